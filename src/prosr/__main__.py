@@ -1,0 +1,5 @@
+"""`python -m prosr` is `prosr`."""
+
+from prosr.cli import main
+
+main()

@@ -1,0 +1,170 @@
+"""Weights and training state on disk: safetensors, strict, atomic, nothing executed.
+
+A weights file carries its network's layout and its model card in the header, so that the
+file alone is enough to rebuild the network.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from prosr.config import PRESETS, BicubicConfig, ProSRConfig, net_config, preset
+from prosr.errors import CheckpointError, ConfigError
+from prosr.files import replacing
+from prosr.nets.baselines.bicubic import Bicubic
+from prosr.nets.generator import ProSR
+
+WEIGHTS_FORMAT = "prosr-weights-1"
+STATE_FORMAT = "prosr-training-state-1"
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A network in evaluation mode with what its file says of it.
+
+    `sha256` is of the parameters (names, shapes and values), so it stays the same when
+    only the card changes; it is empty for a network without parameters.
+    """
+
+    name: str
+    net: nn.Module
+    config: ProSRConfig | BicubicConfig
+    card: dict[str, Any]
+    sha256: str
+
+
+def build(config: ProSRConfig | BicubicConfig) -> nn.Module:
+    """Make the network of a layout, with fresh parameters."""
+    if isinstance(config, BicubicConfig):
+        return Bicubic()
+    return ProSR(**config.model_dump(exclude={"kind"}))
+
+
+def weights_hash(state: Mapping[str, Tensor]) -> str:
+    """SHA-256 of the parameters in the order of their names; empty if there are none."""
+    if not state:
+        return ""
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        value = state[name].detach().cpu().contiguous()
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        digest.update(value.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def save_weights(
+    path: Path,
+    net: nn.Module,
+    config: ProSRConfig | BicubicConfig,
+    card: Mapping[str, Any],
+) -> str:
+    """Write the network's parameters, layout and model card; return the parameters' hash."""
+    state = {name: value.detach().cpu().contiguous() for name, value in net.state_dict().items()}
+    header = {
+        "format": WEIGHTS_FORMAT,
+        "config": config.model_dump_json(),
+        "card": json.dumps(dict(card)),
+    }
+    with replacing(path) as temporary:
+        save_file(state, temporary, metadata=header)
+    return weights_hash(state)
+
+
+def load_weights(path: Path) -> Weights:
+    """Rebuild the network of a weights file; every parameter must fit exactly."""
+    tensors, header = _read(path, WEIGHTS_FORMAT)
+    try:
+        config = net_config(json.loads(header["config"]))
+        card = json.loads(header.get("card", "{}"))
+    except (KeyError, json.JSONDecodeError, ConfigError) as error:
+        raise CheckpointError(
+            f"{path}: the layout in its header cannot be used ({error}); "
+            "it was made by another version of prosr or is damaged"
+        ) from error
+    net = build(config)
+    fit(net, tensors, str(path))
+    return Weights(path.stem, net.eval(), config, card, weights_hash(tensors))
+
+
+def fit(net: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
+    """Copy `tensors` into `net`, or raise `CheckpointError` with what differs."""
+    own = net.state_dict()
+    missing = [name for name in own if name not in tensors]
+    unexpected = [name for name in tensors if name not in own]
+    reshaped = [name for name in own if name in tensors and own[name].shape != tensors[name].shape]
+    for what, names in (("lacks", missing), ("has extra", unexpected), ("reshapes", reshaped)):
+        if names:
+            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+            raise CheckpointError(
+                f"{source}: {what} {names[0]}{more}; the file and the network's layout differ"
+            )
+    net.load_state_dict(dict(tensors), strict=True)
+
+
+def find(name: str | Path) -> Weights:
+    """Load a bundled model by its name or any weights file by its path.
+
+    Raises `CheckpointError` where there is no such file, or the name is a preset whose
+    weights are not bundled, and `ConfigError` for an unknown name.
+    """
+    path = Path(name)
+    if path.suffix == ".safetensors":
+        return load_weights(path)
+    if path.exists() or path.suffix in {".pth", ".pt", ".ckpt"}:
+        raise CheckpointError(
+            f"{path}: not a .safetensors weights file; turn a released .pth into one with "
+            "`prosr convert`"
+        )
+    config = preset(str(name))
+    if isinstance(config, BicubicConfig):
+        return Weights(str(name), Bicubic().eval(), config, {}, "")
+    bundled = Path(str(files("prosr") / "weights" / f"{name}.safetensors"))
+    if not bundled.exists():
+        with_weights = ", ".join(other for other in PRESETS if _is_bundled(other))
+        raise CheckpointError(
+            f"{name} comes without weights; train it, convert a released file with "
+            f"`prosr convert`, or use one of: {with_weights}"
+        )
+    return load_weights(bundled)
+
+
+def save_state(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, str]) -> None:
+    """Write training state atomically: the old file stays whole until the new one is."""
+    state = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    with replacing(path) as temporary:
+        save_file(state, temporary, metadata={"format": STATE_FORMAT, **header})
+
+
+def load_state(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read what `save_state` wrote."""
+    return _read(path, STATE_FORMAT)
+
+
+def _read(path: Path, expected: str) -> tuple[dict[str, Tensor], dict[str, str]]:
+    try:
+        with safe_open(path, framework="pt") as stored:
+            header = stored.metadata() or {}
+            if header.get("format") != expected:
+                raise CheckpointError(
+                    f"{path}: not of format {expected} but {header.get('format', 'unknown')!r}"
+                )
+            return {name: stored.get_tensor(name) for name in stored.keys()}, header
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: no such file") from None
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path}: not a readable safetensors file ({error})") from error
+
+
+def _is_bundled(name: str) -> bool:
+    weights = files("prosr") / "weights" / f"{name}.safetensors"
+    return isinstance(PRESETS[name], BicubicConfig) or weights.is_file()

@@ -1,0 +1,29 @@
+"""What can go wrong through no fault of ours.
+
+Every message is one line that names the value or file at fault and the remedy, so that
+the command line can print it as it is.
+"""
+
+
+class ProSRError(Exception):
+    """A request that cannot be met: the caller, a file or the machine has to change."""
+
+
+class ConfigError(ProSRError, ValueError):
+    """A recipe, option or argument has a value that is not allowed."""
+
+
+class CheckpointError(ProSRError):
+    """A weights or training-state file cannot be used."""
+
+
+class ImageError(ProSRError):
+    """A picture cannot be read, enlarged or written."""
+
+
+class DataError(ProSRError):
+    """A folder of pictures does not hold what training or evaluation needs."""
+
+
+class InferenceError(ProSRError):
+    """A tile failed while a picture was being enlarged; no result was made."""

@@ -1,0 +1,1 @@
+"""The networks: pure functions of tensors, without files, devices or schedules."""

@@ -1,0 +1,1 @@
+"""The systems that ProSR is compared with, one file each."""

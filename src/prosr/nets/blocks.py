@@ -1,0 +1,129 @@
+"""The parts of a ProSR generator (3.1, 3.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+Padding = Literal["reflect", "zeros"]
+
+
+class Conv3x3(nn.Conv2d):
+    """CONV(3,3) that keeps height and width, padding one pixel by reflection or zeros.
+
+    An axis of a single pixel has nothing to reflect and repeats that pixel.
+    """
+
+    def __init__(self, channels_in: int, channels_out: int, padding: Padding) -> None:
+        super().__init__(channels_in, channels_out, 3, padding=1 if padding == "zeros" else 0)
+        self.reflects = padding == "reflect"
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(_reflect(x) if self.reflects else x)
+
+
+def _reflect(x: Tensor) -> Tensor:
+    height, width = x.shape[-2:]
+    if height > 1 and width > 1:
+        return F.pad(x, (1, 1, 1, 1), mode="reflect")
+    x = F.pad(x, (1, 1, 0, 0), mode="reflect" if width > 1 else "replicate")
+    return F.pad(x, (0, 0, 1, 1), mode="reflect" if height > 1 else "replicate")
+
+
+class DenseLayer(nn.Module):
+    """CONV(1,1) → ReLU → CONV(3,3): no batch norm, and no ReLU before the CONV(1,1) (3.2)."""
+
+    def __init__(self, channels_in: int, bottleneck: int, growth: int, padding: Padding) -> None:
+        super().__init__()
+        self.squeeze = nn.Conv2d(channels_in, bottleneck, 1)
+        self.conv = Conv3x3(bottleneck, growth, padding)
+
+    def forward(self, x: Tensor) -> Tensor:
+        growth: Tensor = self.conv(F.relu(self.squeeze(x)))
+        return growth
+
+
+class DCU(nn.Module):
+    """Dense compression unit: dense layers closed by a CONV(1,1) compression (3.2).
+
+    `compressed` is the number of channels it gives, or None to leave out the compression
+    and give all of them. With `residual_scale` the result is scaled and added to the
+    input, which must then have `compressed` channels: the local residual link.
+    """
+
+    def __init__(
+        self,
+        channels_in: int,
+        layers: int,
+        growth: int,
+        bottleneck: int,
+        compressed: int | None,
+        padding: Padding,
+        residual_scale: float | None = None,
+    ) -> None:
+        super().__init__()
+        widths = range(channels_in, channels_in + layers * growth, growth)
+        self.layers = nn.ModuleList(DenseLayer(w, bottleneck, growth, padding) for w in widths)
+        dense = channels_in + layers * growth
+        self.compression = nn.Conv2d(dense, compressed, 1, bias=False) if compressed else None
+        self.channels = compressed or dense
+        self.residual_scale = residual_scale
+
+    def forward(self, x: Tensor) -> Tensor:
+        z = x
+        for layer in self.layers:
+            z = torch.cat((z, layer(z)), dim=1)
+        if self.compression is not None:
+            z = self.compression(z)
+        return z if self.residual_scale is None else x + self.residual_scale * z
+
+
+class SubPixelUpsampler(nn.Module):
+    """CONV(3,3) to 4C channels → pixel shuffle → ReLU: C channels at twice the size (3.1)."""
+
+    def __init__(self, channels_in: int, channels_out: int, padding: Padding) -> None:
+        super().__init__()
+        self.conv = Conv3x3(channels_in, 4 * channels_out, padding)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(F.pixel_shuffle(self.conv(x), 2))
+
+
+class Level(nn.Module):
+    """u: entry compression → DCUs → CONV(3,3) → sub-pixel ×2 upsampler (3.1).
+
+    `entry` compresses the features that come from the level below (from the second level
+    on), `cap` limits those that the cascade ends with. The residual link of a very deep
+    model goes round all of it but the upsampler.
+    """
+
+    def __init__(
+        self,
+        entry: nn.Conv2d | None,
+        dcus: Sequence[DCU],
+        cap: nn.Conv2d | None,
+        upsampled: int,
+        padding: Padding,
+        residual: bool,
+    ) -> None:
+        super().__init__()
+        self.entry = entry
+        self.dcus = nn.ModuleList(dcus)
+        self.cap = cap
+        width = cap.out_channels if cap else dcus[-1].channels
+        self.conv = Conv3x3(width, width, padding)
+        self.upsampler = SubPixelUpsampler(width, upsampled, padding)
+        self.residual = residual
+        self.radius = sum(len(dcu.layers) for dcu in dcus) + 2
+
+    def forward(self, x: Tensor) -> Tensor:
+        z = x if self.entry is None else self.entry(x)
+        for dcu in self.dcus:
+            z = dcu(z)
+        z = self.conv(z if self.cap is None else self.cap(z))
+        upsampled: Tensor = self.upsampler(z + x if self.residual else z)
+        return upsampled

@@ -1,0 +1,121 @@
+"""ProSR: one network for 2, 4 and 8 times (3.1)."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from prosr.errors import ConfigError
+from prosr.nets.blocks import DCU, Conv3x3, Level, Padding
+from prosr.resample import PHI_RADIUS, upscale
+
+MEAN_RGB = (0.4488, 0.4371, 0.4040)
+"""Mean colour that is taken from the input, in [0, 1]."""
+
+
+class ProSR(nn.Module):
+    """ŷ = R_s(x) + φ_s(x) (Eq. 2), R_s = r_s ∘ u_s ∘ … ∘ u_0 ∘ v_s (Eq. 1).
+
+    The arguments are those of `prosr.config.ProSRConfig`, where they are explained.
+    """
+
+    mean: Tensor
+
+    def __init__(
+        self,
+        *,
+        features: int,
+        growth: tuple[int, ...],
+        dcus: tuple[tuple[int, ...], ...],
+        bottleneck: int = 4,
+        residual: bool = False,
+        residual_scale: float = 0.2,
+        dcu_compression: float = 0.4,
+        level_compression: float = 1.0,
+        upsampled: tuple[int, ...] | None = None,
+        max_features: int | None = None,
+        padding: Padding = "reflect",
+        value_range: float = 255.0,
+    ) -> None:
+        super().__init__()
+        self.scales = tuple(2 ** (level + 1) for level in range(len(dcus)))
+        self.value_range = value_range
+        self.register_buffer("mean", torch.tensor(MEAN_RGB).view(1, 3, 1, 1), persistent=False)
+        self.v = nn.ModuleDict({str(s): Conv3x3(3, features, padding) for s in self.scales})
+        self.u = nn.ModuleList()
+        self.r = nn.ModuleDict()
+        channels = features
+        for depth, (scale, layers, k) in enumerate(zip(self.scales, dcus, growth, strict=True)):
+            entry, width = None, channels
+            if depth > 0:
+                width = int(level_compression * channels)
+                entry = nn.Conv2d(channels, width, 1, bias=False)
+            units = []
+            for i, count in enumerate(layers):
+                dense = width + count * k
+                last = i + 1 == len(layers)
+                compressed = width if residual else None if last else int(dcu_compression * dense)
+                scaling = residual_scale if residual else None
+                unit = DCU(width, count, k, bottleneck * k, compressed, padding, scaling)
+                units.append(unit)
+                width = unit.channels
+            cap = None
+            if max_features is not None and width > max_features:
+                cap = nn.Conv2d(width, max_features, 1, bias=False)
+                width = max_features
+            channels = upsampled[depth] if upsampled else width
+            self.u.append(Level(entry, units, cap, channels, padding, residual))
+            self.r[str(scale)] = Conv3x3(channels, 3, padding)
+
+    def forward(self, x: Tensor, scale: int, alpha: float = 1.0) -> Tensor:
+        """Enlarge x, [N, 3, H, W] RGB in [0, 1], to ŷ, [N, 3, sH, sW], not clipped.
+
+        `alpha` is the share of the level that `scale` adds while the curriculum blends it
+        in (3.4, Fig. 3). Raises `ConfigError` for a scale or alpha that is not possible.
+        """
+        return self.residual(x, scale, alpha) + upscale(x, scale)
+
+    def residual(self, x: Tensor, scale: int, alpha: float = 1.0) -> Tensor:
+        """R_s(x) (Eq. 1) in units of [0, 1], blended by `alpha` as in Fig. 3, top."""
+        below = self._levels(scale, alpha)
+        z = self.v[str(scale)]((x - self.mean) * self.value_range)
+        for level in self.u[:below]:
+            z = level(z)
+        r_hat = self.r[str(scale)](self.u[below](z))
+        if alpha < 1:
+            previous = F.interpolate(self.r[str(scale // 2)](z), scale_factor=2, mode="bilinear")
+            r_hat = alpha * r_hat + (1 - alpha) * previous
+        return cast(Tensor, r_hat / self.value_range)
+
+    def receptive_radius(self, scale: int) -> int:
+        """Input pixels on each side of an output pixel's own that it can depend on."""
+        radius = 1
+        for level in reversed(self.u[: self._levels(scale) + 1]):
+            radius = -(-radius // 2) + cast(Level, level).radius
+        return max(radius + 1, PHI_RADIUS)
+
+    def multiply_adds(self, scale: int) -> int:
+        """Multiply-adds of R_s per input pixel."""
+        depth = self._levels(scale) + 1
+        modules = [(self.v[str(scale)], 1), (self.r[str(scale)], 4**depth)]
+        modules += [(level, 4**i) for i, level in enumerate(self.u[:depth])]
+        return sum(
+            parameter.numel() * pixels
+            for module, pixels in modules
+            for parameter in module.parameters()
+            if parameter.dim() == 4
+        )
+
+    def _levels(self, scale: int, alpha: float = 1.0) -> int:
+        """Number of levels below the one that `scale` adds, after checking the request."""
+        if scale not in self.scales:
+            known = ", ".join(map(str, self.scales))
+            raise ConfigError(f"scale {scale} is not one of {known}")
+        if not 0 <= alpha <= 1:
+            raise ConfigError(f"alpha {alpha} is not between 0 and 1")
+        if alpha < 1 and scale == self.scales[0]:
+            raise ConfigError(f"alpha {alpha} needs a level below scale {scale}; use alpha 1")
+        return self.scales.index(scale)

@@ -1,0 +1,106 @@
+"""Weights files: what goes in comes out, and nothing else is let in."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from prosr.checkpoint import (
+    WEIGHTS_FORMAT,
+    build,
+    find,
+    load_state,
+    load_weights,
+    save_state,
+    save_weights,
+    weights_hash,
+)
+from prosr.config import PRESETS, ProSRConfig
+from prosr.errors import CheckpointError, ConfigError
+
+TINY = ProSRConfig(features=4, growth=(2, 2, 2), dcus=((1,), (1,), (1,)))
+
+
+def test_round_trip_keeps_weights_layout_card_and_hash(tmp_path: Path) -> None:
+    net, path = build(TINY), tmp_path / "n.safetensors"
+    digest = save_weights(path, net, TINY, {"hours": 1.5})
+    loaded = load_weights(path)
+    assert (loaded.config, loaded.card, loaded.sha256) == (TINY, {"hours": 1.5}, digest)
+    for name, value in net.state_dict().items():
+        assert torch.equal(loaded.net.state_dict()[name], value)
+    assert not loaded.net.training
+
+
+def test_hash_is_of_the_parameters_alone(tmp_path: Path) -> None:
+    net = build(TINY)
+    one = save_weights(tmp_path / "a.safetensors", net, TINY, {})
+    two = save_weights(tmp_path / "b.safetensors", net, TINY, {"other": "card"})
+    assert one == two == weights_hash(net.state_dict())
+    with torch.no_grad():
+        next(net.parameters()).flatten()[0] += 1e-6
+    assert weights_hash(net.state_dict()) != one
+
+
+def stored(path: Path, change: str) -> Path:
+    tensors = dict(build(TINY).state_dict())
+    first = next(iter(tensors))
+    config = TINY.model_dump(mode="json")
+    if change == "lacks":
+        del tensors[first]
+    elif change == "has extra":
+        tensors["stranger"] = torch.zeros(1)
+    elif change == "reshapes":
+        tensors[first] = torch.zeros(1)
+    elif change == "layout":
+        config["stranger"] = 1
+    form = "other" if change == "format" else WEIGHTS_FORMAT
+    save_file(tensors, path, metadata={"format": form, "config": json.dumps(config)})
+    return path
+
+
+@pytest.mark.parametrize("change", ["lacks", "has extra", "reshapes", "layout", "format"])
+def test_whatever_does_not_fit_is_refused_by_name(tmp_path: Path, change: str) -> None:
+    path = stored(tmp_path / "n.safetensors", change)
+    with pytest.raises(CheckpointError, match=change) as refusal:
+        load_weights(path)
+    assert str(path) in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage", b"\x08\0\0\0\0\0\0\0{}      "])
+def test_damaged_files_are_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "n.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"n\.safetensors"):
+        load_weights(path)
+
+
+def test_find_knows_bicubic_paths_and_presets_without_weights(tmp_path: Path) -> None:
+    assert find("bicubic").sha256 == ""
+    save_weights(tmp_path / "mine.safetensors", build(TINY), TINY, {})
+    assert find(tmp_path / "mine.safetensors").name == "mine"
+    with pytest.raises(CheckpointError, match="without weights"):
+        find("prosr-l")
+    with pytest.raises(ConfigError, match="did you mean 'prosr-xs'"):
+        find("prosr-xxs")
+    with pytest.raises(CheckpointError, match="no such file"):
+        find(tmp_path / "none.safetensors")
+    with pytest.raises(CheckpointError, match="prosr convert"):
+        find(tmp_path / "released.pth")
+
+
+def test_training_state_round_trip(tmp_path: Path) -> None:
+    path = tmp_path / "state.safetensors"
+    save_state(path, {"a": torch.arange(3)}, {"step": "7"})
+    tensors, header = load_state(path)
+    assert torch.equal(tensors["a"], torch.arange(3))
+    assert header["step"] == "7"
+    with pytest.raises(CheckpointError, match="not of format prosr-weights-1"):
+        load_weights(path)
+
+
+def test_presets_build() -> None:
+    for config in PRESETS.values():
+        build(config)

@@ -1,0 +1,77 @@
+"""The one bicubic, against MATLAB's own files and against torch's antialiased bicubic."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from PIL import Image
+
+from prosr.config import SCALES
+from prosr.errors import ConfigError
+from prosr.resample import imresize_double, imresize_uint8, make_input, upscale
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_inputs_equal_matlabs_bit_for_bit(prosr_data: Path, scale: int) -> None:
+    for truth in sorted((prosr_data / "golden/set5_hr").glob("*.png")):
+        y = np.asarray(Image.open(truth).convert("RGB"))
+        height, width = (length // scale * scale for length in y.shape[:2])
+        golden = np.asarray(Image.open(truth.parents[1] / f"set5_lr_x{scale}" / truth.name))
+        np.testing.assert_array_equal(make_input(y[:height, :width], scale), golden)
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_upscaling_agrees_with_torch_away_from_borders(scale: int) -> None:
+    x = torch.rand(2, 3, 17, 13, dtype=torch.float64)
+    ours = upscale(x, scale)
+    theirs = F.interpolate(x, scale_factor=scale, mode="bicubic", antialias=True)
+    inner = slice(3 * scale, -3 * scale)
+    torch.testing.assert_close(ours[..., inner, inner], theirs[..., inner, inner])
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("height,width", [(1, 1), (1, 7), (2, 1), (3, 2), (9, 5)])
+def test_borders_are_symmetric(scale: int, height: int, width: int) -> None:
+    x = torch.rand(1, 3, height, width, dtype=torch.float64)
+    mirrored = torch.cat((x.flip(-1), x, x.flip(-1)), -1)
+    mirrored = torch.cat((mirrored.flip(-2), mirrored, mirrored.flip(-2)), -2)
+    middle = upscale(mirrored, scale)[
+        ..., scale * height : 2 * scale * height, scale * width : 2 * scale * width
+    ]
+    if min(height, width) > 1:
+        torch.testing.assert_close(upscale(x, scale), middle)
+    assert upscale(x, scale).shape == (1, 3, scale * height, scale * width)
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_a_flat_picture_stays_flat(scale: int) -> None:
+    flat = torch.full((1, 3, 1, 6), 0.7, dtype=torch.float64)
+    expected = torch.full((1, 3, scale, 6 * scale), 0.7, dtype=torch.float64)
+    torch.testing.assert_close(upscale(flat, scale), expected)
+    y = np.full((4 * scale, 3 * scale), 200, np.uint8)
+    np.testing.assert_array_equal(make_input(y, scale), np.full((4, 3), 200))
+
+
+def test_upscaling_is_differentiable() -> None:
+    x = torch.rand(1, 1, 3, 2, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda value: upscale(value, 2), (x,))
+
+
+def test_the_two_families_differ_only_by_rounding() -> None:
+    y = np.random.default_rng(0).integers(0, 256, (32, 48, 3), dtype=np.uint8)
+    exact = imresize_double(y.astype(np.float64), 4)
+    assert np.abs(imresize_uint8(y, 4) - np.clip(exact, 0, 255)).max() < 1.5
+
+
+def test_a_length_that_is_no_multiple_is_reduced_to_the_ceiling() -> None:
+    assert imresize_uint8(np.zeros((5, 9), np.uint8), 2).shape == (3, 5)
+
+
+@pytest.mark.parametrize("shape", [(7, 8, 3), (8, 7), (0, 8)])
+def test_inputs_need_a_multiple_of_the_scale(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ConfigError, match="multiple of 8"):
+        make_input(np.zeros(shape, np.uint8), 8)
+    with pytest.raises(ConfigError, match="uint8"):
+        imresize_uint8(np.zeros((8, 8)), 8)  # type: ignore[arg-type]
