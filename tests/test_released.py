@@ -1,0 +1,235 @@
+"""The released networks in ours: names, options, numbers, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors import safe_open
+from torch import Tensor
+
+import fake_release
+from prosr import legacy
+from prosr.config import ProSRConfig, preset
+from prosr.errors import CheckpointError, ConfigError
+from prosr.nets.generator import MEAN_RGB
+
+S = legacy.config_from_released(
+    {
+        "num_init_features": 24,
+        "bn_size": 4,
+        "growth_rate": 12,
+        "level_config": [[6] * 4, [6] * 2, [6]],
+        "level_compression": 0.5,
+        "block_compression": 0.4,
+        "residual_denseblock": False,
+        "res_factor": 1.0,
+        "max_num_feature": 312,
+        "ps_woReLU": False,
+        "max_scale": 8,
+    }
+)
+BOTH = pytest.mark.parametrize("zipped", [False, True], ids=["stream", "zip"])
+
+
+def released_data() -> Path:
+    root = os.environ.get("PROSR_DATA")
+    if not root:
+        pytest.skip("PROSR_DATA does not name the data folder")
+    return Path(root) / "released"
+
+
+@pytest.mark.parametrize("scale", [2, 4, 8])
+@pytest.mark.parametrize("case", ["tiny_plain", "tiny_plain_capped", "tiny_residual"])
+def test_golden_residuals_are_reproduced(case: str, scale: int) -> None:
+    with safe_open(released_data() / f"{case}.safetensors", framework="pt") as stored:
+        config = legacy.config_from_released(json.loads(stored.metadata()["config"]))
+        tensors = {name: stored.get_tensor(name) for name in stored.keys()}
+    prefix = "weights."
+    weights = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+    net = legacy.load(weights, config).eval()
+    # The stored input is already 255·(x − mean), the residual in 0…255.
+    x = tensors["input"] / 255 + torch.tensor(MEAN_RGB).view(1, 3, 1, 1)
+    with torch.no_grad():
+        residual = net.residual(x, scale) * 255
+    expected = tensors[f"residual_x{scale}"]
+    error = (residual - expected).abs().max() / (expected.max() - expected.min())
+    assert error < 1e-4, f"largest error {error:.1e} of the range"
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "parameters"),
+    [
+        ("prosr-l", "prosr_keys.json", 15_537_609),
+        ("prosr-s-2018", "prosrs_keys.json", 2_550_191),
+    ],
+)
+def test_the_released_files_names_and_shapes_follow_from_the_preset(
+    name: str, file: str, parameters: int
+) -> None:
+    keys = json.loads((released_data() / file).read_text(encoding="utf-8"))
+    expected = {key: tuple(shape) for key, shape in keys.items()}
+    assert legacy.released_layout(layout(name)) == expected
+    assert legacy.recognise(expected) == (name, preset(name))
+    assert sum(torch.Size(shape).numel() for shape in expected.values()) == parameters
+
+
+def layout(name: str) -> ProSRConfig:
+    config = preset(name)
+    assert isinstance(config, ProSRConfig)
+    return config
+
+
+def test_no_two_of_our_tensors_have_the_same_released_name() -> None:
+    for name in legacy.RELEASED:
+        assert len(legacy.released_layout(layout(name))) == {"prosr-l": 455}.get(name, 198)
+
+
+@pytest.mark.parametrize("name", ["mean", "u.0.dcus", "u.0.tail.weight", "v.weight"])
+def test_a_name_that_no_net_has_is_our_bug(name: str) -> None:
+    with pytest.raises(ValueError, match="not the name of a"):
+        legacy.released_name(name, layout("prosr-l"))
+
+
+def test_released_options_give_the_preset() -> None:
+    preset_s = layout("prosr-s-2018")
+    assert preset_s == S.model_copy(update={"residual_scale": preset_s.residual_scale})
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"ps_woReLU": True}, "ps_woReLU"),
+        ({"growth_rates": 12}, "growth_rates is unknown"),
+        ({"level_config": [[6], [6]]}, "dcus"),
+        ({"level_compression": "half"}, "level_compression"),
+        ({"growth_rate": None}, "growth"),
+    ],
+)
+def test_released_options_that_we_cannot_follow_are_refused(
+    options: dict[str, Any], problem: str
+) -> None:
+    good = {"num_init_features": 24, "growth_rate": 12, "level_config": [[6], [6], [6]]}
+    legacy.config_from_released(good)
+    with pytest.raises(ConfigError, match=problem):
+        legacy.config_from_released(good | options)
+
+
+@BOTH
+def test_a_released_file_is_read_exactly(zipped: bool, tmp_path: Path) -> None:
+    weights = fake_release.weights(S)
+    path = fake_release.save(tmp_path / "proSRs.pth", weights, zipped=zipped, options={})
+    released = legacy.read(path)
+    assert (released.name, released.tensors, released.parameters) == (
+        "prosr-s-2018",
+        198,
+        2_550_191,
+    )
+    for name, value in released.net.state_dict().items():
+        assert torch.equal(value, weights[legacy.released_name(name, released.config)]), name
+
+
+def test_the_large_model_is_recognised(tmp_path: Path) -> None:
+    weights = {
+        name: torch.zeros(shape, dtype=torch.float16)
+        for name, shape in legacy.released_layout(layout("prosr-l")).items()
+    }
+    released = legacy.read(fake_release.save(tmp_path / "a.pth", weights, zipped=False))
+    assert (released.name, released.parameters) == ("prosr-l", 15_537_609)
+    assert {value.dtype for value in released.net.state_dict().values()} == {torch.float32}
+
+
+@pytest.fixture(scope="module")
+def small() -> dict[str, Tensor]:
+    return dict(fake_release.weights(S))
+
+
+def read(path: Path, weights: Any, **options: Any) -> str:
+    """Return the message with which a file of these weights is refused."""
+    fake_release.save(path, weights, zipped=True, options=options)
+    with pytest.raises(CheckpointError) as refused:
+        legacy.read(path)
+    message = str(refused.value)
+    assert message.startswith(f"{path}: ")
+    assert "\n" not in message
+    return message
+
+
+def test_the_prefix_of_data_parallel_is_taken_off(small: dict[str, Tensor], tmp_path: Path) -> None:
+    prefixed = {f"module.{name}": value for name, value in small.items()}
+    path = fake_release.save(tmp_path / "a.pth", prefixed, zipped=True, options={})
+    assert legacy.read(path).name == "prosr-s-2018"
+
+
+def test_a_bare_state_dict_will_do(small: dict[str, Tensor], tmp_path: Path) -> None:
+    torch.save(small, tmp_path / "a.pth")
+    assert legacy.read(tmp_path / "a.pth").name == "prosr-s-2018"
+
+
+def test_what_differs_from_the_nearest_model_is_said(
+    small: dict[str, Tensor], tmp_path: Path
+) -> None:
+    changed = dict(small)
+    lost = "reconst_2.final_conv.conv.1.bias"
+    del changed[lost]
+    changed["extra\n.weight"] = torch.zeros(1)
+    changed["init_conv_1.conv.1.weight"] = torch.zeros(24, 3, 5, 5)
+    message = read(tmp_path / "a.pth", changed)
+    assert "neither prosr-l nor prosr-s-2018; compared with prosr-s-2018" in message
+    assert f"1 of 198 tensors are missing ({lost} first)" in message
+    assert "1 are unexpected (extra?.weight first)" in message
+    assert "init_conv_1.conv.1.weight first, 24×3×5×5 instead of 24×3×3×3" in message
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ([1, 2], "does not hold a dict"),
+        ({"state_dict": {}}, "no state_dict"),
+        ({"state_dict": 3}, "no state_dict"),
+        ({"epoch": 3}, "epoch, which is not a tensor"),
+        ({"state_dict": {"a": 1.0}}, "a, which is not a tensor"),
+    ],
+)
+def test_a_file_without_a_state_dict_is_refused(
+    content: object, problem: str, tmp_path: Path
+) -> None:
+    torch.save(content, tmp_path / "a.pth")
+    with pytest.raises(CheckpointError, match=problem):
+        legacy.read(tmp_path / "a.pth")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_values_that_are_not_finite_are_refused(
+    value: float, small: dict[str, Tensor], tmp_path: Path
+) -> None:
+    name = "init_conv_3.conv.1.bias"
+    broken = small | {name: torch.full((24,), value)}
+    assert f"{name} holds values that are not finite" in read(tmp_path / "a.pth", broken)
+
+
+def test_integers_are_no_weights(small: dict[str, Tensor], tmp_path: Path) -> None:
+    name = "init_conv_3.conv.1.bias"
+    broken = small | {name: torch.zeros(24, dtype=torch.int64)}
+    assert f"{name} holds" in read(tmp_path / "a.pth", broken)
+
+
+def test_an_option_that_changes_the_function_but_no_shape_is_refused(
+    small: dict[str, Tensor], tmp_path: Path
+) -> None:
+    assert "ps_woReLU" in read(tmp_path / "a.pth", small, ps_woReLU=True)
+    large = {n: torch.zeros(s) for n, s in legacy.released_layout(layout("prosr-l")).items()}
+    assert "res_factor is not 0.2" in read(tmp_path / "b.pth", large, res_factor=0.1)
+
+
+def test_the_card_tells_the_origin(small: dict[str, Tensor], tmp_path: Path) -> None:
+    path = fake_release.save(tmp_path / "a.pth", small, zipped=True, options={})
+    released = legacy.read(path)
+    card = released.card(path.name)
+    assert path.name in card["origin"]
+    assert card["source sha256"] == released.sha256
+    assert "authors" in card["licence"]
