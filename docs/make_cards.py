@@ -1,0 +1,77 @@
+"""Write a model card beside each bundled network, from its header and results/.
+
+python docs/make_cards.py
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from prosr.checkpoint import Weights, load_weights
+from prosr.config import SCALES
+from prosr.evaluation.results import read_results
+from prosr.evaluation.tables import to_markdown
+from prosr.files import write_text
+from prosr.nets.generator import ProSR
+
+ROOT = Path(__file__).parents[1]
+WEIGHTS = ROOT / "src" / "prosr" / "weights"
+TILE = 128
+
+LIMITS = """\
+- It was trained on sharp photographs reduced by bicubic, and undoes just that. Noise, JPEG
+  blocks and blur are taken for detail and enlarged with it.
+- It was trained for least absolute difference: where the input does not tell, it gives the
+  mean of what could be, which is soft. It invents no texture.
+- Text, drawings and faces were not weighted specially. Do not use it to find out what a
+  face, a number plate or a document says: what it adds is likely, not known.
+"""
+
+
+def card(weights: Weights, table: str) -> str:
+    """The model card in Markdown."""
+    net, about = weights.net, weights.card
+    assert isinstance(net, ProSR), "only ProSR networks are bundled"
+    size = sum(parameter.numel() for parameter in net.parameters())
+    cost = " / ".join(f"{2 * TILE**2 * net.multiply_adds(s) / 1e9:.1f}" for s in SCALES)
+    recipe: dict[str, Any] = about["recipe"]
+    lines = [
+        f"# {weights.name}",
+        "",
+        "One network that enlarges RGB photographs 2, 4 and 8 times.",
+        "",
+        "| | |",
+        "|---|---|",
+        f"| parameters | {size:,} |",
+        f"| GFLOP for {TILE}×{TILE} pixels at 2 / 4 / 8 times | {cost} |",
+        f"| trained on | {about['pictures']} pictures: {', '.join(about['trained on'])} |",
+        f"| steps | {about['steps']:,} of {recipe['steps']:,}, batches of {recipe['batch']} |",
+        f"| hours of training | {about['hours']:.1f} on {about['machine']} |",
+        "| objective | mean absolute difference (Eq. 5), curriculum of section 3.4 |",
+        f"| SHA-256 of the parameters | `{weights.sha256}` |",
+        "| licence | Apache-2.0 |",
+        "",
+        "## Data",
+        "",
+        "`bsds`: BSDS500's train and test parts; `t91`: Yang's 91 pictures; `photos`: photographs",
+        "under free licences. Checkpoints were chosen on Kodak's 24 pictures. No benchmark",
+        "picture was trained on (BSD100 is BSDS500's val part).",
+        "",
+        "## Scores",
+        "",
+        table,
+        "",
+        "## Limits",
+        "",
+        LIMITS,
+    ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    rows = [row for path in sorted((ROOT / "results").glob("*.json")) for row in read_results(path)]
+    for path in sorted(WEIGHTS.glob("*.safetensors")):
+        weights = load_weights(path)
+        own = [row for row in rows if row.weights == weights.sha256]
+        write_text(path.with_suffix(".md"), card(weights, to_markdown(own, beside=())))

@@ -1,0 +1,119 @@
+"""The command line: parse, call, print.
+
+Every verb is one function in the module of its name, and imports what it needs inside
+that function, so that `--help` and usage errors answer at once.
+
+Exit codes: 0 all done, 1 some of the files failed, 2 a request that cannot be met,
+70 a bug of ours, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated, NoReturn
+
+import typer
+
+from prosr.cli.arguments import expand_lists
+from prosr.cli.convert import convert
+from prosr.cli.evaluate import evaluate
+from prosr.cli.train import train
+from prosr.cli.upscale import upscale
+from prosr.errors import ProSRError
+
+_EXTRA = {"lightning_fabric": "train", "tensorboard": "train"}
+"""Which extra of this package brings an optional import."""
+
+app = typer.Typer(
+    name="prosr",
+    help="Enlarge pictures by 2, 4 or 8 with progressive super-resolution networks.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("upscale")(upscale)
+app.command("evaluate")(evaluate)
+app.command("train")(train)
+app.command("convert")(convert)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from prosr import __version__
+
+        typer.echo(f"prosr {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> NoReturn:
+    """Run the command line on `sys.argv`; whatever happens ends in an exit code."""
+    try:
+        app(args=expand_lists(sys.argv[1:]), prog_name="prosr")
+        code: int | str | None = 0
+    except SystemExit as stop:
+        code = stop.code
+    except KeyboardInterrupt:
+        code = 130
+    except BrokenPipeError:
+        code = 1
+    except ProSRError as error:
+        code = _fail(str(error), 2)
+    # Here and nowhere else: a bug of ours must not spill a traceback on a user, and its
+    # whole text stays one environment variable away.
+    except Exception as error:
+        if os.environ.get("PROSR_DEBUG"):
+            raise
+        code = _explain(error)
+    if code == 130:
+        _say("interrupted")
+    _flush()
+    sys.exit(code)
+
+
+def _explain(error: Exception) -> int:
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        package = error.name.partition(".")[0]
+        if extra := _EXTRA.get(package):
+            return _fail(f"this needs {package}; install it with: pip install 'prosr[{extra}]'", 2)
+    summary = " ".join(f"{type(error).__name__}: {error}".split())
+    return _fail(f"unexpected {summary} (for the traceback, run again with PROSR_DEBUG=1)", 70)
+
+
+def _fail(message: str, code: int) -> int:
+    _say(f"error: {message}")
+    return code
+
+
+def _say(line: str) -> None:
+    """Write a line to standard error, unless whoever read it has left."""
+    try:
+        print(line, file=sys.stderr, flush=True)
+    except OSError:
+        _discard(sys.stderr.fileno())
+
+
+def _flush() -> None:
+    """Hand over what is buffered; a reader that has left (`prosr … | head`) is no error."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _discard(sys.stdout.fileno())
+
+
+def _discard(descriptor: int) -> None:
+    # Python flushes once more when it ends, and would complain about the closed pipe.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)

@@ -1,0 +1,33 @@
+"""What all tests share: one thread each, repeatable examples, and the benchmark data."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+# Before torch, numpy or libvips is imported by any test: workers run side by side.
+for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VIPS_CONCURRENCY"):
+    os.environ[variable] = "1"
+
+hypothesis.settings.register_profile(
+    "prosr",
+    deadline=None,  # the first call into torch takes seconds, the others milliseconds
+    derandomize=True,
+    database=None,
+    print_blob=False,
+)
+hypothesis.settings.load_profile("prosr")
+
+
+@pytest.fixture(scope="session")
+def prosr_data() -> Path:
+    """The folder of benchmark pictures and golden files that PROSR_DATA names."""
+    place = os.environ.get("PROSR_DATA")
+    if not place:
+        pytest.skip("PROSR_DATA is not set: it names the folder of benchmark pictures")
+    if not Path(place).is_dir():
+        pytest.fail(f"PROSR_DATA is {place}, which is not a folder")
+    return Path(place)

@@ -1,0 +1,183 @@
+"""The command line's frame: help, version, exit codes, and one line for each error."""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+import typer
+
+import prosr
+from prosr import cli
+from prosr.errors import CheckpointError, ProSRError
+
+ROOT = Path(__file__).parents[1]
+VERBS = ("upscale", "evaluate", "train", "convert")
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Call main() with these words; return its exit code and what it printed."""
+
+    def call(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["prosr", *words])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        assert isinstance(stop.value.code, int)
+        return stop.value.code, *capsys.readouterr()
+
+    return call
+
+
+@pytest.fixture
+def failing(
+    monkeypatch: pytest.MonkeyPatch, run: Run
+) -> Callable[[BaseException], tuple[int, str]]:
+    """Call main() while a verb raises this; return its exit code and standard error."""
+
+    def call(error: BaseException) -> tuple[int, str]:
+        def app(args: list[str], prog_name: str) -> None:
+            raise error
+
+        monkeypatch.setattr(cli, "app", app)
+        code, out, err = run("upscale")
+        assert out == ""
+        return code, err
+
+    return call
+
+
+def test_help_names_every_verb_and_nothing_of_shells(run: Run) -> None:
+    code, out, err = run("--help")
+    assert (code, err) == (0, "")
+    assert all(verb in out for verb in VERBS)
+    assert "completion" not in out
+
+
+def test_no_arguments_show_help(run: Run) -> None:
+    code, out, err = run()
+    assert code == 2
+    assert "upscale" in out + err
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_explains_itself(run: Run, verb: str) -> None:
+    code, out, err = run(verb, "--help")
+    assert (code, err) == (0, "")
+    assert "Usage: prosr " + verb in out
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = (
+        "import sys; from prosr import cli; sys.argv = ['prosr', '--help']\n"
+        "try: cli.main()\n"
+        "except SystemExit: print(*sys.modules, file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stderr.split())
+    assert "typer" in loaded
+    assert not loaded & {"torch", "numpy", "pyvips", "pydantic", "safetensors", "rich.progress"}
+
+
+def test_help_takes_less_than_half_a_second() -> None:
+    """Of processor time: what else the machine does must not count."""
+
+    def measure() -> float:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        command = [sys.executable, "-m", "prosr", "--help"]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    assert min(measure() for _ in range(3)) < 0.5
+
+
+def test_version_is_one_everywhere(run: Run) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert run("--version") == (0, f"prosr {prosr.__version__}\n", "")
+    assert prosr.__version__ == project["version"] == metadata.version("prosr")
+    assert f"\nversion: {prosr.__version__}\n" in citation
+    assert f"\n## {prosr.__version__}" in changes
+
+
+@pytest.mark.parametrize("words", [("upscale", "--nonsense"), ("enlarge",), ("--nonsense",)])
+def test_usage_errors_are_2(run: Run, words: tuple[str, ...]) -> None:
+    code, out, err = run(*words)
+    assert (code, out) == (2, "")
+    assert words[-1] in err
+
+
+@pytest.mark.parametrize("error", [ProSRError("a.png: no"), CheckpointError("a.png: no")])
+def test_our_errors_are_one_line_and_2(
+    failing: Callable[[BaseException], tuple[int, str]], error: ProSRError
+) -> None:
+    assert failing(error) == (2, "error: a.png: no\n")
+
+
+def test_an_interrupt_is_130(failing: Callable[[BaseException], tuple[int, str]]) -> None:
+    assert failing(KeyboardInterrupt()) == (130, "interrupted\n")
+
+
+def test_an_interrupt_inside_a_verb_is_130(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def verb() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "app", typer.Typer(pretty_exceptions_enable=False))
+    cli.app.command()(verb)
+    assert run() == (130, "", "interrupted\n")
+
+
+def test_a_missing_extra_is_named(failing: Callable[[BaseException], tuple[int, str]]) -> None:
+    code, err = failing(ModuleNotFoundError("no", name="lightning_fabric.strategies"))
+    assert code == 2
+    assert err == (
+        "error: this needs lightning_fabric; install it with: pip install 'prosr[train]'\n"
+    )
+
+
+def test_a_bug_is_one_line_and_70(
+    failing: Callable[[BaseException], tuple[int, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PROSR_DEBUG", raising=False)
+    code, err = failing(KeyError("first\nsecond"))
+    assert code == 70
+    assert err.startswith("error: unexpected KeyError: ")
+    assert err.count("\n") == 1
+    assert "PROSR_DEBUG=1" in err
+
+
+def test_a_bug_shows_its_traceback_when_asked(
+    failing: Callable[[BaseException], tuple[int, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROSR_DEBUG", "1")
+    with pytest.raises(KeyError):
+        failing(KeyError("first"))
+
+
+def test_a_reader_that_leaves_is_no_error() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "prosr", "--help"]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, check=False)
+    os.close(writing)
+    assert done.stderr == b""
+    assert done.returncode in {0, 1}
+
+
+def test_a_file_that_is_not_there_is_named(run: Run, tmp_path: Path) -> None:
+    code, out, err = run("convert", str(tmp_path / "no.pth"), str(tmp_path / "out.safetensors"))
+    assert (code, out) == (2, "")
+    assert err.startswith("error: ")
+    assert "no.pth" in err
+    assert err.count("\n") == 1

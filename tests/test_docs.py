@@ -1,0 +1,177 @@
+"""The documents are true: commands parse, examples run, links lead somewhere."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from collections.abc import Callable
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.main import get_command
+
+from prosr import cli
+from prosr.checkpoint import load_weights
+from prosr.cli.arguments import expand_lists
+from prosr.evaluation.results import read_results
+from prosr.evaluation.tables import to_markdown
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+LANGUAGES = {"sh", "python", "toml", "text"}
+
+
+def blocks(language: str) -> list[str]:
+    """The contents of every fenced block in this language."""
+    fence = re.compile(rf"^```{language}\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+    return [block for path in DOCUMENTS for block in fence.findall(path.read_text("utf-8"))]
+
+
+def commands(program: str) -> list[tuple[str, ...]]:
+    """The words of every command in a shell block that calls this program."""
+    lines = [line for block in blocks("sh") for line in block.replace("\\\n", " ").splitlines()]
+    words = [shlex.split(part, comments=True) for line in lines for part in line.split(" && ")]
+    found = [tuple(command[1:]) for command in words if command[:1] == [program]]
+    return list(dict.fromkeys(found))
+
+
+def parse(words: tuple[str, ...]) -> None:
+    """Hand the words to the real parser, with verbs that do nothing."""
+    group: Any = get_command(cli.app)
+    for command in group.commands.values():
+        command.callback = lambda **_: None
+    group.main(args=expand_lists(words), prog_name="prosr", standalone_mode=False)
+
+
+def script(name: str) -> ModuleType:
+    """Load one of the scripts in docs/."""
+    spec = spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with the pictures that the examples speak of, very small."""
+    pixels = np.random.default_rng(0).integers(0, 256, (12, 16, 3), np.uint8)
+    (tmp_path / "holiday" / "beach").mkdir(parents=True)
+    for name in ("photo.jpg", "holiday/a.jpg", "holiday/beach/b.png"):
+        Image.fromarray(pixels).save(tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_every_block_names_a_language_that_is_tested() -> None:
+    for path in DOCUMENTS:
+        fences = re.findall(r"^```(.*)$", path.read_text("utf-8"), re.MULTILINE)
+        assert set(fences[0::2]) <= LANGUAGES, path
+        assert set(fences[1::2]) <= {""}, path
+
+
+@pytest.mark.parametrize("words", commands("prosr"), ids=" ".join)
+def test_every_command_parses(words: tuple[str, ...]) -> None:
+    parse(words)
+
+
+def test_a_wrong_command_does_not() -> None:
+    with pytest.raises(Exception, match="--enlarge"):
+        parse(("upscale", "photo.jpg", "--enlarge", "4"))
+
+
+@pytest.mark.parametrize("words", commands("prosr"), ids=" ".join)
+def test_every_recipe_in_a_command_exists(words: tuple[str, ...]) -> None:
+    assert all((ROOT / word).is_file() for word in words if word.endswith(".toml"))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [words for words in commands("prosr") if words[0] == "upscale" and "--model" not in words],
+    ids=" ".join,
+)
+def test_every_cheap_command_runs(
+    words: tuple[str, ...], desk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = set(desk.rglob("*"))
+    monkeypatch.setattr(sys, "argv", ["prosr", *words])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert stop.value.code == 0
+    assert [path for path in set(desk.rglob("*")) - before if path.is_file()]
+
+
+@pytest.mark.parametrize("code", blocks("python"))
+def test_every_python_example_runs(code: str, desk: Path) -> None:
+    exec(compile(code, "an example in the documents", "exec"), {})
+
+
+def test_every_make_target_exists() -> None:
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+    prose = "".join(path.read_text("utf-8") for path in DOCUMENTS)
+    inline = {(target,) for target in re.findall(r"`make ([a-z-]+)", prose)}
+    used = {words[0] for words in {*commands("make"), *inline}}
+    assert used
+    assert used <= targets
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.name))
+def test_every_link_leads_to_a_file(path: Path) -> None:
+    links = re.findall(r"\]\(([^)#\s]+)", path.read_text("utf-8"))
+    missing = [link for link in links if ":" not in link and not (path.parent / link).exists()]
+    assert not missing
+
+
+def test_the_readme_shows_the_scores_in_the_results() -> None:
+    tables = script("make_tables")
+    readme = (ROOT / "README.md").read_text("utf-8")
+    shown = re.search(r"<!-- begin scores -->\n(.*?)<!-- end scores -->", readme, re.DOTALL)
+    assert shown is not None
+    assert shown[1].strip() == tables.scores().strip()
+
+
+def test_every_bundled_network_has_the_card_that_its_header_and_the_results_give() -> None:
+    cards = script("make_cards")
+    rows = [row for path in (ROOT / "results").glob("*.json") for row in read_results(path)]
+    for path in sorted(cards.WEIGHTS.glob("*.safetensors")):
+        weights = load_weights(path)
+        own = [row for row in rows if row.weights == weights.sha256]
+        expected = cards.card(weights, to_markdown(own, beside=()))
+        assert path.with_suffix(".md").read_text("utf-8") == expected
+
+
+@pytest.fixture
+def figures() -> ModuleType:
+    return script("make_figure")
+
+
+def test_the_sample_is_what_its_script_makes(figures: ModuleType) -> None:
+    stored = np.asarray(Image.open(ROOT / "docs" / "sample.png"))
+    assert np.array_equal(stored, figures.sample())
+
+
+def test_the_figure_has_a_row_for_each_crop_and_a_column_for_each_kind(
+    figures: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load: Callable[[str], Any] = figures.prosr.load
+    monkeypatch.setattr(figures.prosr, "load", lambda name: load("bicubic"), raising=False)
+    pixels = figures.figure(figures.CROPS[:1])
+    side, gap = figures.SIDE * figures.ZOOM, figures.GAP
+    assert pixels.dtype == np.uint8
+    assert pixels.shape == (figures.LABEL + gap + side, 4 * side + 3 * gap, 3)
+
+
+def test_the_figure_in_the_documents_is_the_whole_one(figures: ModuleType) -> None:
+    side, gap = figures.SIDE * figures.ZOOM, figures.GAP
+    rows = len(figures.CROPS)
+    expected = (4 * side + 3 * gap, figures.LABEL + rows * (gap + side))
+    assert Image.open(ROOT / "docs" / "enlarged.png").size == expected

@@ -1,0 +1,335 @@
+"""The rules of the house, checked with `ast`; every checker is shown to be able to fail."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "src"
+MODULES = sorted((SOURCE / "prosr").rglob("*.py"))
+SCRIPTS = sorted([*(ROOT / "tests").rglob("*.py"), *(ROOT / "docs").rglob("*.py")])
+TEXT = {".py", ".toml", ".md", ".txt", ".cff", ".json", ".cfg", ".yml", ".yaml", ""}
+
+FILE_LINES, FUNCTION_LINES, LIBRARY_LINES = 400, 60, 6000
+NO_NAMES = {"utils", "misc", "common", "helpers", "base"}
+
+LEAVES = {"errors", "files", "config"}
+ALLOWED: dict[str, set[str]] = {
+    # What a room may import besides itself: the rooms below it.
+    "errors": set(),
+    "files": {"errors"},
+    "config": {"errors", "files"},
+    "resample": LEAVES,
+    "nets": {"resample", "errors"},
+    "images": LEAVES,
+    "checkpoint": {"nets", *LEAVES},
+    "legacy": {"checkpoint", "nets", *LEAVES},
+    "inference": {"checkpoint", "images", "resample", *LEAVES},
+    "data": {"images", "resample", *LEAVES},
+    "evaluation": {"inference", "data.benchmarks", "resample", *LEAVES},
+    "training": {"evaluation", "inference", "data", "nets", "checkpoint", "resample", *LEAVES},
+    "cli": {
+        "prosr", "training", "evaluation", "inference", "data", "nets", "checkpoint", "legacy",
+        "images", "resample", *LEAVES,
+    },
+    "prosr": {"evaluation", "inference", "nets", "errors"},
+    "__main__": {"cli"},
+}  # fmt: skip
+FOREIGN: dict[str, set[str]] = {
+    # Packages that only one room may import, and the rooms that may.
+    "typer": {"cli"},
+    "click": {"cli"},
+    "argparse": {"cli"},
+    "rich.console": {"cli"},
+    "rich.progress": {"cli"},
+    "pyvips": {"images"},
+    "PIL": {"images", "inference"},
+    "safetensors": {"checkpoint"},
+    "lightning_fabric": {"training"},
+    "pickle": set(),
+    "torchvision": set(),
+}
+NETS_MAY = {"torch", "collections", "typing", "dataclasses", "itertools", "math", "functools"}
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(SOURCE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def room_of(module: str) -> str:
+    """`prosr.nets.blocks` is in `nets`; `prosr` itself is the door."""
+    return module.split(".")[1] if "." in module else module
+
+
+def imported(tree: ast.AST, module: str, is_package: bool = False) -> Iterator[tuple[int, str]]:
+    """Every dotted name that a module imports, wherever in the file it does so."""
+    package = module.split(".") if is_package else module.split(".")[:-1]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            start = package[: len(package) - node.level + 1] if node.level else []
+            stem = ".".join([*start, *([node.module] if node.module else [])])
+            yield from ((node.lineno, f"{stem}.{alias.name}") for alias in node.names)
+
+
+def bad_imports(tree: ast.AST, module: str, is_package: bool = False) -> Iterator[str]:
+    room = room_of(module)
+    for line, name in imported(tree, module, is_package):
+        top, *rest = name.split(".")
+        if top != "prosr":
+            for package, rooms in FOREIGN.items():
+                if f"{name}.".startswith(f"{package}.") and room not in rooms:
+                    yield f"{line}: {room} must not import {package}"
+            if room == "nets" and top not in NETS_MAY | {"__future__"}:
+                yield f"{line}: nets must not import {top}"
+            continue
+        if name == "prosr.__version__":
+            continue
+        # `from prosr import images` opens the room, `from prosr import load` the door.
+        target = rest[0] if rest and rest[0] in ALLOWED else "prosr"
+        allowed = ALLOWED[room] | {room}
+        if target not in allowed and not any(f"prosr.{a}." in f"{name}." for a in allowed):
+            yield f"{line}: {room} must not import {name}"
+
+
+def long_functions(tree: ast.AST) -> Iterator[str]:
+    for node in functions(tree):
+        length = (node.end_lineno or node.lineno) - node.lineno + 1
+        if length > FUNCTION_LINES:
+            yield f"{node.lineno}: {node.name} has {length} lines, at most {FUNCTION_LINES}"
+
+
+def functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+def printing(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(func=ast.Name(id=("print" | "exit" | "quit" | "breakpoint") as name)):
+                yield f"{node.lineno}: {name}() outside cli"
+            case ast.Attribute(value=ast.Name(id="sys"), attr=("exit" | "stdout" | "stderr")):
+                yield f"{node.lineno}: sys.{node.attr} outside cli"
+            case ast.Attribute(value=ast.Name(id="os"), attr=("_exit" | "abort")):
+                yield f"{node.lineno}: os.{node.attr} outside cli"
+            case ast.Name(id="SystemExit"):
+                yield f"{node.lineno}: SystemExit outside cli"
+
+
+def open_signatures(tree: ast.AST) -> Iterator[str]:
+    """Public functions that take `**kwargs`: a misspelt argument would pass unnoticed."""
+    for node in functions(tree):
+        public = not node.name.startswith("_") or node.name.startswith("__")
+        if public and node.args.kwarg:
+            yield f"{node.lineno}: {node.name} takes **{node.args.kwarg.arg}"
+
+
+def vague_names(tree: ast.AST) -> Iterator[str]:
+    """`lr` is a picture to some and a rate to others; it is neither here."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name | ast.arg):
+            name = node.id if isinstance(node, ast.Name) else node.arg
+            if name in {"lr", "hr", "sr"}:
+                yield f"{node.lineno}: {name}: pictures are x and y, the rate is learning_rate"
+
+
+def silent_handlers(tree: ast.AST, source: str) -> Iterator[str]:
+    """Handlers of everything, with no comment just above or beside them that says why."""
+    lines = source.splitlines()
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.ExceptHandler):
+            continue
+        names = (
+            {n.id for n in ast.walk(node.type) if isinstance(n, ast.Name)} if node.type else {""}
+        )
+        reason = "#" in lines[node.lineno - 1] or lines[node.lineno - 2].lstrip().startswith("#")
+        if names & {"", "Exception", "BaseException"} and not reason:
+            yield f"{node.lineno}: catches everything and does not say why"
+
+
+def forbidden_words(text: str) -> Iterator[str]:
+    # With brackets, so that this line does not break the rule itself.
+    words = r"TO[D]O|FIX[M]E|XX[X]|/wor[k]/|/roo[t]/|/hom[e]/|/op[t]/"
+    words += (
+        r"|pyp[i]\.org|pythonhos[t]ed|download\.pyto[r]ch|--find-link[s]|--(extra-)?index-ur[l]"
+    )
+    for number, line in enumerate(text.splitlines(), 1):
+        yield from (f"{number}: {found[0]}" for found in re.finditer(rf"(?<!\w)({words})", line))
+
+
+def texts() -> list[Path]:
+    """Files of the project that people write."""
+    rooms = [ROOT / name for name in ("src", "tests", "docs", "recipes", "results", ".ci")]
+    inside = [path for room in rooms for path in room.rglob("*")]
+    return sorted(
+        path
+        for path in [*inside, *ROOT.iterdir()]
+        if path.is_file() and path.suffix in TEXT and path.name not in {"LICENSE", ".git"}
+    )
+
+
+Checker = Callable[[ast.AST], Iterator[str]]
+
+
+def broken(checker: Checker, paths: list[Path]) -> list[str]:
+    return [
+        f"{path.relative_to(ROOT)}:{problem}"
+        for path in paths
+        for problem in checker(ast.parse(path.read_text(encoding="utf-8")))
+    ]
+
+
+def outside_cli() -> list[Path]:
+    return [path for path in MODULES if room_of(module_name(path)) not in {"cli", "__main__"}]
+
+
+def test_imports_point_down() -> None:
+    problems = []
+    for path in MODULES:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        found = bad_imports(tree, module_name(path), path.name == "__init__.py")
+        problems += [f"{path.relative_to(ROOT)}:{problem}" for problem in found]
+    assert not problems
+
+
+def test_every_room_has_its_row() -> None:
+    assert {room_of(module_name(path)) for path in MODULES} <= ALLOWED.keys()
+
+
+@pytest.mark.parametrize("module", ["prosr", "prosr.config", "prosr.training.curriculum"])
+def test_needs_no_torch(module: str) -> None:
+    code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_files_are_short() -> None:
+    lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in MODULES}
+    lengths |= {path: len(path.read_text(encoding="utf-8").splitlines()) for path in SCRIPTS}
+    assert not [f"{p.relative_to(ROOT)}: {n} lines" for p, n in lengths.items() if n > FILE_LINES]
+
+
+def test_the_library_is_small() -> None:
+    """Blank lines are free: nobody should save on them."""
+    lines = [line for path in MODULES for line in path.read_text(encoding="utf-8").splitlines()]
+    assert sum(bool(line.strip()) for line in lines) < LIBRARY_LINES
+
+
+def test_functions_are_short() -> None:
+    assert not broken(long_functions, [*MODULES, *SCRIPTS])
+
+
+def test_only_the_command_line_prints_and_exits() -> None:
+    assert not broken(printing, outside_cli())
+
+
+def test_public_signatures_are_closed() -> None:
+    assert not broken(open_signatures, MODULES)
+
+
+def test_names_carry_the_papers_letters() -> None:
+    assert not broken(vague_names, MODULES)
+
+
+def test_handlers_of_everything_say_why() -> None:
+    problems = []
+    for path in [*MODULES, *SCRIPTS]:
+        source = path.read_text(encoding="utf-8")
+        found = silent_handlers(ast.parse(source), source)
+        problems += [f"{path.relative_to(ROOT)}:{problem}" for problem in found]
+    assert not problems
+
+
+def test_module_names_say_what_is_inside() -> None:
+    names = {part for path in [*MODULES, *SCRIPTS] for part in module_parts(path)}
+    assert not names & NO_NAMES
+
+
+def module_parts(path: Path) -> tuple[str, ...]:
+    return path.relative_to(ROOT).with_suffix("").parts
+
+
+def test_texts_are_finished_and_of_no_particular_machine() -> None:
+    assert len(texts()) > len(MODULES)
+    assert not [
+        f"{path.relative_to(ROOT)}:{problem}"
+        for path in texts()
+        for problem in forbidden_words(path.read_text(encoding="utf-8"))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("module", "line"),
+    [
+        ("prosr.nets.blocks", "from prosr.config import preset"),
+        ("prosr.nets.blocks", "import json"),
+        ("prosr.evaluation.run", "from prosr.training.loop import train"),
+        ("prosr.evaluation.run", "from prosr.data.patches import cut"),
+        ("prosr.evaluation.run", "import prosr.data.patches"),
+        ("prosr.evaluation.run", "from prosr import load"),
+        ("prosr.evaluation.run", "import prosr"),
+        ("prosr.inference.tiling", "def f():\n    from prosr.data import benchmarks"),
+        ("prosr.checkpoint", "from prosr import images"),
+        ("prosr.training.run", "from prosr.cli.train import train"),
+        ("prosr.training.loop", "from ..cli import train"),
+        ("prosr.training.run", "from rich.progress import Progress"),
+        ("prosr.files", "import prosr.config"),
+        ("prosr.images", "import pickle"),
+    ],
+)
+def test_a_bad_import_is_found(module: str, line: str) -> None:
+    assert list(bad_imports(ast.parse(line), module))
+
+
+@pytest.mark.parametrize(
+    ("module", "line"),
+    [
+        ("prosr.evaluation.run", "from prosr.data.benchmarks import open_benchmark"),
+        ("prosr.evaluation.run", "import prosr.inference.upscaler"),
+        ("prosr.nets.generator", "from .blocks import DCU"),
+        ("prosr.cli.train", "from prosr.training.loop import train\nfrom prosr import load"),
+        ("prosr.images", "import pyvips"),
+    ],
+)
+def test_a_good_import_is_none_of_them(module: str, line: str) -> None:
+    assert not list(bad_imports(ast.parse(line), module))
+
+
+@pytest.mark.parametrize(
+    ("checker", "sample"),
+    [
+        (long_functions, "def f():\n" + "    pass\n" * FUNCTION_LINES),
+        (printing, "print(1)"),
+        (printing, "import sys\nsys.exit()"),
+        (printing, "raise SystemExit"),
+        (open_signatures, "def f(**options): ..."),
+        (open_signatures, "class A:\n    def __init__(self, **options): ..."),
+        (vague_names, "def f(lr): ..."),
+        (vague_names, "lr = 1"),
+    ],
+)
+def test_a_bad_sample_is_found(checker: Checker, sample: str) -> None:
+    assert list(checker(ast.parse(sample)))
+
+
+@pytest.mark.parametrize("names", ["", " Exception", " (ValueError, BaseException)"])
+def test_a_silent_handler_is_found(names: str) -> None:
+    sample = f"try:\n    f()\nexcept{names}:\n    pass\n"
+    assert list(silent_handlers(ast.parse(sample), sample))
+    told = sample.replace(":\n    pass", ":  # a reason\n    pass")
+    assert not list(silent_handlers(ast.parse(told), told))
+
+
+@pytest.mark.parametrize("text", ["# todo: later".upper(), "/".join(("", "work", "main"))])
+def test_a_forbidden_word_is_found(text: str) -> None:
+    assert list(forbidden_words(text))
