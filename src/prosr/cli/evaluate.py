@@ -1,0 +1,86 @@
+"""`prosr evaluate`: benchmark tables whose every number names its protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def evaluate(
+    models: Annotated[
+        list[str],
+        typer.Argument(metavar="MODEL", help="Model names, 'bicubic', or weights files."),
+    ],
+    sets: Annotated[
+        list[Path],
+        typer.Option("--set", metavar="DIR...", help="Folders of pictures to score on."),
+    ],
+    scales: Annotated[
+        list[int] | None,
+        typer.Option("--scale", metavar="2|4|8...", help="Scales; all three unless given."),
+    ] = None,
+    protocol: Annotated[
+        str, typer.Option(metavar="NAME", help="How to score: paper, released or ntire.")
+    ] = "paper",
+    output: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Results file (JSON) to add the scores to."),
+    ] = None,
+    published: Annotated[
+        bool, typer.Option("--published", help="Show published figures beside the scores.")
+    ] = False,
+) -> None:
+    """Score models on folders of pictures: PSNR, SSIM, consistency and time.
+
+    Inputs are made from the pictures by bicubic reduction.
+    The models stand before the options. Example:
+
+    prosr evaluate prosr-xs bicubic --set Set5 Set14 --scale 2 4
+    """
+    from rich.console import Console
+
+    import prosr
+    from prosr.config import SCALES, check_scale
+    from prosr.data.benchmarks import open_benchmark
+    from prosr.evaluation.protocol import find_protocol
+    from prosr.evaluation.results import read_results, save_results
+    from prosr.evaluation.scoring import name_models, score_all
+    from prosr.evaluation.tables import SYSTEMS, to_rich
+
+    # Everything that can be refused is, before the first picture is enlarged.
+    rules = find_protocol(protocol)
+    wanted = [check_scale(scale) for scale in dict.fromkeys(scales or SCALES)]
+    benchmarks = [open_benchmark(folder) for folder in dict.fromkeys(sets)]
+    if output is not None and output.exists():
+        read_results(output)
+    upscalers = name_models({model: prosr.load(model) for model in models})
+
+    rows = []
+    total = sum(len(benchmark.paths) for benchmark in benchmarks) * len(wanted) * len(upscalers)
+    with _progress(total) as step:
+        for row in score_all(upscalers, benchmarks, wanted, rules, step):
+            rows.append(row)
+            if output is not None:
+                save_results(output, [row])
+    console = Console()
+    for table in to_rich(rows, beside=SYSTEMS if published else ()):
+        console.print(table)
+
+
+@contextmanager
+def _progress(pictures: int) -> Iterator[Callable[[str], None]]:
+    """Show a bar in a terminal; lend a function that says what the next picture done is of."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import TimeRemainingColumn as TimeLeftColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    bar = Progress(*columns, TimeLeftColumn(), console=console, disable=not console.is_terminal)
+    task = bar.add_task("opening", total=pictures)
+    with bar:
+        yield lambda what: bar.update(task, description=what, advance=1)

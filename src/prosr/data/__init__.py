@@ -1,0 +1,1 @@
+"""Pictures to train on and pictures to be scored on."""

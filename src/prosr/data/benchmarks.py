@@ -1,0 +1,69 @@
+"""Pictures to be scored on: any folder of pictures is a benchmark set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prosr import images
+from prosr.config import check_scale
+from prosr.errors import DataError
+from prosr.resample import make_input
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The input x, [H, W, 3], of the truth y, [sH, sW, 3]; `name` is the file's, no suffix."""
+
+    name: str
+    x: Pixels
+    y: Pixels
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A set of pictures, called like its folder."""
+
+    name: str
+    paths: tuple[Path, ...]
+
+    def first(self, limit: int | None) -> Benchmark:
+        """The set's first `limit` pictures, or all of them for None."""
+        return Benchmark(self.name, self.paths[:limit])
+
+    def pairs(self, scale: int) -> Iterator[Pair]:
+        """Read one picture after the other and make its input.
+
+        The truth is cropped at the right and bottom to a multiple of `scale`. Raises
+        `ImageError` for a file that is no picture, `DataError` for one below `scale` pixels.
+        """
+        s = check_scale(scale)
+        for path in self.paths:
+            y = images.read_rgb(path)
+            height, width = (length // s * s for length in y.shape[:2])
+            if not height or not width:
+                raise DataError(
+                    f"{path} has {y.shape[1]}×{y.shape[0]} pixels, too few for scale {s}; "
+                    f"take it out of the set or use a smaller scale"
+                )
+            y = y[:height, :width]
+            yield Pair(path.stem, make_input(y, s), y)
+
+
+def open_benchmark(folder: Path) -> Benchmark:
+    """The pictures directly in `folder`, sorted by name; other files and folders are ignored."""
+    if not folder.is_dir():
+        raise DataError(f"{folder} is not a folder; give a folder of pictures")
+    entries = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    paths = tuple(path for path in entries if images.is_picture(path) and path.is_file())
+    if not paths:
+        inner = [path.name for path in entries if path.is_dir()]
+        remedy = f"give one of its folders ({', '.join(inner[:4])})" if inner else "add some"
+        raise DataError(f"{folder} holds no pictures; {remedy}")
+    return Benchmark(folder.resolve().name, paths)

@@ -1,0 +1,1 @@
+"""Scores: metrics, the protocols that make them comparable, results and their tables."""

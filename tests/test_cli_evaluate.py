@@ -1,0 +1,105 @@
+"""`prosr evaluate`, as a user types it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from prosr import cli
+from prosr.evaluation.results import read_results
+
+
+@pytest.fixture
+def sets(tmp_path: Path) -> list[str]:
+    for name in ("One", "Two"):
+        (tmp_path / name).mkdir()
+        pixels = np.random.default_rng(0).integers(0, 256, (40, 48, 3)).astype(np.uint8)
+        Image.fromarray(pixels).save(tmp_path / name / "a.png")
+    return [str(tmp_path / name) for name in ("One", "Two")]
+
+
+def prosr(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
+    """Run the command and return its exit code."""
+    monkeypatch.setattr(sys, "argv", ["prosr", *words])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    return int(stop.value.code or 0)
+
+
+def test_lists_of_sets_and_scales_give_a_row_for_each_pair(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, sets: list[str]
+) -> None:
+    output = tmp_path / "results" / "scores.json"
+    words = ["evaluate", "bicubic", "--set", *sets, "--scale", "2", "4", "--output", str(output)]
+    assert prosr(monkeypatch, *words) == 0
+    rows = [(row.set, row.scale, row.protocol) for row in read_results(output)]
+    assert rows == [(name, scale, "paper") for name in ("One", "Two") for scale in (2, 4)]
+
+
+def test_every_scale_is_scored_unless_some_are_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, sets: list[str]
+) -> None:
+    output = tmp_path / "scores.json"
+    assert prosr(monkeypatch, "evaluate", "bicubic", "--set", sets[0], "--output", str(output)) == 0
+    assert [row.scale for row in read_results(output)] == [2, 4, 8]
+
+
+def test_a_second_run_adds_to_the_results_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, sets: list[str]
+) -> None:
+    output = tmp_path / "scores.json"
+    for protocol in ("paper", "ntire", "paper"):
+        words = ["--set", sets[0], "--scale", "2", "--protocol", protocol, "--output", str(output)]
+        assert prosr(monkeypatch, "evaluate", "bicubic", *words) == 0
+    assert [row.protocol for row in read_results(output)] == ["ntire", "paper"]
+
+
+def test_the_table_names_its_protocol(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], sets: list[str]
+) -> None:
+    assert prosr(monkeypatch, "evaluate", "bicubic", "--set", sets[0], "--scale", "2") == 0
+    printed = capsys.readouterr().out
+    assert "protocol paper" in printed
+    assert "bicubic" in printed
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["bicubik", "--scale", "2"], "no model is called 'bicubik'"),
+        (["bicubic", "--scale", "3"], "scale 3 is not one of 2, 4, 8"),
+        (["bicubic", "--scale", "2", "--protocol", "Paper"], "did you mean 'paper'?"),
+        (["bicubic", "--set", "nowhere"], "nowhere is not a folder"),
+    ],
+)
+def test_a_wrong_request_is_one_line_and_exit_code_2(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    sets: list[str],
+    words: list[str],
+    says: str,
+) -> None:
+    assert prosr(monkeypatch, "evaluate", *words, "--set", sets[0]) == 2
+    printed = capsys.readouterr().err.strip()
+    assert printed.startswith("error: ")
+    assert says in printed
+    assert "\n" not in printed
+
+
+def test_a_file_that_is_no_results_file_is_refused_before_any_work(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    sets: list[str],
+) -> None:
+    output = tmp_path / "other.json"
+    output.write_text(json.dumps({"other": 1}))
+    words = ["bicubic", "--set", sets[0], "--scale", "2", "--output", str(output)]
+    assert prosr(monkeypatch, "evaluate", *words) == 2
+    assert "other.json is not a results file" in capsys.readouterr().err
+    assert output.read_text() == '{"other": 1}'

@@ -1,0 +1,144 @@
+"""Scoring goes through the users' `Upscaler` and reproduces the published bicubic figures."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from prosr.data.benchmarks import Benchmark, open_benchmark
+from prosr.errors import ConfigError, DataError
+from prosr.evaluation.protocol import PROTOCOLS
+from prosr.evaluation.scoring import name_models, score, score_all
+from prosr.inference.upscaler import Upscaler, load
+from prosr.nets.baselines.bicubic import Bicubic
+
+BICUBIC = {
+    "Set5": {2: 33.66, 4: 28.42, 8: 24.40},
+    "Set14": {2: 30.33, 4: 26.09, 8: 23.19},
+    "BSD100": {2: 29.56, 4: 25.96, 8: 23.67},
+}
+PAPER = PROTOCOLS["paper"]
+
+
+@pytest.fixture(scope="module")
+def bicubic() -> Upscaler:
+    return load("bicubic")
+
+
+@pytest.fixture
+def benchmark(tmp_path: Path) -> Benchmark:
+    random = np.random.default_rng(5)
+    for name in "ab":
+        coarse = random.integers(0, 256, (5, 6, 3)).astype(np.uint8)
+        Image.fromarray(coarse).resize((48, 40)).save(tmp_path / f"{name}.png")
+    return open_benchmark(tmp_path)
+
+
+@pytest.mark.parametrize("scale", [2, 4, 8])
+@pytest.mark.parametrize(
+    "name", ["Set5", *(pytest.param(name, marks=pytest.mark.slow) for name in ("Set14", "BSD100"))]
+)
+def test_bicubic_gets_its_published_scores(
+    prosr_data: Path, bicubic: Upscaler, name: str, scale: int
+) -> None:
+    row = score(bicubic, open_benchmark(prosr_data / "benchmarks" / name), scale, PAPER)
+    assert row.psnr == pytest.approx(BICUBIC[name][scale], abs=0.03)
+
+
+def test_a_rows_scores_are_means_of_its_pictures(bicubic: Upscaler, benchmark: Benchmark) -> None:
+    row = score(bicubic, benchmark, 2, PAPER)
+    for kind in ("psnr", "ssim", "consistency"):
+        each = [getattr(picture, kind) for picture in row.pictures]
+        assert getattr(row, kind) == pytest.approx(np.mean(each), abs=1e-4)
+
+
+def test_a_row_says_what_was_measured(bicubic: Upscaler, benchmark: Benchmark) -> None:
+    row = score(bicubic, benchmark, 4, PROTOCOLS["ntire"])
+    assert row.key == ("bicubic", "ntire", benchmark.name, 4)
+    assert [picture.name for picture in row.pictures] == ["a", "b"]
+    assert row.megapixels == round(2 * 48 * 40 / 1e6, 4)
+    assert row.weights is None
+    assert row.seconds > 0
+
+
+def test_scores_do_not_depend_on_the_run(bicubic: Upscaler, benchmark: Benchmark) -> None:
+    one, other = (score(bicubic, benchmark, 2, PAPER) for _ in range(2))
+    assert (one.psnr, one.ssim, one.consistency) == (other.psnr, other.ssim, other.consistency)
+
+
+def test_psnr_alone_is_the_same_psnr(bicubic: Upscaler, benchmark: Benchmark) -> None:
+    whole, quick = (score(bicubic, benchmark, 2, PAPER, psnr_only=only) for only in (False, True))
+    assert quick.psnr == whole.psnr
+    assert (quick.ssim, quick.consistency) == (None, None)
+
+
+def test_a_limit_takes_the_first_pictures(bicubic: Upscaler, benchmark: Benchmark) -> None:
+    whole, part = (score(bicubic, benchmark, 2, PAPER, limit=limit) for limit in (None, 1))
+    assert part.psnr == whole.pictures[0].psnr
+    assert len(part.pictures) == 1
+
+
+def test_progress_is_told_after_each_picture(bicubic: Upscaler, benchmark: Benchmark) -> None:
+    told: list[None] = []
+    score(bicubic, benchmark, 8, PAPER, progress=lambda: told.append(None))
+    assert len(told) == 2
+
+
+def test_a_flat_picture_is_enlarged_without_any_error(bicubic: Upscaler, tmp_path: Path) -> None:
+    Image.new("RGB", (40, 40), (9, 99, 199)).save(tmp_path / "flat.png")
+    row = score(bicubic, open_benchmark(tmp_path), 4, PAPER)
+    assert (row.psnr, row.consistency) == (math.inf, math.inf)
+    assert row.ssim == pytest.approx(1)
+
+
+def test_a_picture_too_small_for_the_protocol_is_named(bicubic: Upscaler, tmp_path: Path) -> None:
+    Image.new("RGB", (24, 24)).save(tmp_path / "small.png")
+    with pytest.raises(DataError, match=r"picture small of .* too small for protocol released"):
+        score(bicubic, open_benchmark(tmp_path), 8, PROTOCOLS["released"])
+
+
+def test_a_limit_of_nothing_is_refused(bicubic: Upscaler, benchmark: Benchmark) -> None:
+    with pytest.raises(ConfigError, match="limit 0 leaves no picture"):
+        score(bicubic, benchmark, 2, PAPER, limit=0)
+
+
+def test_a_row_can_be_given_another_name(bicubic: Upscaler, benchmark: Benchmark) -> None:
+    assert score(bicubic, benchmark, 2, PAPER, name="φ").model == "φ"
+
+
+def called(name: str) -> Upscaler:
+    return Upscaler(Bicubic(), name, "")
+
+
+def test_every_model_is_scored_on_every_set_at_every_scale(
+    bicubic: Upscaler, benchmark: Benchmark
+) -> None:
+    told: list[str] = []
+    models = {"one": bicubic, "two": bicubic}
+    rows = score_all(models, [benchmark], [2, 4], PAPER, told.append)
+    assert [(row.model, row.scale) for row in rows] == [(m, s) for m in models for s in (2, 4)]
+    assert told.count(f"two, {benchmark.name} ×4") == 2
+
+
+def test_weights_of_one_name_are_told_apart_by_their_folders() -> None:
+    requests = {
+        "bicubic": "bicubic",
+        "runs/a/best.safetensors": "best",
+        "b/best.safetensors": "best",
+    }
+    named = name_models({request: called(name) for request, name in requests.items()})
+    assert list(named) == ["bicubic", "a/best", "b/best"]
+
+
+def test_models_that_cannot_be_told_apart_are_refused() -> None:
+    with pytest.raises(ConfigError, match="2 models are called 'a/best'; rename"):
+        name_models({f"{run}/a/best.safetensors": called("best") for run in (1, 2)})
+
+
+def test_sets_of_one_name_are_refused(bicubic: Upscaler, benchmark: Benchmark) -> None:
+    with pytest.raises(ConfigError, match=r"2 sets are called .*; rename"):
+        next(score_all({"bicubic": bicubic}, [benchmark, benchmark], [2], PAPER))

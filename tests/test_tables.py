@@ -1,0 +1,119 @@
+"""Tables name their protocol, keep a fixed order, and tell whose figures they show."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from prosr.errors import ConfigError
+from prosr.evaluation.published import PUBLISHED
+from prosr.evaluation.results import Row
+from prosr.evaluation.tables import SYSTEMS, to_markdown, to_rich, update_table
+from test_results import make_row
+
+
+def rows() -> list[Row]:
+    return [
+        make_row(model=model, set=name, scale=scale, psnr=psnr + gain)
+        for name, psnr in (("Kodak", 30.0), ("Set14", 28.0), ("Set5", 32.0))
+        for scale in (4, 2)
+        for model, gain in (("prosr-xs", 3.0), ("bicubic", 0.0))
+    ]
+
+
+def printed(some: list[Row], beside: Sequence[str] = ()) -> str:
+    console = Console(width=120, record=True, quiet=True, force_terminal=False)
+    with console.capture() as capture:
+        console.quiet = False
+        for table in to_rich(some, beside=beside):
+            console.print(table)
+    return capture.get()
+
+
+def test_markdown_sorts_sets_as_usual_scales_up_and_models_from_worst_to_best() -> None:
+    table = to_markdown(rows(), beside=()).splitlines()
+    assert table[0] == "| scale | model | Set5 | Set14 | Kodak |"
+    assert [line.split(" | ")[:2] for line in table[2:6]] == [
+        ["| ×2", "bicubic"],
+        ["| ×2", "prosr-xs"],
+        ["| ×4", "bicubic"],
+        ["| ×4", "prosr-xs"],
+    ]
+    assert table[3] == "| ×2 | prosr-xs | 35.00 / 0.9299 | 31.00 / 0.9299 | 33.00 / 0.9299 |"
+
+
+def test_markdown_does_not_depend_on_the_order_of_rows() -> None:
+    assert to_markdown(rows()) == to_markdown(rows()[::-1])
+
+
+def test_a_score_that_was_not_measured_is_a_dash() -> None:
+    some = [make_row(ssim=None), make_row(model="other", set="Set14")]
+    table = to_markdown(some, beside=())
+    assert "| ×2 | bicubic | 33.66 | – |" in table
+
+
+def test_markdown_names_the_protocol_of_each_table() -> None:
+    table = to_markdown([make_row(protocol="ntire"), make_row()])
+    assert table.index("protocol paper (as") < table.index("protocol ntire (as")
+
+
+def test_published_figures_are_in_italics_with_their_source() -> None:
+    table = to_markdown([make_row(scale=8)])
+    assert "| ×8 | *RCAN* | 27.31 |" in table
+    assert "RCAN, ECCV 2018" in table.splitlines()[-1]
+
+
+def test_published_figures_stand_only_beside_their_protocol() -> None:
+    assert "RCAN" not in to_markdown([make_row(protocol="ntire")])
+
+
+def test_published_systems_can_be_chosen() -> None:
+    table = to_markdown([make_row()], beside=["VDSR"])
+    assert "*VDSR*" in table
+    assert "EDSR" not in table
+
+
+def test_published_systems_are_listed_once_for_each_scale() -> None:
+    places = [(figures.model, figures.scale) for figures in PUBLISHED]
+    assert len(set(places)) == len(places)
+
+
+def test_the_terminal_table_names_its_protocol() -> None:
+    assert "luminance (BT.601, 16–235)" in printed(rows())
+
+
+def test_the_terminal_table_shows_every_row() -> None:
+    text = printed([make_row(model="mine", ssim=None, consistency=51.234, seconds=7.654)])
+    assert [word for word in text.split() if word in ("mine", "33.66", "–", "51.23", "7.65")] == [
+        "mine",
+        "33.66",
+        "–",
+        "51.23",
+        "7.65",
+    ]
+
+
+def test_the_terminal_table_can_show_published_figures() -> None:
+    text = printed([make_row(scale=4)], beside=SYSTEMS)
+    assert "HAT †" in text
+    assert "HAT, CVPR 2023" in " ".join(text.split())
+    assert "33.04" in text
+
+
+def test_a_table_replaces_what_stands_between_its_markers(tmp_path: Path) -> None:
+    path = tmp_path / "README.md"
+    path.write_text("a\n<!-- begin scores -->\nold\n<!-- end scores -->\nb\n", encoding="utf-8")
+    for _ in range(2):
+        update_table(path, "scores", r"| ×2 \1 |")
+        text = path.read_text(encoding="utf-8")
+        assert text == "a\n<!-- begin scores -->\n| ×2 \\1 |\n<!-- end scores -->\nb\n"
+
+
+@pytest.mark.parametrize("text", ["", "<!-- end t -->\n<!-- begin t -->\n", "<!-- begin t -->\n"])
+def test_a_file_without_markers_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.md").write_text(text)
+    with pytest.raises(ConfigError, match=r"a\.md has 0 places for a table; it needs one"):
+        update_table(tmp_path / "a.md", "t", "table")
