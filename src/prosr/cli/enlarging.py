@@ -1,0 +1,99 @@
+"""What `prosr upscale` shows: progress while it runs, and at the end what became of what."""
+
+from __future__ import annotations
+
+from collections import Counter
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn
+from rich.progress import TimeRemainingColumn as TimeLeftColumn
+from rich.text import Text
+
+from prosr.images import shown
+
+if TYPE_CHECKING:
+    from prosr.inference.batch import Job, Outcome
+    from prosr.inference.upscaler import Progress as TileProgress
+
+_LISTED = 40
+"""Successes that the closing table names one by one; failures always are."""
+
+
+class BatchDisplay:
+    """A bar for all pictures and one for the tiles of the present one; then a table.
+
+    The bars are on standard error and leave nothing behind. With `quiet` only failures
+    are shown, on standard error. Interrupted, it still says what has been done.
+    """
+
+    def __init__(self, pictures: int, *, quiet: bool) -> None:
+        self.outcomes: list[Outcome] = []
+        self._pictures, self._quiet = pictures, quiet
+        errors = Console(stderr=True)
+        columns = (TextColumn("{task.description}", markup=False), BarColumn())
+        self._bars = Progress(
+            *columns,
+            TaskProgressColumn(),
+            TimeLeftColumn(),
+            console=errors,
+            transient=True,
+            disable=quiet or not errors.is_terminal,
+        )
+        self._all: TaskID | None = None
+        if pictures > 1:
+            self._all = self._bars.add_task(f"{pictures} pictures", total=pictures)
+        self._tiles = self._bars.add_task("", total=None, visible=False)
+
+    def __enter__(self) -> BatchDisplay:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bars.stop()
+        if error is not None and self.outcomes:
+            self.close()
+
+    def starting(self, job: Job) -> TileProgress:
+        """Show the picture that comes next; gives what to tell of its tiles."""
+        name = shown(job.source.with_name(job.source.name[:60]))
+        self._bars.reset(self._tiles, description=name, visible=True)
+
+        def tell(done: int, total: int) -> None:
+            self._bars.update(self._tiles, completed=done, total=total)
+
+        return tell
+
+    def done(self, outcome: Outcome) -> None:
+        self.outcomes.append(outcome)
+        if self._all is not None:
+            self._bars.advance(self._all)
+
+    def close(self) -> None:
+        """Say what was made, skipped and failed, and why."""
+        console = Console(stderr=self._quiet)
+        counts = Counter(outcome.kind for outcome in self.outcomes)
+        listed = 0
+        for outcome in self.outcomes:
+            if outcome.kind == "failed":
+                console.print(Text(f"failed   {outcome.reason}", style="red"), soft_wrap=True)
+                continue
+            listed += 1
+            if listed <= _LISTED and not self._quiet:
+                note = f" ({outcome.reason})" if outcome.reason else ""
+                line = f"{outcome.kind:8} {shown(outcome.job.target)}{note}"
+                console.print(Text(line), soft_wrap=True)
+        if self._quiet:
+            return
+        if listed > _LISTED:
+            console.print(f"…        and {listed - _LISTED} more")
+        summary = [f"{counts[kind]} {kind}" for kind in ("made", "skipped", "failed")]
+        if left := self._pictures - len(self.outcomes):
+            summary.append(f"{left} not begun")
+        console.print(", ".join(summary), highlight=False)

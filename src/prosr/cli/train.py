@@ -1,0 +1,90 @@
+"""`prosr train`: train a network as a recipe says, or go on where it stopped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from prosr.cli.watching import TrainingDisplay
+    from prosr.training.session import Session
+
+# fmt: off
+RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE.toml", help="What to train, and how.")]
+Data = Annotated[list[Path], typer.Option(metavar="DIR...", help="Folders of training pictures, searched recursively.")]
+RunFolder = Annotated[Path, typer.Option(metavar="DIR", help="Folder of the run; the same command goes on from it.")]
+Validation = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of pictures to choose the best weights on (none: no choice).")]
+Cache = Annotated[Path | None, typer.Option(metavar="DIR", help="Where decoded pictures are kept (default: in the run's folder).")]
+MaxMinutes = Annotated[float | None, typer.Option(min=0, help="Save and stop after this time; the same command goes on.")]
+Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a value of the recipe; repeatable.")]
+Workers = Annotated[int, typer.Option(min=0, help="Processes that prepare batches.")]
+Devices = Annotated[int, typer.Option(min=1, help="Training processes on this machine, one for each device.")]
+Nodes = Annotated[int, typer.Option(min=1, help="Machines; each runs this command under torchrun or SLURM.")]
+OnNonfinite = Annotated[Literal["stop", "skip"], typer.Option(help="What to do when a loss or gradient is not finite.")]
+# fmt: on
+
+
+def train(
+    recipe: RecipeFile,
+    data: Data,
+    run: RunFolder,
+    validation: Validation = None,
+    cache: Cache = None,
+    max_minutes: MaxMinutes = None,
+    settings: Settings = None,
+    workers: Workers = 1,
+    devices: Devices = 1,
+    nodes: Nodes = 1,
+    on_nonfinite: OnNonfinite = "stop",
+) -> None:
+    """Train a network as RECIPE.toml says, or go on where the run stopped.
+
+    Ctrl-C saves and stops. The averaged weights are in RUN/best.safetensors (chosen on
+    --validation) and RUN/last.safetensors; the log is RUN/log.jsonl and, for TensorBoard,
+    RUN/tensorboard.
+    """
+    from prosr.cli.watching import TrainingDisplay
+    from prosr.config import load_recipe
+    from prosr.data.benchmarks import open_benchmark
+    from prosr.evaluation.protocol import find_protocol
+    from prosr.training.session import Job, is_first_process, prepare
+
+    settled = load_recipe(recipe, settings or [])
+    protocol = find_protocol("paper")
+    job = Job(
+        recipe=settled,
+        data=data,
+        folder=run,
+        cache=cache or run / "cache",
+        protocol=protocol,
+        validation=open_benchmark(validation) if validation else None,
+        workers=workers,
+        devices=devices,
+        nodes=nodes,
+        skip_nonfinite=on_nonfinite == "skip",
+    )
+    with TrainingDisplay(settled.steps, protocol.name, quiet=not is_first_process()) as display:
+        session = prepare(job, display.opening)
+        if validation is None:
+            display.note("no --validation folder: the last weights are all there will be")
+        _go(session, display, max_minutes)
+
+
+def _go(session: Session, display: TrainingDisplay, max_minutes: float | None) -> None:
+    from prosr.cli.watching import stop_on_signals
+    from prosr.training.session import stop_after
+
+    for note in session.notes:
+        display.note(note)
+    run = session.run
+    display.start(run.progress.step)
+    with stop_on_signals() as interrupted:
+        session.go(display, stop_after(max_minutes, interrupted))
+        if run.finished:
+            display.note(f"finished {run.recipe.steps} steps: {run.folder}")
+            return
+        display.note(f"stopped at step {run.progress.step}; the same command goes on")
+        if interrupted():
+            raise KeyboardInterrupt

@@ -1,0 +1,65 @@
+"""`prosr upscale`: files, folders and patterns, enlarged."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def upscale(
+    paths: Annotated[
+        list[str], typer.Argument(metavar="PATH...", help="Pictures, folders, or patterns.")
+    ],
+    scale: Annotated[int, typer.Option(metavar="2|4|8", help="How many times larger.")] = 4,
+    model: Annotated[
+        str, typer.Option(metavar="NAME|FILE", help="Model name or .safetensors file.")
+    ] = "prosr-xs",
+    output: Annotated[
+        str | None,
+        typer.Option(metavar="FILE|DIR", help="Where to; NAME_x4.EXT or DIR_x4 unless given."),
+    ] = None,
+    file_format: Annotated[
+        str | None,
+        typer.Option("--format", metavar="NAME", help="jpeg, png, webp, tiff or avif; else kept."),
+    ] = None,
+    max_memory: Annotated[
+        str, typer.Option(metavar="SIZE", help="Limit for the whole process, from 512M.")
+    ] = "2G",
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace results that are there already.")
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Say nothing but what went wrong.")
+    ] = False,
+) -> None:
+    """Enlarge pictures 2, 4 or 8 times.
+
+    Transparency, gray, 16 bits, colour profile and metadata are kept; results of earlier
+    runs are not made again. Example: prosr upscale photo.jpg holiday/ --scale 4
+    """
+    import prosr
+    from prosr.cli.enlarging import BatchDisplay
+    from prosr.config import check_scale
+    from prosr.errors import ImageError
+    from prosr.images import find_format
+    from prosr.inference.batch import find_jobs, run_jobs
+    from prosr.inference.memory import parse_size
+
+    check_scale(scale)
+    limit = parse_size(max_memory)
+    jobs = find_jobs(paths, scale, output, find_format(file_format) if file_format else None)
+    if all(job.refusal for job in jobs):
+        raise ImageError(jobs[0].refusal)
+    upscaler = prosr.load(model, max_memory=limit)
+    with BatchDisplay(len(jobs), quiet=quiet) as display:
+        for outcome in run_jobs(
+            upscaler, jobs, scale, overwrite=overwrite, starting=display.starting
+        ):
+            display.done(outcome)
+    failed = [outcome.reason for outcome in display.outcomes if outcome.kind == "failed"]
+    if failed and len(jobs) == 1:
+        raise ImageError(failed[0])
+    display.close()
+    if failed:
+        raise typer.Exit(1)

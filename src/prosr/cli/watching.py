@@ -1,0 +1,109 @@
+"""What `prosr train` shows while it runs, and how it is stopped."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import TimeRemainingColumn as TimeLeftColumn
+
+if TYPE_CHECKING:
+    from prosr.config import Scale
+    from prosr.training.objectives import StepResult
+
+
+class TrainingDisplay:
+    """A progress bar with the learning rate, the smoothed loss of each scale and the time left.
+
+    Where the output is not a terminal, a line every hundred steps instead.
+    """
+
+    def __init__(self, steps: int, protocol: str, quiet: bool = False) -> None:
+        self._steps = steps
+        self._protocol = protocol
+        self._losses: dict[int, float] = {}
+        self._console = Console(quiet=quiet)
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[state]}"),
+            TimeElapsedColumn(),
+            TimeLeftColumn(),
+            console=self._console,
+            transient=False,
+            disable=not self._console.is_terminal,
+        )
+        self._task = self._progress.add_task("opening", total=None, state="")
+
+    def __enter__(self) -> TrainingDisplay:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
+
+    def note(self, line: str) -> None:
+        """Print a line above the bar."""
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def opening(self, done: int, total: int) -> None:
+        """Show how many pictures are opened."""
+        self._progress.update(self._task, completed=done, total=total)
+
+    def start(self, step: int) -> None:
+        """Begin to count steps, from `step`."""
+        self._progress.remove_task(self._task)
+        self._task = self._progress.add_task(
+            "training", total=self._steps, completed=step, state="starting"
+        )
+
+    def stepped(self, step: int, result: StepResult, rate: float) -> None:
+        """Show a step's numbers; losses are in 8-bit levels."""
+        before = self._losses.get(result.scale, result.loss)
+        self._losses[result.scale] = 0.95 * before + 0.05 * result.loss
+        losses = "  ".join(f"×{s} {loss:.3f}" for s, loss in sorted(self._losses.items()))
+        state = f"rate {rate:.2e}  loss {losses}"
+        self._progress.update(self._task, completed=step, state=state)
+        if not self._console.is_terminal and step % 100 == 0:
+            self.note(f"step {step}/{self._steps}  {state}")
+
+    def skipped(self, step: int, reason: str) -> None:
+        """Print why a step was left out."""
+        self.note(f"left out: {reason}")
+
+    def validated(self, step: int, psnr: dict[Scale, float], best: bool) -> None:
+        """Print a validation's scores."""
+        scores = "  ".join(f"×{scale} {value:.3f}" for scale, value in psnr.items())
+        mark = "  (best so far)" if best else ""
+        self.note(f"step {step}: validation, protocol {self._protocol}: {scores} dB{mark}")
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[Callable[[], bool]]:
+    """Lend a function that tells whether Ctrl-C or SIGTERM came; a second one interrupts."""
+    received: list[int] = []
+
+    def remember(number: int, frame: FrameType | None) -> None:
+        if received:
+            raise KeyboardInterrupt
+        received.append(number)
+
+    previous = {
+        number: signal.signal(number, remember) for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield lambda: bool(received)
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -1,0 +1,30 @@
+"""Files ↔ arrays: the only place that knows formats, scales by 255 or 65535, and rounds.
+
+Colour values stay in a file's own RGB or gray space, whose ICC profile is carried along;
+only CMYK and Lab, which no network here understands, are brought to sRGB. A picture is
+upright: its EXIF orientation has been applied to the pixels.
+"""
+
+from prosr.images.formats import Format, find_format, is_picture, is_writable
+from prosr.images.loading import shown
+from prosr.images.metadata import Metadata, mark
+from prosr.images.reading import Picture, open_picture, read_rgb
+from prosr.images.samples import SAMPLE_TYPES, from_unit, to_unit
+from prosr.images.writing import Canvas
+
+__all__ = [
+    "SAMPLE_TYPES",
+    "Canvas",
+    "Format",
+    "Metadata",
+    "Picture",
+    "find_format",
+    "from_unit",
+    "is_picture",
+    "is_writable",
+    "mark",
+    "open_picture",
+    "read_rgb",
+    "shown",
+    "to_unit",
+]

@@ -1,0 +1,126 @@
+"""From a path to an upright gray or RGB libvips image, decoded lazily from untrusted bytes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyvips
+
+from prosr.errors import ImageError
+from prosr.images.formats import sniff
+
+MAX_PIXELS = 1_000_000_000
+"""More is taken for a decompression bomb, or for something to be cut up first."""
+
+_RGB = {"srgb", "rgb", "rgb16", "scrgb", "multiband", "b-w", "grey16"}
+_SAMPLES = ("uchar", "ushort", "float")
+_READABLE = "JPEG, PNG, WebP, TIFF, AVIF or GIF"
+
+
+def open_image(path: Path) -> tuple[pyvips.Image, str]:
+    """The picture at `path` and the name of the format that its content has.
+
+    1 to 4 bands: gray, gray and alpha, RGB, RGB and alpha; 8 or 16 bit integers or float.
+    The image is to be read from top to bottom. Raises `ImageError` for what cannot be
+    read at all; damage further down appears as `pyvips.Error` when rows are decoded, which
+    `explaining` translates.
+    """
+    with explaining(path):
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        try:
+            head = os.read(descriptor, 32)
+            os.lseek(descriptor, 0, os.SEEK_SET)
+            kind = sniff(head)
+            if kind is None:
+                what = f"not a picture in a known format; use {_READABLE}" if head else "empty file"
+                raise ImageError(f"{shown(path)}: {what}")
+            # By descriptor, not by name: libvips takes a name's "[…]" for options.
+            source = pyvips.Source.new_from_descriptor(descriptor)
+        finally:
+            os.close(descriptor)
+        image = _decode(source, kind[1], "sequential")
+        _check_header(image, path)
+        if _orientation(image) > 2:
+            image = _decode(source, kind[1], "random")
+        return _normalised(image.autorot(), path), kind[0]
+
+
+@contextmanager
+def explaining(path: Path, trouble: str = "damaged or not supported") -> Iterator[None]:
+    """Turn what libvips and the system say of `path` into one line of `ImageError`."""
+    pyvips.vips_lib.vips_error_clear()
+    try:
+        yield
+    except pyvips.Error as error:
+        raise ImageError(f"{shown(path)}: {trouble} ({_reason(error)})") from error
+    except FileNotFoundError:
+        raise ImageError(f"{shown(path)}: no such file") from None
+    except IsADirectoryError:
+        raise ImageError(f"{shown(path)}: is a folder, not a picture") from None
+    except OSError as error:
+        raise ImageError(f"{shown(path)}: {error.strerror or error}") from error
+
+
+def shown(path: Path) -> str:
+    """The path as it fits in one line of text: what cannot be printed is escaped."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(path))
+
+
+def _decode(source: pyvips.Source, loader: str, access: str) -> pyvips.Image:
+    load = getattr(pyvips.Image, f"{loader}_source")
+    image: pyvips.Image = load(source, access=access, fail_on="error")
+    return image
+
+
+def _check_header(image: pyvips.Image, path: Path) -> None:
+    if image.width * image.height > MAX_PIXELS:
+        raise ImageError(
+            f"{shown(path)}: {image.width}×{image.height} pixels; "
+            f"cut it into parts of at most {MAX_PIXELS // 10**6} megapixels"
+        )
+    pages = image.get_n_pages()
+    if pages > 1:
+        raise ImageError(
+            f"{shown(path)}: holds {pages} pictures (an animation or pages); extract them first"
+        )
+    if image.format not in _SAMPLES:
+        raise ImageError(
+            f"{shown(path)}: {image.format} samples; convert it to 8 or 16 bits or 32-bit float"
+        )
+
+
+def _orientation(image: pyvips.Image) -> int:
+    return int(image.get("orientation")) if image.get_typeof("orientation") else 1
+
+
+def _normalised(image: pyvips.Image, path: Path) -> pyvips.Image:
+    if image.interpretation == "cmyk":
+        image = cmyk_to_rgb(image)
+    elif image.interpretation not in _RGB:
+        image = image.colourspace("srgb")
+    if image.bands > 4:
+        raise ImageError(
+            f"{shown(path)}: {image.bands} channels; keep only gray or RGB and at most one alpha"
+        )
+    return image
+
+
+def cmyk_to_rgb(image: pyvips.Image) -> pyvips.Image:
+    """CMYK in its embedded profile, or else a common press profile, to sRGB."""
+    options: dict[str, Any] = {"embedded": True, "input_profile": "cmyk", "intent": "relative"}
+    depth = 16 if image.format == "ushort" else 8
+    rgb: pyvips.Image = image.icc_transform(
+        "srgb", depth=depth, black_point_compensation=True, **options
+    )
+    return rgb
+
+
+def _reason(error: pyvips.Error) -> str:
+    lines = (line.strip() for line in str(error).splitlines()[1:])
+    kept = dict.fromkeys(line for line in lines if line and "bad seek" not in line)
+    text = "; ".join(kept) or "no details"
+    return text if len(text) <= 200 else f"{text[:199]}…"

@@ -1,0 +1,112 @@
+"""EXIF, XMP, ICC and the rest: what goes from a picture to its enlargement."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import pyvips
+
+_CARRIED = re.compile(
+    r"(exif-.*|xmp-data|iptc-data|icc-profile-data|image-description|png-comment-.*"
+    r"|resolution-unit)"
+)
+_SOFTWARE = "exif-ifd0-Software"
+_COLOUR_SPACE = "exif-ifd2-ColorSpace"
+_ICC = "icc-profile-data"
+_SRGB = "1"
+_MARK = re.compile(r"prosr [^;]+ x[248] (?:[0-9a-f]{12}|-)(?=;|$)")
+_XMP_ORIENTATION = re.compile(rb"(tiff:Orientation(?:\s*=\s*[\"']|>\s*))[2-8]")
+
+
+@dataclass(frozen=True)
+class Field:
+    """One item as libvips holds it: the type's number, the name and the value."""
+
+    gtype: int
+    name: str
+    value: Any
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """What an enlargement inherits; resolutions are in pixels per millimetre."""
+
+    fields: tuple[Field, ...] = ()
+    x_resolution: float = 1.0
+    y_resolution: float = 1.0
+
+
+def mark(model: str, scale: int, sha256: str) -> str:
+    """What results say of their making, in EXIF's Software beside what stood there."""
+    return f"prosr {model} x{scale} {sha256[:12] or '-'}"
+
+
+def find_mark(metadata: Metadata) -> str:
+    """The last `mark` that a result carries, or nothing."""
+    found = _MARK.findall(_software(metadata))
+    return str(found[-1]) if found else ""
+
+
+def collect(image: pyvips.Image) -> Metadata:
+    """Take what is to be carried from an opened picture."""
+    fields = [
+        Field(image.get_typeof(name), name, image.get(name))
+        for name in image.get_fields()
+        if _CARRIED.fullmatch(name)
+    ]
+    # A picture turned upright must not be turned again for its XMP's sake.
+    fields = [
+        Field(f.gtype, f.name, _XMP_ORIENTATION.sub(rb"\g<1>1", f.value))
+        if f.name == "xmp-data"
+        else f
+        for f in fields
+    ]
+    return Metadata(tuple(fields), image.xres, image.yres)
+
+
+def attach(image: pyvips.Image, metadata: Metadata, made_by: str) -> pyvips.Image:
+    """Give `image` the metadata, upright, marked with `made_by` if that is not empty.
+
+    Savers write EXIF's width and height themselves. The thumbnail is not carried: it
+    shows the picture before it was turned.
+    """
+    image = image.copy(xres=metadata.x_resolution, yres=metadata.y_resolution)
+    for item in metadata.fields:
+        image.set_type(item.gtype, item.name, item.value)
+    image.set_type(pyvips.GValue.gint_type, "orientation", 1)
+    if made_by:
+        software = _software(metadata)
+        line = f"{software}; {made_by}" if software else made_by
+        image.set_type(pyvips.GValue.gstr_type, _SOFTWARE, line)
+    # libexif completes EXIF with "uncalibrated", which is wrong where no profile says so.
+    names = {item.name for item in metadata.fields}
+    if not names & {_COLOUR_SPACE, _ICC}:
+        image.set_type(pyvips.GValue.gstr_type, _COLOUR_SPACE, _SRGB)
+    return image
+
+
+def exif_fields(block: bytes) -> tuple[Field, ...]:
+    """What libvips makes of an EXIF block; nothing if it cannot."""
+    plain = pyvips.Image.black(1, 1).jpegsave_buffer(keep="none")
+    segment = b"\xff\xe1" + (len(block) + 2).to_bytes(2, "big") + block
+    try:
+        image = pyvips.Image.jpegload_buffer(plain[:2] + segment + plain[2:])
+    except pyvips.Error:
+        return ()
+    return tuple(f for f in collect(image).fields if f.name.startswith("exif-"))
+
+
+def exif_block(metadata: Metadata, made_by: str) -> bytes:
+    """The EXIF block that libvips writes for a picture with this metadata."""
+    image = attach(pyvips.Image.black(1, 1), metadata, made_by)
+    jpeg = pyvips.Image.jpegload_buffer(image.jpegsave_buffer(keep="exif"))
+    return bytes(jpeg.get("exif-data"))
+
+
+def _software(metadata: Metadata) -> str:
+    """EXIF's Software; libvips gives "Maker (Maker, ASCII, 6 components, 6 bytes)"."""
+    value = next((str(item.value) for item in metadata.fields if item.name == _SOFTWARE), "")
+    remark = re.search(r", ASCII, \d+ components, \d+ bytes\)$", value)
+    return value[: (remark.start() - 2) // 2] if remark else value

@@ -1,0 +1,144 @@
+"""Results to files: samples gathered on disk, then encoded from top to bottom.
+
+Tiles come side by side, encoders want whole rows, and no whole result may have to be in
+memory: so samples go to a raw file beside the result first.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+import numpy as np
+import pyvips
+from numpy.typing import NDArray
+
+from prosr.errors import ImageError
+from prosr.files import replacing
+from prosr.images import exif
+from prosr.images.formats import Format
+from prosr.images.loading import explaining, shown
+from prosr.images.metadata import Metadata, attach, exif_block
+from prosr.images.samples import from_unit
+
+_VIPS_FORMATS = {"uint8": "uchar", "uint16": "ushort", "float32": "float"}
+_INTERPRETATIONS = {"uint8": ("b-w", "srgb"), "uint16": ("grey16", "rgb16")}
+_INTERPRETATIONS |= {"float32": ("b-w", "scrgb")}
+_BIG_TIFF = 4_000_000_000
+"""Bytes of samples from which a TIFF gets 64-bit offsets."""
+
+
+class Canvas:
+    """A result in the making, to be used in a `with` block that ends by `save`.
+
+    `channels` is 1 to 4 as in `Picture`, `dtype` what samples are rounded to; it has to be
+    one that `file_format` holds. Raises `ImageError` before any work if the format cannot
+    hold the size or the alpha, or the disk cannot hold the samples.
+    """
+
+    def __init__(
+        self,
+        target: Path,
+        file_format: Format,
+        size: tuple[int, int],
+        channels: int,
+        dtype: np.dtype[Any],
+    ) -> None:
+        self.target, self.format, self.dtype = target, file_format, dtype
+        self.height, self.width = size
+        self.channels = channels
+        self._pixel = channels * dtype.itemsize
+        check_fits(file_format, size, channels, target)
+        self._check_disk()
+        self._raw: IO[bytes] | None = None
+
+    def __enter__(self) -> Canvas:
+        with explaining(self.target, "cannot be written"):
+            self.target.parent.mkdir(parents=True, exist_ok=True)
+            descriptor, name = tempfile.mkstemp(".raw", ".prosr-", self.target.parent)
+        self._raw, self._raw_path = open(descriptor, "w+b", buffering=0), Path(name)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._raw is not None:
+            self._raw.close()
+            self._raw_path.unlink(missing_ok=True)
+
+    def put(self, top: int, left: int, block: NDArray[np.float32]) -> None:
+        """Place [rows, columns, channels] values in [0, 1] (clipped) at (top, left)."""
+        assert self._raw is not None, "put outside the with block"
+        samples = np.ascontiguousarray(from_unit(block, self.dtype))
+        with explaining(self.target, "cannot be written"):
+            for row, line in enumerate(samples, top):
+                self._raw.seek((row * self.width + left) * self._pixel)
+                self._raw.write(line.data)
+
+    def save(self, metadata: Metadata, *, made_by: str = "", bits: int | None = None) -> None:
+        """Encode what was put and let it take the target's place, all or nothing.
+
+        `bits` is how deep an AVIF of 16-bit samples shall be, 10 or 12.
+        """
+        assert self._raw is not None, "save outside the with block"
+        image = pyvips.Image.rawload(
+            os.fsencode(self._raw_path),
+            self.width,
+            self.height,
+            self._pixel // self.dtype.itemsize,
+            format=_VIPS_FORMATS[self.dtype.name],
+            interpretation=_INTERPRETATIONS[self.dtype.name][self.channels > 2],
+            access="sequential",
+        )
+        image = attach(image, metadata, made_by)
+        with explaining(self.target, "cannot be written"), replacing(self.target) as temporary:
+            getattr(image, self.format.saver)(os.fsencode(temporary), **self._options(bits))
+            if self.format.name == "TIFF":
+                tags = exif.read_block(exif_block(metadata, made_by))
+                exif.add_to_tiff(temporary, tags, self.width, self.height)
+
+    def _options(self, bits: int | None) -> dict[str, Any]:
+        options = dict(self.format.options)
+        if self.format.name == "TIFF":
+            options["predictor"] = "float" if self.dtype.kind == "f" else "horizontal"
+            options["bigtiff"] = self._bytes() > _BIG_TIFF
+        if self.format.name == "AVIF":
+            options["bitdepth"] = 8 if self.dtype.itemsize == 1 else min(bits or 12, 12)
+        return options
+
+    def _bytes(self) -> int:
+        return self.height * self.width * self._pixel
+
+    def _check_disk(self) -> None:
+        """The samples, and as much again for the encoded result in the worst case."""
+        folder = self.target.absolute()
+        while not folder.exists():
+            folder = folder.parent
+        need, free = 2 * self._bytes(), shutil.disk_usage(folder).free
+        if need > free:
+            raise ImageError(
+                f"{shown(self.target)}: needs {need / 1e9:.1f} GB of disk while it is made, "
+                f"{free / 1e9:.1f} GB are free; write to another disk with --output"
+            )
+
+
+def check_fits(file_format: Format, size: tuple[int, int], channels: int, target: Path) -> None:
+    """Raise `ImageError`, naming what to use instead, if a format cannot hold a result."""
+    height, width = size
+    if max(size) > file_format.side:
+        raise ImageError(
+            f"{shown(target)}: {width}×{height} pixels are too many for {file_format.name} "
+            f"({file_format.side:,} a side); use PNG or TIFF"
+        )
+    if channels in (2, 4) and not file_format.alpha:
+        raise ImageError(
+            f"{shown(target)}: {file_format.name} holds no transparency; "
+            "use PNG, WebP, TIFF or AVIF"
+        )

@@ -1,0 +1,231 @@
+"""Many pictures: which file becomes which, what is done already, and what became of each."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from prosr.errors import ConfigError, ImageError, ProSRError
+from prosr.images import Format, find_format, is_picture, is_writable, open_picture, shown
+from prosr.inference.upscaler import Progress, Upscaler, result_path, result_suffix
+
+_RESULT = re.compile(r"(.+)_x[248]", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A picture and where its enlargement goes; `refusal` says why it cannot be done."""
+
+    source: Path
+    target: Path
+    refusal: str = ""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    job: Job
+    kind: Literal["made", "skipped", "failed"]
+    reason: str = ""
+
+
+def find_jobs(
+    requests: Sequence[str],
+    scale: int,
+    output: str | None = None,
+    file_format: Format | None = None,
+) -> list[Job]:
+    """What is to be made of files, folders (with all below them) and patterns like "*.jpg".
+
+    - A file gives "photo_x4.jpg" beside it, or in the folder `output`, or `output` itself
+      if that has a picture's suffix and the file is the only request.
+    - A folder's tree is copied, names kept, to "folder_x4" beside it or to `output`; several
+      folders go to folders of their names in `output`. Hidden files are left alone.
+    - Results of earlier runs are not enlarged again together with what they were made of.
+
+    `file_format` asks for another format than their own. A request that matches nothing
+    becomes a job with a refusal, and so does a picture whose target is another's. Raises
+    `ConfigError` where `output` cannot be meant for these requests, or a folder has no
+    picture.
+    """
+    matches = [match for request in requests for match in _matches(request)]
+    folders = [path for path in matches if path.is_dir()]
+    into = _output_folder(matches, folders, output)
+    jobs: dict[Path, Job] = {}
+    for path in matches:
+        found = (
+            _folder_jobs(path, scale, into, file_format, len(folders) > 1)
+            if path.is_dir()
+            else [_file_job(path, scale, output, into, file_format)]
+        )
+        for job in found:
+            jobs.setdefault(_place(job.source), job)
+    if not jobs:
+        names = ", ".join(shown(folder) for folder in folders)
+        raise ConfigError(f"{names}: no pictures in it; name files, or a folder that has some")
+    return _without_collisions(_without_results(list(jobs.values())))
+
+
+def run_jobs(
+    upscaler: Upscaler,
+    jobs: Sequence[Job],
+    scale: int,
+    *,
+    overwrite: bool = False,
+    starting: Callable[[Job], Progress | None] = lambda job: None,
+) -> Iterator[Outcome]:
+    """Do one job after another and say of each what became of it; none stops the others.
+
+    `starting` is called before a picture is enlarged and may give a `Progress` for it. A
+    target that is there is skipped if it was made from this picture by this upscaler; it
+    is made anew if the picture has changed since, or if `overwrite` says so.
+    """
+    for job in jobs:
+        try:
+            if job.refusal:
+                raise ImageError(job.refusal)
+            ours = job.target.exists() and not overwrite and _is_ours(job, upscaler.mark(scale))
+            if ours and _is_current(job, scale):
+                yield Outcome(job, "skipped", "done already")
+                continue
+            progress = starting(job)
+            upscaler.upscale(
+                job.source,
+                scale,
+                output=job.target,
+                overwrite=overwrite or ours,
+                progress=progress,
+            )
+            yield Outcome(job, "made", "made anew: the picture has changed" if ours else "")
+        except ProSRError as error:
+            yield Outcome(job, "failed", str(error))
+        # The pictures after this one are no less wanted for what is wrong with this one,
+        # be it a bug of ours; the reason is given with the failure.
+        except Exception as error:
+            summary = " ".join(f"{type(error).__name__}: {error}".split())
+            yield Outcome(job, "failed", f"{shown(job.source)}: unexpected {summary}")
+
+
+def _matches(request: str) -> list[Path]:
+    """The path itself, or if there is none what it matches as a pattern, or it again."""
+    path = Path(request)
+    if not os.path.lexists(path) and glob.has_magic(request):
+        matches = sorted(Path(match) for match in glob.glob(request, recursive=True))
+        matches = [match for match in matches if match.is_dir() or is_picture(match)]
+        return matches or [path]
+    return [path]
+
+
+def _output_folder(matches: list[Path], folders: list[Path], output: str | None) -> Path | None:
+    """The folder that `output` names, or None if it names a file or nothing."""
+    if output is None:
+        return None
+    path = Path(output)
+    if path.is_dir() or output.endswith(("/", os.sep)) or not path.suffix:
+        return path
+    if len(matches) > 1 or folders:
+        if is_writable(path.suffix):
+            raise ConfigError(f"{shown(path)} is one picture's name; give a folder as output")
+        return path
+    find_format(path.suffix)
+    return None
+
+
+def _file_job(
+    path: Path, scale: int, output: str | None, into: Path | None, kind: Format | None
+) -> Job:
+    target = result_path(path, scale, kind)
+    if into is not None:
+        target = into / target.name
+    elif output is not None:
+        target = Path(output)
+        if kind is not None and find_format(target.suffix) != kind:
+            raise ConfigError(f"{shown(target)} is no {kind.name} file; give one of the two only")
+    return Job(path, target, "" if path.exists() else f"{shown(path)}: no such file")
+
+
+def _folder_jobs(
+    folder: Path, scale: int, into: Path | None, kind: Format | None, several: bool
+) -> Iterator[Job]:
+    root = folder.resolve()
+    if into is None:
+        into = (
+            root.with_name(f"{root.name}_x{scale}")
+            if folder.name in ("", "..")
+            else (folder.with_name(f"{folder.name}_x{scale}"))
+        )
+    elif several:
+        into = into / root.name
+    if into.resolve() == root:
+        raise ConfigError(f"{shown(folder)}: results would go into itself; give another output")
+    for place, below, names in os.walk(folder):
+        below[:] = sorted(
+            name
+            for name in below
+            if not name.startswith(".") and Path(place, name).resolve() != into.resolve()
+        )
+        for name in sorted(names):
+            path = Path(place, name)
+            if is_picture(path) and not name.startswith("."):
+                target = into / path.relative_to(folder)
+                yield Job(path, target.with_suffix(result_suffix(path, kind)))
+
+
+def _without_results(jobs: list[Job]) -> list[Job]:
+    """Leave out what an earlier run made of a picture that is among the jobs."""
+    stems = {_place(job.source).with_suffix("") for job in jobs}
+
+    def is_result(path: Path) -> bool:
+        stem = _place(path).with_suffix("")
+        for level, part in enumerate(stem.parts):
+            if name := _RESULT.fullmatch(part):
+                origin = Path(*stem.parts[:level], name[1], *stem.parts[level + 1 :])
+                if origin in stems and _mark(path):
+                    return True
+        return False
+
+    return [job for job in jobs if not is_result(job.source)]
+
+
+def _without_collisions(jobs: list[Job]) -> list[Job]:
+    taken: dict[Path, Path] = {}
+    checked = []
+    for job in jobs:
+        other = taken.setdefault(_place(job.target), job.source)
+        if other != job.source:
+            why = f"{shown(job.source)}: its result would replace that of {shown(other)}"
+            job = replace(job, refusal=job.refusal or f"{why}; enlarge it by itself")
+        checked.append(job)
+    return checked
+
+
+def _is_ours(job: Job, mark: str) -> bool:
+    """Whether the target was made as we would make it; `ImageError` if it was not."""
+    found = _mark(job.target)
+    if found == mark:
+        return True
+    what = f"made by {found}" if found else "not made by prosr"
+    raise ImageError(f"{shown(job.target)} exists, {what}; replace it with --overwrite")
+
+
+def _is_current(job: Job, scale: int) -> bool:
+    """Whether the picture is older than its result and has the size for it."""
+    if job.target.stat().st_mtime_ns < job.source.stat().st_mtime_ns:
+        return False
+    source, target = open_picture(job.source), open_picture(job.target)
+    return (target.width, target.height) == (scale * source.width, scale * source.height)
+
+
+def _place(path: Path) -> Path:
+    return Path(os.path.abspath(path))
+
+
+def _mark(path: Path) -> str:
+    try:
+        return open_picture(path).mark
+    except ImageError:
+        return ""

@@ -1,0 +1,149 @@
+"""Cutting a picture into overlapping tiles so that tiled equals whole.
+
+A network's output pixel depends on input pixels at most a radius away. If every tile
+brings that many pixels more than it keeps, on each side that is not the picture's own
+border, each kept pixel is computed from the same input as in the whole picture. At the
+picture's borders a tile ends where the picture ends, so the network's own padding acts
+there and nowhere else that matters.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from prosr.errors import ConfigError, InferenceError
+
+Enlarge = Callable[[Tensor, int], Tensor]
+"""x, [N, C, H, W], and a scale s → [N, C', sH, sW]."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Pixels start…stop−1 of an axis are kept from what first…last−1 give."""
+
+    start: int
+    stop: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A rectangle to keep and the larger one to compute it from, in input pixels."""
+
+    rows: Span
+    columns: Span
+
+    def __str__(self) -> str:
+        rows, columns = self.rows, self.columns
+        return f"rows {rows.start}–{rows.stop - 1}, columns {columns.start}–{columns.stop - 1}"
+
+
+def plan(size: tuple[int, int], tile: tuple[int, int], halo: int) -> list[Tile]:
+    """Tiles that cover a picture of `size` (height, width), row by row from the top.
+
+    A tile computes from at most `tile` pixels, halo included, give or take one to make
+    it even; all are equally large, so that a network sees one shape only. Raises
+    `ConfigError` if a tile would be all halo.
+    """
+    rows, columns = (_spans(length, most, halo) for length, most in zip(size, tile, strict=True))
+    return [Tile(row, column) for row in rows for column in columns]
+
+
+def fit(size: tuple[int, int], pixels: int, halo: int) -> tuple[int, int]:
+    """Height and width of the largest tile of at most `pixels`, as square as fits `size`.
+
+    Raises `ConfigError` if even the smallest useful tile is larger than that.
+    """
+    height, width = size
+    side = math.isqrt(pixels)
+    rows, columns = min(height, side), min(width, side)
+    if rows < side:
+        columns = min(width, pixels // max(rows, 1))
+    elif columns < side:
+        rows = min(height, pixels // max(columns, 1))
+    # Rounding up to even may add a row and a column.
+    rows, columns = (
+        length if length == whole else length - length % 2
+        for length, whole in ((rows, height), (columns, width))
+    )
+    for length, whole in ((rows, height), (columns, width)):
+        if length < whole and length <= 2 * halo:
+            raise ConfigError(f"tiles of {pixels} pixels are too small for a halo of {halo}")
+    return rows, columns
+
+
+def run(
+    function: Enlarge, read: Callable[[Tile], Tensor], scale: int, tiles: Sequence[Tile]
+) -> Iterator[tuple[Tile, Tensor]]:
+    """Give each tile with its kept part, enlarged: [N, C', s·rows, s·columns].
+
+    `read` gives a tile's pixels, halo included. Raises `InferenceError`, naming the tile,
+    if `function` fails, gives another size than it has to, or anything that is no number.
+    """
+    for number, tile in enumerate(tiles, 1):
+        x = read(tile)
+        name = f"tile {number} of {len(tiles)} ({tile})"
+        try:
+            y = function(x, scale)
+        # Any callable may be tiled, so anything may go wrong in it, and whatever does must
+        # end the picture: a tile left out or pasted wrongly would look like a result.
+        except Exception as error:
+            summary = " ".join(f"{type(error).__name__}: {error}".split())
+            raise InferenceError(f"{name} failed with {summary}") from error
+        expected = (scale * x.shape[2], scale * x.shape[3])
+        if tuple(y.shape[2:]) != expected:
+            raise InferenceError(f"{name} came out as {tuple(y.shape[2:])}, not {expected}")
+        y = _kept(y, tile, scale)
+        if not torch.isfinite(y).all():
+            raise InferenceError(f"{name} came out with values that are no numbers")
+        yield tile, y
+
+
+def tiled(function: Enlarge, x: Tensor, scale: int, tile: tuple[int, int], halo: int) -> Tensor:
+    """`function(x, scale)` computed in tiles, x and the result being whole in memory."""
+    tiles = plan((x.shape[2], x.shape[3]), tile, halo)
+
+    def read(tile: Tile) -> Tensor:
+        rows, columns = tile.rows, tile.columns
+        return x[:, :, rows.first : rows.last, columns.first : columns.last]
+
+    whole: Tensor | None = None
+    for tile_, y in run(function, read, scale, tiles):
+        if whole is None:
+            # In y's layout: features that a network goes on with stay channels last.
+            last = y.shape[1] > 1 and y.stride(1) == 1
+            layout = torch.channels_last if last else torch.contiguous_format
+            size = (*y.shape[:2], scale * x.shape[2], scale * x.shape[3])
+            whole = torch.empty(size, dtype=y.dtype, device=y.device, memory_format=layout)
+        top, left = scale * tile_.rows.start, scale * tile_.columns.start
+        whole[:, :, top : top + y.shape[2], left : left + y.shape[3]] = y
+    assert whole is not None, "a plan has at least one tile"
+    return whole
+
+
+def _kept(y: Tensor, tile: Tile, scale: int) -> Tensor:
+    for dim, span in ((2, tile.rows), (3, tile.columns)):
+        y = y.narrow(dim, scale * (span.start - span.first), scale * (span.stop - span.start))
+    return y
+
+
+def _spans(length: int, most: int, halo: int) -> list[Span]:
+    """Cut an axis: windows of one even length, evenly spread, cut midway in the overlaps."""
+    if length <= most:
+        return [Span(0, length, 0, length)]
+    if most <= 2 * halo:
+        raise ConfigError(f"tiles of {most} pixels have no room for a halo of {halo} on each side")
+    count = math.ceil((length - 2 * halo) / (most - 2 * halo))
+    window = math.ceil((length - 2 * halo) / count) + 2 * halo
+    window = min(window + window % 2, length)
+    firsts = [i * (length - window) // (count - 1) for i in range(count)]
+    cuts = [(a + window + b) // 2 for a, b in pairwise(firsts)]
+    bounds = zip(firsts, [0, *cuts], [*cuts, length], strict=True)
+    return [Span(start, stop, first, first + window) for first, start, stop in bounds]

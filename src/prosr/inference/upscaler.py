@@ -1,0 +1,217 @@
+"""The one door through which users, the evaluator and the command line enlarge pictures."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from prosr import images
+from prosr.checkpoint import find
+from prosr.config import check_scale
+from prosr.errors import ConfigError, ImageError
+from prosr.inference.alpha import FILL_RADIUS, fill_transparent
+from prosr.inference.engines import RESERVED, Engine, TorchEngine
+from prosr.inference.inputs import ArrayCanvas, ArrayPicture, Sink, Source, is_pil, upscale_pil
+from prosr.inference.tiling import Tile, fit, plan, run
+from prosr.resample import upscale as phi
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PilImage
+
+Progress = Callable[[int, int], None]
+"""Called with the number of tiles done and of all tiles."""
+
+MAX_MEMORY = 2_000_000_000
+
+_LUMA = (0.299, 0.587, 0.114)
+"""BT.601: a gray picture goes through the network as RGB and comes back by these."""
+
+
+def load(name_or_path: str | Path, *, max_memory: int = MAX_MEMORY) -> Upscaler:
+    """An upscaler with a bundled model ("prosr-xs", "bicubic") or a .safetensors file.
+
+    `max_memory` is in bytes, of the whole process. Raises `CheckpointError` or
+    `ConfigError` with what is wrong.
+    """
+    weights = find(name_or_path)
+    return Upscaler(weights.net, weights.name, weights.sha256, max_memory)
+
+
+class Upscaler:
+    """A network that enlarges whole pictures: files, PIL images or arrays.
+
+    `net(x, scale)` and `net.receptive_radius(scale)` are as in `prosr.nets`; `name` and
+    `sha256` say in results and benchmarks which network it was.
+    """
+
+    def __init__(
+        self, net: nn.Module, name: str, sha256: str, max_memory: int = MAX_MEMORY
+    ) -> None:
+        self.name, self.sha256, self.max_memory = name, sha256, max_memory
+        self._engine: Engine = TorchEngine(net, max_memory)
+
+    @overload
+    def upscale(
+        self,
+        image: str | os.PathLike[str],
+        scale: int = 4,
+        *,
+        output: str | os.PathLike[str] | None = None,
+        overwrite: bool = False,
+        progress: Progress | None = None,
+    ) -> Path: ...
+    @overload
+    def upscale(
+        self, image: PilImage, scale: int = 4, *, progress: Progress | None = None
+    ) -> PilImage: ...
+    @overload
+    def upscale(
+        self, image: NDArray[Any], scale: int = 4, *, progress: Progress | None = None
+    ) -> NDArray[Any]: ...
+    def upscale(
+        self,
+        image: Any,
+        scale: int = 4,
+        *,
+        output: str | os.PathLike[str] | None = None,
+        overwrite: bool = False,
+        progress: Progress | None = None,
+    ) -> Any:
+        """Enlarge `image` by 2, 4 or 8 and give the same kind of thing back.
+
+        - A path: a file is written, at `output` or beside it ("photo_x4.jpg"), and its path
+          returned. The format is that of the output's suffix. Gray, alpha, depth, ICC
+          profile, EXIF and XMP are kept as far as that format can hold them. A file that is
+          there already is replaced only with `overwrite`; the input never.
+        - A PIL image: see `prosr.inference.inputs.upscale_pil`.
+        - An array, [H, W] or [H, W, 1 to 4] (gray, gray and alpha, RGB, RGB and alpha) of
+          uint8, uint16, or float32 or float64 in [0, 1]: the same rank and type.
+
+        Raises `ConfigError` for a request that makes no sense, `ImageError` for a file that
+        cannot be read or written, and `InferenceError` if the network fails.
+        """
+        check_scale(scale)
+        if isinstance(image, str | os.PathLike):
+            target = Path(output) if output is not None else result_path(Path(image), scale)
+            self._upscale_file(Path(image), scale, target, overwrite, progress)
+            return target
+        if output is not None or overwrite:
+            raise ConfigError("output and overwrite are for files; save the returned picture")
+        if is_pil(image):
+            return upscale_pil(image, lambda array: self._upscale_array(array, scale, progress))
+        if isinstance(image, np.ndarray):
+            return self._upscale_array(image, scale, progress)
+        raise ConfigError(
+            f"cannot enlarge a {type(image).__name__}; give a path, a PIL image or a numpy array"
+        )
+
+    def mark(self, scale: int) -> str:
+        """What this upscaler's results at `scale` carry to be known by."""
+        return images.mark(self.name, scale, self.sha256)
+
+    def _upscale_file(
+        self, path: Path, scale: int, target: Path, overwrite: bool, progress: Progress | None
+    ) -> None:
+        picture = images.open_picture(path)
+        file_format = images.find_format(target.suffix)
+        if target.exists():
+            if target.samefile(path):
+                raise ImageError(f"{target}: is the input itself; give another output")
+            if not overwrite:
+                raise ImageError(f"{target}: exists already; give another output or overwrite it")
+        channels = picture.channels
+        if not file_format.alpha and channels in (2, 4) and picture.is_opaque():
+            channels -= 1
+        size = scale * picture.height, scale * picture.width
+        dtype = file_format.sample_type(picture.dtype)
+        with images.Canvas(target, file_format, size, channels, dtype) as canvas:
+            picture.check()
+            self._enlarge(picture, canvas, scale, progress, channels)
+            canvas.save(picture.metadata, made_by=self.mark(scale), bits=picture.bits)
+
+    def _upscale_array(
+        self, array: NDArray[Any], scale: int, progress: Progress | None
+    ) -> NDArray[Any]:
+        picture, canvas = ArrayPicture(array), ArrayCanvas(array, scale)
+        self._enlarge(picture, canvas, scale, progress, picture.channels)
+        return canvas.array
+
+    def _enlarge(
+        self, source: Source, sink: Sink, scale: int, progress: Progress | None, channels: int
+    ) -> None:
+        """Tile by tile from source to sink, the first `channels` of what the source has."""
+        colours = 1 if source.channels < 3 else 3
+        tiles = self._plan(source, scale)
+
+        def enlarge(x: Tensor, scale: int) -> Tensor:
+            y = self._engine(x[:, :colours].expand(-1, 3, -1, -1), scale)
+            if colours == 1:
+                y = torch.einsum("nchw,c->nhw", y, torch.tensor(_LUMA))[:, None]
+            if channels > colours:
+                y = torch.cat((y, phi(x[:, colours:], scale)), dim=1)
+            return y
+
+        def read(tile: Tile) -> Tensor:
+            return _read_tile(source, tile, colours)
+
+        if progress is not None:
+            progress(0, len(tiles))
+        for done, (tile, y) in enumerate(run(enlarge, read, scale, tiles), 1):
+            block = y[0].permute(1, 2, 0).numpy()
+            sink.put(scale * tile.rows.start, scale * tile.columns.start, block)
+            if progress is not None:
+                progress(done, len(tiles))
+
+    def _plan(self, source: Source, scale: int) -> list[Tile]:
+        size, halo = (source.height, source.width), self._engine.radius(scale)
+        pixels = self._engine.pixels(scale)
+        try:
+            return plan(size, fit(size, pixels, halo), halo)
+        except ConfigError as error:
+            working = (self.max_memory - RESERVED) * (2 * halo + 32) ** 2 / max(pixels, 1)
+            raise ConfigError(
+                f"{self.name} at scale {scale} needs a memory limit of at least "
+                f"{(working + RESERVED) / 1e9:.1f} GB, not {self.max_memory / 1e9:.1f} GB"
+            ) from error
+
+
+def result_path(path: Path, scale: int, file_format: images.Format | None = None) -> Path:
+    """Where the enlargement of a file goes unless asked: "photo_x4.jpg" beside it."""
+    return path.with_name(f"{path.stem}_x{scale}{result_suffix(path, file_format)}")
+
+
+def result_suffix(path: Path, file_format: images.Format | None = None) -> str:
+    """The suffix of a file's result: its own where that fits the format asked for.
+
+    What cannot be written in its own format (GIF, HEIC) becomes PNG.
+    """
+    if file_format is None:
+        return path.suffix if images.is_writable(path.suffix) else ".png"
+    fits = path.suffix.lower() in file_format.suffixes
+    return path.suffix if fits else file_format.suffixes[0]
+
+
+def _read_tile(source: Source, tile: Tile, colours: int) -> Tensor:
+    """A tile with its halo, [1, C, H, W] in [0, 1].
+
+    Colour under transparent pixels is filled from a margin that is then cut off, so that
+    the network sees the same tile whether a picture has an (opaque) alpha or not.
+    """
+    rows, columns = tile.rows, tile.columns
+    margin = FILL_RADIUS if source.channels > colours else 0
+    top, left = max(rows.first - margin, 0), max(columns.first - margin, 0)
+    bottom, right = min(rows.last + margin, source.height), min(columns.last + margin, source.width)
+    window = torch.from_numpy(source.window(top, bottom, left, right))
+    x = window.permute(2, 0, 1)[None]
+    if margin:
+        colour, alpha = x[:, :colours], x[:, colours:]
+        x = torch.cat((fill_transparent(colour, alpha), alpha), dim=1)
+    x = x[:, :, rows.first - top : rows.last - top]
+    return x[:, :, :, columns.first - left : columns.last - left]
