@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from prosr.checkpoint import build
 from prosr.config import PRESETS, SCALES, ProSRConfig
 from prosr.errors import ConfigError
-from prosr.nets.generator import ProSR
+from prosr.nets.generator import MEAN_RGB, ProSR
 from prosr.resample import upscale
 
 GENERATORS = [name for name, config in PRESETS.items() if isinstance(config, ProSRConfig)]
@@ -87,7 +87,7 @@ def test_estimate_is_residual_plus_bicubic(scale: int) -> None:
 @pytest.mark.parametrize("scale", [4, 8])
 def test_alpha_blends_the_new_level_with_the_bilinear_previous_residual(scale: int) -> None:
     net, x = tiny(), torch.rand(1, 3, 6, 5, dtype=torch.float64)
-    z = net.v[str(scale)]((x - net.mean) * net.value_range)
+    z = net.v[str(scale)]((x - x.new_tensor(MEAN_RGB).view(1, 3, 1, 1)) * net.value_range)
     for level in net.u[: SCALES.index(scale)]:  # type: ignore[arg-type]
         z = level(z)
     previous = net.r[str(scale // 2)](z) / net.value_range
@@ -96,6 +96,16 @@ def test_alpha_blends_the_new_level_with_the_bilinear_previous_residual(scale: i
     for alpha in (0.0, 0.3, 1.0):
         blended = net.residual(x, scale, alpha)
         torch.testing.assert_close(blended, alpha * new + (1 - alpha) * old)
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_stages_compose_to_the_residual(scale: int) -> None:
+    net, x = tiny(residual=True), torch.rand(1, 3, 5, 4, dtype=torch.float64)
+    z, enlarged = x, 1
+    for function, enlargement, _ in net.stages(scale):
+        z, enlarged = function(z), enlarged * enlargement
+    assert enlarged == scale
+    torch.testing.assert_close(z, net.residual(x, scale))
 
 
 def test_levels_are_shared_and_entrances_and_exits_are_not() -> None:

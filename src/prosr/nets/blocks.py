@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from prosr.errors import ConfigError
 
 Padding = Literal["reflect", "zeros"]
 
@@ -47,12 +49,27 @@ class DenseLayer(nn.Module):
         return growth
 
 
+class NormalizedDenseLayer(DenseLayer):
+    """BN → ReLU → CONV(1,1) → BN → ReLU → CONV(3,3): the original dense layer (3.2)."""
+
+    def __init__(self, channels_in: int, bottleneck: int, growth: int, padding: Padding) -> None:
+        super().__init__(channels_in, bottleneck, growth, padding)
+        self.norm_in = nn.BatchNorm2d(channels_in)
+        self.norm_squeezed = nn.BatchNorm2d(bottleneck)
+
+    def forward(self, x: Tensor) -> Tensor:
+        squeezed = self.squeeze(F.relu(self.norm_in(x)))
+        growth: Tensor = self.conv(F.relu(self.norm_squeezed(squeezed)))
+        return growth
+
+
 class DCU(nn.Module):
     """Dense compression unit: dense layers closed by a CONV(1,1) compression (3.2).
 
     `compressed` is the number of channels it gives, or None to leave out the compression
     and give all of them. With `residual_scale` the result is scaled and added to the
-    input, which must then have `compressed` channels: the local residual link.
+    input, which must then have `compressed` channels: the local residual link. `layer`
+    makes the dense layers.
     """
 
     def __init__(
@@ -64,10 +81,11 @@ class DCU(nn.Module):
         compressed: int | None,
         padding: Padding,
         residual_scale: float | None = None,
+        layer: type[DenseLayer] = DenseLayer,
     ) -> None:
         super().__init__()
         widths = range(channels_in, channels_in + layers * growth, growth)
-        self.layers = nn.ModuleList(DenseLayer(w, bottleneck, growth, padding) for w in widths)
+        self.layers = nn.ModuleList(layer(w, bottleneck, growth, padding) for w in widths)
         dense = channels_in + layers * growth
         self.compression = nn.Conv2d(dense, compressed, 1, bias=False) if compressed else None
         self.channels = compressed or dense
@@ -127,3 +145,34 @@ class Level(nn.Module):
         z = self.conv(z if self.cap is None else self.cap(z))
         upsampled: Tensor = self.upsampler(z + x if self.residual else z)
         return upsampled
+
+
+def levels_below(scales: Sequence[int], scale: int, alpha: float = 1.0) -> int:
+    """Number of a network's `scales` below `scale`.
+
+    Raises `ConfigError` for a scale that it does not have, or an alpha that is not
+    possible there: where no level is below, there is nothing to blend with.
+    """
+    if scale not in scales:
+        known = ", ".join(map(str, scales))
+        raise ConfigError(f"scale {scale} is not one of {known}")
+    if not 0 <= alpha <= 1:
+        raise ConfigError(f"alpha {alpha} is not between 0 and 1")
+    if alpha < 1 and scale == scales[0]:
+        raise ConfigError(f"alpha {alpha} needs a level below scale {scale}; use alpha 1")
+    return scales.index(scale)
+
+
+def multiply_adds(parts: Iterable[tuple[nn.Module, int]]) -> int:
+    """Multiply-adds of parts per input pixel, where each runs at so many pixels for one."""
+    return sum(
+        parameter.numel() * pixels
+        for part, pixels in parts
+        for parameter in part.parameters()
+        if parameter.dim() == 4
+    )
+
+
+def count_parameters(parts: Iterable[nn.Module]) -> int:
+    """Number of values to train in parts that share none."""
+    return sum(parameter.numel() for part in parts for parameter in part.parameters())

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import cast
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from prosr.errors import ConfigError
-from prosr.nets.blocks import DCU, Conv3x3, Level, Padding
+from prosr.nets.blocks import (
+    DCU,
+    Conv3x3,
+    Level,
+    Padding,
+    count_parameters,
+    levels_below,
+    multiply_adds,
+)
 from prosr.resample import PHI_RADIUS, upscale
 
 MEAN_RGB = (0.4488, 0.4371, 0.4040)
@@ -21,8 +28,6 @@ class ProSR(nn.Module):
 
     The arguments are those of `prosr.config.ProSRConfig`, where they are explained.
     """
-
-    mean: Tensor
 
     def __init__(
         self,
@@ -43,7 +48,6 @@ class ProSR(nn.Module):
         super().__init__()
         self.scales = tuple(2 ** (level + 1) for level in range(len(dcus)))
         self.value_range = value_range
-        self.register_buffer("mean", torch.tensor(MEAN_RGB).view(1, 3, 1, 1), persistent=False)
         self.v = nn.ModuleDict({str(s): Conv3x3(3, features, padding) for s in self.scales})
         self.u = nn.ModuleList()
         self.r = nn.ModuleDict()
@@ -80,42 +84,53 @@ class ProSR(nn.Module):
 
     def residual(self, x: Tensor, scale: int, alpha: float = 1.0) -> Tensor:
         """R_s(x) (Eq. 1) in units of [0, 1], blended by `alpha` as in Fig. 3, top."""
-        below = self._levels(scale, alpha)
-        z = self.v[str(scale)]((x - self.mean) * self.value_range)
+        below = levels_below(self.scales, scale, alpha)
+        z = self.enter(x, scale)
         for level in self.u[:below]:
             z = level(z)
-        r_hat = self.r[str(scale)](self.u[below](z))
+        r_hat = self.leave(self.u[below](z), scale)
         if alpha < 1:
-            previous = F.interpolate(self.r[str(scale // 2)](z), scale_factor=2, mode="bilinear")
+            previous = self.leave(z, scale // 2)
+            previous = F.interpolate(previous, scale_factor=2, mode="bilinear")
             r_hat = alpha * r_hat + (1 - alpha) * previous
-        return cast(Tensor, r_hat / self.value_range)
+        return r_hat
+
+    def stages(self, scale: int) -> list[tuple[Callable[[Tensor], Tensor], int, int]]:
+        """The functions that R_s is composed of (Eq. 1), first to last, for tiling each.
+
+        With each: by how much it enlarges, and its receptive radius in pixels of its input.
+        """
+        levels = self.u[: levels_below(self.scales, scale) + 1]
+        return [
+            (lambda x: self.enter(x, scale), 1, 1),
+            *((level, 2, cast(Level, level).radius) for level in levels),
+            (lambda z: self.leave(z, scale), 1, 1),
+        ]
 
     def receptive_radius(self, scale: int) -> int:
         """Input pixels on each side of an output pixel's own that it can depend on."""
-        radius = 1
-        for level in reversed(self.u[: self._levels(scale) + 1]):
-            radius = -(-radius // 2) + cast(Level, level).radius
-        return max(radius + 1, PHI_RADIUS)
+        radius = 0
+        for _, enlargement, own in reversed(self.stages(scale)):
+            radius = -(-radius // enlargement) + own
+        return max(radius, PHI_RADIUS)
 
     def multiply_adds(self, scale: int) -> int:
         """Multiply-adds of R_s per input pixel."""
-        depth = self._levels(scale) + 1
-        modules = [(self.v[str(scale)], 1), (self.r[str(scale)], 4**depth)]
-        modules += [(level, 4**i) for i, level in enumerate(self.u[:depth])]
-        return sum(
-            parameter.numel() * pixels
-            for module, pixels in modules
-            for parameter in module.parameters()
-            if parameter.dim() == 4
-        )
+        depth = levels_below(self.scales, scale) + 1
+        levels = [(level, 4**i) for i, level in enumerate(self.u[:depth])]
+        return multiply_adds([(self.v[str(scale)], 1), *levels, (self.r[str(scale)], scale**2)])
 
-    def _levels(self, scale: int, alpha: float = 1.0) -> int:
-        """Number of levels below the one that `scale` adds, after checking the request."""
-        if scale not in self.scales:
-            known = ", ".join(map(str, self.scales))
-            raise ConfigError(f"scale {scale} is not one of {known}")
-        if not 0 <= alpha <= 1:
-            raise ConfigError(f"alpha {alpha} is not between 0 and 1")
-        if alpha < 1 and scale == self.scales[0]:
-            raise ConfigError(f"alpha {alpha} needs a level below scale {scale}; use alpha 1")
-        return self.scales.index(scale)
+    def parameter_count(self, scale: int) -> int:
+        """Parameters that training up to `scale` trains: the smaller scales' ones too."""
+        depth = levels_below(self.scales, scale) + 1
+        doors = (door[str(s)] for s in self.scales[:depth] for door in (self.v, self.r))
+        return count_parameters([*self.u[:depth], *doors])
+
+    def enter(self, x: Tensor, scale: int) -> Tensor:
+        """v_s, from [0, 1] to features."""
+        mean = x.new_tensor(MEAN_RGB).view(1, 3, 1, 1)
+        return cast(Tensor, self.v[str(scale)]((x - mean) * self.value_range))
+
+    def leave(self, z: Tensor, scale: int) -> Tensor:
+        """r_s, from features to a residual in units of [0, 1]."""
+        return cast(Tensor, self.r[str(scale)](z) / self.value_range)

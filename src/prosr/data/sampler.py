@@ -1,0 +1,81 @@
+"""Batches as a function of the step: nothing to save, nothing to restore."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from prosr.data.patches import Picture, Pixels, cut
+from prosr.errors import DataError
+
+
+@dataclass(frozen=True)
+class Batch:
+    """x is [B, 3, P, P] and y is [B, 3, sP, sP], both uint8; `sources` names the pictures."""
+
+    step: int
+    scale: int
+    x: Tensor
+    y: Tensor
+    sources: tuple[str, ...]
+
+
+class PatchSampler(Dataset[Batch]):
+    """Item `step` is the batch of that step.
+
+    `scale_at` gives the batch's scale for a step, `patch` the side of x for each scale.
+    Pair i of step t depends on (seed, t, i) alone, so several processes that share a
+    step draw disjoint parts of one batch: `rank` of `world`.
+    """
+
+    def __init__(
+        self,
+        pictures: Sequence[Picture],
+        scale_at: Callable[[int], int],
+        patch: dict[int, int],
+        batch: int,
+        seed: int,
+        rank: int = 0,
+        world: int = 1,
+    ) -> None:
+        if batch % world:
+            raise DataError(f"a batch of {batch} cannot be shared by {world} processes evenly")
+        self.scale_at = scale_at
+        self.patch = patch
+        self.seed = seed
+        self.indices = range(rank * batch // world, (rank + 1) * batch // world)
+        self.eligible = {}
+        for scale, size in patch.items():
+            fitting = [picture for picture in pictures if picture.holds(size * scale)]
+            if not fitting:
+                raise DataError(
+                    f"none of {len(pictures)} readable training pictures is at least "
+                    f"{size * scale}×{size * scale} pixels, which scale {scale} needs with "
+                    f"patches of {size}; add larger pictures or set a smaller patch"
+                )
+            self.eligible[scale] = fitting
+
+    def __getitem__(self, step: int) -> Batch:
+        scale = self.scale_at(step)
+        pairs = [self._pair(step, index, scale) for index in self.indices]
+        x = torch.from_numpy(np.stack([pair[0] for pair in pairs]))
+        y = torch.from_numpy(np.stack([pair[1] for pair in pairs]))
+        sources = tuple(pair[2] for pair in pairs)
+        return Batch(step, scale, x.permute(0, 3, 1, 2), y.permute(0, 3, 1, 2), sources)
+
+    def _pair(self, step: int, index: int, scale: int) -> tuple[Pixels, Pixels, str]:
+        rng = np.random.default_rng((self.seed, step, index))
+        pictures = self.eligible[scale]
+        picture = pictures[int(rng.integers(len(pictures)))]
+        size = self.patch[scale]
+        x, y = cut(picture, *picture.draw(rng, size * scale, scale), size, scale)
+        turns, mirror = int(rng.integers(4)), bool(rng.integers(2))
+        x, y = np.rot90(x, turns), np.rot90(y, turns)
+        if mirror:
+            x, y = x[:, ::-1], y[:, ::-1]
+        return x, y, str(picture.path)

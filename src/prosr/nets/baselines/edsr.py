@@ -1,0 +1,70 @@
+"""EDSR: Lim et al., Enhanced deep residual networks for super-resolution (CVPRW 2017)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from prosr.nets.baselines.anatomy import Baseline, Step, conv
+
+DIV2K_MEAN = (0.4488, 0.4371, 0.4040)
+"""Mean RGB of the training pictures, which is taken from the input, in [0, 1]."""
+
+VALUE_RANGE = 255.0
+"""The net's own units."""
+
+
+class ResBlock(nn.Module):
+    """conv → ReLU → conv without batch norm, scaled and added to what enters."""
+
+    def __init__(self, features: int, residual_scale: float) -> None:
+        super().__init__()
+        self.conv_1 = conv(features, features)
+        self.conv_2 = conv(features, features)
+        self.residual_scale = residual_scale
+
+    def forward(self, z: Tensor) -> Tensor:
+        residual: Tensor = self.conv_2(F.relu(self.conv_1(z)))
+        return z + self.residual_scale * residual
+
+
+class EDSR(Baseline):
+    """Residual blocks at the input's size, then one sub-pixel convolution for each doubling.
+
+    Its authors have 2, 3 and 4 times; 8 times is one more doubling.
+    """
+
+    mean: Tensor
+
+    def __init__(self, *, scale: int, blocks: int, features: int, residual_scale: float) -> None:
+        super().__init__()
+        self.scales = (scale,)
+        self.register_buffer("mean", torch.tensor(DIV2K_MEAN).view(1, 3, 1, 1), persistent=False)
+        self.entry = conv(3, features)
+        self.blocks = nn.ModuleList(ResBlock(features, residual_scale) for _ in range(blocks))
+        self.after = conv(features, features)
+        doublings = scale.bit_length() - 1
+        self.upsamplers = nn.ModuleList(conv(features, 4 * features) for _ in range(doublings))
+        self.last = conv(features, 3)
+
+    def enlarge(self, x: Tensor, scale: int) -> Tensor:
+        entered = self.entry(VALUE_RANGE * (x - self.mean))
+        z = entered
+        for block in self.blocks:
+            z = block(z)
+        z = self.after(z) + entered
+        for upsampler in self.upsamplers:
+            z = F.pixel_shuffle(upsampler(z), 2)
+        y_hat: Tensor = self.last(z) / VALUE_RANGE + self.mean
+        return y_hat
+
+    def steps(self, scale: int) -> list[Step]:
+        return [(1, 2 + 2 * len(self.blocks)), *[(2, 1)] * len(self.upsamplers), (1, 1)]
+
+    def kernels(self, scale: int) -> list[tuple[int, nn.Module]]:
+        return [
+            *((1, part) for part in (self.entry, self.blocks, self.after)),
+            *((4**i, upsampler) for i, upsampler in enumerate(self.upsamplers)),
+            (scale**2, self.last),
+        ]

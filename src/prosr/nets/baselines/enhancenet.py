@@ -1,0 +1,61 @@
+"""EnhanceNet: Sajjadi et al., Super-resolution through automated texture synthesis (ICCV 2017)."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from prosr.nets.baselines.anatomy import Baseline, Step, conv, draw_he
+from prosr.resample import upscale
+
+
+class ResidualBlock(nn.Module):
+    """conv → ReLU → conv, added to what enters."""
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.conv_1 = conv(features, features)
+        self.conv_2 = conv(features, features)
+
+    def forward(self, z: Tensor) -> Tensor:
+        residual: Tensor = self.conv_2(F.relu(self.conv_1(z)))
+        return z + residual
+
+
+class EnhanceNet(Baseline):
+    """ŷ = φ_s(x) + r; r by residual blocks, then nearest-neighbour doublings and convolutions.
+
+    The generator of all variants: E is trained on the pixel loss, PAT on perceptual,
+    adversarial and texture losses. Its authors have 4 times; other scales have one
+    doubling more or less.
+    """
+
+    def __init__(self, *, scale: int, blocks: int, features: int) -> None:
+        super().__init__()
+        self.scales = (scale,)
+        self.entry = conv(3, features)
+        self.blocks = nn.ModuleList(ResidualBlock(features) for _ in range(blocks))
+        doublings = scale.bit_length() - 1
+        self.doubled = nn.ModuleList(conv(features, features) for _ in range(doublings))
+        self.after = conv(features, features)
+        self.last = conv(features, 3)
+        draw_he(self)
+
+    def enlarge(self, x: Tensor, scale: int) -> Tensor:
+        z = F.relu(self.entry(x))
+        for block in self.blocks:
+            z = block(z)
+        for layer in self.doubled:
+            z = F.relu(layer(F.interpolate(z, scale_factor=2, mode="nearest")))
+        residual: Tensor = self.last(F.relu(self.after(z)))
+        return upscale(x, scale) + residual
+
+    def steps(self, scale: int) -> list[Step]:
+        return [(1, 1 + 2 * len(self.blocks)), *[(2, 0), (1, 1)] * len(self.doubled), (1, 2)]
+
+    def kernels(self, scale: int) -> list[tuple[int, nn.Module]]:
+        return [
+            *((1, part) for part in (self.entry, self.blocks)),
+            *((4 ** (i + 1), layer) for i, layer in enumerate(self.doubled)),
+            *((scale**2, part) for part in (self.after, self.last)),
+        ]

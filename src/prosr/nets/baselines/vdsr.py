@@ -1,0 +1,43 @@
+"""VDSR: Kim et al., Accurate image super-resolution using very deep networks (CVPR 2016)."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from prosr.nets.baselines.anatomy import Baseline, Step, conv, draw_he
+from prosr.resample import PHI_RADIUS, upscale
+
+
+class VDSR(Baseline):
+    """ŷ = φ_s(x) + r: 20 plain 3×3 layers predict the residual of enlarged luminance.
+
+    One net for all scales. Its layers have no biases, like the weights that we convert;
+    only so are there the 665 k parameters that later papers count.
+    """
+
+    channels = 1
+    scales = (2, 4, 8)
+
+    def __init__(self, *, layers: int, features: int) -> None:
+        super().__init__()
+        widths = (1, *(features,) * (layers - 1), 1)
+        self.layers = nn.ModuleList(
+            conv(widths[i], widths[i + 1], bias=False) for i in range(layers)
+        )
+        draw_he(self)
+
+    def enlarge(self, x: Tensor, scale: int) -> Tensor:
+        interpolated = upscale(x, scale)
+        *hidden, last = self.layers
+        z = interpolated
+        for layer in hidden:
+            z = F.relu(layer(z))
+        residual: Tensor = last(z)
+        return interpolated + residual
+
+    def steps(self, scale: int) -> list[Step]:
+        return [(scale, PHI_RADIUS), (1, len(self.layers))]
+
+    def kernels(self, scale: int) -> list[tuple[int, nn.Module]]:
+        return [(scale**2, self.layers)]

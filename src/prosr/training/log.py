@@ -1,0 +1,61 @@
+"""A run's log: one JSON object a line, and the same numbers in TensorBoard."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import TextIO
+
+from torch.utils.tensorboard import SummaryWriter
+
+from prosr.files import write_text
+
+
+class RunLog:
+    """Appends to log.jsonl and tensorboard/ in a run's folder; without one, to nothing.
+
+    Opened at a step, it forgets what was logged after that step: those steps are about to
+    be done again.
+    """
+
+    def __init__(self, folder: Path | None, step: int) -> None:
+        self._lines: TextIO | None = None
+        if folder is None:
+            return
+        path = folder / "log.jsonl"
+        if path.exists():
+            lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+            write_text(path, "".join(line for line in lines if _step_of(line) <= step))
+        self._lines = path.open("a", encoding="utf-8")
+        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
+
+    def write(self, kind: str, step: int, values: Mapping[str, float]) -> None:
+        """Log numbers; TensorBoard shows them as `kind/name`."""
+        if self._lines is None:
+            return
+        self._lines.write(json.dumps({"kind": kind, "step": step, **values}) + "\n")
+        self._lines.flush()
+        for name, value in values.items():
+            self._board.add_scalar(f"{kind}/{name}", value, step)
+
+    def __enter__(self) -> RunLog:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._lines is not None:
+            self._lines.close()
+            self._board.close()
+
+
+def _step_of(line: str) -> float:
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return float("inf")

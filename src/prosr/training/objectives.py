@@ -1,0 +1,121 @@
+"""One training step for each objective."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from prosr.data.sampler import Batch
+from prosr.errors import ProSRError
+from prosr.nets.laplacian import LaplacianPyramid
+from prosr.training.losses import pixel_loss, pyramid_loss
+
+
+class DivergedError(ProSRError):
+    """A loss or gradient stopped being finite; the parameters are still those before it."""
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """Loss in 8-bit levels, and the gradient's norm before clipping."""
+
+    scale: int
+    loss: float
+    gradient_norm: float
+
+
+class Estimates(nn.Module):
+    """A pyramid whose call gives every estimate, as deep supervision needs them (4.2).
+
+    A module of its own, because precision and other processes are reached by a call alone.
+    """
+
+    def __init__(self, pyramid: LaplacianPyramid) -> None:
+        super().__init__()
+        self.pyramid = pyramid
+
+    def forward(self, x: Tensor, scale: int, alpha: float) -> tuple[Tensor, ...]:
+        return self.pyramid.estimates(x, scale, alpha)
+
+
+def supervised(net: nn.Module) -> nn.Module:
+    """What of `net` is trained: its estimate, or all of them where each is supervised."""
+    return Estimates(net) if isinstance(net, LaplacianPyramid) else net
+
+
+def pixel_step(
+    fabric: Fabric,
+    net: nn.Module,
+    optimizer: Optimizer,
+    batch: Batch,
+    alpha: float,
+    clip: float | None,
+) -> StepResult:
+    """Take one gradient step for a batch of one scale: on Eq. 5 or, for `Estimates`, Eq. 7.
+
+    Raises `DivergedError`, before anything changes, if the loss or gradient is not finite.
+    """
+    before = [buffer.clone() for buffer in net.buffers()]
+    x, y = to_unit(fabric, batch.x), to_unit(fabric, batch.y)
+    given: Tensor | tuple[Tensor, ...] = net(x, batch.scale, alpha)
+    loss = pixel_loss(given, y) if isinstance(given, Tensor) else pyramid_loss(given, y)
+    optimizer.zero_grad()
+    fabric.backward(loss)
+    result = StepResult(batch.scale, 255 * _mean(fabric, loss), clipped_norm(net, clip))
+    try:
+        check_finite(batch, result)
+    except DivergedError:
+        # Batch normalization has taken the batch into its statistics already.
+        for buffer, old in zip(net.buffers(), before, strict=True):
+            buffer.copy_(old)
+        raise
+    optimizer.step()
+    return result
+
+
+def clipped_norm(net: nn.Module, clip: float | None) -> float:
+    """Norm of the gradient, which is then scaled down to at most `clip`."""
+    return nn.utils.clip_grad_norm_(net.parameters(), clip or math.inf).item()
+
+
+def check_finite(batch: Batch, result: StepResult) -> None:
+    """Raise `DivergedError` naming step, scale and pictures unless the numbers are finite."""
+    if math.isfinite(result.loss) and math.isfinite(result.gradient_norm):
+        return
+    raise DivergedError(
+        f"step {batch.step}, scale {batch.scale}: loss {result.loss:.3g} with gradient norm "
+        f"{result.gradient_norm:.3g}; lower learning_rate or look at {', '.join(batch.sources)}"
+    )
+
+
+def _mean(fabric: Fabric, loss: Tensor) -> float:
+    """Mean of a loss over all processes, the same number in each."""
+    if fabric.world_size > 1:
+        loss = cast(Tensor, fabric.all_reduce(loss.detach(), reduce_op="mean"))
+    return loss.item()
+
+
+def to_unit(fabric: Fabric, pixels: Tensor) -> Tensor:
+    """Turn uint8 pixels into floats in [0, 1] on the run's device, channels last."""
+    floats = fabric.to_device(pixels).float().div_(255)
+    return floats.contiguous(memory_format=torch.channels_last)
+
+
+@torch.no_grad()
+def update_average(average: nn.Module, net: nn.Module, decay: float) -> None:
+    """Move `average`'s parameters towards `net`'s: a ← decay·a + (1 − decay)·p.
+
+    The statistics of batch normalization go with them, so that they fit each other.
+    """
+    torch._foreach_lerp_(list(average.parameters()), list(net.parameters()), 1 - decay)
+    for ours, theirs in zip(average.buffers(), net.buffers(), strict=True):
+        if ours.is_floating_point():
+            ours.lerp_(theirs, 1 - decay)
+        else:
+            ours.copy_(theirs)

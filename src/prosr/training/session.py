@@ -1,0 +1,188 @@
+"""Setting a run up: processes, pictures, device, precision, validation."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.strategies.ddp import DDPStrategy
+
+from prosr.checkpoint import weights_hash
+from prosr.config import SCALES, Recipe, Scale
+from prosr.data.benchmarks import Benchmark
+from prosr.data.patches import Picture, find_pictures, open_pictures
+from prosr.data.sampler import PatchSampler
+from prosr.errors import DataError
+from prosr.evaluation.protocol import Protocol
+from prosr.evaluation.provenance import machine
+from prosr.evaluation.scoring import score
+from prosr.inference.upscaler import Upscaler
+from prosr.training.curriculum import scale_at
+from prosr.training.loop import Observer, Validate, train
+from prosr.training.run import Run, open_run
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be trained, on what, and with what.
+
+    `cache` keeps decoded pictures; `validation` is scored under `protocol`, if there is
+    one. `workers` prepare batches for each of `devices` processes on each of `nodes`
+    machines. `skip_nonfinite` leaves out steps that would end the run otherwise.
+    """
+
+    recipe: Recipe
+    data: Sequence[Path]
+    folder: Path
+    cache: Path
+    protocol: Protocol
+    validation: Benchmark | None = None
+    workers: int = 1
+    devices: int = 1
+    nodes: int = 1
+    skip_nonfinite: bool = False
+
+
+@dataclass(frozen=True)
+class Session:
+    """A run made ready to go on, with what a person wants to know before it does."""
+
+    job: Job
+    run: Run
+    sampler: PatchSampler
+    fabric: Fabric
+    validate: Validate | None
+    notes: tuple[str, ...]
+
+    def go(self, observer: Observer, should_stop: Callable[[], bool]) -> None:
+        """Train until the recipe's end or until `should_stop` says so in any process."""
+        train(
+            self.run,
+            self.sampler,
+            self.fabric,
+            self.validate,
+            observer,
+            should_stop,
+            self.job.workers,
+            self.job.skip_nonfinite,
+        )
+
+
+def prepare(job: Job, progress: Callable[[int, int], None]) -> Session:
+    """Open the pictures and the run; `progress` gets the pictures opened and their number.
+
+    Starts the other processes if there are to be any. Unreadable pictures are named in the
+    notes. Raises `DataError` if what is left is too little, and what `open_run` raises.
+    """
+    recipe = job.recipe
+    paths = find_pictures(job.data)
+    if not paths:
+        names = ", ".join(map(str, job.data))
+        raise DataError(f"no pictures below {names}; training needs a folder of photographs")
+    precision = resolve_precision(recipe)
+    fabric = _launch(job, precision)
+    with fabric.rank_zero_first():
+        pictures, problems = open_pictures(paths, job.cache, _counting(progress, len(paths)))
+    sampler = PatchSampler(
+        pictures,
+        lambda step: scale_at(step, recipe),
+        {s: p for s, p in zip(SCALES, recipe.patch, strict=True) if s in recipe.scales},
+        recipe.batch,
+        recipe.seed,
+        fabric.global_rank,
+        fabric.world_size,
+    )
+    run = open_run(job.folder, recipe, _card(job, pictures), fabric.device)
+    notes = [f"unreadable, left out: {problem}" for problem in problems]
+    notes.append(f"{len(pictures)} pictures, {len(problems)} unreadable")
+    processes = f"{fabric.world_size} × " if fabric.world_size > 1 else ""
+    threads = f"{torch.get_num_threads()} threads"
+    notes.append(f"{processes}{fabric.device.type}, {precision}, {threads}")
+    validate = _validator(job.validation, job.protocol) if job.validation else None
+    return Session(job, run, sampler, fabric, validate, tuple(notes))
+
+
+def is_first_process() -> bool:
+    """Whether this process is the only one, or the one that speaks for all."""
+    return int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) == 0
+
+
+def resolve_precision(recipe: Recipe) -> Literal["bf16-mixed", "32-true"]:
+    """Fabric's name for the precision: bf16 where asked for or where it is native."""
+    if recipe.precision == "auto":
+        return "bf16-mixed" if has_native_bf16() else "32-true"
+    return "bf16-mixed" if recipe.precision == "bf16" else "32-true"
+
+
+def has_native_bf16() -> bool:
+    """Whether this machine multiplies bfloat16 in hardware; emulation is many times slower."""
+    if torch.cuda.is_available():
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    # Not in the older releases of torch that the package runs with.
+    asked = getattr(torch.cpu, "get_capabilities", None)
+    known: dict[str, object] = asked() if asked else {}
+    return bool(known.get("avx512_bf16") or known.get("amx_bf16"))
+
+
+def stop_after(minutes: float | None, interrupted: Callable[[], bool]) -> Callable[[], bool]:
+    """Make a `should_stop` that is true after `minutes` or once `interrupted` is."""
+    end = time.monotonic() + 60 * minutes if minutes is not None else float("inf")
+    return lambda: interrupted() or time.monotonic() >= end
+
+
+def _launch(job: Job, precision: Literal["bf16-mixed", "32-true"]) -> Fabric:
+    """Start this run's processes, or join those that torchrun or SLURM has started."""
+    several = job.devices * job.nodes > 1 or int(os.environ.get("WORLD_SIZE", "1")) > 1
+    strategy: str | DDPStrategy = "auto"
+    if several:
+        # A step uses the parameters of one scale; those of the others stay without gradient.
+        strategy = DDPStrategy(find_unused_parameters=True)
+    fabric = Fabric(
+        accelerator="auto",
+        strategy=strategy,
+        devices=job.devices,
+        num_nodes=job.nodes,
+        precision=precision,
+    )
+    fabric.launch()
+    return fabric
+
+
+def _validator(benchmark: Benchmark, protocol: Protocol) -> Validate:
+    def validate(run: Run, scales: tuple[Scale, ...]) -> dict[Scale, float]:
+        digest = weights_hash(run.average.state_dict())
+        upscaler = Upscaler(run.average, run.recipe.model, digest)
+        return {
+            scale: score(upscaler, benchmark, scale, protocol, psnr_only=True).psnr
+            for scale in scales
+        }
+
+    return validate
+
+
+def _card(job: Job, pictures: Sequence[Picture]) -> dict[str, Any]:
+    here = machine()
+    return {
+        "model": job.recipe.model,
+        "trained on": sorted({folder.name for folder in job.data}),
+        "pictures": len(pictures),
+        "recipe": job.recipe.model_dump(mode="json"),
+        "machine": f"{here.cores} cores of {here.cpu}",
+    }
+
+
+def _counting(progress: Callable[[int, int], None], total: int) -> Callable[[], None]:
+    done = 0
+
+    def count() -> None:
+        nonlocal done
+        done += 1
+        progress(done, total)
+
+    return count

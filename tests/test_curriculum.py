@@ -1,0 +1,78 @@
+"""The schedule of 3.4, as functions of the step."""
+
+import subprocess
+import sys
+
+import pytest
+
+from prosr.config import Curriculum, Recipe
+from prosr.training.curriculum import ema_decay_at, learning_rate_at, scale_at, stage_at
+
+RECIPE = Recipe(model="prosr-xs", steps=1000)
+
+
+@pytest.mark.parametrize(
+    "step,scales,alpha",
+    [
+        (0, (2,), 1),
+        (119, (2,), 1),
+        (120, (2, 4), 0),
+        (185, (2, 4), 0.5),
+        (250, (2, 4), 1),
+        (449, (2, 4), 1),
+        (450, (2, 4, 8), 0),
+        (525, (2, 4, 8), 0.5),
+        (600, (2, 4, 8), 1),
+        (999, (2, 4, 8), 1),
+    ],
+)
+def test_released_schedule(step: int, scales: tuple[int, ...], alpha: float) -> None:
+    stage = stage_at(step, 1000, Curriculum())
+    assert stage.scales == scales
+    assert stage.alpha == pytest.approx(alpha)
+
+
+def test_only_the_newest_scale_is_blended() -> None:
+    stage = stage_at(525, 1000, Curriculum())
+    assert [stage.alpha_of(scale) for scale in (2, 4, 8)] == [1, 1, pytest.approx(0.5)]
+
+
+def test_scales_are_drawn_evenly_from_the_open_ones() -> None:
+    drawn = [scale_at(step, RECIPE) for step in range(1000)]
+    assert set(drawn[:120]) == {2}
+    assert set(drawn[120:450]) == {2, 4}
+    late = drawn[600:]
+    assert all(0.25 < late.count(scale) / len(late) < 0.42 for scale in (2, 4, 8))
+
+
+def test_the_draw_depends_on_seed_and_step_alone() -> None:
+    assert [scale_at(s, RECIPE) for s in range(900, 950)] == [
+        scale_at(s, RECIPE) for s in range(900, 950)
+    ]
+    other = RECIPE.model_copy(update={"seed": 1})
+    assert [scale_at(s, RECIPE) for s in range(900, 950)] != [
+        scale_at(s, other) for s in range(900, 950)
+    ]
+
+
+def test_rate_warms_up_and_falls_to_zero() -> None:
+    recipe = Recipe(model="prosr-xs", steps=100, warmup=10, decay="cosine", learning_rate=1e-3)
+    rates = [learning_rate_at(step, recipe) for step in range(101)]
+    assert rates[0] == pytest.approx(1e-4)
+    assert max(rates) < 1e-3
+    assert rates[9:] == sorted(rates[9:], reverse=True)
+    assert rates[100] == pytest.approx(0)
+
+
+def test_rate_is_constant_by_default() -> None:
+    assert {learning_rate_at(step, RECIPE) for step in range(0, 1000, 100)} == {1e-4}
+
+
+def test_average_forgets_the_start_first() -> None:
+    assert ema_decay_at(0, RECIPE) == pytest.approx(0.1)
+    assert ema_decay_at(100_000, RECIPE) == 0.999
+
+
+def test_needs_no_torch() -> None:
+    code = "import sys, prosr.training.curriculum; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,124 @@
+"""Training pairs: x is the benchmark's input of y, drawn where there is detail."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from prosr.config import SCALES
+from prosr.data.patches import CELL, Picture, cut, detail, find_pictures, open_pictures
+from prosr.data.sampler import PatchSampler
+from prosr.errors import DataError
+from prosr.resample import make_input
+
+
+def noise(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def folder_of(tmp_path: Path, *sizes: tuple[int, int]) -> Path:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for index, (height, width) in enumerate(sizes):
+        Image.fromarray(noise(height, width, index)).save(folder / f"{index}.png")
+    return folder
+
+
+def opened(tmp_path: Path, *sizes: tuple[int, int]) -> list[Picture]:
+    paths = find_pictures([folder_of(tmp_path, *sizes)])
+    return open_pictures(paths, tmp_path / "cache")[0]
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_x_is_the_part_of_the_whole_pictures_input(tmp_path: Path, scale: int) -> None:
+    (picture,) = opened(tmp_path, (133, 117))
+    y = picture.pixels[: 133 // scale * scale, : 117 // scale * scale]
+    whole = make_input(np.ascontiguousarray(y), scale)
+    patch = 6
+    last = [(length // scale) - patch for length in y.shape[:2]]
+    for row, column in ((0, 0), (1, 2), (last[0], last[1]), (last[0] // 2, 0)):
+        x, truth = cut(picture, row * scale, column * scale, patch, scale)
+        np.testing.assert_array_equal(x, whole[row : row + patch, column : column + patch])
+        side = patch * scale
+        top, left = row * scale, column * scale
+        np.testing.assert_array_equal(truth, y[top : top + side, left : left + side])
+
+
+def test_patches_come_from_where_the_detail_is(tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    pixels = np.full((256, 256, 3), 128, np.uint8)
+    pixels[:64, 192:] = noise(64, 64)
+    Image.fromarray(pixels).save(folder / "a.png")
+    (picture,) = open_pictures(find_pictures([folder]), tmp_path / "cache")[0]
+    rng = np.random.default_rng(0)
+    corners = [picture.draw(rng, 32, 2) for _ in range(50)]
+    assert all(top <= 64 and left >= 160 for top, left in corners)
+    assert all(top % 2 == 0 and left % 2 == 0 for top, left in corners)
+
+
+def test_detail_has_one_number_for_each_cell() -> None:
+    assert detail(noise(CELL + 1, 3 * CELL)).shape == (2, 3)
+    assert detail(np.zeros((5, 5, 3), np.uint8)).max() == 0
+
+
+def test_pictures_are_decoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = folder_of(tmp_path, (40, 40))
+    paths = find_pictures([folder])
+    first = open_pictures(paths, tmp_path / "cache")[0][0].pixels
+    monkeypatch.setattr("prosr.images.read_rgb", lambda path: pytest.fail("decoded again"))
+    again = open_pictures(paths, tmp_path / "cache")[0][0].pixels
+    np.testing.assert_array_equal(first, again)
+
+
+def test_unreadable_pictures_are_named_and_the_others_kept(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, (40, 40), (50, 50))
+    (folder / "bad.jpg").write_bytes(b"no picture")
+    (folder / "notes.txt").write_text("not looked at")
+    pictures, problems = open_pictures(find_pictures([folder]), tmp_path / "cache")
+    assert len(pictures) == 2
+    assert len(problems) == 1 and "bad.jpg" in problems[0]
+
+
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="none is not a folder"):
+        find_pictures([tmp_path / "none"])
+
+
+def sampler(pictures: list[Picture], scale: int, rank: int = 0, world: int = 1) -> PatchSampler:
+    return PatchSampler(pictures, lambda step: scale, {scale: 6}, 4, 0, rank, world)
+
+
+def test_a_batch_depends_on_its_step_alone(tmp_path: Path) -> None:
+    pictures = opened(tmp_path, (60, 70), (80, 64))
+    one, two = sampler(pictures, 4), sampler(pictures, 4)
+    assert (one[7].x == two[7].x).all() and (one[7].y == two[7].y).all()
+    assert one[7].sources == two[7].sources
+    assert not (one[7].x == one[8].x).all()
+    assert one[7].x.shape == (4, 3, 6, 6) and one[7].y.shape == (4, 3, 24, 24)
+
+
+def test_processes_share_a_batch(tmp_path: Path) -> None:
+    pictures = opened(tmp_path, (60, 70), (80, 64))
+    whole = sampler(pictures, 2)[3]
+    parts = [sampler(pictures, 2, rank, 2)[3] for rank in (0, 1)]
+    assert (whole.x[:2] == parts[0].x).all() and (whole.x[2:] == parts[1].x).all()
+
+
+def test_too_small_pictures_are_refused_with_what_is_needed(tmp_path: Path) -> None:
+    pictures = opened(tmp_path, (60, 70))
+    with pytest.raises(DataError, match=r"none of 1 .* at least 192×192 .* scale 8"):
+        PatchSampler(pictures, lambda step: 8, {2: 24, 8: 24}, 4, 0)
+
+
+def test_all_eight_symmetries_occur(tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    ramp = np.add.outer(np.arange(12) * 10, np.arange(12)).astype(np.uint8)
+    Image.fromarray(np.stack([ramp] * 3, -1)).save(folder / "a.png")
+    pictures = open_pictures(find_pictures([folder]), tmp_path / "cache")[0]
+    batches = [sampler(pictures, 2)[step] for step in range(20)]
+    seen = {batch.y[i, 0].numpy().tobytes() for batch in batches for i in range(4)}
+    assert len(seen) == 8

@@ -1,0 +1,247 @@
+"""Runs: the loop, the folder, and going on as if nothing had happened."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from prosr.checkpoint import load_state, load_weights
+from prosr.config import SCALES, Recipe, Scale
+from prosr.data.benchmarks import open_benchmark
+from prosr.errors import CheckpointError, ConfigError, DataError
+from prosr.evaluation.protocol import find_protocol
+from prosr.training.objectives import DivergedError, StepResult
+from prosr.training.run import open_run
+from prosr.training.session import Job, Session, prepare
+
+RECIPE = Recipe(
+    model="prosr-xs",
+    steps=8,
+    batch=2,
+    patch=(6, 4, 2),
+    learning_rate=1e-3,
+    warmup=2,
+    decay="cosine",
+    clip=1.0,
+    log_every=1,
+    validate_every=4,
+)
+
+
+class Silent:
+    """Watches and remembers."""
+
+    def __init__(self) -> None:
+        self.losses: list[float] = []
+        self.reasons: list[str] = []
+        self.scores: dict[int, dict[Scale, float]] = {}
+
+    def stepped(self, step: int, result: StepResult, rate: float) -> None:
+        self.losses.append(result.loss)
+
+    def skipped(self, step: int, reason: str) -> None:
+        self.reasons.append(reason)
+
+    def validated(self, step: int, psnr: dict[Scale, float], best: bool) -> None:
+        self.scores[step] = psnr
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for seed in range(2):
+        pixels = np.random.default_rng(seed).integers(0, 256, (40, 48, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{seed}.png")
+    return folder
+
+
+def nothing(done: int, total: int) -> None:
+    """No progress is shown."""
+
+
+def job(pictures: Path, folder: Path, recipe: Recipe = RECIPE, workers: int = 0) -> Job:
+    return Job(
+        recipe=recipe,
+        data=[pictures],
+        folder=folder,
+        cache=pictures.parent / "cache",
+        protocol=find_protocol("paper"),
+        validation=open_benchmark(pictures).first(1),
+        workers=workers,
+    )
+
+
+def session(pictures: Path, folder: Path, recipe: Recipe = RECIPE, workers: int = 0) -> Session:
+    return prepare(job(pictures, folder, recipe, workers), nothing)
+
+
+def go(session: Session, until: int = 1000) -> Silent:
+    watcher = Silent()
+    session.go(watcher, lambda: session.run.progress.step >= until)
+    return watcher
+
+
+def states_are_equal(one: Path, two: Path) -> bool:
+    a, b = (load_state(folder / "state.safetensors")[0] for folder in (one, two))
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+@pytest.mark.parametrize("stop", [1, 2, 4, 5, 7])
+def test_stopped_and_resumed_equals_uninterrupted_bit_for_bit(
+    pictures: Path, tmp_path: Path, stop: int
+) -> None:
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    watcher = go(session(pictures, whole))
+    first = go(session(pictures, parts), until=stop)
+    second = go(session(pictures, parts, workers=1))
+    assert first.losses + second.losses == watcher.losses
+    assert states_are_equal(whole, parts)
+
+
+def test_killed_and_resumed_equals_uninterrupted(pictures: Path, tmp_path: Path) -> None:
+    recipe = tmp_path / "r.toml"
+    recipe.write_text(
+        'model = "prosr-xs"\nsteps = 60\nbatch = 2\npatch = [6, 4, 2]\nsave_minutes = 1e-6\n'
+    )
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+
+    def command(run: Path) -> list[str]:
+        words = ["train", str(recipe), "--data", str(pictures), "--run", str(run)]
+        return [sys.executable, "-m", "prosr", *words]
+
+    process = subprocess.Popen(command(killed), stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not (killed / "state.safetensors").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    interrupted_at = json.loads(load_state(killed / "state.safetensors")[1]["progress"])["step"]
+    assert 0 < interrupted_at < 60
+    for run in (killed, whole):
+        subprocess.run(command(run), check=True, stdout=subprocess.DEVNULL)
+    assert states_are_equal(whole, killed)
+    steps = [
+        [json.loads(line)["step"] for line in (run / "log.jsonl").read_text().splitlines()]
+        for run in (whole, killed)
+    ]
+    assert steps[0] == steps[1]
+
+
+def test_a_finished_run_has_weights_log_and_scores(pictures: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    watcher = go(session(pictures, folder))
+    assert set(watcher.scores) == {4, 8}
+    assert set(watcher.scores[8]) == set(SCALES)
+    for name in ("last", "best"):
+        weights = load_weights(folder / f"{name}.safetensors")
+        assert weights.card["steps"] == 8
+        assert weights.card["recipe"]["batch"] == 2
+    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if line["kind"] == "train"] == list(range(1, 9))
+    assert any((folder / "tensorboard").iterdir())
+    assert go(session(pictures, folder)).losses == []
+
+
+def test_training_lowers_the_loss(pictures: Path, tmp_path: Path) -> None:
+    recipe = RECIPE.model_copy(update={"steps": 60, "schedule": RECIPE.schedule})
+    losses = go(session(pictures, tmp_path / "run", recipe), until=6).losses
+    again = go(session(pictures, tmp_path / "run", recipe), until=60).losses
+    assert min(again) < min(losses)
+
+
+def test_another_recipe_does_not_go_on_from_a_run(pictures: Path, tmp_path: Path) -> None:
+    go(session(pictures, tmp_path / "run"), until=1)
+    other = RECIPE.model_copy(update={"batch": 4})
+    with pytest.raises(ConfigError, match="batch = 2, this recipe says 4"):
+        session(pictures, tmp_path / "run", other)
+
+
+def test_a_damaged_state_is_named(pictures: Path, tmp_path: Path) -> None:
+    go(session(pictures, tmp_path / "run"), until=1)
+    (tmp_path / "run" / "state.safetensors").write_bytes(b"half")
+    with pytest.raises(CheckpointError, match=r"state\.safetensors"):
+        session(pictures, tmp_path / "run")
+
+
+def test_a_failed_save_leaves_the_last_state(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "run"
+    go(session(pictures, folder), until=2)
+    before = (folder / "state.safetensors").read_bytes()
+
+    def crash(*args: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(os, "replace", crash)
+    run = open_run(folder, RECIPE, {}, torch.device("cpu"))
+    with pytest.raises(OSError, match="disk full"):
+        run.save()
+    assert (folder / "state.safetensors").read_bytes() == before
+    assert not [path for path in folder.iterdir() if path.name.startswith(".")]
+
+
+def test_a_diverging_step_names_its_pictures_and_changes_nothing(
+    pictures: Path, tmp_path: Path
+) -> None:
+    made = session(pictures, tmp_path / "run")
+    with torch.no_grad():
+        next(made.run.net.parameters()).fill_(float("nan"))
+    others = [p.clone() for p in list(made.run.net.parameters())[1:]]
+    with pytest.raises(DivergedError, match=r"step 0, scale 2: .*\.png"):
+        go(made)
+    assert all(
+        torch.equal(a, b) for a, b in zip(others, list(made.run.net.parameters())[1:], strict=True)
+    )
+    assert not (tmp_path / "run" / "state.safetensors").exists()
+
+
+def test_steps_that_are_not_finite_can_be_left_out_and_are_counted(
+    pictures: Path, tmp_path: Path
+) -> None:
+    made = prepare(replace(job(pictures, tmp_path / "run"), skip_nonfinite=True), nothing)
+    poisoned = made.run.net.register_forward_hook(
+        lambda module, inputs, output: output * float("nan")
+    )
+    watcher = go(made, until=2)
+    assert made.run.progress.skipped == 2
+    assert len(watcher.reasons) == 2 and not watcher.losses
+    poisoned.remove()
+    again = session(pictures, tmp_path / "run")
+    assert again.run.progress.skipped == 2
+    assert len(go(again, until=3).losses) == 1
+
+
+def test_an_empty_folder_is_refused_with_what_is_needed(pictures: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    asked = replace(job(pictures, tmp_path / "run"), data=[tmp_path / "empty"])
+    with pytest.raises(DataError, match="training needs a folder of photographs"):
+        prepare(asked, nothing)
+
+
+def test_unreadable_pictures_are_named_in_the_notes(pictures: Path, tmp_path: Path) -> None:
+    (pictures / "bad.png").write_bytes(b"no picture")
+    notes = "\n".join(session(pictures, tmp_path / "run").notes)
+    assert "bad.png" in notes
+    assert "2 pictures, 1 unreadable" in notes
+
+
+def test_one_step_average_follows_the_weights(pictures: Path, tmp_path: Path) -> None:
+    made = session(pictures, tmp_path / "run")
+    before = [p.clone() for p in made.run.average.parameters()]
+    go(made, until=1)
+    decay = 0.1
+    for old, average, new in zip(
+        before, made.run.average.parameters(), made.run.net.parameters(), strict=True
+    ):
+        torch.testing.assert_close(average, decay * old + (1 - decay) * new)
