@@ -36,6 +36,7 @@ def card(weights: Weights, table: str) -> str:
     size = sum(parameter.numel() for parameter in net.parameters())
     cost = " / ".join(f"{2 * TILE**2 * net.multiply_adds(s) / 1e9:.1f}" for s in SCALES)
     recipe: dict[str, Any] = about["recipe"]
+    first = about.get("started from", "")
     lines = [
         f"# {weights.name}",
         "",
@@ -48,6 +49,7 @@ def card(weights: Weights, table: str) -> str:
         f"| trained on | {about['pictures']} pictures: {', '.join(about['trained on'])} |",
         f"| steps | {about['steps']:,} of {recipe['steps']:,}, batches of {recipe['batch']} |",
         f"| hours of training | {about['hours']:.1f} on {about['machine']} |",
+        *([f"| started from | parameters `{first[:12]}…` of an earlier run |"] if first else []),
         "| objective | mean absolute difference (Eq. 5), curriculum of section 3.4 |",
         f"| SHA-256 of the parameters | `{weights.sha256}` |",
         "| licence | Apache-2.0 |",

@@ -13,8 +13,9 @@ import torch
 
 import fake_release
 from prosr import cli, legacy
-from prosr.checkpoint import load_weights
+from prosr.checkpoint import build, load_weights, save_weights
 from prosr.config import ProSRConfig, preset
+from prosr.layouts import VDSRConfig
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +81,6 @@ def test_an_output_that_exists_is_kept_unless_asked(
 @pytest.mark.parametrize(
     ("source", "output", "problem"),
     [
-        ("ours.safetensors", "out.safetensors", "weights file already"),
         ("model.onnx", "out.safetensors", "not a kind of file"),
         ("model.pth", "out.pth", "must end in .safetensors"),
         ("missing.pth", "out.safetensors", "no such file"),
@@ -95,6 +95,16 @@ def test_a_request_that_makes_no_sense_is_one_line(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert problem in refused(monkeypatch, capsys, tmp_path / source, tmp_path / output)
+
+
+def test_a_weights_file_of_ours_needs_no_converting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = VDSRConfig(layers=2, features=2)
+    ours = tmp_path / "ours.safetensors"
+    save_weights(ours, build(config), config, {})
+    message = refused(monkeypatch, capsys, ours, tmp_path / "out.safetensors")
+    assert "weights file already" in message
 
 
 class Payload:

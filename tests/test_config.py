@@ -7,8 +7,22 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from prosr.config import Recipe, check_scale, load_recipe, net_config, preset
+from prosr.config import (
+    Curriculum,
+    Recipe,
+    Schedule,
+    Simultaneous,
+    Single,
+    check_scale,
+    load_recipe,
+    net_config,
+    preset,
+    recipe_from,
+)
 from prosr.errors import ConfigError
+
+XS = 'model = "prosr-xs"\nsteps = 1'
+ONE = 'model = "table1-dcus"\nsteps = 1'
 
 
 def recipe(tmp_path: Path, text: str) -> Path:
@@ -20,7 +34,29 @@ def recipe(tmp_path: Path, text: str) -> Path:
 def test_overrides_reach_values_and_tables(tmp_path: Path) -> None:
     path = recipe(tmp_path, 'model = "prosr-xs"\nsteps = 10\n')
     loaded = load_recipe(path, ["batch=2", "schedule.blend_4=[0.1, 0.2]", "decay=cosine"])
-    assert (loaded.batch, loaded.schedule.blend_4, loaded.decay) == (2, (0.1, 0.2), "cosine")
+    assert (loaded.batch, loaded.decay) == (2, "cosine")
+    assert loaded.schedule == Curriculum(blend_4=(0.1, 0.2))
+
+
+@pytest.mark.parametrize(
+    "text,schedule",
+    [
+        ("", Curriculum()),
+        ("[schedule]\nkind = 'simultaneous'", Simultaneous()),
+        ("[schedule]\nkind = 'single'\nscale = 8", Single(scale=8)),
+    ],
+)
+def test_a_recipe_names_its_schedule(tmp_path: Path, text: str, schedule: Schedule) -> None:
+    path = recipe(tmp_path, f'model = "prosr-xs"\nsteps = 10\n{text}\n')
+    assert load_recipe(path).schedule == schedule
+
+
+def test_a_recipe_narrows_a_preset(tmp_path: Path) -> None:
+    text = 'model = "table1-dcus"\nsteps = 1\n[schedule]\nkind = "single"\nscale = 4\n'
+    narrow = load_recipe(recipe(tmp_path, text + "[layout]\nfeatures = 8\ngrowth = 4\n")).net
+    whole = load_recipe(recipe(tmp_path, text)).net
+    assert whole == preset("table1-dcus")
+    assert narrow == whole.model_copy(update={"features": 8, "growth": 4})
 
 
 @pytest.mark.parametrize(
@@ -31,6 +67,13 @@ def test_overrides_reach_values_and_tables(tmp_path: Path) -> None:
         ('model = "prosr-xxs"\nsteps = 1', [], "did you mean 'prosr-xs'"),
         ('model = "bicubic"\nsteps = 1', [], "nothing to train"),
         ('model = "prosr-xs"\nsteps = 0', [], "steps: "),
+        (XS, ["schedule.kind=singel"], "schedule.kind: .*did you mean 'single'"),
+        (XS, ["schedule.kind=single", "schedule.scal=4"], "'schedule.scal'; did you mean 'scale'"),
+        (XS, ["schedule.kind=single"], "schedule.scale: Field required"),
+        (XS, ["layout.featurs=8"], "layout: unknown key 'featurs'; did you mean 'features'"),
+        (XS, ["layout.growth=[8, 8]"], "growth and dcus need one entry for each level"),
+        (ONE, [], "table1-dcus has scale 4 only, nothing for a curriculum"),
+        (ONE, ["schedule.kind=single", "schedule.scale=2"], "has no scale 2; use 4"),
         ('model = "prosr-xs"', [], "steps: Field required"),
         ('model = "prosr-xs"\nsteps = 1', ["schedule.blend_4=[0.5,0.4]"], "rising"),
         ('model = "prosr-xs"\nsteps = 1', ["steps"], "not key=value"),
@@ -51,7 +94,7 @@ def test_a_missing_recipe_is_named(tmp_path: Path) -> None:
 
 def test_values_are_frozen() -> None:
     with pytest.raises(ValidationError):
-        Recipe(model="prosr-xs", steps=1).steps = 2  # type: ignore[misc]
+        Recipe(model="prosr-xs", steps=1).steps = 2
 
 
 def test_scales_and_presets_are_checked() -> None:
@@ -59,13 +102,26 @@ def test_scales_and_presets_are_checked() -> None:
     with pytest.raises(ConfigError, match="scale 3 is not one of 2, 4, 8"):
         check_scale(3)
     with pytest.raises(ConfigError, match="no model is called"):
-        preset("vdsr")
+        preset("rcan")
 
 
 @pytest.mark.parametrize("value", [{"kind": "prosr"}, {"kind": "other"}, {}])
 def test_a_layout_must_be_complete(value: dict[str, object]) -> None:
     with pytest.raises(ConfigError):
         net_config(value)
+
+
+def test_a_layouts_mistake_is_named() -> None:
+    value = preset("prosr-xs").model_dump()
+    with pytest.raises(ConfigError, match="unknown key 'featurs'; did you mean 'features'"):
+        net_config(value | {"featurs": 1})
+
+
+def test_what_a_stored_recipe_leaves_out_has_its_default() -> None:
+    stored = Recipe(model="prosr-xs", steps=5, seed=3).model_dump(mode="json")
+    for name in Recipe.model_fields.keys() - {"model", "steps", "seed"}:
+        del stored[name]
+    assert recipe_from(stored) == Recipe(model="prosr-xs", steps=5, seed=3)
 
 
 def test_needs_no_torch() -> None:

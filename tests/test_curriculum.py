@@ -2,13 +2,24 @@
 
 import subprocess
 import sys
+from typing import Literal
 
 import pytest
 
-from prosr.config import Curriculum, Recipe
-from prosr.training.curriculum import ema_decay_at, learning_rate_at, scale_at, stage_at
+from prosr.config import Curriculum, Recipe, Schedule, Simultaneous, Single
+from prosr.training.curriculum import (
+    ema_decay_at,
+    learning_rate_at,
+    scale_at,
+    shares,
+    stage_at,
+)
 
 RECIPE = Recipe(model="prosr-xs", steps=1000)
+
+
+def scheduled(schedule: Schedule, model: str = "prosr-xs") -> Recipe:
+    return Recipe(model=model, steps=1000, schedule=schedule)
 
 
 @pytest.mark.parametrize(
@@ -27,14 +38,46 @@ RECIPE = Recipe(model="prosr-xs", steps=1000)
     ],
 )
 def test_released_schedule(step: int, scales: tuple[int, ...], alpha: float) -> None:
-    stage = stage_at(step, 1000, Curriculum())
+    stage = stage_at(step, RECIPE)
     assert stage.scales == scales
     assert stage.alpha == pytest.approx(alpha)
 
 
 def test_only_the_newest_scale_is_blended() -> None:
-    stage = stage_at(525, 1000, Curriculum())
+    stage = stage_at(525, RECIPE)
     assert [stage.alpha_of(scale) for scale in (2, 4, 8)] == [1, 1, pytest.approx(0.5)]
+
+
+def test_simultaneous_opens_all_scales_at_once() -> None:
+    stages = {stage_at(step, scheduled(Simultaneous())) for step in range(0, 1000, 50)}
+    assert {(stage.scales, stage.alpha) for stage in stages} == {((2, 4, 8), 1.0)}
+
+
+@pytest.mark.parametrize("scale", [2, 4, 8])
+def test_single_opens_one_scale(scale: Literal[2, 4, 8]) -> None:
+    recipe = scheduled(Single(scale=scale))
+    stages = {stage_at(step, recipe) for step in range(0, 1000, 50)}
+    assert {(stage.scales, stage.alpha) for stage in stages} == {((scale,), 1.0)}
+    assert {scale_at(step, recipe) for step in range(0, 1000, 50)} == {scale}
+
+
+def test_a_net_without_8_keeps_to_its_scales() -> None:
+    recipe = scheduled(Curriculum(), "table1-asymmetric")
+    assert [stage_at(step, recipe).scales for step in (0, 200, 999)] == [(2,), (2, 4), (2, 4)]
+    assert stage_at(0, scheduled(Simultaneous(), "table1-dcus")).scales == (4,)
+
+
+@pytest.mark.parametrize("schedule", [Curriculum(), Simultaneous(), Single(scale=4)])
+@pytest.mark.parametrize("model", ["prosr-xs", "table1-asymmetric"])
+def test_shares_are_what_is_drawn(schedule: Schedule, model: str) -> None:
+    recipe = scheduled(schedule, model)
+    expected = dict.fromkeys(recipe.scales, 0.0)
+    for step in range(1000):
+        open_scales = stage_at(step, recipe).scales
+        for scale in open_scales:
+            expected[scale] += 1 / 1000 / len(open_scales)
+    assert shares(recipe) == pytest.approx(expected)
+    assert sum(shares(recipe).values()) == pytest.approx(1)
 
 
 def test_scales_are_drawn_evenly_from_the_open_ones() -> None:

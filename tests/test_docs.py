@@ -155,8 +155,8 @@ def figures() -> ModuleType:
 
 
 def test_the_sample_is_what_its_script_makes(figures: ModuleType) -> None:
-    stored = np.asarray(Image.open(ROOT / "docs" / "sample.png"))
-    assert np.array_equal(stored, figures.sample())
+    with Image.open(ROOT / "docs" / "sample.png") as picture:
+        assert np.array_equal(np.asarray(picture), figures.sample())
 
 
 def test_the_figure_has_a_row_for_each_crop_and_a_column_for_each_kind(
@@ -174,4 +174,5 @@ def test_the_figure_in_the_documents_is_the_whole_one(figures: ModuleType) -> No
     side, gap = figures.SIDE * figures.ZOOM, figures.GAP
     rows = len(figures.CROPS)
     expected = (4 * side + 3 * gap, figures.LABEL + rows * (gap + side))
-    assert Image.open(ROOT / "docs" / "enlarged.png").size == expected
+    with Image.open(ROOT / "docs" / "enlarged.png") as picture:
+        assert picture.size == expected

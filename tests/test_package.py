@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 
@@ -42,9 +43,10 @@ def test_the_wheel_carries_the_default_network_and_its_card(unpacked: Path) -> N
 
 
 def test_the_wheel_enlarges_a_picture(unpacked: Path, tmp_path: Path) -> None:
-    output = tmp_path / "enlarged.png"
+    picture, output = tmp_path / "picture.png", tmp_path / "enlarged.png"
+    Image.new("RGB", (9, 7), "orange").save(picture)
     code = "import prosr, sys; print(prosr.__file__); from prosr.cli import main; main()"
-    words = ["upscale", str(ROOT / "docs" / "sample.png"), "--scale", "2", "--output", str(output)]
+    words = ["upscale", str(picture), "--scale", "2", "--output", str(output)]
     done = subprocess.run(
         [sys.executable, "-c", code, *words],
         env=os.environ | {"PYTHONPATH": str(unpacked)},
@@ -55,7 +57,8 @@ def test_the_wheel_enlarges_a_picture(unpacked: Path, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert str(unpacked) in done.stdout
-    assert output.is_file()
+    with Image.open(output) as enlarged:
+        assert enlarged.size == (18, 14)
 
 
 def test_types_are_shipped(unpacked: Path) -> None:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from prosr.config import SCALES
 from prosr.errors import ConfigError
-from prosr.resample import imresize_double, imresize_uint8, make_input, upscale
+from prosr.resample import downscale, imresize_double, imresize_uint8, make_input, upscale
 
 
 @pytest.mark.parametrize("scale", SCALES)
@@ -57,6 +57,16 @@ def test_a_flat_picture_stays_flat(scale: int) -> None:
 def test_upscaling_is_differentiable() -> None:
     x = torch.rand(1, 1, 3, 2, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda value: upscale(value, 2), (x,))
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("height,width", [(1, 1), (3, 17), (16, 40)])
+def test_downscaling_tensors_equals_imresize(scale: int, height: int, width: int) -> None:
+    y = torch.rand(2, 3, height, width, dtype=torch.float64)
+    expected = [imresize_double(image.permute(1, 2, 0).numpy(), scale) for image in y]
+    ours = downscale(y, scale).permute(0, 2, 3, 1)
+    torch.testing.assert_close(ours, torch.from_numpy(np.stack(expected)))
+    torch.testing.assert_close(downscale(y.float(), scale), downscale(y, scale).float())
 
 
 def test_the_two_families_differ_only_by_rounding() -> None:

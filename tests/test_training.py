@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 from prosr.checkpoint import load_state, load_weights
-from prosr.config import SCALES, Recipe, Scale
+from prosr.config import SCALES, Recipe, Scale, Schedule, Simultaneous, Single
 from prosr.data.benchmarks import open_benchmark
 from prosr.errors import CheckpointError, ConfigError, DataError
 from prosr.evaluation.protocol import find_protocol
@@ -108,6 +108,28 @@ def test_stopped_and_resumed_equals_uninterrupted_bit_for_bit(
     assert states_are_equal(whole, parts)
 
 
+@pytest.mark.parametrize(
+    "model,growth,schedule",
+    [
+        ("table1-block", 2, Single(scale=4)),
+        ("table1-curriculum", [2, 2, 2], Simultaneous()),
+        ("table3-laplacian", [2, 2, 2], RECIPE.schedule),
+    ],
+)
+def test_every_kind_of_net_and_schedule_resumes_bit_for_bit(
+    pictures: Path, tmp_path: Path, model: str, growth: object, schedule: Schedule
+) -> None:
+    layout = {"features": 4, "growth": growth}
+    changes = {"model": model, "layout": layout, "schedule": schedule}
+    recipe = RECIPE.model_copy(update=changes)
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    watcher = go(session(pictures, whole, recipe))
+    first = go(session(pictures, parts, recipe), until=5)
+    second = go(session(pictures, parts, recipe))
+    assert first.losses + second.losses == watcher.losses
+    assert states_are_equal(whole, parts)
+
+
 def test_killed_and_resumed_equals_uninterrupted(pictures: Path, tmp_path: Path) -> None:
     recipe = tmp_path / "r.toml"
     recipe.write_text(
@@ -157,6 +179,18 @@ def test_training_lowers_the_loss(pictures: Path, tmp_path: Path) -> None:
     losses = go(session(pictures, tmp_path / "run", recipe), until=6).losses
     again = go(session(pictures, tmp_path / "run", recipe), until=60).losses
     assert min(again) < min(losses)
+
+
+def test_a_run_can_start_from_weights_and_says_so(pictures: Path, tmp_path: Path) -> None:
+    go(session(pictures, tmp_path / "first"), until=2)
+    weights = tmp_path / "first" / "last.safetensors"
+    asked = replace(job(pictures, tmp_path / "second"), start_from=weights)
+    run = prepare(asked, nothing).run
+    stored = load_weights(weights)
+    for name, value in stored.net.state_dict().items():
+        assert torch.equal(run.net.state_dict()[name], value)
+        assert torch.equal(run.average.state_dict()[name], value)
+    assert run.card["started from"] == stored.sha256
 
 
 def test_another_recipe_does_not_go_on_from_a_run(pictures: Path, tmp_path: Path) -> None:

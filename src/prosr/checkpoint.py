@@ -18,11 +18,23 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from prosr.config import PRESETS, BicubicConfig, ProSRConfig, net_config, preset
+from prosr.config import (
+    PRESETS,
+    BaselineConfig,
+    BicubicConfig,
+    DirectConfig,
+    LaplacianConfig,
+    NetConfig,
+    net_config,
+    preset,
+)
 from prosr.errors import CheckpointError, ConfigError
 from prosr.files import replacing
+from prosr.nets import baselines
 from prosr.nets.baselines.bicubic import Bicubic
+from prosr.nets.direct import Direct
 from prosr.nets.generator import ProSR
+from prosr.nets.laplacian import LaplacianPyramid
 
 WEIGHTS_FORMAT = "prosr-weights-1"
 STATE_FORMAT = "prosr-training-state-1"
@@ -38,16 +50,22 @@ class Weights:
 
     name: str
     net: nn.Module
-    config: ProSRConfig | BicubicConfig
+    config: NetConfig
     card: dict[str, Any]
     sha256: str
 
 
-def build(config: ProSRConfig | BicubicConfig) -> nn.Module:
+def build(config: NetConfig) -> nn.Module:
     """Make the network of a layout, with fresh parameters."""
     if isinstance(config, BicubicConfig):
         return Bicubic()
-    return ProSR(**config.model_dump(exclude={"kind"}))
+    layout = config.model_dump(exclude={"kind"})
+    if isinstance(config, BaselineConfig):
+        return baselines.make(config.kind, layout)
+    if isinstance(config, DirectConfig):
+        return Direct(**layout)
+    parts = ProSR(**layout)
+    return LaplacianPyramid(parts) if isinstance(config, LaplacianConfig) else parts
 
 
 def weights_hash(state: Mapping[str, Tensor]) -> str:
@@ -65,7 +83,7 @@ def weights_hash(state: Mapping[str, Tensor]) -> str:
 def save_weights(
     path: Path,
     net: nn.Module,
-    config: ProSRConfig | BicubicConfig,
+    config: NetConfig,
     card: Mapping[str, Any],
 ) -> str:
     """Write the network's parameters, layout and model card; return the parameters' hash."""

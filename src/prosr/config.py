@@ -10,14 +10,23 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from prosr.errors import ConfigError
-
-Scale = Literal[2, 4, 8]
-SCALES: tuple[Scale, ...] = (2, 4, 8)
+from prosr.layouts import BASELINES
+from prosr.layouts import SCALES as SCALES
+from prosr.layouts import BaselineConfig as BaselineConfig
+from prosr.layouts import Frozen as Frozen
+from prosr.layouts import Scale as Scale
 
 
 def check_scale(scale: int) -> Scale:
@@ -28,12 +37,8 @@ def check_scale(scale: int) -> Scale:
     raise ConfigError(f"scale {scale} is not one of {', '.join(map(str, SCALES))}")
 
 
-class Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
-
-
-class ProSRConfig(Frozen):
-    """Layout of a ProSR generator (3.1, 3.2).
+class PyramidConfig(Frozen):
+    """Layout of a pyramid of levels, for ×2, ×4 and ×8 or the first of them (3.1, 3.2).
 
     `dcus` holds, for each level, the number of dense layers in each of its DCUs.
     Fractions are of the channels that enter: `dcu_compression` of a DCU's concatenated
@@ -42,19 +47,65 @@ class ProSRConfig(Frozen):
     that each level's upsampler gives; unless set, as many as it gets.
     """
 
-    kind: Literal["prosr"] = "prosr"
     features: int = Field(gt=0)
-    growth: tuple[int, int, int]
+    growth: tuple[int, ...]
     bottleneck: int = Field(default=4, gt=0, description="width of a dense layer's 1×1, in k")
-    dcus: tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
+    dcus: tuple[tuple[int, ...], ...] = Field(min_length=1, max_length=len(SCALES))
     residual: bool = False
     residual_scale: float = 0.2
     dcu_compression: float = Field(default=0.4, gt=0, le=1)
     level_compression: float = Field(default=1.0, gt=0, le=1)
-    upsampled: tuple[int, int, int] | None = None
+    upsampled: tuple[int, ...] | None = None
     max_features: int | None = Field(default=None, gt=0)
     padding: Literal["reflect", "zeros"] = "reflect"
     value_range: float = Field(default=255.0, gt=0, description="units of input and residual")
+
+    @property
+    def scales(self) -> tuple[Scale, ...]:
+        return SCALES[: len(self.dcus)]
+
+    @model_validator(mode="after")
+    def _levels_agree(self) -> Self:
+        for name, values in (("growth", self.growth), ("upsampled", self.upsampled)):
+            if values is not None and len(values) != len(self.dcus):
+                raise ValueError(f"{name} and dcus need one entry for each level")
+        return self
+
+
+class ProSRConfig(PyramidConfig):
+    """ProSR: the residual is of φ_s(x), whatever the levels between give (Eq. 2)."""
+
+    kind: Literal["prosr"] = "prosr"
+
+
+class LaplacianConfig(PyramidConfig):
+    """The same levels as a Laplacian pyramid: each residual is of the level below's (4.2)."""
+
+    kind: Literal["laplacian"] = "laplacian"
+
+
+class DirectConfig(Frozen):
+    """Layout of a network for one scale that enlarges at its end, as `D-D-D-D-S-S` (4.1).
+
+    The fields are those of a pyramid's level; `batch_norm` makes the dense layers the
+    original BN-ReLU-CONV(1,1)-BN-ReLU-CONV(3,3). A single DCU is a plain dense block: the
+    last one is not compressed.
+    """
+
+    kind: Literal["direct"] = "direct"
+    scale: Scale = 4
+    features: int = Field(gt=0)
+    growth: int = Field(gt=0)
+    bottleneck: int = Field(default=4, gt=0)
+    dcus: tuple[int, ...] = Field(min_length=1)
+    batch_norm: bool = False
+    dcu_compression: float = Field(default=0.4, gt=0, le=1)
+    padding: Literal["reflect", "zeros"] = "reflect"
+    value_range: float = Field(default=255.0, gt=0)
+
+    @property
+    def scales(self) -> tuple[Scale, ...]:
+        return (self.scale,)
 
 
 class BicubicConfig(Frozen):
@@ -62,27 +113,47 @@ class BicubicConfig(Frozen):
 
     kind: Literal["bicubic"] = "bicubic"
 
+    @property
+    def scales(self) -> tuple[Scale, ...]:
+        return SCALES
 
-NetConfig = Annotated[ProSRConfig | BicubicConfig, Field(discriminator="kind")]
-_NET: TypeAdapter[ProSRConfig | BicubicConfig] = TypeAdapter(NetConfig)
 
-_L = partial(ProSRConfig, features=160, growth=(40, 40, 40), residual=True)
+NetConfig = Annotated[
+    ProSRConfig | LaplacianConfig | DirectConfig | BicubicConfig | BaselineConfig,
+    Field(discriminator="kind"),
+]
+_NET: TypeAdapter[NetConfig] = TypeAdapter(NetConfig)
+
+_L = partial(
+    ProSRConfig, features=160, growth=(40,) * 3, residual=True, dcus=((8,) * 9, (8,) * 3, (8,))
+)
 _S = partial(ProSRConfig, growth=(12, 12, 12), level_compression=0.5, max_features=312)
 _XS = partial(ProSRConfig, residual=True, padding="zeros", value_range=1.0, bottleneck=2)
+# Table 1's dense layers, 24 of growth 12 for ×4, and its levels; Table 3 has the same levels.
+_T1_DIRECT = partial(DirectConfig, features=24, growth=12, dcu_compression=0.5)
+_T1_LEVELS = partial(ProSRConfig, features=24, dcu_compression=0.5, level_compression=0.5)
+_T3_LEVELS = partial(LaplacianConfig, features=24, dcu_compression=0.5, level_compression=0.5)
 
 # fmt: off
-PRESETS: dict[str, ProSRConfig | BicubicConfig] = {
-    # name         layout                                                                               parameters
-    "bicubic":      BicubicConfig(),                                                                    # 0
-    "prosr-l":      _L(dcus=((8,) * 9, (8,) * 3, (8,))),                                                # 15,537,609
-    "prosr-s":      _S(dcus=((6,) * 6, (6,) * 2, (8,)), features=64),                                   # 3,059,153
-    "prosr-s-2018": _S(dcus=((6,) * 4, (6,) * 2, (6,)), features=24),                                   # 2,550,191
-    "prosr-xs":     _XS(dcus=((3, 3, 3, 2), (3,), (2,)), features=64, growth=(32, 16, 8), upsampled=(24, 16, 8)),  # 457,185
+PRESETS: dict[str, NetConfig] = {
+    # name               layout                                                                               parameters (of ×2 and ×4)
+    "bicubic":           BicubicConfig(),                                                                     # 0
+    "prosr-l":           _L(),                                                                                # 15,537,609
+    "prosr-s":           _S(dcus=((6,) * 6, (6,) * 2, (8,)), features=64),                                    # 3,059,153
+    "prosr-s-2018":      _S(dcus=((6,) * 4, (6,) * 2, (6,)), features=24),                                    # 2,550,191
+    "prosr-xs":          _XS(dcus=((3, 3, 3, 2), (3,), (2,)), features=64, growth=(32, 16, 8), upsampled=(24, 16, 8)),  # 457,185
+    "table1-block":      _T1_DIRECT(dcus=(24,), batch_norm=True),                                             # 8,219,331
+    "table1-dcus":       _T1_DIRECT(dcus=(6,) * 4),                                                           # 1,786,167
+    "table1-asymmetric": _T1_LEVELS(dcus=((6,) * 3, (6,)), growth=(12,) * 2),                                 # 1,889,010
+    "table1-curriculum": _T1_LEVELS(dcus=((6,) * 3, (6,), (6,)), growth=(12,) * 3),                           # (1,889,010)
+    "table1-very-deep":  _L(),                                                                                # (13,427,206)
+    "table3-laplacian":  _T3_LEVELS(dcus=((6,) * 3, (6,), (6,)), growth=(12,) * 3),                           # (1,889,010)
+    **BASELINES,
 }
 # fmt: on
 
 
-def net_config(value: Mapping[str, Any]) -> ProSRConfig | BicubicConfig:
+def net_config(value: Mapping[str, Any]) -> NetConfig:
     """Validate a mapping (from a weights file's header) as a network's layout."""
     try:
         return _NET.validate_python(value)
@@ -90,7 +161,7 @@ def net_config(value: Mapping[str, Any]) -> ProSRConfig | BicubicConfig:
         raise ConfigError(_first_problem(error)) from error
 
 
-def preset(name: str) -> ProSRConfig | BicubicConfig:
+def preset(name: str) -> NetConfig:
     """Return the preset called `name`, or raise `ConfigError` with the nearest name."""
     try:
         return PRESETS[name]
@@ -99,7 +170,10 @@ def preset(name: str) -> ProSRConfig | BicubicConfig:
 
 
 class Curriculum(Frozen):
-    """When the levels come in, as fractions of training (3.4)."""
+    """×2 first, then one level after another (3.4); when, is in fractions of training.
+
+    A network without ×8 never comes to `blend_8`.
+    """
 
     kind: Literal["curriculum"] = "curriculum"
     blend_4: tuple[float, float] = (0.12, 0.25)
@@ -113,20 +187,38 @@ class Curriculum(Frozen):
         return self
 
 
+class Simultaneous(Frozen):
+    """All of the network's scales from the first step on, without blending (4.1)."""
+
+    kind: Literal["simultaneous"] = "simultaneous"
+
+
+class Single(Frozen):
+    """One scale alone (4.1)."""
+
+    kind: Literal["single"] = "single"
+    scale: Scale
+
+
+Schedule = Annotated[Curriculum | Simultaneous | Single, Field(discriminator="kind")]
+
+
 class Recipe(Frozen):
     """How a network is trained. The defaults are the paper's, for what it states.
 
-    `patch` is the side of x in pixels for 2, 4 and 8 times. The learning rate rises over
-    `warmup` steps and, with `decay = "cosine"`, falls to zero at the last step. `clip`
-    bounds the gradient's norm. `ema` is the decay of the averaged weights, which are the
-    ones that are scored and exported.
+    `layout` changes fields of the preset `model`, for a narrower relative of it. `patch` is
+    the side of x in pixels for 2, 4 and 8 times. The learning rate rises over `warmup` steps
+    and, with `decay = "cosine"`, falls to zero at the last step. `clip` bounds the gradient's
+    norm. `ema` is the decay of the averaged weights, which are the ones that are scored and
+    exported.
     """
 
     model: str
+    layout: dict[str, Any] = Field(default_factory=dict)
     steps: int = Field(gt=0)
     batch: int = Field(default=16, gt=0)
     patch: tuple[int, int, int] = (48, 36, 24)
-    schedule: Curriculum = Curriculum()
+    schedule: Schedule = Curriculum()
     learning_rate: float = Field(default=1e-4, gt=0)
     betas: tuple[float, float] = (0.9, 0.999)
     warmup: int = Field(default=0, ge=0)
@@ -139,13 +231,57 @@ class Recipe(Frozen):
     validate_every: int = Field(default=1000, gt=0)
     save_minutes: float = Field(default=5.0, gt=0)
 
+    @property
+    def net(self) -> NetConfig:
+        """The network's layout: the preset with the recipe's changes."""
+        config = preset(self.model)
+        if not self.layout:
+            return config
+        try:
+            return net_config(config.model_dump() | self.layout)
+        except ConfigError as error:
+            raise ConfigError(f"layout: {error}") from error
+
+    @property
+    def scales(self) -> tuple[Scale, ...]:
+        """The scales that are open at some time."""
+        return (self.schedule.scale,) if isinstance(self.schedule, Single) else self.net.scales
+
+    @field_validator("schedule", mode="before")
+    @classmethod
+    def _curriculum_unless_said(cls, value: object) -> object:
+        return {"kind": "curriculum", **value} if isinstance(value, dict) else value
+
     @model_validator(mode="after")
-    def _known(self) -> Recipe:
-        if isinstance(preset(self.model), BicubicConfig):
+    def _known(self) -> Self:
+        net = self.net
+        if isinstance(net, BicubicConfig):
             raise ValueError(f"{self.model} has nothing to train")
         if min(self.patch) < 1:
             raise ValueError("patch: every side must be at least 1")
+        first, possible = self.scales[0], ", ".join(map(str, net.scales))
+        if first not in net.scales:
+            raise ValueError(f"schedule.scale: {self.model} has no scale {first}; use {possible}")
+        if isinstance(self.schedule, Curriculum) and first != SCALES[0]:
+            raise ValueError(
+                f"schedule: {self.model} has scale {possible} only, nothing for a curriculum; "
+                f'use kind = "single" and scale = {first}'
+            )
+        blends = isinstance(self.schedule, Curriculum) and len(net.scales) > 1
+        if blends and isinstance(net, BaselineConfig):
+            raise ValueError(
+                f"schedule: {self.model} has no levels to blend in; "
+                'use kind = "simultaneous" or "single"'
+            )
         return self
+
+
+def recipe_from(value: Mapping[str, Any]) -> Recipe:
+    """Validate a mapping as a recipe; what it leaves out has its default."""
+    try:
+        return Recipe.model_validate(value)
+    except ValidationError as error:
+        raise ConfigError(_first_problem(error)) from error
 
 
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -162,9 +298,9 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     for override in overrides:
         _override(table, override)
     try:
-        return Recipe.model_validate(table)
-    except ValidationError as error:
-        raise ConfigError(f"{path}: {_first_problem(error)}") from error
+        return recipe_from(table)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
 
 
 def _override(table: dict[str, Any], override: str) -> None:
@@ -189,13 +325,28 @@ def _suggestion(word: str, known: Sequence[str] | Mapping[str, Any]) -> str:
     return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"
 
 
+_KINDS: dict[object, type[BaseModel]] = {
+    model.model_fields["kind"].default: model
+    for model in (
+        *(ProSRConfig, LaplacianConfig, DirectConfig, BicubicConfig),
+        *get_args(BaselineConfig),
+        *(Curriculum, Simultaneous, Single),
+    )
+}
+
+
 def _first_problem(error: ValidationError) -> str:
     # A misspelt key also makes its right spelling "missing": the misspelling is the news.
     problem = min(error.errors(), key=lambda p: p["type"] != "extra_forbidden")
-    *tables, key = problem["loc"] or ("",)
-    name = ".".join(map(str, (*tables, key)))
+    kinds = [part for part in problem["loc"] if part in _KINDS]
+    keys = [str(part) for part in problem["loc"] if part not in _KINDS]
+    name = ".".join(keys)
     if problem["type"] == "extra_forbidden":
-        model = Curriculum if tables else Recipe
-        return f"unknown key {name!r}{_suggestion(str(key), model.model_fields)}"
+        model = _KINDS[kinds[-1]] if kinds else Recipe
+        return f"unknown key {name!r}{_suggestion(keys[-1], model.model_fields)}"
+    if problem["type"] == "union_tag_invalid":
+        tag, known = (str(problem["ctx"][key]) for key in ("tag", "expected_tags"))
+        suggestion = _suggestion(tag, known.strip("'").split("', '"))
+        return f"{'.'.join([*keys, 'kind'])}: there is no {tag!r}{suggestion}"
     message = problem["msg"].removeprefix("Value error, ")
     return f"{name}: {message}" if name else message

@@ -47,6 +47,16 @@ def upscale(x: torch.Tensor, scale: int) -> torch.Tensor:
     return columns.permute(0, 2, 3, 1).reshape(n, c, s * h, s * w)
 
 
+def downscale(y: torch.Tensor, scale: int) -> torch.Tensor:
+    """ψ(y): `imresize_double` for tensors, antialiased bicubic reduction, differentiable (4.2).
+
+    y is [N, C, H, W], floating point; the result is [N, C, ⌈H/s⌉, ⌈W/s⌉], not rounded.
+    """
+    s = check_scale(scale)
+    rows, columns = (_reduction_matrix(length, s).to(y) for length in y.shape[2:])
+    return rows @ y @ columns.T
+
+
 def imresize_uint8(y: NDArray[np.uint8], scale: int) -> NDArray[np.uint8]:
     """Reduce as MATLAB's `imresize(y, 1/scale)` does for a uint8 picture.
 
@@ -119,6 +129,15 @@ def _reduction(length: int, scale: int) -> tuple[NDArray[np.float64], NDArray[np
     used = weights.any(axis=0)
     mirrored = np.concatenate((np.arange(length), np.arange(length)[::-1]))
     return weights[:, used], mirrored[index[:, used] % (2 * length)]
+
+
+@lru_cache(maxsize=8)
+def _reduction_matrix(length: int, scale: int) -> torch.Tensor:
+    """The reduction of an axis as a matrix, [ceil(length/s), length] of doubles."""
+    weights, index = _reduction(length, scale)
+    matrix = np.zeros((len(weights), length))
+    np.add.at(matrix, (np.arange(len(weights))[:, None], index), weights)
+    return torch.from_numpy(matrix)
 
 
 def _reduce_axis(y: NDArray[np.float64], scale: int, axis: int) -> NDArray[np.float64]:

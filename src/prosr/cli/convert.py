@@ -1,4 +1,4 @@
-"""`prosr convert`: a released `.pth` becomes a weights file of ours."""
+"""`prosr convert`: a released file becomes a weights file of ours."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 
 
 def convert(
-    source: Annotated[Path, typer.Argument(metavar="RELEASED.pth", help="The file to read.")],
+    source: Annotated[Path, typer.Argument(metavar="RELEASED", help="The file to read.")],
     output: Annotated[
         Path, typer.Argument(metavar="OUT.safetensors", help="The weights file to write.")
     ],
@@ -17,28 +17,27 @@ def convert(
         bool, typer.Option("--overwrite", help="Replace the output if it exists.")
     ] = False,
 ) -> None:
-    """Turn a released ProSR checkpoint into a weights file.
+    """Turn a released checkpoint into a weights file.
 
+    Takes ProSR's .pth, LapSRN's and MS-LapSRN's .mat and VDSR's .safetensors.
     Nothing in the file is executed: a pickle that asks for more than tensors
-    and options is refused. The result is given as --model. Example:
-    prosr convert proSR.pth prosr-l.safetensors
+    and options is refused. The result is given as --model.
+    Example: prosr convert proSR.pth prosr-l.safetensors
     """
     from prosr import legacy
     from prosr.checkpoint import save_weights
     from prosr.errors import CheckpointError
 
     # Everything that can be refused is, before the file is read.
-    if source.suffix.lower() == ".safetensors":
-        raise CheckpointError(f"{source}: is a weights file already; give it as --model")
-    if source.suffix.lower() not in legacy.SUFFIXES:
-        known = ", ".join(legacy.SUFFIXES)
+    if source.suffix.lower() not in legacy.ALL_SUFFIXES:
+        known = ", ".join(legacy.ALL_SUFFIXES)
         raise CheckpointError(f"{source}: not a kind of file that is converted ({known})")
     if output.suffix != ".safetensors":
         raise CheckpointError(f"{output}: the output's name must end in .safetensors")
     if output.exists() and not overwrite:
         raise CheckpointError(f"{output}: exists already; replace it with --overwrite")
 
-    released = legacy.read(source)
+    released = legacy.read_any(source)
     typer.echo(
         f"{source}: {released.name}, {released.tensors} tensors, {released.parameters:,} parameters"
     )

@@ -22,6 +22,7 @@ Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE"
 Workers = Annotated[int, typer.Option(min=0, help="Processes that prepare batches.")]
 Devices = Annotated[int, typer.Option(min=1, help="Training processes on this machine, one for each device.")]
 Nodes = Annotated[int, typer.Option(min=1, help="Machines; each runs this command under torchrun or SLURM.")]
+StartFrom = Annotated[Path | None, typer.Option(metavar="FILE", help="Weights to begin a new run with, instead of random ones.")]
 OnNonfinite = Annotated[Literal["stop", "skip"], typer.Option(help="What to do when a loss or gradient is not finite.")]
 # fmt: on
 
@@ -38,6 +39,7 @@ def train(
     devices: Devices = 1,
     nodes: Nodes = 1,
     on_nonfinite: OnNonfinite = "stop",
+    start_from: StartFrom = None,
 ) -> None:
     """Train a network as RECIPE.toml says, or go on where the run stopped.
 
@@ -64,6 +66,7 @@ def train(
         devices=devices,
         nodes=nodes,
         skip_nonfinite=on_nonfinite == "skip",
+        start_from=start_from,
     )
     with TrainingDisplay(settled.steps, protocol.name, quiet=not is_first_process()) as display:
         session = prepare(job, display.opening)

@@ -1,7 +1,8 @@
-"""Networks released as pickled `.pth` files, read without executing anything in them."""
+"""Networks that their authors released, read without executing anything in the files."""
 
 from __future__ import annotations
 
+from prosr.legacy.peers import ALL_SUFFIXES, Peer, read_any
 from prosr.legacy.released import (
     RELEASED,
     SUFFIXES,
@@ -15,12 +16,15 @@ from prosr.legacy.released import (
 )
 
 __all__ = [
+    "ALL_SUFFIXES",
     "RELEASED",
     "SUFFIXES",
+    "Peer",
     "Released",
     "config_from_released",
     "load",
     "read",
+    "read_any",
     "recognise",
     "released_layout",
     "released_name",

@@ -81,7 +81,7 @@ def recognise(shapes: Mapping[str, Shape]) -> tuple[str, ProSRConfig]:
     for name in RELEASED:
         config = PRESETS[name]
         assert isinstance(config, ProSRConfig)
-        count, problem = _difference(shapes, released_layout(config))
+        count, problem = difference(shapes, released_layout(config))
         if count == 0:
             return name, config
         if nearest is None or count < nearest[0]:
@@ -99,7 +99,7 @@ def load(weights: Mapping[str, Tensor], config: ProSRConfig) -> ProSR:
     Raises `Refused` for one that is missing, unexpected, of another shape or not finite.
     """
     shapes = {name: tuple(weight.shape) for name, weight in weights.items()}
-    count, problem = _difference(shapes, released_layout(config))
+    count, problem = difference(shapes, released_layout(config))
     if count:
         raise Refused(f"its tensors do not fit the layout: {problem}")
     for name, weight in weights.items():
@@ -223,7 +223,7 @@ def _build(config: ProSRConfig) -> ProSR:
     return net
 
 
-def _difference(found: Mapping[str, Shape], expected: Mapping[str, Shape]) -> tuple[int, str]:
+def difference(found: Mapping[str, Shape], expected: Mapping[str, Shape]) -> tuple[int, str]:
     """Return how many tensors differ and a clause that counts them and names the first ones."""
     missing = [name for name in expected if name not in found]
     unexpected = [name for name in found if name not in expected]

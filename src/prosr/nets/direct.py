@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import cast
 
-import torch
 from torch import Tensor, nn
 
 from prosr.nets.blocks import (
@@ -28,8 +27,6 @@ class Direct(nn.Module):
     The arguments are those of `prosr.config.DirectConfig`, where they are explained.
     """
 
-    mean: Tensor
-
     def __init__(
         self,
         *,
@@ -46,7 +43,6 @@ class Direct(nn.Module):
         super().__init__()
         self.scales = (scale,)
         self.value_range = value_range
-        self.register_buffer("mean", torch.tensor(MEAN_RGB).view(1, 3, 1, 1), persistent=False)
         self.v = Conv3x3(3, features, padding)
         units, width = [], features
         layer = NormalizedDenseLayer if batch_norm else DenseLayer
@@ -68,7 +64,8 @@ class Direct(nn.Module):
         Raises `ConfigError` for another scale than its own, or an alpha that is not 1.
         """
         levels_below(self.scales, scale, alpha)
-        z = self.v((x - self.mean) * self.value_range)
+        mean = x.new_tensor(MEAN_RGB).view(1, 3, 1, 1)
+        z = self.v((x - mean) * self.value_range)
         for dcu in self.dcus:
             z = dcu(z)
         z = self.conv(z)

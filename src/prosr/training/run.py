@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Adam
 
-from prosr.checkpoint import build, fit, load_state, save_state, save_weights
+from prosr.checkpoint import build, fit, load_state, load_weights, save_state, save_weights
 from prosr.config import Recipe, recipe_from
 from prosr.errors import CheckpointError, ConfigError
 from prosr.files import write_text
@@ -77,15 +77,26 @@ class Run:
         save_weights(path, self.average, self.recipe.net, card)
 
 
-def open_run(folder: Path, recipe: Recipe, card: dict[str, Any], device: torch.device) -> Run:
+def open_run(
+    folder: Path,
+    recipe: Recipe,
+    card: dict[str, Any],
+    device: torch.device,
+    start_from: Path | None = None,
+) -> Run:
     """Start a run in `folder`, or go on with the one there.
 
-    Raises `ConfigError` if the folder holds a run of another recipe, and
+    A run that starts takes its first parameters from the weights file `start_from`, if
+    there is one. Raises `ConfigError` if the folder holds a run of another recipe, and
     `CheckpointError` if its state cannot be read.
     """
     _keep_recipe(folder, recipe)
     torch.manual_seed(recipe.seed)
     net = build(recipe.net).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if start_from is not None:
+        first = load_weights(start_from)
+        fit(net, first.net.state_dict(), str(start_from))
+        card = card | {"started from": first.sha256}
     average = copy.deepcopy(net).eval().requires_grad_(False)
     optimizer = Adam(net.parameters(), recipe.learning_rate, betas=recipe.betas)
     run = Run(folder, recipe, net, average, optimizer, card)

@@ -34,7 +34,8 @@ class Job:
 
     `cache` keeps decoded pictures; `validation` is scored under `protocol`, if there is
     one. `workers` prepare batches for each of `devices` processes on each of `nodes`
-    machines. `skip_nonfinite` leaves out steps that would end the run otherwise.
+    machines. `skip_nonfinite` leaves out steps that would end the run otherwise. A new
+    run takes its first parameters from the weights file `start_from`.
     """
 
     recipe: Recipe
@@ -47,6 +48,7 @@ class Job:
     devices: int = 1
     nodes: int = 1
     skip_nonfinite: bool = False
+    start_from: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ def prepare(job: Job, progress: Callable[[int, int], None]) -> Session:
         fabric.global_rank,
         fabric.world_size,
     )
-    run = open_run(job.folder, recipe, _card(job, pictures), fabric.device)
+    run = open_run(job.folder, recipe, _card(job, pictures), fabric.device, job.start_from)
     notes = [f"unreadable, left out: {problem}" for problem in problems]
     notes.append(f"{len(pictures)} pictures, {len(problems)} unreadable")
     processes = f"{fabric.world_size} × " if fabric.world_size > 1 else ""

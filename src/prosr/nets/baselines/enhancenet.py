@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from prosr.nets.baselines.anatomy import Baseline, Step, conv, draw_he
+from prosr.nets.baselines.anatomy import Baseline, Step, conv
 from prosr.resample import upscale
 
 
@@ -39,7 +39,6 @@ class EnhanceNet(Baseline):
         self.doubled = nn.ModuleList(conv(features, features) for _ in range(doublings))
         self.after = conv(features, features)
         self.last = conv(features, 3)
-        draw_he(self)
 
     def enlarge(self, x: Tensor, scale: int) -> Tensor:
         z = F.relu(self.entry(x))

@@ -1,0 +1,74 @@
+"""Table 3's alternative is Eq. 8 over ProSR's parts."""
+
+import pytest
+import torch
+
+from prosr.checkpoint import build
+from prosr.config import LaplacianConfig, ProSRConfig
+from prosr.nets.generator import ProSR
+from prosr.nets.laplacian import LaplacianPyramid
+from prosr.resample import upscale
+
+LAYOUT = {"features": 6, "growth": (4, 4, 4), "dcus": ((2, 1), (1,), (1,))}
+
+
+def tiny() -> LaplacianPyramid:
+    torch.manual_seed(0)
+    net = build(LaplacianConfig.model_validate(LAYOUT)).double().eval()
+    assert isinstance(net, LaplacianPyramid)
+    return net
+
+
+X = torch.rand(2, 3, 5, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+
+
+def test_eq8_adds_each_residual_to_the_enlarged_estimate_below() -> None:
+    net = tiny()
+    parts, base = net.parts, X
+    z = parts.enter(X, 8)
+    for s, level, y_hat in zip((2, 4, 8), parts.u, net.estimates(X, 8), strict=True):
+        z = level(z)
+        base = parts.leave(z, s) + upscale(base, 2)
+        torch.testing.assert_close(y_hat, base)
+
+
+@pytest.mark.parametrize("scale", [2, 4, 8])
+def test_users_get_the_last_estimate(scale: int) -> None:
+    net = tiny()
+    estimates = net.estimates(X, scale)
+    assert [y_hat.shape[-1] for y_hat in estimates] == [4 * s for s in (2, 4, 8) if s <= scale]
+    assert torch.equal(net(X, scale), estimates[-1])
+
+
+@pytest.mark.parametrize("scale", [4, 8])
+def test_alpha_is_the_share_of_the_last_residual(scale: int) -> None:
+    net = tiny()
+    *_, below, whole = net.estimates(X, scale)
+    torch.testing.assert_close(net(X, scale, 0.0), upscale(below, 2))
+    torch.testing.assert_close(net(X, scale, 0.3), 0.3 * whole + 0.7 * upscale(below, 2))
+
+
+def test_parts_are_those_of_a_prosr_of_the_same_layout() -> None:
+    torch.manual_seed(0)
+    twin = build(ProSRConfig.model_validate(LAYOUT)).double()
+    ours = tiny().parts.state_dict()
+    assert isinstance(twin, ProSR)
+    assert ours.keys() == twin.state_dict().keys()
+    assert all(torch.equal(ours[name], value) for name, value in twin.state_dict().items())
+
+
+def test_it_is_prosr_at_2() -> None:
+    net = tiny()
+    torch.testing.assert_close(net(X, 2), net.parts(X, 2))
+
+
+@pytest.mark.parametrize("scale", [2, 4, 8])
+def test_receptive_radius_holds(scale: int) -> None:
+    net = tiny()
+    radius = net.receptive_radius(scale)
+    pixel, size = 2 * radius, 4 * radius + 1
+    x = torch.rand(1, 3, size, size, dtype=torch.float64, requires_grad=True)
+    block = slice(pixel * scale, (pixel + 1) * scale)
+    (gradient,) = torch.autograd.grad(net(x, scale)[..., block, block].abs().sum(), x)
+    touched = gradient.abs().sum(dim=(0, 1)).nonzero() - pixel
+    assert radius - 2 <= int(touched.abs().max()) <= radius

@@ -1,0 +1,54 @@
+"""Layouts of other systems: complete, frozen, and the same after a weights file's header."""
+
+from __future__ import annotations
+
+import json
+from typing import get_args
+
+import pytest
+
+from prosr.config import net_config, preset, recipe_from
+from prosr.errors import ConfigError
+from prosr.layouts import BASELINES, BaselineConfig
+
+
+@pytest.mark.parametrize("name", BASELINES)
+def test_a_layout_survives_the_header(name: str) -> None:
+    config = preset(name)
+    assert net_config(json.loads(config.model_dump_json())) == config
+
+
+@pytest.mark.parametrize("name", BASELINES)
+def test_a_preset_for_one_scale_says_so_in_its_name(name: str) -> None:
+    marked = name.rpartition("-x")[2]
+    scales = BASELINES[name].scales
+    assert scales[-1] == int(marked) if marked.isdigit() else scales == (2, 4, 8)
+
+
+def test_a_curriculum_needs_levels_to_blend() -> None:
+    recipe = {"model": "vdsr", "steps": 1}
+    with pytest.raises(ConfigError, match='use kind = "simultaneous" or "single"'):
+        recipe_from(recipe)
+    assert recipe_from(recipe | {"schedule": {"kind": "simultaneous"}}).scales == (2, 4, 8)
+    assert recipe_from({"model": "edsr-x2", "steps": 1}).scales == (2,)
+
+
+def test_kinds_are_distinct() -> None:
+    kinds = [config.model_fields["kind"].default for config in get_args(BaselineConfig)]
+    assert len(set(kinds)) == len(kinds)
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ({"kind": "vdsr", "layrs": 3}, "did you mean 'layers'"),
+        ({"kind": "edsr", "scale": 3, "blocks": 1, "features": 1, "residual_scale": 1}, "scale"),
+        ({"kind": "lapsrn", "levels": 4}, "levels"),
+        ({"kind": "srresnet"}, "scale"),
+        ({"kind": "srgan", "scale": 4}, "srgan"),
+    ],
+)
+def test_mistakes_are_named(value: dict[str, object], problem: str) -> None:
+    with pytest.raises(ConfigError, match=problem) as refusal:
+        net_config(value)
+    assert "\n" not in str(refusal.value)

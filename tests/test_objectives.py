@@ -1,0 +1,93 @@
+"""One step for each kind of network."""
+
+import copy
+
+import pytest
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from prosr.checkpoint import build
+from prosr.config import NetConfig, net_config, preset
+from prosr.data.sampler import Batch
+from prosr.nets.laplacian import LaplacianPyramid
+from prosr.training.losses import pixel_loss, pyramid_loss
+from prosr.training.objectives import (
+    DivergedError,
+    StepResult,
+    pixel_step,
+    supervised,
+    update_average,
+)
+
+FABRIC = Fabric(accelerator="cpu", devices=1, precision="32-true")
+
+
+def narrow(name: str) -> NetConfig:
+    growth: object = 2 if name == "table1-block" else (2, 2, 2)
+    return net_config({**preset(name).model_dump(), "features": 4, "growth": growth})
+
+
+def made(name: str) -> nn.Module:
+    torch.manual_seed(0)
+    return build(narrow(name))
+
+
+def batch() -> Batch:
+    x, y = torch.randint(256, (2, 3, 4, 4)), torch.randint(256, (2, 3, 16, 16))
+    return Batch(0, 4, x.to(torch.uint8), y.to(torch.uint8), ("a.png", "b.png"))
+
+
+def step(net: nn.Module, batch: Batch, alpha: float = 1.0) -> StepResult:
+    optimizer = torch.optim.Adam(net.parameters(), 1e-3)
+    module, wrapped = FABRIC.setup(supervised(net), optimizer)
+    return pixel_step(FABRIC, module, wrapped, batch, alpha, None)
+
+
+def unit(pixels: Tensor) -> Tensor:
+    return pixels.float() / 255
+
+
+@pytest.mark.parametrize("alpha", [1.0, 0.3])
+def test_a_prosr_is_trained_on_eq5(alpha: float) -> None:
+    net, pairs = made("table1-curriculum"), batch()
+    loss = pixel_loss(net(unit(pairs.x), 4, alpha), unit(pairs.y))
+    assert step(net, pairs, alpha).loss == pytest.approx(255 * loss.item())
+
+
+@pytest.mark.parametrize("alpha", [1.0, 0.3])
+def test_a_laplacian_pyramid_is_trained_on_eq7(alpha: float) -> None:
+    net, pairs = made("table3-laplacian"), batch()
+    assert isinstance(net, LaplacianPyramid)
+    loss = pyramid_loss(net.estimates(unit(pairs.x), 4, alpha), unit(pairs.y))
+    assert step(net, pairs, alpha).loss == pytest.approx(255 * loss.item())
+
+
+def test_deep_supervision_trains_the_exits_below() -> None:
+    net = made("table3-laplacian")
+    step(net, batch())
+    trained = {name for name, p in net.named_parameters() if p.grad is not None}
+    assert {"parts.r.2.weight", "parts.r.4.weight"} <= trained
+    assert "parts.r.8.weight" not in trained
+
+
+def test_a_step_that_diverges_leaves_the_statistics_alone() -> None:
+    net = made("table1-block").train()
+    with torch.no_grad():
+        next(net.parameters()).fill_(torch.nan)
+    before = {name: buffer.clone() for name, buffer in net.named_buffers()}
+    with pytest.raises(DivergedError, match=r"a\.png, b\.png"):
+        step(net, batch())
+    assert all(torch.equal(buffer, before[name]) for name, buffer in net.named_buffers())
+
+
+def test_the_average_takes_the_statistics_along() -> None:
+    net = made("table1-block").train()
+    average = copy.deepcopy(net).eval().requires_grad_(False)
+    old = {name: buffer.clone() for name, buffer in average.named_buffers()}
+    step(net, batch())
+    update_average(average, net, 0.75)
+    for name, buffer in net.named_buffers():
+        ours = average.get_buffer(name)
+        whole = buffer if not buffer.is_floating_point() else 0.75 * old[name] + 0.25 * buffer
+        torch.testing.assert_close(ours, whole)

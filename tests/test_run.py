@@ -1,0 +1,51 @@
+"""A run's folder: what goes on from it, and that nothing of the network is left out."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from prosr.config import Recipe, Single
+from prosr.errors import ConfigError
+from prosr.training.run import Run, open_run
+
+NORMALIZED = Recipe(
+    model="table1-block",
+    layout={"features": 4, "growth": 2, "dcus": [2]},
+    steps=9,
+    schedule=Single(scale=4),
+)
+
+
+def opened(folder: Path, recipe: Recipe) -> Run:
+    return open_run(folder, recipe, {}, torch.device("cpu"))
+
+
+def test_a_recipe_stored_before_a_key_existed_goes_on(tmp_path: Path) -> None:
+    recipe = Recipe(model="prosr-xs", steps=9)
+    opened(tmp_path, recipe)
+    stored = json.loads((tmp_path / "recipe.json").read_text())
+    del stored["layout"], stored["schedule"]["kind"]
+    (tmp_path / "recipe.json").write_text(json.dumps(stored))
+    opened(tmp_path, recipe)
+    with pytest.raises(ConfigError, match=r"layout = {}, this recipe says {'features': 8}"):
+        opened(tmp_path, recipe.model_copy(update={"layout": {"features": 8}}))
+
+
+def test_statistics_of_batch_normalization_are_kept(tmp_path: Path) -> None:
+    run = opened(tmp_path, NORMALIZED)
+    run.net(torch.rand(2, 3, 4, 4), 4).sum().backward()
+    run.optimizer.step()
+    run.save()
+    again = opened(tmp_path, NORMALIZED)
+    for ours, theirs in ((run.net, again.net), (run.average, again.average)):
+        state = theirs.state_dict()
+        assert any(name.endswith("running_mean") for name in state)
+        assert all(torch.equal(value, state[name]) for name, value in ours.state_dict().items())
+
+
+def test_a_run_trains_the_layout_of_its_recipe(tmp_path: Path) -> None:
+    run = opened(tmp_path, NORMALIZED)
+    assert sum(isinstance(module, nn.BatchNorm2d) for module in run.net.modules()) == 4
