@@ -57,7 +57,7 @@ def card(weights: Weights, table: str) -> str:
         "## Data",
         "",
         "`bsds`: BSDS500's train and test parts; `t91`: Yang's 91 pictures; `photos`: photographs",
-        "under free licences. Checkpoints were chosen on Kodak's 24 pictures. No benchmark",
+        "under free licences. Settings are chosen on Kodak's 24 pictures. No benchmark",
         "picture was trained on (BSD100 is BSDS500's val part).",
         "",
         "## Scores",
