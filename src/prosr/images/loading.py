@@ -1,4 +1,4 @@
-"""From a path to an upright gray or RGB libvips image, decoded lazily from untrusted bytes."""
+"""From a path to a gray or RGB libvips image, decoded lazily from untrusted bytes."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pyvips
 
 from prosr.errors import ImageError
 from prosr.images.formats import sniff
+from prosr.images.turning import TURNS, Turn
 
 MAX_PIXELS = 1_000_000_000
 """More is taken for a decompression bomb, or for something to be cut up first."""
@@ -25,9 +26,9 @@ def open_image(path: Path) -> tuple[pyvips.Image, str]:
     """The picture at `path` and the name of the format that its content has.
 
     1 to 4 bands: gray, gray and alpha, RGB, RGB and alpha; 8 or 16 bit integers or float.
-    The image is to be read from top to bottom. Raises `ImageError` for what cannot be
-    read at all; damage further down appears as `pyvips.Error` when rows are decoded, which
-    `explaining` translates.
+    The image is as it is stored, not turned, and to be read from top to bottom. Raises
+    `ImageError` for what cannot be read at all; damage further down appears as
+    `pyvips.Error` when rows are decoded, which `explaining` translates.
     """
     with explaining(path):
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
@@ -42,11 +43,10 @@ def open_image(path: Path) -> tuple[pyvips.Image, str]:
             source = pyvips.Source.new_from_descriptor(descriptor)
         finally:
             os.close(descriptor)
-        image = _decode(source, kind[1], "sequential")
+        load = getattr(pyvips.Image, f"{kind[1]}_source")
+        image = load(source, access="sequential", fail_on="error")
         _check_header(image, path)
-        if _orientation(image) > 2:
-            image = _decode(source, kind[1], "random")
-        return _normalised(image.autorot(), path), kind[0]
+        return _normalised(image, path), kind[0]
 
 
 @contextmanager
@@ -70,12 +70,6 @@ def shown(path: Path) -> str:
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(path))
 
 
-def _decode(source: pyvips.Source, loader: str, access: str) -> pyvips.Image:
-    load = getattr(pyvips.Image, f"{loader}_source")
-    image: pyvips.Image = load(source, access=access, fail_on="error")
-    return image
-
-
 def _check_header(image: pyvips.Image, path: Path) -> None:
     if image.width * image.height > MAX_PIXELS:
         raise ImageError(
@@ -93,8 +87,10 @@ def _check_header(image: pyvips.Image, path: Path) -> None:
         )
 
 
-def _orientation(image: pyvips.Image) -> int:
-    return int(image.get("orientation")) if image.get_typeof("orientation") else 1
+def turn_of(image: pyvips.Image) -> Turn:
+    """What the EXIF orientation of an opened picture asks for; nothing if it is unknown."""
+    orientation = image.get("orientation") if image.get_typeof("orientation") else 1
+    return TURNS.get(orientation, TURNS[1])
 
 
 def _normalised(image: pyvips.Image, path: Path) -> pyvips.Image:

@@ -8,8 +8,10 @@ from typing import Any
 
 import pyvips
 
+from prosr.images.exif import without_thumbnail
+
 _CARRIED = re.compile(
-    r"(exif-.*|xmp-data|iptc-data|icc-profile-data|image-description|png-comment-.*"
+    r"(exif-(?!ifd0-Orientation|ifd1-).*|xmp-data|iptc-data|icc-profile-data|image-description|png-comment-.*"
     r"|resolution-unit)"
 )
 _SOFTWARE = "exif-ifd0-Software"
@@ -52,25 +54,24 @@ def find_mark(metadata: Metadata) -> str:
 def collect(image: pyvips.Image) -> Metadata:
     """Take what is to be carried from an opened picture."""
     fields = [
-        Field(image.get_typeof(name), name, image.get(name))
+        Field(image.get_typeof(name), name, _as_upright(name, image.get(name)))
         for name in image.get_fields()
         if _CARRIED.fullmatch(name)
     ]
-    # A picture turned upright must not be turned again for its XMP's sake.
-    fields = [
-        Field(f.gtype, f.name, _XMP_ORIENTATION.sub(rb"\g<1>1", f.value))
-        if f.name == "xmp-data"
-        else f
-        for f in fields
-    ]
     return Metadata(tuple(fields), image.xres, image.yres)
+
+
+def _as_upright(name: str, value: Any) -> Any:
+    """What still speaks of the picture as it was stored, made to fit the upright one."""
+    if name == "xmp-data":
+        return _XMP_ORIENTATION.sub(rb"\g<1>1", value)
+    return without_thumbnail(value) if name == "exif-data" else value
 
 
 def attach(image: pyvips.Image, metadata: Metadata, made_by: str) -> pyvips.Image:
     """Give `image` the metadata, upright, marked with `made_by` if that is not empty.
 
-    Savers write EXIF's width and height themselves. The thumbnail is not carried: it
-    shows the picture before it was turned.
+    Savers write EXIF's width and height themselves.
     """
     image = image.copy(xres=metadata.x_resolution, yres=metadata.y_resolution)
     for item in metadata.fields:

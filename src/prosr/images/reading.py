@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from prosr.errors import ImageError
 from prosr.images import exif, metadata
-from prosr.images.loading import explaining, open_image, shown
+from prosr.images.loading import explaining, open_image, shown, turn_of
 from prosr.images.samples import from_unit, to_unit
+from prosr.images.turning import Rectangle
 
 _BATCH = 32
 """Rows decoded at a time: libvips buffers several times what it is asked for."""
@@ -34,7 +35,10 @@ class Picture:
     def __init__(self, path: Path) -> None:
         self.path = path
         image, self.format = open_image(path)
-        self.width, self.height, self.channels = image.width, image.height, image.bands
+        self.channels = image.bands
+        self._turn = turn_of(image)
+        self._stored_width = image.width
+        self.height, self.width = self._turn.size(image.height, image.width)
         self.dtype: np.dtype[Any] = np.dtype(_SAMPLE_TYPES[image.format])
         self.bits = _bits(image, self.dtype)
         self.metadata = metadata.collect(image)
@@ -44,35 +48,44 @@ class Picture:
         self.mark = metadata.find_mark(self.metadata)
         self._region: pyvips.Region | None = None
         self._top = 0
-        self._strip = np.empty((0, self.width, self.channels), self.dtype)
+        self._strip = np.empty((0, self._stored_width, self.channels), self.dtype)
 
-    def rows(self, top: int, bottom: int) -> NDArray[Any]:
-        """Rows top…bottom−1 as the file has them, [rows, width, channels] of `dtype`.
+    def window(self, top: int, bottom: int, left: int, right: int) -> NDArray[np.float32]:
+        """The pixels of a rectangle in [0, 1], [rows, columns, channels].
 
-        Reading downwards, with any overlap, decodes the file once; going back above the
-        last `top` starts over. Raises `ImageError` where the file is damaged.
+        Rectangles in the order of `depth` decode the file once, however they overlap; going
+        back starts over. Raises `ImageError` where the file is damaged.
         """
+        top, bottom, left, right = self._stored((top, bottom, left, right))
+        if not self._top <= top <= bottom <= self._top + len(self._strip):
+            self._read(top, bottom)
+        stored = self._strip[top - self._top : bottom - self._top, left:right]
+        return to_unit(self._turn.upright(stored))
+
+    def depth(self, top: int, bottom: int, left: int, right: int) -> int:
+        """How far down in the file a rectangle begins."""
+        return self._stored((top, bottom, left, right))[0]
+
+    def _stored(self, upright: Rectangle) -> Rectangle:
+        return self._turn.stored(upright, (self.height, self.width))
+
+    def _read(self, top: int, bottom: int) -> None:
+        """Make stored rows top…bottom−1 part of the strip, which then begins at `top`."""
         if self._region is None or top < self._top:
             image, _ = open_image(self.path)
             self._region = pyvips.Region.new(image)
             self._strip, self._top = self._strip[:0], top
         kept = self._strip[top - self._top :]
-        strip = np.empty((max(bottom - top, len(kept)), self.width, self.channels), self.dtype)
+        shape = max(bottom - top, len(kept)), self._stored_width, self.channels
+        strip = np.empty(shape, self.dtype)
         strip[: len(kept)] = kept
         with explaining(self.path):
             for row in range(top + len(kept), bottom, _BATCH):
                 count = min(_BATCH, bottom - row)
-                data = self._region.fetch(0, row, self.width, count)
+                data = self._region.fetch(0, row, self._stored_width, count)
                 block = np.frombuffer(data, self.dtype)
-                strip[row - top :][:count] = block.reshape(count, self.width, -1)
+                strip[row - top :][:count] = block.reshape(count, self._stored_width, -1)
         self._top, self._strip = top, strip
-        return strip[: bottom - top]
-
-    def window(self, top: int, bottom: int, left: int, right: int) -> NDArray[np.float32]:
-        """The pixels of a rectangle in [0, 1], [rows, columns, channels]; see `rows`."""
-        if not self._top <= top <= bottom <= self._top + len(self._strip):
-            self.rows(top, bottom)
-        return to_unit(self._strip[top - self._top : bottom - self._top, left:right])
 
     def check(self) -> None:
         """Decode all of it, to find damage before work is put into the picture.
@@ -118,14 +131,11 @@ def read_rgb(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
         data = image.write_to_memory()
     samples = np.frombuffer(data, _SAMPLE_TYPES[image.format])
     samples = samples.reshape(image.height, image.width, image.bands)
+    samples = turn_of(image).upright(samples)
     if samples.dtype != np.uint8:
         samples = from_unit(to_unit(samples), np.uint8)
-    rgb = (
-        samples[..., :3]
-        if image.bands > 2
-        else np.broadcast_to(samples[..., :1], (*samples.shape[:2], 3))
-    )
-    return np.ascontiguousarray(rgb)
+    colours = samples[..., :3] if image.bands > 2 else samples[..., :1]
+    return np.ascontiguousarray(np.broadcast_to(colours, (*samples.shape[:2], 3)))
 
 
 def _bits(image: pyvips.Image, dtype: np.dtype[Any]) -> int:

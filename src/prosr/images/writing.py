@@ -1,7 +1,8 @@
 """Results to files: samples gathered on disk, then encoded from top to bottom.
 
 Tiles come side by side, encoders want whole rows, and no whole result may have to be in
-memory: so samples go to a raw file beside the result first.
+memory. So samples go to a file beside the result first, as an uncompressed TIFF: libvips
+reads that strip by strip, while it would map a file of bare samples into memory whole.
 """
 
 from __future__ import annotations
@@ -24,10 +25,11 @@ from prosr.images.formats import Format
 from prosr.images.loading import explaining, shown
 from prosr.images.metadata import Metadata, attach, exif_block
 from prosr.images.samples import from_unit
+from prosr.images.tiff import LONG, LONG8, SHORT, Value, make_header
 
-_VIPS_FORMATS = {"uint8": "uchar", "uint16": "ushort", "float32": "float"}
-_INTERPRETATIONS = {"uint8": ("b-w", "srgb"), "uint16": ("grey16", "rgb16")}
-_INTERPRETATIONS |= {"float32": ("b-w", "scrgb")}
+_STRIP = 1_000_000
+"""Bytes of samples in a strip of the file on disk, at least a row."""
+
 _BIG_TIFF = 4_000_000_000
 """Bytes of samples from which a TIFF gets 64-bit offsets."""
 
@@ -50,17 +52,19 @@ class Canvas:
     ) -> None:
         self.target, self.format, self.dtype = target, file_format, dtype
         self.height, self.width = size
-        self.channels = channels
         self._pixel = channels * dtype.itemsize
         check_fits(file_format, size, channels, target)
         self._check_disk()
-        self._raw: IO[bytes] | None = None
+        self._header = _header(size, channels, dtype)
+        self._file: IO[bytes] | None = None
 
     def __enter__(self) -> Canvas:
         with explaining(self.target, "cannot be written"):
             self.target.parent.mkdir(parents=True, exist_ok=True)
-            descriptor, name = tempfile.mkstemp(".raw", ".prosr-", self.target.parent)
-        self._raw, self._raw_path = open(descriptor, "w+b", buffering=0), Path(name)
+            descriptor, name = tempfile.mkstemp(".samples", ".prosr-", self.target.parent)
+            self._file, self._path = open(descriptor, "w+b", buffering=0), Path(name)
+            self._file.write(self._header)
+            self._file.truncate(len(self._header) + self._bytes())
         return self
 
     def __exit__(
@@ -69,36 +73,30 @@ class Canvas:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._raw is not None:
-            self._raw.close()
-            self._raw_path.unlink(missing_ok=True)
+        if self._file is not None:
+            self._file.close()
+            self._path.unlink(missing_ok=True)
 
     def put(self, top: int, left: int, block: NDArray[np.float32]) -> None:
         """Place [rows, columns, channels] values in [0, 1] (clipped) at (top, left)."""
-        assert self._raw is not None, "put outside the with block"
+        assert self._file is not None, "put outside the with block"
         samples = np.ascontiguousarray(from_unit(block, self.dtype))
         with explaining(self.target, "cannot be written"):
             for row, line in enumerate(samples, top):
-                self._raw.seek((row * self.width + left) * self._pixel)
-                self._raw.write(line.data)
+                self._file.seek(len(self._header) + (row * self.width + left) * self._pixel)
+                self._file.write(line.data)
 
     def save(self, metadata: Metadata, *, made_by: str = "", bits: int | None = None) -> None:
         """Encode what was put and let it take the target's place, all or nothing.
 
         `bits` is how deep an AVIF of 16-bit samples shall be, 10 or 12.
         """
-        assert self._raw is not None, "save outside the with block"
-        image = pyvips.Image.rawload(
-            os.fsencode(self._raw_path),
-            self.width,
-            self.height,
-            self._pixel // self.dtype.itemsize,
-            format=_VIPS_FORMATS[self.dtype.name],
-            interpretation=_INTERPRETATIONS[self.dtype.name][self.channels > 2],
-            access="sequential",
-        )
-        image = attach(image, metadata, made_by)
+        assert self._file is not None, "save outside the with block"
         with explaining(self.target, "cannot be written"), replacing(self.target) as temporary:
+            self._file.seek(0)
+            source = pyvips.Source.new_from_descriptor(self._file.fileno())
+            samples = pyvips.Image.tiffload_source(source, access="sequential", fail_on="error")
+            image = attach(samples, metadata, made_by)
             getattr(image, self.format.saver)(os.fsencode(temporary), **self._options(bits))
             if self.format.name == "TIFF":
                 tags = exif.read_block(exif_block(metadata, made_by))
@@ -142,3 +140,31 @@ def check_fits(file_format: Format, size: tuple[int, int], channels: int, target
             f"{shown(target)}: {file_format.name} holds no transparency; "
             "use PNG, WebP, TIFF or AVIF"
         )
+
+
+def _header(size: tuple[int, int], channels: int, dtype: np.dtype[Any]) -> bytes:
+    """What makes the samples that follow it, row by row, an uncompressed BigTIFF."""
+    height, width = size
+    row = width * channels * dtype.itemsize
+    rows = min(height, max(1, _STRIP // row))
+    counts = [min(rows, height - top) * row for top in range(0, height, rows)]
+    colours = 1 if channels < 3 else 3
+    tags = {
+        256: Value.of(LONG, width),
+        257: Value.of(LONG, height),
+        258: Value.of(SHORT, *[8 * dtype.itemsize] * channels),
+        259: Value.of(SHORT, 1),  # not compressed
+        262: Value.of(SHORT, 1 if colours == 1 else 2),  # gray with 0 for black, or RGB
+        277: Value.of(SHORT, channels),
+        278: Value.of(LONG, rows),
+        279: Value.of(LONG8, *counts),
+        339: Value.of(SHORT, *[3 if dtype.kind == "f" else 1] * channels),
+    }
+    if channels > colours:
+        tags[338] = Value.of(SHORT, 2)  # alpha, not premultiplied
+    # The header's length does not depend on the offsets in it, so the second one fits.
+    header = b""
+    for _ in range(2):
+        tags[273] = Value.of(LONG8, *(len(header) + top * row for top in range(0, height, rows)))
+        header = make_header(tags)
+    return header

@@ -11,17 +11,21 @@ import torch
 from torch import Tensor, nn
 
 from prosr.errors import ConfigError
-from prosr.inference.memory import peak_bytes
-from prosr.inference.tiling import fit, tiled
+from prosr.inference.memory import observe, reuse_freed_memory
+from prosr.inference.staging import Plan, Stage, make_plan, radius_of, run_plan, sides, tiled_pixels
 from prosr.resample import upscale
 
 RESERVED = 400_000_000
 """Bytes for Python, PyTorch, libvips and their buffers: 330 MB are resident before the
 first tile (Linux x86-64, PyTorch 2.13)."""
 
-_KERNELS = 1.6
-"""Peak of the process over that of the tensors alone, for what kernels copy: 1.01 for
-prosr-xs to 1.5 for prosr-s-2018 with its odd widths (x86-64, PyTorch 2.13)."""
+_KERNELS = 2.2
+"""Growth of the process over the peak of the tensors alone, for what kernels copy (up to
+1.5, prosr-s-2018 with its odd widths) and the allocator keeps in pieces (2.1, prosr-xs);
+x86-64, PyTorch 2.13, glibc."""
+
+_ROUNDING = 6
+"""Results' worth of memory for bringing a tile to samples."""
 
 _PROBE = 16
 """Side of the input on which memory is measured: small enough to cost milliseconds."""
@@ -29,8 +33,11 @@ _PROBE = 16
 _SUM = 4
 """Results' worth of memory that R_s, φ_s, what makes φ_s and their sum take."""
 
-_ROOMY = 8
-"""Sides of a tile, in halos, from which the halo costs less than staging would."""
+_ROOMY = 10
+"""Sides of a tile, in halos, from which the halo (then 1.6 times the arithmetic) stays."""
+
+_LARGE = 2048
+"""Side of the picture for which stages are planned."""
 
 
 class Engine(Protocol):
@@ -62,23 +69,19 @@ class Staged(Protocol):
     def stages(self, scale: int) -> Sequence[tuple[Callable[[Tensor], Tensor], int, int]]: ...
 
 
-class _Stage(NamedTuple):
-    """A stage and the bytes that it works with and gives, per pixel of its input."""
+class _Staged(NamedTuple):
+    """Tiles of at most `pixels`, each by `plan` through the stages."""
 
-    function: Callable[[Tensor], Tensor]
-    factor: int
-    radius: int
-    work: int
-    result: int
+    pixels: int
+    plan: Plan
+    stages: list[Stage]
 
 
 class TorchEngine:
     """The reference: PyTorch in float32, on a CPU channels last.
 
-    Deep networks need most memory where features are large and least context is needed,
-    and most context where features are small. So where the budget would leave a tile
-    little more than its halo, a staged network goes stage by stage: each stage is tiled by
-    itself, with its own small halo, and only the features between stages are whole.
+    Where the budget leaves a tile little more than its halo, a staged network goes stage
+    by stage; see `prosr.inference.staging`.
     """
 
     name = "torch"
@@ -86,104 +89,75 @@ class TorchEngine:
     def __init__(self, net: nn.Module, max_memory: int, device: str = "cpu") -> None:
         self._net: Any = net.to(device)
         self._device = torch.device(device)
+        if self._device.type == "cpu":
+            reuse_freed_memory()
         weights = sum(p.numel() * p.element_size() for p in net.parameters())
-        self._budget = max_memory - RESERVED - 2 * weights
+        self._budget = max_memory - RESERVED - weights
         if self._budget <= 0:
-            need = (RESERVED + 2 * weights) / 1e9 + 0.1
+            need = (RESERVED + weights) / 1e9 + 0.1
             raise ConfigError(
                 f"a memory limit of {max_memory / 1e9:.2g} GB is too low; "
                 f"give at least {need:.1f} GB"
             )
         self._bytes = cache(self._measure)
-        self._stages = cache(self._measure_stages)
+        self._staged = cache(self._plan_stages)
 
     def __call__(self, x: Tensor, scale: int) -> Tensor:
         with torch.inference_mode():
-            x = x.to(self._device).contiguous(memory_format=torch.channels_last)
-            if _area(x) * self._bytes(scale) <= self._budget or not self._is_staged:
+            # Kernels are chosen by strides: equal tiles must have equal ones, or they would
+            # differ in the last bit.
+            x = x.to(self._device).contiguous().contiguous(memory_format=torch.channels_last)
+            staged = self._staged(scale)
+            if staged is None or _area(x) * self._bytes(scale) <= self._budget:
                 y: Tensor = self._net(x, scale)
             else:
-                left = self._budget - _area(x) * _SUM * _result_bytes(scale)
-                y = _compute(self._stages(scale), x, left) + upscale(x, scale)
+                y = run_plan(staged.plan, staged.stages, x) + upscale(x, scale)
             return y.cpu()
 
     def radius(self, scale: int) -> int:
         return int(self._net.receptive_radius(scale))
 
     def pixels(self, scale: int) -> int:
-        whole = self._budget // self._bytes(scale)
-        if not self._is_staged or math.isqrt(whole) >= _ROOMY * self.radius(scale):
-            return whole
-        first, *others = self._stages(scale)
-        # Features take one half of what R_s + φ_s leaves, the stages' tiles the other.
-        staged = self._budget // (2 * first.result + _SUM * _result_bytes(scale))
-        return max(whole, staged) if others else whole
-
-    @property
-    def _is_staged(self) -> bool:
-        return isinstance(self._net, Staged)
+        staged = self._staged(scale)
+        return self._budget // self._bytes(scale) if staged is None else staged.pixels
 
     def _measure(self, scale: int) -> int:
         """Bytes that the network needs per input pixel, its result included."""
         x = self._probe()
-        peak = peak_bytes(lambda x: self._net(x, scale), x) // _area(x)
-        return max(int(_KERNELS * peak), _SUM * _result_bytes(scale))
+        cost = observe(lambda x: self._net(x, scale), x)
+        return int(_KERNELS * cost.bytes) // _area(x) + _ROUNDING * _result_bytes(scale)
 
-    def _measure_stages(self, scale: int) -> list[_Stage]:
+    def _plan_stages(self, scale: int) -> _Staged | None:
+        """How to go stage by stage, or None where whole tiles are large enough."""
+        side = math.isqrt(self._budget // self._bytes(scale))
+        if side >= _ROOMY * self.radius(scale) or not isinstance(self._net, Staged):
+            return None
+        stages = self._measure_stages(scale)
+        best, least = None, math.inf
+        for tile in sides(_LARGE, radius_of(stages)):
+            left = self._budget - tile**2 * _SUM * _result_bytes(scale)
+            plan = make_plan(stages, tile, left) if left > 0 else None
+            if plan is not None:
+                tiles = tiled_pixels(_LARGE, tile, radius_of(stages)) / tile**2
+                if tiles * plan.multiply_adds < least:
+                    least = tiles * plan.multiply_adds
+                    best = _Staged(tile**2, plan, stages)
+        return best
+
+    def _measure_stages(self, scale: int) -> list[Stage]:
         stages, z = [], self._probe()
         for function, factor, radius in self._net.stages(scale):
-            work = _bytes(z) + int(_KERNELS * peak_bytes(function, z))
-            area = _area(z)
+            cost, area = observe(function, z), _area(z)
+            work = _bytes(z) + int(_KERNELS * cost.bytes)
             with torch.inference_mode():
                 z = function(z)
-            stages.append(_Stage(function, factor, radius, work // area, _bytes(z) // area))
+            costs = work // area, _bytes(z) // area, cost.multiply_adds // area
+            stages.append(Stage(function, factor, radius, *costs))
         return stages
 
     def _probe(self) -> Tensor:
         x = torch.full((1, 3, _PROBE, _PROBE), 0.5, device=self._device)
         return x.contiguous(memory_format=torch.channels_last)
-
-
-def _compute(stages: Sequence[_Stage], z: Tensor, budget: int) -> Tensor:
-    """The stages one after another on z, whole or in tiles.
-
-    The budget is for what is between z and the result.
-    """
-    if _area(z) * _work(stages) <= budget:
-        for stage in stages:
-            z = stage.function(z)
-        return z
-    pixels = _limit(stages, budget)
-    if _area(z) > pixels:
-        radius, factor = _radius(stages), math.prod(stage.factor for stage in stages)
-        tile = fit((z.shape[2], z.shape[3]), pixels, radius)
-        return tiled(lambda part, _: _compute(stages, part, budget), z, factor, tile, radius)
-    left = budget - _area(z) * stages[0].result
-    return _compute(stages[1:], _compute(stages[:1], z, left), left)
-
-
-def _limit(stages: Sequence[_Stage], budget: int) -> int:
-    """Pixels that `_compute` can take at once: as a whole, or with features in between."""
-    whole = budget // _work(stages)
-    if len(stages) == 1 or math.isqrt(whole) >= _ROOMY * _radius(stages):
-        return whole
-    return max(whole, budget // 2 // stages[0].result)
-
-
-def _work(stages: Sequence[_Stage]) -> int:
-    """Bytes that a run through all stages takes at its peak, per pixel that enters."""
-    most, area = 0, 1
-    for stage in stages:
-        most = max(most, area * stage.work)
-        area *= stage.factor**2
-    return most
-
-
-def _radius(stages: Sequence[_Stage]) -> int:
-    radius = 0
-    for stage in reversed(stages):
-        radius = -(-radius // stage.factor) + stage.radius
-    return radius
 
 
 def _area(x: Tensor) -> int:

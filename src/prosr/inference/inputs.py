@@ -26,6 +26,8 @@ class Source(Protocol):
 
     def window(self, top: int, bottom: int, left: int, right: int) -> NDArray[np.float32]: ...
 
+    def depth(self, top: int, bottom: int, left: int, right: int) -> int: ...
+
 
 class Sink(Protocol):
     """Where enlarged tiles go: a file or an array; see `prosr.images.Canvas`."""
@@ -43,6 +45,9 @@ class ArrayPicture:
 
     def window(self, top: int, bottom: int, left: int, right: int) -> NDArray[np.float32]:
         return to_unit(self._array[top:bottom, left:right])
+
+    def depth(self, top: int, bottom: int, left: int, right: int) -> int:
+        return top
 
 
 class ArrayCanvas:

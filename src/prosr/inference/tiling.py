@@ -143,6 +143,9 @@ def _spans(length: int, most: int, halo: int) -> list[Span]:
     count = math.ceil((length - 2 * halo) / (most - 2 * halo))
     window = math.ceil((length - 2 * halo) / count) + 2 * halo
     window = min(window + window % 2, length)
+    count = math.ceil((length - 2 * halo) / (window - 2 * halo))
+    if count == 1:
+        return [Span(0, length, 0, length)]
     firsts = [i * (length - window) // (count - 1) for i in range(count)]
     cuts = [(a + window + b) // 2 for a, b in pairwise(firsts)]
     bounds = zip(firsts, [0, *cuts], [*cuts, length], strict=True)

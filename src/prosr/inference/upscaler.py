@@ -17,7 +17,7 @@ from prosr.checkpoint import find
 from prosr.config import check_scale
 from prosr.errors import ConfigError, ImageError
 from prosr.inference.alpha import FILL_RADIUS, fill_transparent
-from prosr.inference.engines import RESERVED, Engine, TorchEngine
+from prosr.inference.engines import Engine, TorchEngine
 from prosr.inference.inputs import ArrayCanvas, ArrayPicture, Sink, Source, is_pil, upscale_pil
 from prosr.inference.tiling import Tile, fit, plan, run
 from prosr.resample import upscale as phi
@@ -173,13 +173,17 @@ class Upscaler:
         size, halo = (source.height, source.width), self._engine.radius(scale)
         pixels = self._engine.pixels(scale)
         try:
-            return plan(size, fit(size, pixels, halo), halo)
+            tiles = plan(size, fit(size, pixels, halo), halo)
         except ConfigError as error:
-            working = (self.max_memory - RESERVED) * (2 * halo + 32) ** 2 / max(pixels, 1)
             raise ConfigError(
-                f"{self.name} at scale {scale} needs a memory limit of at least "
-                f"{(working + RESERVED) / 1e9:.1f} GB, not {self.max_memory / 1e9:.1f} GB"
+                f"{self.max_memory / 1e9:.2g} GB are too little memory for {self.name} at scale "
+                f"{scale}; allow twice as much"
             ) from error
+        # As the file is stored: a picture lying on its side is read by columns.
+        return sorted(
+            tiles,
+            key=lambda t: source.depth(t.rows.first, t.rows.last, t.columns.first, t.columns.last),
+        )
 
 
 def result_path(path: Path, scale: int, file_format: images.Format | None = None) -> Path:

@@ -1,0 +1,208 @@
+"""Which file becomes which, what is done already, and that none stops the others."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from prosr.errors import ConfigError, ImageError
+from prosr.images import find_format, read_rgb
+from prosr.inference.batch import Job, Outcome, find_jobs, run_jobs
+from prosr.inference.upscaler import Upscaler, load
+from prosr.nets.baselines.bicubic import Bicubic
+
+Make = Callable[..., None]
+
+
+@pytest.fixture(autouse=True)
+def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def make() -> Make:
+    def save(*names: str, size: tuple[int, int] = (4, 3)) -> None:
+        for name in names:
+            Path(name).parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", size, (200, 100, 50)).save(name)
+
+    return save
+
+
+def pairs(jobs: list[Job]) -> dict[str, str]:
+    assert not any(job.refusal for job in jobs)
+    return {job.source.as_posix(): job.target.as_posix() for job in jobs}
+
+
+def run(*requests: str, scale: int = 2, overwrite: bool = False, **options: str) -> list[Outcome]:
+    jobs = find_jobs(requests, scale, **options)  # type: ignore[arg-type]
+    return list(run_jobs(load("bicubic"), jobs, scale, overwrite=overwrite))
+
+
+def kinds(outcomes: list[Outcome]) -> list[str]:
+    return [outcome.kind for outcome in outcomes]
+
+
+def test_a_file_goes_beside_itself_or_where_it_is_asked_to(make: Make) -> None:
+    make("in/a.b.png")
+    assert pairs(find_jobs(["in/a.b.png"], 4)) == {"in/a.b.png": "in/a.b_x4.png"}
+    assert pairs(find_jobs(["in/a.b.png"], 4, "out")) == {"in/a.b.png": "out/a.b_x4.png"}
+    assert pairs(find_jobs(["in/a.b.png"], 4, "out.x/")) == {"in/a.b.png": "out.x/a.b_x4.png"}
+    assert pairs(find_jobs(["in/a.b.png"], 4, "out/c.jpg")) == {"in/a.b.png": "out/c.jpg"}
+    jpeg = find_format("jpeg")
+    assert pairs(find_jobs(["in/a.b.png"], 4, None, jpeg)) == {"in/a.b.png": "in/a.b_x4.jpg"}
+
+
+def test_what_cannot_be_written_becomes_png(make: Make) -> None:
+    make("a.gif", "b.JPG")
+    expected = {"a.gif": "a_x2.png", "b.JPG": "b_x2.JPG"}
+    assert pairs(find_jobs(["a.gif", "b.JPG"], 2)) == expected
+
+
+def test_a_folder_keeps_its_tree(make: Make) -> None:
+    make("in/a.png", "in/sub/b.jpg", "in/.hidden.png", "in/.git/c.png")
+    Path("in/notes.txt").touch()
+    expected = {"in/a.png": "in_x4/a.png", "in/sub/b.jpg": "in_x4/sub/b.jpg"}
+    assert pairs(find_jobs(["in"], 4)) == expected
+    assert pairs(find_jobs(["in/"], 4)) == expected
+    moved = {"in/a.png": "out/a.png", "in/sub/b.jpg": "out/sub/b.jpg"}
+    assert pairs(find_jobs(["in"], 4, "out")) == moved
+
+
+def test_the_present_folder_goes_beside_itself(
+    make: Make, inside: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make("in/a.png")
+    monkeypatch.chdir("in")
+    assert pairs(find_jobs(["."], 4)) == {"a.png": f"{inside.as_posix()}/in_x4/a.png"}
+
+
+def test_several_folders_go_to_folders_of_their_names(make: Make) -> None:
+    make("one/a.png", "two/a.png")
+    expected = {"one/a.png": "out/one/a.png", "two/a.png": "out/two/a.png"}
+    assert pairs(find_jobs(["one", "two"], 4, "out")) == expected
+
+
+def test_patterns_that_no_shell_expanded_are_expanded(make: Make) -> None:
+    make("in/a.png", "in/sub/b.png", "in/c.jpg", "[x].png")
+    expected = {"in/a.png": "in/a_x2.png", "in/sub/b.png": "in/sub/b_x2.png"}
+    assert pairs(find_jobs(["in/**/*.png"], 2)) == expected
+    assert pairs(find_jobs(["[x].png"], 2)) == {"[x].png": "[x]_x2.png"}
+
+
+def test_a_picture_named_twice_is_enlarged_once(make: Make) -> None:
+    make("in/a.png")
+    assert len(find_jobs(["in/a.png", "in", "in/../in/a.png"], 2)) == 1
+
+
+def test_a_missing_file_is_a_job_that_is_refused() -> None:
+    (job,) = find_jobs(["a.png"], 2)
+    assert job.refusal == "a.png: no such file"
+
+
+def test_requests_that_make_no_sense_are_refused(make: Make) -> None:
+    make("in/a.png", "b.png")
+    Path("empty").mkdir()
+    with pytest.raises(ConfigError, match="empty: no pictures in it"):
+        find_jobs(["empty"], 2)
+    with pytest.raises(ConfigError, match="is one picture's name; give a folder"):
+        find_jobs(["in/a.png", "b.png"], 2, "c.png")
+    with pytest.raises(ConfigError, match="results would go into itself"):
+        find_jobs(["in"], 2, "in")
+    with pytest.raises(ConfigError, match="is no PNG file"):
+        find_jobs(["b.png"], 2, "c.jpg", find_format("png"))
+    with pytest.raises(ImageError, match=r"'\.bmp' is not a format"):
+        find_jobs(["b.png"], 2, "c.bmp")
+
+
+def test_two_pictures_with_one_result_are_not_both_made(make: Make) -> None:
+    make("in/a.png", "in/a.jpg")
+    outcomes = list(run_jobs(load("bicubic"), find_jobs(["in"], 2, None, find_format("webp")), 2))
+    assert kinds(outcomes) == ["made", "failed"]
+    assert "would replace that of in/a.jpg" in outcomes[1].reason
+
+
+def test_a_second_run_makes_nothing_again_and_no_result_of_a_result(make: Make) -> None:
+    make("in/a.png", "in/sub/b.jpg", "c.png")
+    requests = ["in", "c.png"]
+    assert kinds(run(*requests)) == ["made"] * 3
+    assert kinds(run(*requests)) == ["skipped"] * 3
+    # As a shell gives them: with everything that the first run made.
+    everything = sorted(entry for entry in os.listdir() if not entry.startswith("."))
+    assert everything == ["c.png", "c_x2.png", "in", "in_x2"]
+    assert kinds(run(*everything)) == ["skipped"] * 3
+    assert kinds(run(*everything, scale=4)) == ["made"] * 3
+
+
+def test_results_inside_the_folder_are_not_enlarged(make: Make) -> None:
+    make("in/a.png")
+    for _ in range(2):
+        run("in", output="in/large")
+    assert sorted(path.name for path in Path("in").rglob("*.png")) == ["a.png", "a.png"]
+
+
+def test_a_picture_that_only_sounds_like_a_result_is_enlarged(make: Make) -> None:
+    make("in/a.png", "in/a_x2.png")
+    assert len(find_jobs(["in"], 2)) == 2
+
+
+def test_a_result_may_be_enlarged_by_itself(make: Make) -> None:
+    make("a.png")
+    run("a.png")
+    assert pairs(find_jobs(["a_x2.png"], 4)) == {"a_x2.png": "a_x2_x4.png"}
+
+
+def test_a_changed_picture_is_made_anew(make: Make) -> None:
+    make("a.png")
+    run("a.png")
+    os.utime("a.png", ns=(2**62, 2**62))
+    (outcome,) = run("a.png")
+    assert (outcome.kind, outcome.reason) == ("made", "made anew: the picture has changed")
+    # Older than the result, as a copy with its times is, but of another size.
+    make("a.png", size=(9, 9))
+    os.utime("a.png", ns=(0, 0))
+    assert kinds(run("a.png")) == ["made"]
+    assert read_rgb(Path("a_x2.png")).shape == (18, 18, 3)
+
+
+@pytest.mark.parametrize("foreign", ["another network", "another scale", "a stranger", "half"])
+def test_what_was_made_otherwise_is_not_replaced_unasked(make: Make, foreign: str) -> None:
+    make("a.png")
+    if foreign == "another network":
+        Upscaler(Bicubic(), "other", "").upscale("a.png", 2)
+    elif foreign == "another scale":
+        load("bicubic").upscale("a.png", 4, output="a_x2.png")
+    elif foreign == "a stranger":
+        make("a_x2.png", size=(8, 6))
+    else:
+        Path("a_x2.png").write_bytes(Path("a.png").read_bytes()[:50])
+    before = Path("a_x2.png").read_bytes()
+    (outcome,) = run("a.png")
+    assert outcome.kind == "failed" and "replace it with --overwrite" in outcome.reason
+    assert Path("a_x2.png").read_bytes() == before
+    assert kinds(run("a.png", overwrite=True)) == ["made"]
+    assert kinds(run("a.png")) == ["skipped"]
+
+
+def test_one_bad_picture_never_stops_the_rest(make: Make) -> None:
+    make("in/a.png", "in/b.png", "in/c.png", "in/d.png")
+    Path("in/b.png").write_bytes(b"")
+    Path("in/c.png").write_bytes(Path("in/a.png").read_bytes()[:60])
+    assert kinds(run("in")) == ["made", "failed", "failed", "made"]
+
+
+def test_not_even_a_bug_stops_the_rest(make: Make) -> None:
+    make("in/a.png", "in/b.png")
+
+    def starting(job: Job) -> None:
+        if job.source.name == "a.png":
+            raise ZeroDivisionError("oh\nno")
+
+    outcomes = list(run_jobs(load("bicubic"), find_jobs(["in"], 2), 2, starting=starting))
+    assert kinds(outcomes) == ["failed", "made"]
+    assert outcomes[0].reason == "in/a.png: unexpected ZeroDivisionError: oh no"

@@ -1,0 +1,137 @@
+"""`prosr upscale` as a user types it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from prosr import cli
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
+    """Call `prosr upscale` with the bicubic model; give exit code, output and errors."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["prosr", "upscale", "--model", "bicubic", *words])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        assert isinstance(stop.value.code, int)
+        return stop.value.code, *capsys.readouterr()
+
+    return call
+
+
+def picture(name: str) -> None:
+    Path(name).parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (5, 4), (200, 100, 50)).save(name)
+
+
+def test_a_picture_is_enlarged(run: Run) -> None:
+    picture("a b.png")
+    code, out, err = run("a b.png", "--scale", "2")
+    assert (code, err) == (0, "")
+    assert out == "made     a b_x2.png\n1 made, 0 skipped, 0 failed\n"
+    with Image.open("a b_x2.png") as result:
+        assert result.size == (10, 8)
+
+
+def test_the_scale_is_4_unless_given_and_the_format_may_be_chosen(run: Run) -> None:
+    picture("a.png")
+    assert run("a.png", "--format", "jpeg")[0] == 0
+    with Image.open("a_x4.jpg") as result:
+        assert (result.format, result.size) == ("JPEG", (20, 16))
+
+
+def test_a_batch_says_what_became_of_each(run: Run) -> None:
+    for name in ("in/a.png", "in/sub/line\nbreak [b] é.png", "in/done.png"):
+        picture(name)
+    assert run("in/done.png", "--output", "in_x4/done.png")[0] == 0
+    Path("in/empty.jpg").touch()
+    code, out, err = run("in", "missing.png")
+    assert (code, err) == (1, "")
+    assert out.splitlines() == [
+        "made     in_x4/a.png",
+        "skipped  in_x4/done.png (done already)",
+        "failed   in/empty.jpg: empty file",
+        "made     in_x4/sub/line\\nbreak [b] é.png",
+        "failed   missing.png: no such file",
+        "2 made, 1 skipped, 2 failed",
+    ]
+    assert Path("in_x4/sub/line\nbreak [b] é.png").exists()
+
+
+def test_quiet_says_only_what_failed(run: Run) -> None:
+    picture("a.png")
+    Path("b.png").touch()
+    assert run("a.png", "b.png", "--quiet") == (1, "", "failed   b.png: empty file\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["missing.png"], "missing.png: no such file"),
+        (["empty.png"], "empty.png: empty file"),
+        (["a.png", "--scale", "3"], "scale 3 is not one of 2, 4, 8"),
+        (["a.png", "--model", "prosr-xxs"], "no model is called 'prosr-xxs'; did you mean"),
+        (["a.png", "--format", "bmp"], "'bmp' is not a format that can be written; use JPEG"),
+        (["a.png", "--output", "a.png", "--overwrite"], "a.png: is the input itself"),
+        (["a.png", "--max-memory", "much"], "'much' is no size; write for example 2G or 512M"),
+        (["a.png", "--max-memory", "100M"], "a memory limit of 0.1 GB is too low"),
+    ],
+)
+def test_a_wrong_request_is_one_line_and_exit_code_2(
+    run: Run, words: list[str], complaint: str
+) -> None:
+    picture("a.png")
+    Path("empty.png").touch()
+    code, out, err = run(*words)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"error: {complaint}") and err.count("\n") == 1
+
+
+def test_interrupted_it_says_what_is_done(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from prosr.inference.upscaler import Upscaler
+
+    for name in ("in/a.png", "in/b.png", "in/c.png"):
+        picture(name)
+    upscale = Upscaler.upscale
+
+    def interrupted(self: Upscaler, image: Path, *args: object, **options: object) -> object:
+        if image.name == "b.png":
+            raise KeyboardInterrupt
+        return upscale(self, image, *args, **options)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(Upscaler, "upscale", interrupted)
+    code, out, err = run("in")
+    assert (code, err) == (130, "interrupted\n")
+    assert out == "made     in_x4/a.png\n1 made, 0 skipped, 0 failed, 2 not begun\n"
+    assert os.listdir("in_x4") == ["a.png"]
+
+
+def test_a_name_that_is_no_text_is_no_trouble(run: Run) -> None:
+    name = os.fsdecode(b"a\xff.png")
+    picture("a.png")
+    try:
+        os.rename("a.png", name)
+    except OSError:
+        pytest.skip("this file system takes only names that are text")
+    code, out, _ = run(name, "--scale", "2")
+    assert (code, out.splitlines()[0]) == (0, "made     a\\udcff_x2.png")
+
+
+def test_it_runs_as_a_module(tmp_path: Path) -> None:
+    Image.new("L", (3, 3)).save(tmp_path / "a.png")
+    words = ["upscale", "a.png", "--model", "bicubic"]
+    done = subprocess.run([sys.executable, "-m", "prosr", *words], cwd=tmp_path, check=False)
+    assert done.returncode == 0
+    assert (tmp_path / "a_x4.png").exists()

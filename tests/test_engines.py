@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from prosr.checkpoint import build
+from prosr.config import ProSRConfig
+from prosr.errors import ConfigError
+from prosr.inference import engines as engines_module
+from prosr.inference.engines import RESERVED, TorchEngine
+
+DEEP = ProSRConfig(
+    features=8,
+    growth=(4, 4, 4),
+    dcus=((2,) * 6, (2,) * 2, (1,)),
+    residual=True,
+    value_range=1.0,
+)
+
+
+@pytest.fixture
+def net() -> torch.nn.Module:
+    torch.manual_seed(0)
+    return build(DEEP).eval()
+
+
+@pytest.mark.parametrize("scale", [2, 4, 8])
+def test_it_computes_what_the_network_does(net: torch.nn.Module, scale: int) -> None:
+    x = torch.rand(1, 3, 9, 11)
+    with torch.inference_mode():
+        assert (TorchEngine(net, 10**9)(x, scale) - net(x, scale)).abs().max() < 1e-6
+
+
+@pytest.mark.parametrize("scale", [2, 4, 8])
+def test_stage_by_stage_is_the_same_picture(
+    net: torch.nn.Module, scale: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines_module, "_LARGE", 96)
+    engine = TorchEngine(net, RESERVED + {2: 5, 4: 8, 8: 16}[scale] * 1_000_000)
+    x = torch.rand(1, 3, 96, 96)
+    calls = []
+    handle = net.register_forward_pre_hook(lambda *args: calls.append(args))
+    y = engine(x, scale)
+    handle.remove()
+    assert all(args[1][0].shape[-1] < 96 for args in calls), "it went at once"
+    with torch.inference_mode():
+        assert (y - net(x, scale)).abs().max() < 1e-5
+
+
+def test_more_memory_means_larger_tiles(net: torch.nn.Module) -> None:
+    pixels = [TorchEngine(net, memory * 10**9).pixels(4) for memory in (1, 2, 4)]
+    assert pixels == sorted(pixels) and pixels[0] < pixels[-1]
+
+
+def test_too_little_memory_is_refused_with_what_is_enough(net: torch.nn.Module) -> None:
+    with pytest.raises(ConfigError, match=r"0.1 GB is too low; give at least 0\.5 GB"):
+        TorchEngine(net, 10**8)
+
+
+def test_the_given_network_is_left_as_it_is(net: torch.nn.Module) -> None:
+    before = {name: value.stride() for name, value in net.state_dict().items()}
+    TorchEngine(net, 10**9)(torch.rand(1, 3, 8, 8), 2)
+    assert {name: value.stride() for name, value in net.state_dict().items()} == before

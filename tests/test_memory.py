@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from prosr.errors import ConfigError
+from prosr.inference.memory import observe, parse_size, reuse_freed_memory
+
+
+def test_the_peak_of_a_chain_is_that_of_two_neighbours() -> None:
+    net = nn.Sequential(nn.Conv2d(3, 8, 1), nn.Conv2d(8, 16, 1), nn.Conv2d(16, 2, 1))
+    cost = observe(net, torch.rand(1, 3, 10, 10))
+    assert cost.bytes == 100 * 4 * (8 + 16)
+    assert cost.multiply_adds == 100 * (3 * 8 + 8 * 16 + 16 * 2)
+
+
+def test_views_and_changes_in_place_take_no_memory() -> None:
+    x = torch.rand(1, 3, 10, 10)
+    assert observe(lambda x: x.view(-1).narrow(0, 0, 9).relu_(), x).bytes == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("2G", 2e9), ("512M", 512e6), ("1.5 gb", 1.5e9), ("2000", 2000), ("1k", 1000), ("1T", 1e12)],
+)
+def test_sizes_are_read(text: str, size: float) -> None:
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "2X", "-1G", "two", "1,5G"])
+def test_what_is_no_size_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="is no size; write for example 2G"):
+        parse_size(text)
+
+
+def test_keeping_freed_memory_is_possible_or_refused_but_no_error() -> None:
+    assert reuse_freed_memory() in (True, False)

@@ -1,0 +1,127 @@
+"""What an enlargement inherits, in every format; read by another library."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+from prosr.images import Canvas, Metadata, find_format, mark, open_picture
+
+ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+XMP = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'><a tiff:Orientation=\"6\"/></x:xmpmeta>"
+SUFFIXES = ["jpg", "png", "webp", "tif", "avif"]
+EXIF_IFD, GPS_IFD = 0x8769, 0x8825
+
+
+def exif() -> Image.Exif:
+    tags = Image.Exif()
+    tags[0x010F], tags[0x0131], tags[0x0112] = "Maker", "Firmware (2)", 6
+    tags.get_ifd(EXIF_IFD).update({0x9003: "2020:01:02 03:04:05", 0xA002: 60, 0xA003: 40})
+    tags.get_ifd(GPS_IFD).update({1: "N", 2: (50.0, 30.0, 15.0)})
+    return tags
+
+
+def original(folder: Path, suffix: str = "jpg", **options: Any) -> Path:
+    path = folder / f"original.{suffix}"
+    Image.new("RGB", (60, 40), (200, 100, 50)).save(path, **options)
+    return path
+
+
+def enlarged(folder: Path, source: Path, suffix: str, made_by: str = "") -> Path:
+    picture, path = open_picture(source), folder / f"enlarged.{suffix}"
+    size = 2 * picture.height, 2 * picture.width
+    with Canvas(path, find_format(suffix), size, 3, np.dtype(np.uint8)) as canvas:
+        canvas.put(0, 0, np.full((*size, 3), 0.5, np.float32))
+        canvas.save(picture.metadata, made_by=made_by)
+    return path
+
+
+def seen(path: Path) -> Image.Image:
+    """The picture as another library reads it."""
+    with Image.open(path) as image:
+        image.load()
+        image.getexif().get_ifd(GPS_IFD)
+        return image
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_exif_is_carried_and_upright(tmp_path: Path, suffix: str) -> None:
+    image = seen(enlarged(tmp_path, original(tmp_path, exif=exif()), suffix))
+    assert image.size == (80, 120)  # orientation 6 has been applied
+    tags = image.getexif()
+    assert (tags[0x010F], tags[0x0131], tags[0x0112]) == ("Maker", "Firmware (2)", 1)
+    photo = tags.get_ifd(EXIF_IFD)
+    assert photo[0x9003] == "2020:01:02 03:04:05"
+    assert (photo[0xA002], photo[0xA003]) == (80, 120)
+    assert tags.get_ifd(GPS_IFD)[1] == "N"
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_exif_of_every_format_is_read(tmp_path: Path, suffix: str) -> None:
+    first = enlarged(tmp_path, original(tmp_path, exif=exif()), suffix)
+    tags = seen(enlarged(tmp_path, first, "png")).getexif()
+    assert (tags[0x010F], tags.get_ifd(EXIF_IFD)[0x9003]) == ("Maker", "2020:01:02 03:04:05")
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_profile_and_xmp_are_carried_as_they_are(tmp_path: Path, suffix: str) -> None:
+    source = original(tmp_path, icc_profile=ICC, xmp=XMP)
+    carried = open_picture(enlarged(tmp_path, source, suffix)).metadata
+    blobs = {item.name: bytes(item.value) for item in carried.fields if "data" in item.name}
+    assert blobs["icc-profile-data"] == ICC
+    assert blobs["xmp-data"].rstrip(b"\0") == XMP.replace(b'"6"', b'"1"')
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "tif"])
+def test_resolution_is_carried(tmp_path: Path, suffix: str) -> None:
+    source = original(tmp_path, dpi=(300, 300))
+    assert seen(enlarged(tmp_path, source, suffix)).info["dpi"] == pytest.approx(
+        (300, 300), rel=1e-4
+    )
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_result_says_which_network_made_it(tmp_path: Path, suffix: str) -> None:
+    made_by = mark("my net", 4, "0123456789abcdef")
+    source = original(tmp_path, exif=exif())
+    path = enlarged(tmp_path, source, suffix, made_by)
+    assert open_picture(path).mark == made_by == "prosr my net x4 0123456789ab"
+    assert open_picture(source).mark == ""
+    assert seen(path).getexif()[0x0131] == f"Firmware (2); {made_by}"
+
+
+def test_the_last_mark_counts(tmp_path: Path) -> None:
+    path = enlarged(tmp_path, original(tmp_path), "png", mark("a", 2, ""))
+    path = enlarged(tmp_path, path, "jpg", mark("b", 4, ""))
+    assert open_picture(path).mark == "prosr b x4 -"
+
+
+def test_the_thumbnail_of_the_picture_as_it_lay_is_not_carried(tmp_path: Path) -> None:
+    thumbnail = original(tmp_path).read_bytes()
+    # IFD0 with an orientation, then IFD1 with the thumbnail's place and length.
+    first = struct.pack("<HHHIHHI", 1, 0x0112, 3, 1, 6, 0, 8 + 18)
+    place = 8 + 18 + 2 + 2 * 12 + 4
+    entries = struct.pack("<HHII", 0x0201, 4, 1, place) + struct.pack(
+        "<HHII", 0x0202, 4, 1, len(thumbnail)
+    )
+    block = b"Exif\0\0II*\0\x08\0\0\0" + first + struct.pack("<H", 2) + entries + bytes(4)
+    source = original(tmp_path, exif=block + thumbnail)
+    assert thumbnail in source.read_bytes()
+    path = enlarged(tmp_path, source, "jpg")
+    assert seen(path).size == (80, 120)
+    assert path.read_bytes().count(b"\xff\xd8\xff") == 1
+
+
+def test_a_plain_picture_is_not_declared_uncalibrated(tmp_path: Path) -> None:
+    path = enlarged(tmp_path, original(tmp_path), "jpg", mark("a", 2, ""))
+    assert seen(path).getexif().get_ifd(EXIF_IFD)[0xA001] == 1
+
+
+def test_nothing_to_carry_is_no_trouble(tmp_path: Path) -> None:
+    assert open_picture(original(tmp_path, "png")).metadata.fields == ()
+    assert Metadata().fields == ()

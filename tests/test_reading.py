@@ -1,0 +1,188 @@
+"""Files into arrays: the right pixels, or one line that says what is wrong."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import pyvips
+from numpy.typing import NDArray
+from PIL import Image
+
+from prosr.errors import ImageError
+from prosr.images import loading as loading_module
+from prosr.images import open_picture, read_rgb
+
+RNG = np.random.default_rng(0)
+NOISE = RNG.integers(0, 256, (30, 20, 4), dtype=np.uint8)
+
+
+def saved(folder: Path, image: Image.Image, name: str, **options: Any) -> Path:
+    image.save(folder / name, **options)
+    return folder / name
+
+
+def seen(path: Path, mode: str) -> NDArray[np.uint8]:
+    """The picture as another library reads it."""
+    with Image.open(path) as image:
+        return np.asarray(image.convert(mode))
+
+
+def whole(path: Path) -> NDArray[np.float32]:
+    picture = open_picture(path)
+    return picture.window(0, picture.height, 0, picture.width)
+
+
+@pytest.mark.parametrize(
+    ("mode", "channels"), [("L", 1), ("LA", 2), ("RGB", 3), ("RGBA", 4), ("1", 1)]
+)
+def test_png_is_read_as_it_is(tmp_path: Path, mode: str, channels: int) -> None:
+    image = Image.fromarray(NOISE).convert(mode)
+    path = saved(tmp_path, image, "a.png")
+    expected = np.asarray(image.convert("L") if mode == "1" else image).reshape(30, 20, channels)
+    assert np.array_equal(whole(path) * 255, expected)
+
+
+def test_rgb_equals_another_readers(tmp_path: Path) -> None:
+    for mode in ("L", "RGB", "RGBA", "P"):
+        image = Image.fromarray(NOISE).convert("RGB").convert(mode)
+        path = saved(tmp_path, image, f"{mode}.png")
+        assert np.array_equal(read_rgb(path), np.asarray(image.convert("RGB")))
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "webp", "tif", "gif", "avif"])
+def test_other_formats_look_as_in_another_reader(tmp_path: Path, suffix: str) -> None:
+    ramp = np.stack(np.meshgrid(np.arange(0, 256, 8), np.arange(0, 256, 8)), -1)
+    image = Image.fromarray(np.concatenate((ramp, ramp[..., :1] // 2), -1).astype(np.uint8))
+    path = saved(tmp_path, image, f"a.{suffix}")
+    difference = np.abs(read_rgb(path).astype(int) - seen(path, "RGB"))
+    assert difference.max() <= 8  # AVIF: another way to enlarge its halved chroma
+
+
+def test_16_bit_samples_are_not_lost(tmp_path: Path) -> None:
+    samples = RNG.integers(0, 65536, (9, 7), dtype=np.uint16)
+    path = saved(tmp_path, Image.fromarray(samples), "a.png")
+    assert open_picture(path).dtype == np.uint16
+    assert np.array_equal(np.rint(whole(path)[..., 0] * 65535), samples)
+
+
+def test_a_transparent_palette_colour_becomes_alpha(tmp_path: Path) -> None:
+    image = Image.fromarray(NOISE[..., :3]).quantize(8)
+    path = saved(tmp_path, image, "a.png", transparency=3)
+    expected = seen(path, "RGBA")
+    assert np.array_equal(whole(path) * 255, expected)
+
+
+def test_cmyk_becomes_srgb(tmp_path: Path) -> None:
+    ink = np.zeros((8, 8, 4), np.uint8)
+    ink[:4, :, 0] = 255  # cyan above paper
+    path = saved(tmp_path, Image.fromarray(ink, "CMYK"), "a.jpg")
+    rgb = read_rgb(path)
+    assert rgb[7, 4].min() >= 250
+    assert rgb[0, 4, 0] < 60 and rgb[0, 4, 2] > 180
+
+
+def test_float_samples_outside_the_range_are_refused(tmp_path: Path) -> None:
+    for high in (1.0, 255.0):
+        path = tmp_path / f"{high}.tif"
+        pyvips.Image.new_from_array(np.linspace(0, high, 64, dtype=np.float32).reshape(8, 8)).copy(
+            interpretation="b-w"
+        ).tiffsave(str(path))
+        if high == 1:
+            open_picture(path).check()
+        else:
+            with pytest.raises(ImageError, match="from 0 to 255; bring them to 0…1"):
+                open_picture(path).check()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_windows_are_upright_and_of_any_order(tmp_path: Path, orientation: int) -> None:
+    image = Image.fromarray(NOISE[..., :3])
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = saved(tmp_path, image, "a.png", exif=exif)
+    upright, picture = read_rgb(path), open_picture(path)
+    assert (picture.height, picture.width) == upright.shape[:2]
+    windows = [(0, 9, 3, 8), (5, 20, 0, 20), (2, 4, 1, 19), (19, 20, 0, 2), (0, 20, 0, 20)]
+    for top, bottom, left, right in [*windows, *sorted(windows, key=lambda w: picture.depth(*w))]:
+        expected = upright[top:bottom, left:right] / np.float32(255)
+        assert np.array_equal(picture.window(top, bottom, left, right), expected)
+
+
+def test_reading_downwards_decodes_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = saved(tmp_path, Image.fromarray(NOISE), "a.png")
+    picture = open_picture(path)
+    opened: list[Path] = []
+
+    def counting(path: Path) -> tuple[pyvips.Image, str]:
+        opened.append(path)
+        return loading_module.open_image(path)
+
+    monkeypatch.setattr("prosr.images.reading.open_image", counting)
+    for top in range(0, 20, 5):
+        picture.window(top, top + 10, 0, 20)
+    assert len(opened) == 1
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif", "avif", "gif"])
+def test_a_truncated_file_is_an_error_of_one_line(tmp_path: Path, suffix: str) -> None:
+    buffer = BytesIO()
+    image = Image.fromarray(RNG.integers(0, 256, (99, 99, 3), dtype=np.uint8))
+    image.save(buffer, {"jpg": "jpeg", "tif": "tiff"}.get(suffix, suffix))
+    path = tmp_path / f"a.{suffix}"
+    path.write_bytes(buffer.getvalue()[: len(buffer.getvalue()) * 2 // 3])
+    with pytest.raises(ImageError) as caught:
+        open_picture(path).check()
+    assert str(caught.value).startswith(f"{path}: damaged") and "\n" not in str(caught.value)
+    with pytest.raises(ImageError):
+        read_rgb(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [(b"", "empty file"), (b"hello", "not a picture"), (b"<svg xmlns=''/>", "not a picture")],
+)
+def test_no_picture_is_an_error(tmp_path: Path, content: bytes, why: str) -> None:
+    (tmp_path / "a\n.png").write_bytes(content)
+    with pytest.raises(ImageError, match=rf"a\\n\.png: {why}"):
+        open_picture(tmp_path / "a\n.png")
+
+
+def test_a_missing_file_and_a_folder_are_errors(tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match="no such file"):
+        open_picture(tmp_path / "a.png")
+    with pytest.raises(ImageError, match="is a folder"):
+        open_picture(tmp_path)
+
+
+def test_an_animation_is_refused(tmp_path: Path) -> None:
+    frames = [Image.fromarray(NOISE[..., i]) for i in range(3)]
+    path = saved(tmp_path, frames[0], "a.gif", save_all=True, append_images=frames[1:])
+    with pytest.raises(ImageError, match="holds 3 pictures"):
+        open_picture(path)
+
+
+def test_a_decompression_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = saved(tmp_path, Image.fromarray(NOISE), "a.png")
+    monkeypatch.setattr(loading_module, "MAX_PIXELS", 599)
+    with pytest.raises(ImageError, match="20×30 pixels; cut it"):
+        open_picture(path)
+
+
+@pytest.mark.parametrize("name", ["a b.png", "a[1].png", "é ü 漢.png", "a\nb.png", "lies.jpg"])
+def test_names_are_only_names(tmp_path: Path, name: str) -> None:
+    path = saved(tmp_path, Image.fromarray(NOISE), name, format="png")
+    assert read_rgb(path).shape == (30, 20, 3)
+    assert open_picture(path).format == "PNG"
+
+
+def test_opacity_is_known(tmp_path: Path) -> None:
+    alpha = NOISE.copy()
+    alpha[..., 3] = 255
+    assert open_picture(saved(tmp_path, Image.fromarray(alpha), "a.png")).is_opaque()
+    alpha[5, 5, 3] = 254
+    assert not open_picture(saved(tmp_path, Image.fromarray(alpha), "a.png")).is_opaque()
+    assert open_picture(saved(tmp_path, Image.fromarray(NOISE[..., :3]), "a.png")).is_opaque()
