@@ -10,6 +10,7 @@ from prosr.config import Curriculum, Recipe, Schedule, Simultaneous, Single
 from prosr.training.curriculum import (
     ema_decay_at,
     learning_rate_at,
+    opened_at,
     scale_at,
     shares,
     stage_at,
@@ -51,6 +52,13 @@ def test_only_the_newest_scale_is_blended() -> None:
 def test_simultaneous_opens_all_scales_at_once() -> None:
     stages = {stage_at(step, scheduled(Simultaneous())) for step in range(0, 1000, 50)}
     assert {(stage.scales, stage.alpha) for stage in stages} == {((2, 4, 8), 1.0)}
+
+
+def test_each_scale_opens_once_and_those_of_the_start_do_not() -> None:
+    opened = {step: opened_at(step, RECIPE) for step in range(RECIPE.steps)}
+    assert {step: scales for step, scales in opened.items() if scales} == {120: (4,), 450: (8,)}
+    simultaneous = scheduled(Simultaneous())
+    assert not any(opened_at(step, simultaneous) for step in range(simultaneous.steps))
 
 
 @pytest.mark.parametrize("scale", [2, 4, 8])

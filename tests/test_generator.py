@@ -49,6 +49,15 @@ def test_parameters_up_to_the_last_scale_are_all() -> None:
     assert net.parameter_count(8) == sum(p.numel() for p in net.parameters())
 
 
+@pytest.mark.parametrize("scale", [4, 8])
+def test_an_opened_scale_begins_as_the_one_below_enlarged(scale: int) -> None:
+    net, x = tiny(), torch.rand(1, 3, 4, 5, dtype=torch.float64)
+    below = F.interpolate(net.residual(x, scale // 2), scale_factor=2, mode="bilinear")
+    assert not torch.allclose(net.residual(x, scale, 0.0), below)
+    net.open(scale)
+    assert torch.allclose(net.residual(x, scale, 0.0), below)
+
+
 def test_a_pyramid_without_8_is_the_lower_part_of_one_with_it() -> None:
     whole, part = tiny(), tiny(growth=(4, 4), dcus=((2, 1), (1,)))
     part.load_state_dict({name: whole.state_dict()[name] for name in part.state_dict()})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import cast
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -94,6 +95,15 @@ class ProSR(nn.Module):
             previous = F.interpolate(previous, scale_factor=2, mode="bilinear")
             r_hat = alpha * r_hat + (1 - alpha) * previous
         return r_hat
+
+    @torch.no_grad()
+    def open(self, scale: int) -> None:
+        """Let training at `scale` begin where the scale below stands: v_s becomes v_{s−1}.
+
+        At alpha 0, R_s is then R_{s−1} enlarged. Features from a v_s of random numbers would
+        be strange to the levels that both share, and their gradient would ruin those.
+        """
+        self.v[str(scale)].load_state_dict(self.v[str(scale // 2)].state_dict())
 
     def stages(self, scale: int) -> list[tuple[Callable[[Tensor], Tensor], int, int]]:
         """The functions that R_s is composed of (Eq. 1), first to last, for tiling each.

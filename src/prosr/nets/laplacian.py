@@ -44,6 +44,10 @@ class LaplacianPyramid(nn.Module):
             estimates.append(y_hat)
         return tuple(estimates)
 
+    def open(self, scale: int) -> None:
+        """Let training at `scale` begin where the scale below stands, as in `ProSR.open`."""
+        self.parts.open(scale)
+
     def receptive_radius(self, scale: int) -> int:
         """Input pixels on each side of an output pixel's own that it can depend on."""
         below = levels_below(self.scales, scale)

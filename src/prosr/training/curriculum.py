@@ -37,6 +37,14 @@ def curriculum_at(time: float, schedule: Curriculum, scales: tuple[Scale, ...]) 
     return Stage((2,), 1.0)
 
 
+def opened_at(step: int, recipe: Recipe) -> tuple[Scale, ...]:
+    """The scales that open at `step`, low ones first; those of the start do not count."""
+    if step == 0:
+        return ()
+    before = stage_at(step - 1, recipe).scales
+    return tuple(scale for scale in stage_at(step, recipe).scales if scale not in before)
+
+
 def scale_at(step: int, recipe: Recipe) -> Scale:
     """Choose one of the open scales at random, the same in every process and every run."""
     scales = stage_at(step, recipe).scales

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 
 from prosr.config import Recipe, Scale
 from prosr.data.sampler import Batch, PatchSampler
-from prosr.training.curriculum import ema_decay_at, learning_rate_at, stage_at
+from prosr.training.curriculum import ema_decay_at, learning_rate_at, opened_at, stage_at
 from prosr.training.log import RunLog
 from prosr.training.objectives import (
     DivergedError,
@@ -85,8 +85,8 @@ def train(
         for batch in _batches(sampler, progress.step, recipe, workers):
             stage = stage_at(batch.step, recipe)
             rate = learning_rate_at(batch.step, recipe)
-            for group in run.optimizer.param_groups:
-                group["lr"] = rate
+            run.set_rate(rate)
+            run.open(opened_at(batch.step, recipe))
             alpha = stage.alpha_of(batch.scale)
             progress.step = batch.step + 1
             try:

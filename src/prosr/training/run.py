@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +24,8 @@ from prosr.checkpoint import build, fit, load_state, load_weights, save_state, s
 from prosr.config import Recipe, recipe_from
 from prosr.errors import CheckpointError, ConfigError
 from prosr.files import write_text
+from prosr.nets.generator import ProSR
+from prosr.nets.laplacian import LaplacianPyramid
 
 
 @dataclass
@@ -54,6 +57,17 @@ class Run:
     @property
     def finished(self) -> bool:
         return self.progress.step >= self.recipe.steps
+
+    def set_rate(self, rate: float) -> None:
+        """Set the learning rate of the next step."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+
+    def open(self, scales: Sequence[int]) -> None:
+        """Begin with scales that the curriculum opens (3.4), low ones first."""
+        for scale in scales:
+            for net in (self.net, self.average):
+                cast(ProSR | LaplacianPyramid, net).open(scale)
 
     def save(self) -> None:
         """Write the state, then the averaged weights, each atomically."""
