@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from prosr import cli
+from prosr.images import open_picture
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -135,3 +136,29 @@ def test_it_runs_as_a_module(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-m", "prosr", *words], cwd=tmp_path, check=False)
     assert done.returncode == 0
     assert (tmp_path / "a_x4.png").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="peak memory is in kilobytes only on Linux")
+@pytest.mark.parametrize(
+    ("size", "scale", "model"),
+    [((30_000, 1), 8, "prosr-xs"), ((1, 30_000), 8, "prosr-xs"), ((6000, 4000), 4, "bicubic")],
+)
+def test_memory_stays_under_its_limit(
+    tmp_path: Path, size: tuple[int, int], scale: int, model: str
+) -> None:
+    Image.effect_noise(size, 60).save(tmp_path / "a.png")
+    program = (
+        "import resource, subprocess, sys\n"
+        "done = subprocess.run([sys.executable, '-m', 'prosr', *sys.argv[1:]])\n"
+        "usage = resource.getrusage(resource.RUSAGE_CHILDREN)\n"
+        "sys.exit(done.returncode or 1024 * usage.ru_maxrss > 512_000_000)\n"
+    )
+    words = ["upscale", "a.png", "--model", model, "--max-memory", "512M", "--scale", str(scale)]
+    # Two threads, as on a small machine: each keeps memory of its own.
+    environment = {**os.environ, "OMP_NUM_THREADS": "2", "VIPS_CONCURRENCY": "2"}
+    command = [sys.executable, "-c", program, *words]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, check=False)
+    assert done.returncode == 0
+    result = open_picture(tmp_path / f"a_x{scale}.png")
+    assert (result.width, result.height) == (scale * size[0], scale * size[1])

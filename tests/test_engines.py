@@ -7,7 +7,8 @@ from prosr.checkpoint import build
 from prosr.config import ProSRConfig
 from prosr.errors import ConfigError
 from prosr.inference import engines as engines_module
-from prosr.inference.engines import RESERVED, TorchEngine
+from prosr.inference.engines import TorchEngine
+from prosr.inference.memory import RESERVED
 
 DEEP = ProSRConfig(
     features=8,
@@ -36,7 +37,7 @@ def test_stage_by_stage_is_the_same_picture(
     net: torch.nn.Module, scale: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engines_module, "_LARGE", 96)
-    engine = TorchEngine(net, RESERVED + {2: 5, 4: 8, 8: 16}[scale] * 1_000_000)
+    engine = TorchEngine(net, RESERVED + {2: 4, 4: 12, 8: 40}[scale] * 1_000_000)
     x = torch.rand(1, 3, 96, 96)
     calls = []
     handle = net.register_forward_pre_hook(lambda *args: calls.append(args))

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from prosr.errors import ConfigError
-from prosr.inference.memory import observe, parse_size, reuse_freed_memory
+from prosr.inference.memory import observe, parse_size, release_freed_memory, reuse_freed_memory
 
 
 def test_the_peak_of_a_chain_is_that_of_two_neighbours() -> None:
@@ -36,3 +36,4 @@ def test_what_is_no_size_is_refused(text: str) -> None:
 
 def test_keeping_freed_memory_is_possible_or_refused_but_no_error() -> None:
     assert reuse_freed_memory() in (True, False)
+    release_freed_memory()

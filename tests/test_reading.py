@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -32,8 +33,8 @@ def seen(path: Path, mode: str) -> NDArray[np.uint8]:
 
 
 def whole(path: Path) -> NDArray[np.float32]:
-    picture = open_picture(path)
-    return picture.window(0, picture.height, 0, picture.width)
+    with open_picture(path).decoded(path.parent) as samples:
+        return samples.window(0, samples.height, 0, samples.width)
 
 
 @pytest.mark.parametrize(
@@ -92,10 +93,10 @@ def test_float_samples_outside_the_range_are_refused(tmp_path: Path) -> None:
             interpretation="b-w"
         ).tiffsave(str(path))
         if high == 1:
-            open_picture(path).check()
+            whole(path)
         else:
             with pytest.raises(ImageError, match="from 0 to 255; bring them to 0…1"):
-                open_picture(path).check()
+                whole(path)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -106,25 +107,17 @@ def test_windows_are_upright_and_of_any_order(tmp_path: Path, orientation: int) 
     path = saved(tmp_path, image, "a.png", exif=exif)
     upright, picture = read_rgb(path), open_picture(path)
     assert (picture.height, picture.width) == upright.shape[:2]
-    windows = [(0, 9, 3, 8), (5, 20, 0, 20), (2, 4, 1, 19), (19, 20, 0, 2), (0, 20, 0, 20)]
-    for top, bottom, left, right in [*windows, *sorted(windows, key=lambda w: picture.depth(*w))]:
-        expected = upright[top:bottom, left:right] / np.float32(255)
-        assert np.array_equal(picture.window(top, bottom, left, right), expected)
+    with picture.decoded(tmp_path) as samples:
+        for top, bottom, left, right in [(5, 20, 0, 20), (0, 9, 3, 8), (19, 20, 0, 2)]:
+            expected = upright[top:bottom, left:right] / np.float32(255)
+            assert np.array_equal(samples.window(top, bottom, left, right), expected)
 
 
-def test_reading_downwards_decodes_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_decoding_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("prosr.images.reading._BATCH", 500)  # several batches, the last short
     path = saved(tmp_path, Image.fromarray(NOISE), "a.png")
-    picture = open_picture(path)
-    opened: list[Path] = []
-
-    def counting(path: Path) -> tuple[pyvips.Image, str]:
-        opened.append(path)
-        return loading_module.open_image(path)
-
-    monkeypatch.setattr("prosr.images.reading.open_image", counting)
-    for top in range(0, 20, 5):
-        picture.window(top, top + 10, 0, 20)
-    assert len(opened) == 1
+    assert np.array_equal(whole(path) * 255, NOISE)
+    assert os.listdir(tmp_path) == ["a.png"]
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif", "avif", "gif"])
@@ -135,7 +128,7 @@ def test_a_truncated_file_is_an_error_of_one_line(tmp_path: Path, suffix: str) -
     path = tmp_path / f"a.{suffix}"
     path.write_bytes(buffer.getvalue()[: len(buffer.getvalue()) * 2 // 3])
     with pytest.raises(ImageError) as caught:
-        open_picture(path).check()
+        whole(path)
     assert str(caught.value).startswith(f"{path}: damaged") and "\n" not in str(caught.value)
     with pytest.raises(ImageError):
         read_rgb(path)

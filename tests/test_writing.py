@@ -16,6 +16,11 @@ from prosr.images import writing as writing_module
 RNG = np.random.default_rng(0)
 
 
+def read(path: Path) -> np.ndarray:
+    with open_picture(path).decoded(path.parent) as samples:
+        return samples.window(0, samples.height, 0, samples.width)
+
+
 def write(path: Path, values: np.ndarray, dtype: str, *, tile: int = 7) -> None:
     height, width, channels = values.shape
     size = (height, width)
@@ -39,7 +44,7 @@ def test_lossless_formats_hold_what_was_put(
     write(tmp_path / name, values, dtype)
     picture = open_picture(tmp_path / name)
     assert (picture.dtype, picture.channels) == (np.dtype(dtype), channels)
-    error = np.abs(picture.window(0, 31, 0, 17) - values).max()
+    error = np.abs(read(picture.path) - values).max()
     assert error <= {"uint8": 0.5 / 255, "uint16": 0.5 / 65535, "float32": 0}[dtype] + 1e-7
 
 
@@ -50,7 +55,7 @@ def test_lossy_formats_come_close(tmp_path: Path, suffix: str, channels: int) ->
     values = np.repeat((ramp[:, None] * ramp)[..., None], channels, 2)
     write(tmp_path / f"a.{suffix}", values, "uint8")
     picture = open_picture(tmp_path / f"a.{suffix}")
-    assert np.abs(picture.window(0, 40, 0, 40) - values).max() < 0.02
+    assert np.abs(read(picture.path) - values).max() < 0.02
     if suffix == "jpg":
         assert picture.channels == channels
 
@@ -60,7 +65,7 @@ def test_avif_keeps_more_than_8_bits(tmp_path: Path) -> None:
     write(tmp_path / "a.avif", ramp, "uint16", tile=64)
     picture = open_picture(tmp_path / "a.avif")
     assert picture.bits == 12
-    assert len(np.unique(picture.window(0, 64, 0, 64)[..., 1])) > 30
+    assert len(np.unique(read(picture.path)[..., 1])) > 30
 
 
 def test_nothing_is_left_when_work_is_broken_off(tmp_path: Path) -> None:

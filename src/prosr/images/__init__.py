@@ -8,13 +8,14 @@ upright: its EXIF orientation has been applied to the pixels.
 from prosr.images.formats import Format, find_format, is_picture, is_writable
 from prosr.images.loading import shown
 from prosr.images.metadata import Metadata, mark
-from prosr.images.reading import Picture, open_picture, read_rgb
+from prosr.images.reading import Decoded, Picture, open_picture, read_rgb
 from prosr.images.samples import SAMPLE_TYPES, from_unit, to_unit
 from prosr.images.writing import Canvas
 
 __all__ = [
     "SAMPLE_TYPES",
     "Canvas",
+    "Decoded",
     "Format",
     "Metadata",
     "Picture",

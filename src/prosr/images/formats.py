@@ -20,7 +20,8 @@ class Format:
     """A format that results can be written in.
 
     `side` is the longest side in pixels that its encoder takes, `saver` the libvips
-    operation and `options` its fixed arguments.
+    operation and `options` its fixed arguments. `memory` is what the encoder needs for
+    each pixel of the picture, 0 if it goes from row to row.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Format:
     side: int = 2**31 - 1
     deepest: np.dtype[Any] = _U8
     alpha: bool = True
+    memory: int = 0
 
     def sample_type(self, wanted: np.dtype[Any]) -> np.dtype[Any]:
         """The sample type nearest to `wanted` that this format holds."""
@@ -47,9 +49,9 @@ _AVIF = MappingProxyType({"compression": "av1", "Q": 90, "subsample_mode": "off"
 FORMATS = (
     Format("JPEG", (".jpg", ".jpeg", ".jpe", ".jfif"), "jpegsave", _JPEG, 65_500, alpha=False),
     Format("PNG",  (".png",),                          "pngsave",  _PNG,  deepest=_U16),
-    Format("WebP", (".webp",),                         "webpsave", _WEBP, 16_383),
+    Format("WebP", (".webp",),                         "webpsave", _WEBP, 16_383, memory=42),
     Format("TIFF", (".tif", ".tiff"),                  "tiffsave", _TIFF, deepest=_F32),
-    Format("AVIF", (".avif",),                         "heifsave", _AVIF, 16_384, deepest=_U16),
+    Format("AVIF", (".avif",),                         "heifsave", _AVIF, 16_384, _U16, memory=55),
 )
 # fmt: on
 

@@ -1,9 +1,14 @@
-"""Pictures from files: known by their header, then row by row."""
+"""Pictures from files: known by their header, then decoded row by row."""
 
 from __future__ import annotations
 
+import math
 import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +20,15 @@ from prosr.errors import ImageError
 from prosr.images import exif, metadata
 from prosr.images.loading import explaining, open_image, shown, turn_of
 from prosr.images.samples import from_unit, to_unit
-from prosr.images.turning import Rectangle
+from prosr.images.turning import Turn
 
-_BATCH = 32
-"""Rows decoded at a time: libvips buffers several times what it is asked for."""
+_BATCH = 1_000_000
+"""Bytes decoded at a time, at least a row: libvips buffers several times that."""
 
 _SAMPLE_TYPES = {"uchar": np.uint8, "ushort": np.uint16, "float": np.float32}
+
+_DECODED = {"WebP": 10, "AVIF": 30, "HEIC": 30, "GIF": 10}
+"""Bytes per pixel, measured with libvips 8.18 on noise."""
 
 
 class Picture:
@@ -30,6 +38,7 @@ class Picture:
     `channels` is 1 (gray), 2 (gray, alpha), 3 (RGB) or 4 (RGB, alpha), `dtype` the type of
     its samples and `bits` how many of their bits the file used (8, 10, 12, 16, 32).
     `metadata` is what an enlargement inherits, `mark` what a result of ours says of itself.
+    `decoding` is about how many bytes its decoder takes.
     """
 
     def __init__(self, path: Path) -> None:
@@ -37,72 +46,35 @@ class Picture:
         image, self.format = open_image(path)
         self.channels = image.bands
         self._turn = turn_of(image)
-        self._stored_width = image.width
+        self._stored_size = image.height, image.width
         self.height, self.width = self._turn.size(image.height, image.width)
         self.dtype: np.dtype[Any] = np.dtype(_SAMPLE_TYPES[image.format])
         self.bits = _bits(image, self.dtype)
+        self.decoding = image.width * image.height * _decoder_bytes(image, self.format)
         self.metadata = metadata.collect(image)
         if self.format == "TIFF" and (tags := exif.read_tiff(path)):
             fields = metadata.exif_fields(exif.make_block(tags))
             self.metadata = replace(self.metadata, fields=self.metadata.fields + fields)
         self.mark = metadata.find_mark(self.metadata)
-        self._region: pyvips.Region | None = None
-        self._top = 0
-        self._strip = np.empty((0, self._stored_width, self.channels), self.dtype)
 
-    def window(self, top: int, bottom: int, left: int, right: int) -> NDArray[np.float32]:
-        """The pixels of a rectangle in [0, 1], [rows, columns, channels].
+    @contextmanager
+    def decoded(self, folder: Path) -> Iterator[Decoded]:
+        """Decode all of it, once, into a file without a name in `folder`.
 
-        Rectangles in the order of `depth` decode the file once, however they overlap; going
-        back starts over. Raises `ImageError` where the file is damaged.
+        So damage is found before work is put into the picture, and any rectangle can be
+        read afterwards, in any order and in as little memory. Raises `ImageError`, also for
+        float samples outside [0, 1].
         """
-        top, bottom, left, right = self._stored((top, bottom, left, right))
-        if not self._top <= top <= bottom <= self._top + len(self._strip):
-            self._read(top, bottom)
-        stored = self._strip[top - self._top : bottom - self._top, left:right]
-        return to_unit(self._turn.upright(stored))
-
-    def depth(self, top: int, bottom: int, left: int, right: int) -> int:
-        """How far down in the file a rectangle begins."""
-        return self._stored((top, bottom, left, right))[0]
-
-    def _stored(self, upright: Rectangle) -> Rectangle:
-        return self._turn.stored(upright, (self.height, self.width))
-
-    def _read(self, top: int, bottom: int) -> None:
-        """Make stored rows top…bottom−1 part of the strip, which then begins at `top`."""
-        if self._region is None or top < self._top:
-            image, _ = open_image(self.path)
-            self._region = pyvips.Region.new(image)
-            self._strip, self._top = self._strip[:0], top
-        kept = self._strip[top - self._top :]
-        shape = max(bottom - top, len(kept)), self._stored_width, self.channels
-        strip = np.empty(shape, self.dtype)
-        strip[: len(kept)] = kept
-        with explaining(self.path):
-            for row in range(top + len(kept), bottom, _BATCH):
-                count = min(_BATCH, bottom - row)
-                data = self._region.fetch(0, row, self._stored_width, count)
-                block = np.frombuffer(data, self.dtype)
-                strip[row - top :][:count] = block.reshape(count, self._stored_width, -1)
-        self._top, self._strip = top, strip
-
-    def check(self) -> None:
-        """Decode all of it, to find damage before work is put into the picture.
-
-        Raises `ImageError`, also for float samples outside [0, 1].
-        """
-        image, _ = open_image(self.path)
-        with explaining(self.path):
-            if self.dtype.kind == "u":
-                image.avg()
-                return
-            statistics = image.stats()
-            low, high = statistics(0, 0)[0], statistics(1, 0)[0]
-        if not (low >= 0 and high <= 1):
-            raise ImageError(
-                f"{shown(self.path)}: float samples from {low:g} to {high:g}; bring them to 0…1"
-            )
+        with explaining(folder):
+            file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115
+        with file:
+            with explaining(folder):
+                low, high = self._decode(file)
+            if self.dtype.kind == "f" and not (low >= 0 and high <= 1):
+                raise ImageError(
+                    f"{shown(self.path)}: float samples from {low:g} to {high:g}; bring them to 0…1"
+                )
+            yield Decoded(file, self._stored_size, self.channels, self.dtype, self._turn)
 
     def is_opaque(self) -> bool:
         """Whether nothing in it is even partly transparent; decodes one that has alpha."""
@@ -112,6 +84,49 @@ class Picture:
         image, _ = open_image(self.path)
         with explaining(self.path):
             return bool(image[self.channels - 1].min() >= full)
+
+    def _decode(self, file: FileIO) -> tuple[float, float]:
+        """Write the samples as they are stored; the least and the greatest of floats."""
+        image, _ = open_image(self.path)
+        region = pyvips.Region.new(image)
+        rows = max(1, _BATCH // (image.width * self.channels * self.dtype.itemsize))
+        low, high = math.inf, -math.inf
+        for top in range(0, image.height, rows):
+            with explaining(self.path):
+                data = region.fetch(0, top, image.width, min(rows, image.height - top))
+            file.write(data)
+            if self.dtype.kind == "f":
+                samples = np.frombuffer(data, self.dtype)
+                low = float(np.minimum(low, samples.min()))
+                high = float(np.maximum(high, samples.max()))
+        return low, high
+
+
+class Decoded:
+    """The samples of a picture in a file of its own."""
+
+    def __init__(
+        self,
+        file: FileIO,
+        stored_size: tuple[int, int],
+        channels: int,
+        dtype: np.dtype[Any],
+        turn: Turn,
+    ) -> None:
+        self._file, self._stored_width, self._dtype, self._turn = file, stored_size[1], dtype, turn
+        self.height, self.width = turn.size(*stored_size)
+        self.channels = channels
+
+    def window(self, top: int, bottom: int, left: int, right: int) -> NDArray[np.float32]:
+        """The pixels of a rectangle of the upright picture in [0, 1], [rows, columns, channels]."""
+        size = self.height, self.width
+        top, bottom, left, right = self._turn.stored((top, bottom, left, right), size)
+        stored = np.empty((bottom - top, right - left, self.channels), self._dtype)
+        pixel = self.channels * self._dtype.itemsize
+        for row, line in enumerate(stored, top):
+            self._file.seek((row * self._stored_width + left) * pixel)
+            self._file.readinto(line.data)
+        return to_unit(self._turn.upright(stored))
 
 
 def open_picture(path: str | os.PathLike[str]) -> Picture:
@@ -136,6 +151,14 @@ def read_rgb(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
         samples = from_unit(to_unit(samples), np.uint8)
     colours = samples[..., :3] if image.bands > 2 else samples[..., :1]
     return np.ascontiguousarray(np.broadcast_to(colours, (*samples.shape[:2], 3)))
+
+
+def _decoder_bytes(image: pyvips.Image, file_format: str) -> int:
+    """What a decoder keeps for each pixel, 0 if it goes from row to row."""
+    for field in ("jpeg-multiscan", "interlaced"):
+        if image.get_typeof(field) and image.get(field):
+            return 4 * int(image.bands)
+    return _DECODED.get(file_format, 0)
 
 
 def _bits(image: pyvips.Image, dtype: np.dtype[Any]) -> int:

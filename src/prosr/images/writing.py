@@ -61,8 +61,8 @@ class Canvas:
     def __enter__(self) -> Canvas:
         with explaining(self.target, "cannot be written"):
             self.target.parent.mkdir(parents=True, exist_ok=True)
-            descriptor, name = tempfile.mkstemp(".samples", ".prosr-", self.target.parent)
-            self._file, self._path = open(descriptor, "w+b", buffering=0), Path(name)
+            # Without a name: nothing is left of it, however the process ends.
+            self._file = tempfile.TemporaryFile(dir=self.target.parent, buffering=0)
             self._file.write(self._header)
             self._file.truncate(len(self._header) + self._bytes())
         return self
@@ -75,7 +75,6 @@ class Canvas:
     ) -> None:
         if self._file is not None:
             self._file.close()
-            self._path.unlink(missing_ok=True)
 
     def put(self, top: int, left: int, block: NDArray[np.float32]) -> None:
         """Place [rows, columns, channels] values in [0, 1] (clipped) at (top, left)."""

@@ -11,27 +11,23 @@ import torch
 from torch import Tensor, nn
 
 from prosr.errors import ConfigError
-from prosr.inference.memory import observe, reuse_freed_memory
+from prosr.inference.memory import RESERVED, observe, reuse_freed_memory
 from prosr.inference.staging import Plan, Stage, make_plan, radius_of, run_plan, sides, tiled_pixels
 from prosr.resample import upscale
-
-RESERVED = 400_000_000
-"""Bytes for Python, PyTorch, libvips and their buffers: 330 MB are resident before the
-first tile (Linux x86-64, PyTorch 2.13)."""
 
 _KERNELS = 2.2
 """Growth of the process over the peak of the tensors alone, for what kernels copy (up to
 1.5, prosr-s-2018 with its odd widths) and the allocator keeps in pieces (2.1, prosr-xs);
 x86-64, PyTorch 2.13, glibc."""
 
-_ROUNDING = 6
+_ROUNDING = 10
 """Results' worth of memory for bringing a tile to samples."""
+
+_READING = 150
+"""Bytes per pixel for bringing samples to a tile."""
 
 _PROBE = 16
 """Side of the input on which memory is measured: small enough to cost milliseconds."""
-
-_SUM = 4
-"""Results' worth of memory that R_s, φ_s, what makes φ_s and their sum take."""
 
 _ROOMY = 10
 """Sides of a tile, in halos, from which the halo (then 1.6 times the arithmetic) stays."""
@@ -125,7 +121,8 @@ class TorchEngine:
         """Bytes that the network needs per input pixel, its result included."""
         x = self._probe()
         cost = observe(lambda x: self._net(x, scale), x)
-        return int(_KERNELS * cost.bytes) // _area(x) + _ROUNDING * _result_bytes(scale)
+        network = int(_KERNELS * cost.bytes) // _area(x)
+        return network + _READING + _ROUNDING * _result_bytes(scale)
 
     def _plan_stages(self, scale: int) -> _Staged | None:
         """How to go stage by stage, or None where whole tiles are large enough."""
@@ -135,7 +132,7 @@ class TorchEngine:
         stages = self._measure_stages(scale)
         best, least = None, math.inf
         for tile in sides(_LARGE, radius_of(stages)):
-            left = self._budget - tile**2 * _SUM * _result_bytes(scale)
+            left = self._budget - tile**2 * (_READING + _ROUNDING * _result_bytes(scale))
             plan = make_plan(stages, tile, left) if left > 0 else None
             if plan is not None:
                 tiles = tiled_pixels(_LARGE, tile, radius_of(stages)) / tile**2

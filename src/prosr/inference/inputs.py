@@ -18,15 +18,13 @@ if TYPE_CHECKING:
 
 
 class Source(Protocol):
-    """Where tiles are read from: a file or an array; see `prosr.images.Picture`."""
+    """Where tiles are read from: a file or an array; see `prosr.images.Decoded`."""
 
     width: int
     height: int
     channels: int
 
     def window(self, top: int, bottom: int, left: int, right: int) -> NDArray[np.float32]: ...
-
-    def depth(self, top: int, bottom: int, left: int, right: int) -> int: ...
 
 
 class Sink(Protocol):
@@ -45,9 +43,6 @@ class ArrayPicture:
 
     def window(self, top: int, bottom: int, left: int, right: int) -> NDArray[np.float32]:
         return to_unit(self._array[top:bottom, left:right])
-
-    def depth(self, top: int, bottom: int, left: int, right: int) -> int:
-        return top
 
 
 class ArrayCanvas:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import re
 import weakref
@@ -15,6 +16,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from prosr.errors import ConfigError
+
+RESERVED = 430_000_000
+"""Bytes for Python, PyTorch, libvips and what reads and writes: 360 MB are resident before
+the first tile (Linux x86-64, PyTorch 2.13)."""
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _KEPT_BLOCK = 2**30
@@ -87,6 +92,12 @@ def reuse_freed_memory() -> bool:
     except (AttributeError, OSError, TypeError):
         return False
     return all(mallopt(option, _KEPT_BLOCK) for option in (_M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD))
+
+
+def release_freed_memory() -> None:
+    """Give back to the system what `reuse_freed_memory` kept, before others need memory."""
+    with contextlib.suppress(AttributeError, OSError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def parse_size(text: str) -> int:

@@ -19,6 +19,7 @@ from prosr.errors import ConfigError, ImageError
 from prosr.inference.alpha import FILL_RADIUS, fill_transparent
 from prosr.inference.engines import Engine, TorchEngine
 from prosr.inference.inputs import ArrayCanvas, ArrayPicture, Sink, Source, is_pil, upscale_pil
+from prosr.inference.memory import RESERVED, release_freed_memory
 from prosr.inference.tiling import Tile, fit, plan, run
 from prosr.resample import upscale as phi
 
@@ -121,20 +122,40 @@ class Upscaler:
     ) -> None:
         picture = images.open_picture(path)
         file_format = images.find_format(target.suffix)
-        if target.exists():
-            if target.samefile(path):
-                raise ImageError(f"{target}: is the input itself; give another output")
-            if not overwrite:
-                raise ImageError(f"{target}: exists already; give another output or overwrite it")
+        _check_target(path, target, overwrite)
+        size = scale * picture.height, scale * picture.width
+        self._check_memory(picture, file_format, size, target)
         channels = picture.channels
         if not file_format.alpha and channels in (2, 4) and picture.is_opaque():
             channels -= 1
-        size = scale * picture.height, scale * picture.width
         dtype = file_format.sample_type(picture.dtype)
-        with images.Canvas(target, file_format, size, channels, dtype) as canvas:
-            picture.check()
-            self._enlarge(picture, canvas, scale, progress, channels)
+        with (
+            images.Canvas(target, file_format, size, channels, dtype) as canvas,
+            picture.decoded(target.parent) as samples,
+        ):
+            release_freed_memory()
+            self._enlarge(samples, canvas, scale, progress, channels)
+            release_freed_memory()
             canvas.save(picture.metadata, made_by=self.mark(scale), bits=picture.bits)
+
+    def _check_memory(
+        self,
+        picture: images.Picture,
+        file_format: images.Format,
+        size: tuple[int, int],
+        target: Path,
+    ) -> None:
+        """Decoders and encoders that hold a picture as a whole must be able to."""
+        encoding = file_format.memory * size[0] * size[1]
+        for path, verb, name, need, instead in (
+            (picture.path, "decoded", picture.format, picture.decoding, "make it a PNG"),
+            (target, "encoded", file_format.name, encoding, "use PNG or TIFF"),
+        ):
+            if RESERVED + need > self.max_memory:
+                raise ImageError(
+                    f"{images.shown(path)}: this {name} is {verb} as a whole, for which "
+                    f"{(RESERVED + need) / 1e9:.1f} GB are needed; allow more memory, or {instead}"
+                )
 
     def _upscale_array(
         self, array: NDArray[Any], scale: int, progress: Progress | None
@@ -173,17 +194,22 @@ class Upscaler:
         size, halo = (source.height, source.width), self._engine.radius(scale)
         pixels = self._engine.pixels(scale)
         try:
-            tiles = plan(size, fit(size, pixels, halo), halo)
+            return plan(size, fit(size, pixels, halo), halo)
         except ConfigError as error:
             raise ConfigError(
                 f"{self.max_memory / 1e9:.2g} GB are too little memory for {self.name} at scale "
                 f"{scale}; allow twice as much"
             ) from error
-        # As the file is stored: a picture lying on its side is read by columns.
-        return sorted(
-            tiles,
-            key=lambda t: source.depth(t.rows.first, t.rows.last, t.columns.first, t.columns.last),
-        )
+
+
+def _check_target(path: Path, target: Path, overwrite: bool) -> None:
+    if target.exists():
+        if target.samefile(path):
+            raise ImageError(f"{images.shown(target)}: is the input itself; give another output")
+        if not overwrite:
+            raise ImageError(
+                f"{images.shown(target)}: exists already; give another output or overwrite it"
+            )
 
 
 def result_path(path: Path, scale: int, file_format: images.Format | None = None) -> Path:
