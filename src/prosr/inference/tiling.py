@@ -92,6 +92,8 @@ def run(
         name = f"tile {number} of {len(tiles)} ({tile})"
         try:
             y = function(x, scale)
+        except InferenceError as error:
+            raise InferenceError(f"{name}: {error}") from error
         # Any callable may be tiled, so anything may go wrong in it, and whatever does must
         # end the picture: a tile left out or pasted wrongly would look like a result.
         except Exception as error:

@@ -18,6 +18,7 @@ from prosr.config import check_scale
 from prosr.errors import ConfigError, ImageError
 from prosr.inference.alpha import FILL_RADIUS, fill_transparent
 from prosr.inference.engines import Engine, TorchEngine
+from prosr.inference.halving import Halving
 from prosr.inference.inputs import ArrayCanvas, ArrayPicture, Sink, Source, is_pil, upscale_pil
 from prosr.inference.memory import RESERVED, release_freed_memory
 from prosr.inference.tiling import Tile, fit, plan, run
@@ -57,6 +58,7 @@ class Upscaler:
     ) -> None:
         self.name, self.sha256, self.max_memory = name, sha256, max_memory
         self._engine: Engine = TorchEngine(net, max_memory)
+        self._compute = Halving(self._engine)
 
     @overload
     def upscale(
@@ -172,7 +174,7 @@ class Upscaler:
         tiles = self._plan(source, scale)
 
         def enlarge(x: Tensor, scale: int) -> Tensor:
-            y = self._engine(x[:, :colours].expand(-1, 3, -1, -1), scale)
+            y = self._compute(x[:, :colours].expand(-1, 3, -1, -1), scale)
             if colours == 1:
                 y = torch.einsum("nchw,c->nhw", y, torch.tensor(_LUMA))[:, None]
             if channels > colours:

@@ -1,0 +1,67 @@
+"""Going on where a device has less memory than was thought."""
+
+from __future__ import annotations
+
+import logging
+import math
+import re
+
+from torch import Tensor
+
+from prosr.errors import ConfigError, InferenceError
+from prosr.inference.engines import Engine
+from prosr.inference.tiling import fit, tiled
+
+_LOG = logging.getLogger(__name__)
+_OUT_OF_MEMORY = re.compile(r"out of memory|allocate memory|bad.?alloc", re.IGNORECASE)
+
+
+class Halving:
+    """What an engine computes, in ever smaller parts once its device runs out of memory.
+
+    A tile that does not fit is cut into tiles with halos of their own, so that its result is
+    the same; those after it are cut likewise. Each halving is logged as a warning.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._pixels: dict[int, int] = {}
+
+    def __call__(self, x: Tensor, scale: int) -> Tensor:
+        """As the engine does it; `InferenceError` if even the smallest part does not fit."""
+        area = x.shape[2] * x.shape[3]
+        while True:
+            pixels = min(area, self._pixels.get(scale, area))
+            y = self._try(x, scale, pixels)
+            if y is not None:
+                return y
+            # Outside of the handler, whose traceback would keep the failed tile's tensors.
+            self._pixels[scale] = pixels // 2
+            _LOG.warning("out of memory: going on in tiles of half the size")
+
+    def _try(self, x: Tensor, scale: int, pixels: int) -> Tensor | None:
+        """The result, or None if memory ran out."""
+        size, halo = (x.shape[2], x.shape[3]), self._engine.radius(scale)
+        try:
+            tile = size if pixels == math.prod(size) else fit(size, pixels, halo)
+        except ConfigError as error:
+            raise InferenceError(
+                f"out of memory even in tiles of {2 * pixels} pixels; close other programs, "
+                "or choose a smaller model"
+            ) from error
+        try:
+            return (
+                self._engine(x, scale)
+                if tile == size
+                else tiled(self._engine, x, scale, tile, halo)
+            )
+        except (MemoryError, RuntimeError, InferenceError) as error:
+            if not _is_out_of_memory(error):
+                raise
+            return None
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    if isinstance(error, InferenceError):
+        return error.__cause__ is not None and _is_out_of_memory(error.__cause__)
+    return isinstance(error, MemoryError) or bool(_OUT_OF_MEMORY.search(str(error)))
