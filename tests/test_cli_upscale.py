@@ -71,6 +71,24 @@ def test_a_batch_says_what_became_of_each(run: Run) -> None:
     assert Path("in_x4/sub/line\nbreak [b] é.png").exists()
 
 
+def test_a_dry_run_says_what_it_would_take_and_writes_nothing(run: Run) -> None:
+    for name in ("in/a.png", "in/b.png"):
+        picture(name)
+    assert run("in/a.png", "--output", "in_x4/a.png")[0] == 0
+    Path("in/c.png").touch()
+    before = sorted(Path().rglob("*"))
+    code, out, err = run("in", "--dry-run")
+    assert (code, err) == (1, "")
+    assert out.splitlines() == [
+        "skipped  in_x4/a.png (done already)",
+        "planned  in_x4/b.png (20×16 pixels, 1 tile, less than 1 s, 0.4 GB of memory)",
+        "failed   in/c.png: empty file",
+        "1 planned, 1 skipped, 1 failed, less than 1 s in all, nothing written",
+    ]
+    assert sorted(Path().rglob("*")) == before
+    assert run("in/b.png", "--dry-run", "--output", "b.bmp")[0] == 2
+
+
 def test_quiet_says_only_what_failed(run: Run) -> None:
     picture("a.png")
     Path("b.png").touch()

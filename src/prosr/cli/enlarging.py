@@ -14,7 +14,8 @@ from rich.text import Text
 from prosr.images import shown
 
 if TYPE_CHECKING:
-    from prosr.inference.batch import Job, Outcome
+    from prosr.inference.batch import Job, Kind, Outcome
+    from prosr.inference.estimates import Estimate
     from prosr.inference.upscaler import Progress as TileProgress
 
 _LISTED = 40
@@ -86,14 +87,36 @@ class BatchDisplay:
                 continue
             listed += 1
             if listed <= _LISTED and not self._quiet:
-                note = f" ({outcome.reason})" if outcome.reason else ""
+                what = _describe(outcome.estimate) if outcome.estimate else outcome.reason
+                note = f" ({what})" if what else ""
                 line = f"{outcome.kind:8} {shown(outcome.job.target)}{note}"
                 console.print(Text(line), soft_wrap=True)
         if self._quiet:
             return
         if listed > _LISTED:
             console.print(f"…        and {listed - _LISTED} more")
-        summary = [f"{counts[kind]} {kind}" for kind in ("made", "skipped", "failed")]
+        planned = [outcome.estimate for outcome in self.outcomes if outcome.estimate]
+        kinds: tuple[Kind, ...] = ("planned" if planned else "made", "skipped", "failed")
+        summary = [f"{counts[kind]} {kind}" for kind in kinds]
         if left := self._pictures - len(self.outcomes):
             summary.append(f"{left} not begun")
+        if planned:
+            seconds = sum(estimate.seconds for estimate in planned)
+            summary.append(f"{_time(seconds)} in all, nothing written")
         console.print(", ".join(summary), highlight=False)
+
+
+def _describe(estimate: Estimate) -> str:
+    tiles = f"{estimate.tiles} tile{'s' * (estimate.tiles > 1)}"
+    memory = f"{estimate.memory / 1e9:.1f} GB of memory"
+    return (
+        f"{estimate.width}×{estimate.height} pixels, {tiles}, {_time(estimate.seconds)}, {memory}"
+    )
+
+
+def _time(seconds: float) -> str:
+    """As people say it, in two figures at least: "about 43 s", "about 12 min", "about 5 h"."""
+    for unit, name in ((3600, "h"), (60, "min")):
+        if seconds >= 2 * unit:
+            return f"about {seconds / unit:.2g} {name}"
+    return f"about {seconds:.2g} s" if seconds >= 1 else "less than 1 s"

@@ -6,32 +6,29 @@ from typing import Annotated
 
 import typer
 
+# fmt: off
+Paths = Annotated[list[str], typer.Argument(metavar="PATH...", help="Pictures, folders, or patterns.")]
+Scale = Annotated[int, typer.Option(metavar="2|4|8", help="How many times larger.")]
+Model = Annotated[str, typer.Option(metavar="NAME|FILE", help="Model name or .safetensors file.")]
+Output = Annotated[str | None, typer.Option(metavar="FILE|DIR", help="Where to; NAME_x4.EXT or DIR_x4 unless given.")]
+FileFormat = Annotated[str | None, typer.Option("--format", metavar="NAME", help="jpeg, png, webp, tiff or avif; else kept.")]
+MaxMemory = Annotated[str, typer.Option(metavar="SIZE", help="Limit for the whole process, from 512M.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace results that are there already.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what it would take, and write nothing.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but what went wrong.")]
+# fmt: on
+
 
 def upscale(
-    paths: Annotated[
-        list[str], typer.Argument(metavar="PATH...", help="Pictures, folders, or patterns.")
-    ],
-    scale: Annotated[int, typer.Option(metavar="2|4|8", help="How many times larger.")] = 4,
-    model: Annotated[
-        str, typer.Option(metavar="NAME|FILE", help="Model name or .safetensors file.")
-    ] = "prosr-xs",
-    output: Annotated[
-        str | None,
-        typer.Option(metavar="FILE|DIR", help="Where to; NAME_x4.EXT or DIR_x4 unless given."),
-    ] = None,
-    file_format: Annotated[
-        str | None,
-        typer.Option("--format", metavar="NAME", help="jpeg, png, webp, tiff or avif; else kept."),
-    ] = None,
-    max_memory: Annotated[
-        str, typer.Option(metavar="SIZE", help="Limit for the whole process, from 512M.")
-    ] = "2G",
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace results that are there already.")
-    ] = False,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Say nothing but what went wrong.")
-    ] = False,
+    paths: Paths,
+    scale: Scale = 4,
+    model: Model = "prosr-xs",
+    output: Output = None,
+    file_format: FileFormat = None,
+    max_memory: MaxMemory = "2G",
+    overwrite: Overwrite = False,
+    dry_run: DryRun = False,
+    quiet: Quiet = False,
 ) -> None:
     """Enlarge pictures 2, 4 or 8 times.
 
@@ -54,7 +51,12 @@ def upscale(
     upscaler = prosr.load(model, max_memory=limit)
     with BatchDisplay(len(jobs), quiet=quiet) as display:
         for outcome in run_jobs(
-            upscaler, jobs, scale, overwrite=overwrite, starting=display.starting
+            upscaler,
+            jobs,
+            scale,
+            overwrite=overwrite,
+            dry_run=dry_run,
+            starting=display.starting,
         ):
             display.done(outcome)
     failed = [outcome.reason for outcome in display.outcomes if outcome.kind == "failed"]

@@ -24,7 +24,7 @@ from prosr.images import exif
 from prosr.images.formats import Format
 from prosr.images.loading import explaining, shown
 from prosr.images.metadata import Metadata, attach, exif_block
-from prosr.images.samples import from_unit
+from prosr.images.samples import from_unit, to_unit
 from prosr.images.tiff import LONG, LONG8, SHORT, Value, make_header
 
 _STRIP = 1_000_000
@@ -52,6 +52,7 @@ class Canvas:
     ) -> None:
         self.target, self.format, self.dtype = target, file_format, dtype
         self.height, self.width = size
+        self.channels = channels
         self._pixel = channels * dtype.itemsize
         check_fits(file_format, size, channels, target)
         self._check_disk()
@@ -100,6 +101,13 @@ class Canvas:
             if self.format.name == "TIFF":
                 tags = exif.read_block(exif_block(metadata, made_by))
                 exif.add_to_tiff(temporary, tags, self.width, self.height)
+
+    def encode(self, samples: NDArray[Any], bits: int | None = None) -> int:
+        """Bytes that these samples, [H, W, channels] of any type, take in the format."""
+        block = from_unit(to_unit(samples[..., : self.channels]), self.dtype)
+        image = pyvips.Image.new_from_array(np.ascontiguousarray(block))
+        with explaining(self.target, "cannot be written"):
+            return len(getattr(image, f"{self.format.saver}_buffer")(**self._options(bits)))
 
     def _options(self, bits: int | None) -> dict[str, Any]:
         options = dict(self.format.options)

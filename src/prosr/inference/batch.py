@@ -12,6 +12,7 @@ from typing import Literal
 
 from prosr.errors import ConfigError, ImageError, ProSRError
 from prosr.images import Format, find_format, is_picture, is_writable, open_picture, shown
+from prosr.inference.estimates import Estimate
 from prosr.inference.upscaler import Progress, Upscaler, result_path, result_suffix
 
 _RESULT = re.compile(r"(.+)_x[248]", re.DOTALL)
@@ -26,11 +27,17 @@ class Job:
     refusal: str = ""
 
 
+Kind = Literal["made", "planned", "skipped", "failed"]
+
+
 @dataclass(frozen=True)
 class Outcome:
+    """What became of a job; `estimate` says what it will take, of one that is planned."""
+
     job: Job
-    kind: Literal["made", "skipped", "failed"]
+    kind: Kind
     reason: str = ""
+    estimate: Estimate | None = None
 
 
 def find_jobs(
@@ -76,13 +83,15 @@ def run_jobs(
     scale: int,
     *,
     overwrite: bool = False,
+    dry_run: bool = False,
     starting: Callable[[Job], Progress | None] = lambda job: None,
 ) -> Iterator[Outcome]:
     """Do one job after another and say of each what became of it; none stops the others.
 
     `starting` is called before a picture is enlarged and may give a `Progress` for it. A
     target that is there is skipped if it was made from this picture by this upscaler; it
-    is made anew if the picture has changed since, or if `overwrite` says so.
+    is made anew if the picture has changed since, or if `overwrite` says so. With `dry_run`
+    nothing is written, and what would be made is "planned".
     """
     for job in jobs:
         try:
@@ -93,11 +102,16 @@ def run_jobs(
                 yield Outcome(job, "skipped", "done already")
                 continue
             progress = starting(job)
+            replace_it = overwrite or ours
+            if dry_run:
+                plan = upscaler.estimate(job.source, scale, output=job.target, overwrite=replace_it)
+                yield Outcome(job, "planned", estimate=plan)
+                continue
             upscaler.upscale(
                 job.source,
                 scale,
                 output=job.target,
-                overwrite=overwrite or ours,
+                overwrite=replace_it,
                 progress=progress,
             )
             yield Outcome(job, "made", "made anew: the picture has changed" if ours else "")

@@ -40,6 +40,12 @@ class Tile:
     rows: Span
     columns: Span
 
+    @property
+    def area(self) -> int:
+        """Pixels that it is computed from."""
+        rows, columns = self.rows, self.columns
+        return (rows.last - rows.first) * (columns.last - columns.first)
+
     def __str__(self) -> str:
         rows, columns = self.rows, self.columns
         return f"rows {rows.start}–{rows.stop - 1}, columns {columns.start}–{columns.stop - 1}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ from prosr.config import check_scale
 from prosr.errors import ConfigError, ImageError
 from prosr.inference.alpha import FILL_RADIUS, fill_transparent
 from prosr.inference.engines import Engine, TorchEngine
+from prosr.inference.estimates import Estimate, Rates, measure
 from prosr.inference.halving import Halving
 from prosr.inference.inputs import ArrayCanvas, ArrayPicture, Sink, Source, is_pil, upscale_pil
 from prosr.inference.memory import RESERVED, release_freed_memory
@@ -59,6 +61,7 @@ class Upscaler:
         self.name, self.sha256, self.max_memory = name, sha256, max_memory
         self._engine: Engine = TorchEngine(net, max_memory)
         self._compute = Halving(self._engine)
+        self._rates: dict[tuple[Any, ...], Rates] = {}
 
     @overload
     def upscale(
@@ -119,9 +122,52 @@ class Upscaler:
         """What this upscaler's results at `scale` carry to be known by."""
         return images.mark(self.name, scale, self.sha256)
 
+    def estimate(
+        self,
+        path: str | os.PathLike[str],
+        scale: int = 4,
+        *,
+        output: str | os.PathLike[str] | None = None,
+        overwrite: bool = False,
+    ) -> Estimate:
+        """What `upscale` would take for a file, by a short trial; nothing is written.
+
+        Raises what `upscale` raises before it begins.
+        """
+        check_scale(scale)
+        target = Path(output) if output is not None else result_path(Path(path), scale)
+        picture, canvas = self._prepare(Path(path), scale, target, overwrite)
+        size = picture.height, picture.width
+        tiles = self._plan(size, scale)
+        kind = picture.format, picture.channels, canvas.format.name, canvas.dtype, scale
+        if kind not in self._rates:
+
+            def enlarge(samples: NDArray[Any]) -> NDArray[Any]:
+                return self._upscale_array(samples, scale, None)
+
+            self._rates[kind] = measure(picture, canvas, enlarge)
+        rates, areas = self._rates[kind], [tile.area for tile in tiles]
+        seconds = rates.computing * sum(areas)
+        seconds += (rates.decoding + scale**2 * rates.encoding) * math.prod(size)
+        working = max(areas) * (self.max_memory - RESERVED) // self._engine.pixels(scale)
+        encoding = canvas.format.memory * canvas.height * canvas.width
+        memory = RESERVED + max(working, picture.decoding, encoding)
+        return Estimate(canvas.width, canvas.height, len(tiles), seconds, memory)
+
     def _upscale_file(
         self, path: Path, scale: int, target: Path, overwrite: bool, progress: Progress | None
     ) -> None:
+        picture, canvas = self._prepare(path, scale, target, overwrite)
+        with canvas, picture.decoded(target.parent) as samples:
+            release_freed_memory()
+            self._enlarge(samples, canvas, scale, progress, canvas.channels)
+            release_freed_memory()
+            canvas.save(picture.metadata, made_by=self.mark(scale), bits=picture.bits)
+
+    def _prepare(
+        self, path: Path, scale: int, target: Path, overwrite: bool
+    ) -> tuple[images.Picture, images.Canvas]:
+        """Refuse what can be refused before any work."""
         picture = images.open_picture(path)
         file_format = images.find_format(target.suffix)
         _check_target(path, target, overwrite)
@@ -131,14 +177,7 @@ class Upscaler:
         if not file_format.alpha and channels in (2, 4) and picture.is_opaque():
             channels -= 1
         dtype = file_format.sample_type(picture.dtype)
-        with (
-            images.Canvas(target, file_format, size, channels, dtype) as canvas,
-            picture.decoded(target.parent) as samples,
-        ):
-            release_freed_memory()
-            self._enlarge(samples, canvas, scale, progress, channels)
-            release_freed_memory()
-            canvas.save(picture.metadata, made_by=self.mark(scale), bits=picture.bits)
+        return picture, images.Canvas(target, file_format, size, channels, dtype)
 
     def _check_memory(
         self,
@@ -171,7 +210,7 @@ class Upscaler:
     ) -> None:
         """Tile by tile from source to sink, the first `channels` of what the source has."""
         colours = 1 if source.channels < 3 else 3
-        tiles = self._plan(source, scale)
+        tiles = self._plan((source.height, source.width), scale)
 
         def enlarge(x: Tensor, scale: int) -> Tensor:
             y = self._compute(x[:, :colours].expand(-1, 3, -1, -1), scale)
@@ -192,8 +231,8 @@ class Upscaler:
             if progress is not None:
                 progress(done, len(tiles))
 
-    def _plan(self, source: Source, scale: int) -> list[Tile]:
-        size, halo = (source.height, source.width), self._engine.radius(scale)
+    def _plan(self, size: tuple[int, int], scale: int) -> list[Tile]:
+        halo = self._engine.radius(scale)
         pixels = self._engine.pixels(scale)
         try:
             return plan(size, fit(size, pixels, halo), halo)
