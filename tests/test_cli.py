@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import signal
 import subprocess
 import sys
 import tomllib
@@ -136,6 +137,22 @@ def test_an_interrupt_inside_a_verb_is_130(run: Run, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(cli, "app", typer.Typer(pretty_exceptions_enable=False))
     cli.app.command()(verb)
     assert run() == (130, "", "interrupted\n")
+
+
+def test_a_termination_unwinds_and_is_143(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    unwound = []
+
+    def app(args: list[str], prog_name: str) -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        finally:
+            unwound.append(args)
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(cli, "app", app)
+    assert run("upscale") == (143, "", "terminated\n")
+    signal.signal(signal.SIGTERM, before)
+    assert unwound == [["upscale"]]
 
 
 def test_a_missing_extra_is_named(failing: Callable[[BaseException], tuple[int, str]]) -> None:

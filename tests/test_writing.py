@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import resource
+import signal
 from pathlib import Path
+from types import FrameType
 
 import numpy as np
 import pytest
@@ -80,6 +83,42 @@ def test_nothing_is_left_when_work_is_broken_off(tmp_path: Path) -> None:
     assert (tmp_path / "a.png").read_bytes() == b"old"
 
 
+def test_a_long_encoding_can_be_broken_off(tmp_path: Path) -> None:
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    noise = RNG.random((3000, 3000, 3), dtype=np.float32)
+    before = signal.signal(signal.SIGALRM, interrupt)
+    size = (3000, 3000)
+    try:
+        with (
+            pytest.raises(KeyboardInterrupt),
+            Canvas(tmp_path / "a.png", find_format("png"), size, 3, np.dtype(np.uint8)) as canvas,
+        ):
+            canvas.put(0, 0, noise)
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
+            canvas.save(Metadata())
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert not os.listdir(tmp_path)
+
+
+@pytest.mark.parametrize("room", [9_000, 30_400])
+def test_a_disk_that_fills_up_is_one_line_and_leaves_nothing(tmp_path: Path, room: int) -> None:
+    """9,000 bytes are too few for the samples, 30,400 for what becomes of noise in PNG."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))
+    try:
+        with pytest.raises(ImageError) as caught:
+            write(tmp_path / "a.png", RNG.random((100, 100, 3), dtype=np.float32), "uint8")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert str(caught.value).startswith(f"{tmp_path / 'a.png'}: ")
+    assert "\n" not in str(caught.value)
+    assert not os.listdir(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("name", "side"), [("a.jpg", 65_501), ("a.webp", 16_384), ("a.avif", 16_385)]
 )
@@ -104,7 +143,7 @@ def test_alpha_is_not_dropped_silently(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_seen_before_any_work(tmp_path: Path) -> None:
-    with pytest.raises(ImageError, match=r"needs .* GB of disk"):
+    with pytest.raises(ImageError, match=r"needs .* MB of disk"):
         Canvas(tmp_path / "a.tif", find_format("tif"), (2**30, 2**20), 3, np.dtype(np.uint8))
 
 

@@ -4,13 +4,16 @@ Every verb is one function in the module of its name, and imports what it needs 
 that function, so that `--help` and usage errors answer at once.
 
 Exit codes: 0 all done, 1 some of the files failed, 2 a request that cannot be met,
-70 a bug of ours, 130 interrupted.
+70 a bug of ours, 130 interrupted, 143 terminated.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
+from threading import current_thread, main_thread
+from types import FrameType
 from typing import Annotated, NoReturn
 
 import typer
@@ -24,6 +27,8 @@ from prosr.errors import ProSRError
 
 _EXTRA = {"lightning_fabric": "train", "tensorboard": "train"}
 """Which extra of this package brings an optional import."""
+
+_ENDS = {130: "interrupted", 143: "terminated"}
 
 app = typer.Typer(
     name="prosr",
@@ -62,6 +67,7 @@ def _options(
 def main() -> NoReturn:
     """Run the command line on `sys.argv`; whatever happens ends in an exit code."""
     try:
+        _end_in_order()
         app(args=expand_lists(sys.argv[1:]), prog_name="prosr")
         code: int | str | None = 0
     except SystemExit as stop:
@@ -78,10 +84,20 @@ def main() -> NoReturn:
         if os.environ.get("PROSR_DEBUG"):
             raise
         code = _explain(error)
-    if code == 130:
-        _say("interrupted")
+    if code in _ENDS:
+        _say(_ENDS[code])
     _flush()
     sys.exit(code)
+
+
+def _end_in_order() -> None:
+    """Let SIGTERM unwind as Ctrl-C does, so that no half-made file stays."""
+
+    def end(number: int, frame: FrameType | None) -> NoReturn:
+        raise SystemExit(128 + number)
+
+    if current_thread() is main_thread():
+        signal.signal(signal.SIGTERM, end)
 
 
 def _explain(error: Exception) -> int:

@@ -10,6 +10,9 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -97,7 +100,8 @@ class Canvas:
             source = pyvips.Source.new_from_descriptor(self._file.fileno())
             samples = pyvips.Image.tiffload_source(source, access="sequential", fail_on="error")
             image = attach(samples, metadata, made_by)
-            getattr(image, self.format.saver)(os.fsencode(temporary), **self._options(bits))
+            save = partial(getattr(image, self.format.saver), os.fsencode(temporary))
+            _run_interruptibly(partial(save, **self._options(bits)), image)
             if self.format.name == "TIFF":
                 tags = exif.read_block(exif_block(metadata, made_by))
                 exif.add_to_tiff(temporary, tags, self.width, self.height)
@@ -126,12 +130,24 @@ class Canvas:
         folder = self.target.absolute()
         while not folder.exists():
             folder = folder.parent
-        need, free = 2 * self._bytes(), shutil.disk_usage(folder).free
-        if need > free:
+        need, disk = 2 * self._bytes(), shutil.disk_usage(folder)
+        # What has no size, such as /proc, is no disk and says itself what is wrong with it.
+        if need > disk.free and disk.total:
             raise ImageError(
-                f"{shown(self.target)}: needs {need / 1e9:.1f} GB of disk while it is made, "
-                f"{free / 1e9:.1f} GB are free; write to another disk with --output"
+                f"{shown(self.target)}: needs {need / 1e6:,.1f} MB of disk while it is made, "
+                f"{disk.free / 1e6:,.1f} MB are free; write to another disk"
             )
+
+
+def _run_interruptibly(save: Callable[[], None], image: pyvips.Image) -> None:
+    """Save `image` in a thread, for Ctrl-C reaches Python only between calls of the main one."""
+    with ThreadPoolExecutor(1) as pool:
+        saving = pool.submit(save)
+        try:
+            saving.result()
+        except BaseException:
+            image.set_kill(True)
+            raise
 
 
 def check_fits(file_format: Format, size: tuple[int, int], channels: int, target: Path) -> None:
