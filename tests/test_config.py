@@ -17,6 +17,7 @@ from prosr.config import (
     load_recipe,
     net_config,
     preset,
+    read_table,
     recipe_from,
 )
 from prosr.errors import ConfigError
@@ -131,6 +132,7 @@ def test_needs_no_torch() -> None:
 
 def test_every_recipe_in_the_repository_loads() -> None:
     recipes = sorted((Path(__file__).parents[1] / "recipes").rglob("*.toml"))
-    assert recipes
-    for path in recipes:
+    alone = [path for path in recipes if "cells" not in read_table(path)]  # the rest are plans
+    assert alone
+    for path in alone:
         load_recipe(path)

@@ -38,9 +38,12 @@ ALLOWED: dict[str, set[str]] = {
     "data": {"images", "resample", *LEAVES},
     "evaluation": {"inference", "data.benchmarks", "resample", *LEAVES},
     "training": {"evaluation", "inference", "data", "nets", "checkpoint", "resample", *LEAVES},
+    "experiments": {
+        "training", "evaluation", "inference", "data", "nets", "checkpoint", "resample", *LEAVES,
+    },
     "cli": {
-        "prosr", "training", "evaluation", "inference", "data", "nets", "checkpoint", "legacy",
-        "images", "resample", *LEAVES,
+        "prosr", "experiments", "training", "evaluation", "inference", "data", "nets",
+        "checkpoint", "legacy", "images", "resample", *LEAVES,
     },
     "prosr": {"evaluation", "inference", "nets", "errors"},
     "__main__": {"cli"},
@@ -56,6 +59,7 @@ FOREIGN: dict[str, set[str]] = {
     "PIL": {"images", "inference"},
     "safetensors": {"checkpoint", "legacy"},
     "lightning_fabric": {"training"},
+    "matplotlib": {"experiments"},
     "pickle": set(),
     "torchvision": set(),
 }

@@ -158,7 +158,7 @@ def net_config(value: Mapping[str, Any]) -> NetConfig:
     try:
         return _NET.validate_python(value)
     except ValidationError as error:
-        raise ConfigError(_first_problem(error)) from error
+        raise ConfigError(first_problem(error, Recipe)) from error
 
 
 def preset(name: str) -> NetConfig:
@@ -166,7 +166,7 @@ def preset(name: str) -> NetConfig:
     try:
         return PRESETS[name]
     except KeyError:
-        raise ConfigError(f"no model is called {name!r}{_suggestion(name, PRESETS)}") from None
+        raise ConfigError(f"no model is called {name!r}{suggestion(name, PRESETS)}") from None
 
 
 class Curriculum(Frozen):
@@ -281,7 +281,7 @@ def recipe_from(value: Mapping[str, Any]) -> Recipe:
     try:
         return Recipe.model_validate(value)
     except ValidationError as error:
-        raise ConfigError(_first_problem(error)) from error
+        raise ConfigError(first_problem(error, Recipe)) from error
 
 
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -289,18 +289,23 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
 
     Raises `ConfigError` naming the file and the key, with a suggestion for an unknown one.
     """
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: no such recipe") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{path}: not a readable TOML recipe ({error})") from error
+    table = read_table(path)
     for override in overrides:
         _override(table, override)
     try:
         return recipe_from(table)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
+
+
+def read_table(path: Path) -> dict[str, Any]:
+    """What a TOML recipe holds, or raise `ConfigError` naming the file."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such recipe") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path}: not a readable TOML recipe ({error})") from error
 
 
 def _override(table: dict[str, Any], override: str) -> None:
@@ -320,7 +325,8 @@ def _override(table: dict[str, Any], override: str) -> None:
     table[last] = value
 
 
-def _suggestion(word: str, known: Sequence[str] | Mapping[str, Any]) -> str:
+def suggestion(word: str, known: Sequence[str] | Mapping[str, Any]) -> str:
+    """The end of a message about an unknown `word`: the nearest known one, or all of them."""
     near = difflib.get_close_matches(word, list(known), n=1)
     return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"
 
@@ -335,18 +341,19 @@ _KINDS: dict[object, type[BaseModel]] = {
 }
 
 
-def _first_problem(error: ValidationError) -> str:
+def first_problem(error: ValidationError, root: type[BaseModel]) -> str:
+    """One line on what is wrong with a mapping that `root` refuses, with a suggestion."""
     # A misspelt key also makes its right spelling "missing": the misspelling is the news.
     problem = min(error.errors(), key=lambda p: p["type"] != "extra_forbidden")
     kinds = [part for part in problem["loc"] if part in _KINDS]
     keys = [str(part) for part in problem["loc"] if part not in _KINDS]
     name = ".".join(keys)
     if problem["type"] == "extra_forbidden":
-        model = _KINDS[kinds[-1]] if kinds else Recipe
-        return f"unknown key {name!r}{_suggestion(keys[-1], model.model_fields)}"
+        model = _KINDS[kinds[-1]] if kinds else root
+        return f"unknown key {name!r}{suggestion(keys[-1], model.model_fields)}"
     if problem["type"] == "union_tag_invalid":
         tag, known = (str(problem["ctx"][key]) for key in ("tag", "expected_tags"))
-        suggestion = _suggestion(tag, known.strip("'").split("', '"))
-        return f"{'.'.join([*keys, 'kind'])}: there is no {tag!r}{suggestion}"
+        near = suggestion(tag, known.strip("'").split("', '"))
+        return f"{'.'.join([*keys, 'kind'])}: there is no {tag!r}{near}"
     message = problem["msg"].removeprefix("Value error, ")
     return f"{name}: {message}" if name else message

@@ -18,6 +18,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from prosr.cli.ablate import ablate
 from prosr.cli.arguments import expand_lists
 from prosr.cli.convert import convert
 from prosr.cli.evaluate import evaluate
@@ -25,7 +26,7 @@ from prosr.cli.train import train
 from prosr.cli.upscale import upscale
 from prosr.errors import ProSRError
 
-_EXTRA = {"lightning_fabric": "train", "tensorboard": "train"}
+_EXTRA = {"lightning_fabric": "train", "tensorboard": "train", "matplotlib": "plots"}
 """Which extra of this package brings an optional import."""
 
 _ENDS = {130: "interrupted", 143: "terminated"}
@@ -42,6 +43,7 @@ app.command("upscale")(upscale)
 app.command("evaluate")(evaluate)
 app.command("train")(train)
 app.command("convert")(convert)
+app.command("ablate")(ablate)
 
 
 def _print_version(wanted: bool) -> None:

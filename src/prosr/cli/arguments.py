@@ -7,6 +7,7 @@ from collections.abc import Sequence
 LIST_OPTIONS: dict[str, frozenset[str]] = {
     "evaluate": frozenset({"--set", "--scale"}),
     "train": frozenset({"--data"}),
+    "ablate": frozenset({"--data", "--set"}),
 }
 """For each verb, the options that take several values; typer declares them as lists."""
 

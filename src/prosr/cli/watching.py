@@ -20,12 +20,15 @@ if TYPE_CHECKING:
 class TrainingDisplay:
     """A progress bar with the learning rate, the smoothed loss of each scale and the time left.
 
-    Where the output is not a terminal, a line every hundred steps instead.
+    Where the output is not a terminal, a line every `line_every` steps instead.
     """
 
-    def __init__(self, steps: int, protocol: str, quiet: bool = False) -> None:
+    def __init__(
+        self, steps: int, protocol: str, quiet: bool = False, line_every: int = 100
+    ) -> None:
         self._steps = steps
         self._protocol = protocol
+        self._line_every = line_every
         self._losses: dict[int, float] = {}
         self._console = Console(quiet=quiet)
         self._progress = Progress(
@@ -75,7 +78,7 @@ class TrainingDisplay:
         losses = "  ".join(f"×{s} {loss:.3f}" for s, loss in sorted(self._losses.items()))
         state = f"rate {rate:.2e}  loss {losses}"
         self._progress.update(self._task, completed=step, state=state)
-        if not self._console.is_terminal and step % 100 == 0:
+        if not self._console.is_terminal and step % self._line_every == 0:
             self.note(f"step {step}/{self._steps}  {state}")
 
     def skipped(self, step: int, reason: str) -> None:

@@ -104,13 +104,14 @@ def train(
             if progress.step % recipe.log_every == 0:
                 numbers = {"rate": rate, "alpha": stage.alpha, "skipped": progress.skipped}
                 log.write("train", progress.step, numbers | means.take())
+            progress.seconds += time.monotonic() - clock
             due = progress.step % recipe.validate_every == 0 or run.finished
             if validate and due and speaks:
                 scores = validate(run, stage.scales)
                 best = _keep_if_best(run, scores)
-                log.write("validation", progress.step, {f"psnr_x{s}": p for s, p in scores.items()})
+                numbers = {f"psnr_x{scale}": psnr for scale, psnr in scores.items()}
+                log.write("validation", progress.step, {"seconds": progress.seconds} | numbers)
                 observer.validated(progress.step, scores, best)
-            progress.seconds += time.monotonic() - clock
             clock = time.monotonic()
             if _any_process(fabric, should_stop()):
                 break

@@ -32,8 +32,9 @@ from prosr.nets.laplacian import LaplacianPyramid
 class Progress:
     """How far a run has come.
 
-    `best` is (number of scales, mean PSNR) of best.safetensors, `skipped` the number of
-    steps that were left out because their loss or gradient was not finite.
+    `seconds` is the time spent on steps, without validation. `best` is (number of scales,
+    mean PSNR) of best.safetensors, `skipped` the number of steps that were left out because
+    their loss or gradient was not finite.
     """
 
     step: int = 0

@@ -1,0 +1,103 @@
+"""What `prosr ablate` and `prosr compare` have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from prosr.cli.watching import TrainingDisplay
+    from prosr.experiments.outcome import Outcome
+    from prosr.experiments.plan import Plan
+    from prosr.experiments.running import Comparison
+    from prosr.training.session import Session
+
+# fmt: off
+PlanFile = Annotated[Path, typer.Argument(metavar="PLAN.toml", help="What to compare: cells, seeds and their budget.")]
+Data = Annotated[list[Path], typer.Option(metavar="DIR...", help="Folders of training pictures, searched recursively.")]
+Validation = Annotated[Path, typer.Option(metavar="DIR", help="Folder of pictures for the curves over training time.")]
+Sets = Annotated[list[Path], typer.Option("--set", metavar="DIR...", help="Folders of pictures to score on.")]
+RunFolder = Annotated[Path, typer.Option(metavar="DIR", help="Folder of the runs; the same command goes on from it.")]
+MaxMinutes = Annotated[float | None, typer.Option(min=0, help="Save and stop after this time; the same command goes on.")]
+Workers = Annotated[int, typer.Option(min=0, help="Processes that prepare batches.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="List the runs and start nothing.")]
+# fmt: on
+
+
+def open_comparison(
+    plan: Plan,
+    data: list[Path],
+    validation: Path,
+    sets: list[Path],
+    run: Path,
+    output: Path,
+    workers: int,
+) -> Comparison:
+    """Open the folders; whatever can be refused is, before hours of training."""
+    from prosr.data.benchmarks import open_benchmark
+    from prosr.experiments.running import Comparison
+
+    return Comparison(
+        plan=plan,
+        data=data,
+        validation=open_benchmark(validation),
+        sets=[open_benchmark(folder) for folder in dict.fromkeys(sets)],
+        folder=run,
+        output=output,
+        workers=workers,
+    )
+
+
+def carry_out(
+    comparison: Comparison,
+    report: Callable[[Outcome], None],
+    max_minutes: float | None,
+    dry_run: bool,
+) -> None:
+    """Train and score what is missing, or only list it."""
+    from prosr.cli.watching import stop_on_signals
+    from prosr.experiments.running import compare, describe
+    from prosr.training.session import stop_after
+
+    if dry_run:
+        for line in describe(comparison):
+            typer.echo(line)
+        return
+    with stop_on_signals() as interrupted:
+        if compare(comparison, Teller(), stop_after(max_minutes, interrupted), report):
+            typer.echo(f"finished: {comparison.output}")
+            return
+        typer.echo("stopped; the same command goes on")
+        if interrupted():
+            raise KeyboardInterrupt
+
+
+class Teller:
+    """Prints one line for each event, and a bar for the run that is being trained."""
+
+    def __init__(self) -> None:
+        self._told: set[str] = set()
+
+    def note(self, line: str) -> None:
+        """Print a line."""
+        typer.echo(line)
+
+    @contextmanager
+    def watching(self, session: Session) -> Iterator[TrainingDisplay]:
+        """Show a run's progress; what was said of an earlier run is not said again."""
+        from prosr.cli.watching import TrainingDisplay
+
+        run = session.run
+        every = max(1, run.recipe.steps // 5)
+        protocol = session.job.protocol.name
+        with TrainingDisplay(run.recipe.steps, protocol, line_every=every) as display:
+            for line in session.notes:
+                if line not in self._told:
+                    display.note(line)
+                    self._told.add(line)
+            display.start(run.progress.step)
+            yield display

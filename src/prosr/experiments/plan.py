@@ -1,0 +1,67 @@
+"""What is to be compared: a plan's cells, each a recipe that is trained with several seeds."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import Field, StringConstraints, ValidationError, model_validator
+
+from prosr.config import Frozen, Recipe, first_problem, read_table, recipe_from
+from prosr.errors import ConfigError
+
+CellName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+
+
+class Plan(Frozen):
+    """Cells that are trained with equal budgets, each once for every seed.
+
+    `recipe` is what all cells share, and a cell's own keys go before it. A cell whose recipe
+    says `steps` has these; the others get as many as fit into `minutes`. Each run is
+    validated `validations` times, on the first `validation_pictures` of the set.
+    """
+
+    minutes: float | None = Field(default=None, gt=0)
+    seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
+    validations: int = Field(default=10, gt=0)
+    validation_pictures: int | None = Field(default=None, gt=0)
+    recipe: dict[str, Any] = Field(default_factory=dict)
+    cells: dict[CellName, dict[str, Any]] = Field(min_length=1)
+
+    def steps(self, cell: str) -> int | None:
+        """The steps that the plan itself gives to a cell; None where `minutes` decide."""
+        steps: int | None = (self.recipe | self.cells[cell]).get("steps")
+        return steps
+
+    def recipe_of(self, cell: str, steps: int, seed: int) -> Recipe:
+        """The resolved recipe of one run."""
+        own = {"steps": steps, "seed": seed, "validate_every": math.ceil(steps / self.validations)}
+        try:
+            return recipe_from(self.recipe | self.cells[cell] | own)
+        except ConfigError as error:
+            raise ConfigError(f"cells.{cell}: {error}") from error
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError("seeds: every seed counts once")
+        for name, own in self.cells.items():
+            for key, instead in (("seed", "seeds"), ("validate_every", "validations")):
+                if key in self.recipe | own:
+                    raise ValueError(f"cells.{name}: {key} is settled by the plan's {instead}")
+            steps = self.steps(name)
+            if steps is None and self.minutes is None:
+                raise ValueError(f"cells.{name} has no budget; give minutes, or steps in [recipe]")
+            self.recipe_of(name, 1 if steps is None else steps, self.seeds[0])
+        return self
+
+
+def load_plan(path: Path) -> Plan:
+    """Read a TOML plan, or raise `ConfigError` naming the file, the cell and the key."""
+    try:
+        return Plan.model_validate(read_table(path))
+    except ValidationError as error:
+        raise ConfigError(f"{path}: {first_problem(error, Plan)}") from error
+    except ConfigError as error:
+        raise ConfigError(str(error) if str(path) in str(error) else f"{path}: {error}") from error

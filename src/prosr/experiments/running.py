@@ -1,0 +1,221 @@
+"""A comparison from its plan to its scores: one run after another, stopped and gone on with."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from torch import nn
+
+from prosr.checkpoint import load_weights
+from prosr.config import Recipe, Scale
+from prosr.data.benchmarks import Benchmark
+from prosr.evaluation.protocol import find_protocol
+from prosr.evaluation.scoring import score
+from prosr.experiments.budget import measure, settled_steps
+from prosr.experiments.outcome import (
+    Outcome,
+    Point,
+    Trained,
+    read_outcome,
+    save_run,
+    save_scores,
+)
+from prosr.experiments.plan import Plan
+from prosr.inference.upscaler import Upscaler
+from prosr.nets.direct import Direct
+from prosr.nets.generator import ProSR
+from prosr.nets.laplacian import LaplacianPyramid
+from prosr.training.loop import Observer
+from prosr.training.session import Job, Session, prepare
+
+PROTOCOL = "paper"
+Stop = Callable[[], bool]
+
+
+class Audience(Protocol):
+    """Whoever watches a comparison."""
+
+    def note(self, line: str) -> None:
+        """Something happened."""
+
+    def watching(self, session: Session) -> AbstractContextManager[Observer]:
+        """A run begins or goes on, and is watched for as long as the block lasts."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A plan with all that its runs share; `folder` keeps the runs, `output` what they gave."""
+
+    plan: Plan
+    data: Sequence[Path]
+    validation: Benchmark
+    sets: Sequence[Benchmark]
+    folder: Path
+    output: Path
+    workers: int = 1
+
+    @property
+    def runs(self) -> list[tuple[str, int]]:
+        """Cells and seeds in the order of training: every cell once, then once more."""
+        return [(cell, seed) for seed in self.plan.seeds for cell in self.plan.cells]
+
+    def job(self, cell: str, seed: int, steps: int) -> Job:
+        """One run, made ready for `training.session`."""
+        return Job(
+            recipe=self.plan.recipe_of(cell, steps, seed),
+            data=self.data,
+            folder=self.folder / cell / f"seed-{seed}",
+            cache=self.folder / "cache",
+            protocol=find_protocol(PROTOCOL),
+            validation=self.validation.first(self.plan.validation_pictures),
+            workers=self.workers,
+        )
+
+
+def compare(
+    comparison: Comparison, audience: Audience, stop: Stop, report: Callable[[Outcome], None]
+) -> bool:
+    """Train and score what is not yet, and return whether everything is.
+
+    `report` gets the outcome so far after each run that is finished, and once at the end.
+    When `stop` says so, the state is saved and the same call goes on from there. Raises what
+    training raises, with the run's name in an audience's note before it.
+    """
+    for number, (cell, seed) in enumerate(comparison.runs, 1):
+        steps = _steps(comparison, cell, seed, audience, stop)
+        if steps is None or stop():
+            return False
+        job = comparison.job(cell, seed, steps)
+        title = f"{cell}, seed {seed} ({number} of {len(comparison.runs)})"
+        trained = _finished(comparison, cell, seed, job.recipe)
+        if trained is None:
+            left = _hours_left(comparison, number - 1)
+            audience.note(f"training {title}: {steps} steps of {job.recipe.model}{left}")
+            trained = _train(cell, seed, job, audience, stop)
+            if trained is None:
+                return False
+            save_run(comparison.output, trained)
+        if not _score(comparison, trained, job.folder, audience, stop):
+            return False
+        report(only(comparison, read_outcome(comparison.output)))
+    return True
+
+
+def describe(comparison: Comparison) -> list[str]:
+    """One line for each run: what it is, how long, and how far it has come."""
+    done = {run.name for run in only(comparison, read_outcome(comparison.output)).runs}
+    lines = []
+    for cell, seed in comparison.runs:
+        steps = settled_steps(comparison.plan, cell, comparison.folder)
+        recipe = comparison.plan.recipe_of(cell, steps or 1, seed)
+        scales = ", ".join(f"×{scale}" for scale in recipe.scales)
+        length = f"{steps} steps" if steps else f"{comparison.plan.minutes:g} min"
+        state = "done" if f"{cell}/seed-{seed}" in done else "to do"
+        kind = recipe.schedule.kind
+        lines.append(f"{cell}, seed {seed}: {recipe.model}, {kind} {scales}, {length}, {state}")
+    to_do = len(comparison.runs) - len(done)
+    left = _hours_left(comparison, len(done))
+    lines.append(f"{len(comparison.runs)} runs, {to_do} to do{left}")
+    return lines
+
+
+def only(comparison: Comparison, outcome: Outcome) -> Outcome:
+    """The part of an outcome that is of the comparison's runs."""
+    known = set(comparison.runs)
+    runs = tuple(run for run in outcome.runs if (run.cell, run.seed) in known)
+    names = {run.name for run in runs}
+    return Outcome(runs, tuple(row for row in outcome.rows if row.model in names))
+
+
+def parameters(net: nn.Module, scale: int) -> int:
+    """Parameters that a net uses at `scale`; other systems use all of theirs."""
+    if isinstance(net, ProSR | LaplacianPyramid | Direct):
+        return net.parameter_count(scale)
+    return sum(parameter.numel() for parameter in net.parameters())
+
+
+def _steps(
+    comparison: Comparison, cell: str, seed: int, audience: Audience, stop: Stop
+) -> int | None:
+    plan = comparison.plan
+    steps = settled_steps(plan, cell, comparison.folder)
+    if steps is None and not stop():
+        audience.note(f"{cell}: timing steps, to find how many fit into {plan.minutes:g} minutes")
+        steps = measure(plan, cell, comparison.folder, comparison.job(cell, seed, 1), stop)
+    return steps
+
+
+def _hours_left(comparison: Comparison, done: int) -> str:
+    """Say how long the runs after the first `done` train, where the plan says it."""
+    minutes = comparison.plan.minutes
+    if minutes is None:
+        return ""
+    return f"; about {minutes * (len(comparison.runs) - done) / 60:.1f} h of training left"
+
+
+def _finished(comparison: Comparison, cell: str, seed: int, recipe: Recipe) -> Trained | None:
+    """The run's record, if it was trained as the recipe says and its weights are there."""
+    for run in read_outcome(comparison.output).runs:
+        weights = comparison.folder / cell / f"seed-{seed}" / "last.safetensors"
+        if (run.cell, run.seed, run.recipe) == (cell, seed, recipe) and weights.exists():
+            return run
+    return None
+
+
+def _train(cell: str, seed: int, job: Job, audience: Audience, stop: Stop) -> Trained | None:
+    """Train a run to its end and describe it, or return None if it was stopped before."""
+    session = prepare(job, lambda done, total: None)
+    with audience.watching(session) as observer:
+        session.go(observer, stop)
+    run = session.run
+    if not run.finished:
+        return None
+    return Trained(
+        cell=cell,
+        seed=seed,
+        recipe=job.recipe,
+        seconds=round(run.progress.seconds, 1),
+        parameters={scale: parameters(run.net, scale) for scale in job.recipe.scales},
+        weights=load_weights(job.folder / "last.safetensors").sha256,
+        validation=tuple(_validations(job.folder / "log.jsonl", job.recipe.scales)),
+    )
+
+
+def _validations(log: Path, scales: Sequence[Scale]) -> Iterator[Point]:
+    for line in log.read_text(encoding="utf-8").splitlines():
+        entry = json.loads(line)
+        if entry["kind"] == "validation":
+            psnr: dict[int, float] = {
+                s: round(entry[f"psnr_x{s}"], 4) for s in scales if f"psnr_x{s}" in entry
+            }
+            yield Point(step=entry["step"], seconds=round(entry["seconds"], 1), psnr=psnr)
+
+
+def _score(
+    comparison: Comparison, trained: Trained, folder: Path, audience: Audience, stop: Stop
+) -> bool:
+    """Score the last averaged weights where they are not yet; False if stopped before the end."""
+    outcome = read_outcome(comparison.output)
+    missing = [
+        (benchmark, scale)
+        for scale in trained.recipe.scales
+        for benchmark in comparison.sets
+        if benchmark.name not in outcome.of(trained.cell, trained.seed, scale)
+    ]
+    if not missing:
+        return True
+    audience.note(f"scoring {trained.name} on {', '.join(b.name for b in comparison.sets)}")
+    weights = load_weights(folder / "last.safetensors")
+    upscaler = Upscaler(weights.net, weights.name, weights.sha256)
+    for benchmark, scale in missing:
+        if stop():
+            return False
+        row = score(upscaler, benchmark, scale, find_protocol(PROTOCOL), name=trained.name)
+        save_scores(comparison.output, [row])
+        audience.note(f"  {benchmark.name} ×{scale}: {row.psnr:.2f} dB")
+    return True

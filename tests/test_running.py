@@ -1,0 +1,182 @@
+"""Whole comparisons with tiny nets: order, stopping, going on, scores and what is shown."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from prosr.checkpoint import load_state
+from prosr.config import Scale
+from prosr.data.benchmarks import open_benchmark
+from prosr.errors import ConfigError
+from prosr.experiments import budget
+from prosr.experiments.outcome import Outcome, read_outcome
+from prosr.experiments.plan import Plan
+from prosr.experiments.running import Comparison, compare, describe
+from prosr.training.objectives import StepResult
+from prosr.training.session import Session
+
+TINY = {"features": 4, "growth": [2, 2, 2]}
+PLAN = Plan(
+    seeds=(0, 1),
+    validations=2,
+    validation_pictures=1,
+    recipe={"batch": 2, "patch": [6, 4, 2], "steps": 4, "layout": TINY},
+    cells={
+        "simultaneous": {"model": "table1-curriculum", "schedule": {"kind": "simultaneous"}},
+        "single-x2": {"model": "table1-curriculum", "schedule": {"kind": "single", "scale": 2}},
+    },
+)
+
+
+class Crowd:
+    """Watches everything, and asks to stop after so many steps."""
+
+    def __init__(self, patience: int = 10_000) -> None:
+        self.patience = patience
+        self.lines: list[str] = []
+        self.runs: list[str] = []
+        self.reports: list[Outcome] = []
+
+    def note(self, line: str) -> None:
+        self.lines.append(line)
+
+    @contextmanager
+    def watching(self, session: Session) -> Iterator["Crowd"]:
+        self.runs.append("/".join(session.run.folder.parts[-2:]))
+        yield self
+
+    def stepped(self, step: int, result: StepResult, rate: float) -> None:
+        self.patience -= 1
+
+    def skipped(self, step: int, reason: str) -> None:
+        raise AssertionError(reason)
+
+    def validated(self, step: int, psnr: dict[Scale, float], best: bool) -> None:
+        """Validations are looked at in the log."""
+
+    def stop(self) -> bool:
+        return self.patience <= 0
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Comparison:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for seed in range(2):
+        pixels = np.random.default_rng(seed).integers(0, 256, (48, 48, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{seed}.png")
+    shutil.copytree(folder, tmp_path / "Set14")
+    return Comparison(
+        plan=PLAN,
+        data=[folder],
+        validation=open_benchmark(folder),
+        sets=[open_benchmark(tmp_path / "Set14")],
+        folder=tmp_path / "run",
+        output=tmp_path / "out",
+        workers=0,
+    )
+
+
+def go(comparison: Comparison, patience: int = 10_000) -> tuple[bool, Crowd]:
+    crowd = Crowd(patience)
+    return compare(comparison, crowd, crowd.stop, crowd.reports.append), crowd
+
+
+def elsewhere(comparison: Comparison, name: str) -> Comparison:
+    folder = comparison.folder.parent / name
+    return replace(comparison, folder=folder / "run", output=folder / "out")
+
+
+def test_stopped_anywhere_and_gone_on_equals_uninterrupted_bit_for_bit(made: Comparison) -> None:
+    parts = elsewhere(made, "parts")
+    assert go(made)[0]
+    for patience in (2, 3, 5):
+        assert not go(parts, patience)[0]
+    assert go(parts)[0]
+    for cell, seed in made.runs:
+        place = Path(cell, f"seed-{seed}", "state.safetensors")
+        a, b = (load_state(one.folder / place)[0] for one in (made, parts))
+        assert a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+    a, b = (read_outcome(one.output) for one in (made, parts))
+    assert [(row.key, row.weights, row.psnr) for row in a.rows] == [
+        (row.key, row.weights, row.psnr) for row in b.rows
+    ]
+    assert [[(p.step, p.psnr) for p in run.validation] for run in a.runs] == [
+        [(p.step, p.psnr) for p in run.validation] for run in b.runs
+    ]
+
+
+def test_every_cell_comes_once_before_any_comes_twice(made: Comparison) -> None:
+    _, crowd = go(made)
+    assert crowd.runs == [
+        f"{cell}/seed-{seed}" for seed in (0, 1) for cell in ("simultaneous", "single-x2")
+    ]
+    assert [len(outcome.runs) for outcome in crowd.reports] == [1, 2, 3, 4]
+
+
+def test_what_is_finished_is_neither_trained_nor_scored_again(made: Comparison) -> None:
+    go(made)
+    finished, again = go(made)
+    assert finished
+    assert not again.runs
+    assert not again.lines
+
+
+def test_a_set_that_is_added_later_is_scored_without_training(made: Comparison) -> None:
+    go(made)
+    shutil.copytree(made.data[0], made.folder.parent / "BSD100")
+    more = replace(made, sets=[*made.sets, open_benchmark(made.folder.parent / "BSD100")])
+    _, crowd = go(more)
+    assert not crowd.runs
+    rows = read_outcome(made.output).of("simultaneous", 1, 8)
+    assert rows.keys() == {"Set14", "BSD100"}
+
+
+def test_a_record_says_what_the_tables_need(made: Comparison) -> None:
+    go(made)
+    run = read_outcome(made.output).run("simultaneous")
+    assert run is not None
+    assert run.parameters[2] < run.parameters[4] < run.parameters[8]
+    assert [point.step for point in run.validation] == [2, 4]
+    assert 0 < run.validation[0].seconds <= run.validation[1].seconds <= run.seconds + 0.1
+    assert run.validation[0].psnr.keys() == {2, 4, 8}
+
+
+def test_scores_of_other_weights_do_not_count(made: Comparison) -> None:
+    go(made)
+    path = made.output / "scores.json"
+    rows = json.loads(path.read_text())
+    rows[0]["weights"] = "0" * 64
+    path.write_text(json.dumps(rows))
+    assert len(read_outcome(made.output).rows) == len(rows) - 1
+
+
+def test_minutes_become_steps_once_and_for_every_seed(
+    made: Comparison, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cells = {"single-x2": {**PLAN.cells["single-x2"], "steps": None}}
+    shared = {key: value for key, value in PLAN.recipe.items() if key != "steps"}
+    plan = PLAN.model_copy(update={"minutes": 0.5, "recipe": shared, "cells": cells})
+    monkeypatch.setattr(budget, "_seconds_of_a_step", lambda *_: 10.0)
+    timed = replace(made, plan=plan)
+    assert describe(timed)[0].endswith("single ×2, 0.5 min, to do")
+    assert not go(timed, patience=1)[0]
+    monkeypatch.setattr(budget, "_seconds_of_a_step", lambda *_: 1.0)
+    assert go(timed)[0]
+    assert [run.recipe.steps for run in read_outcome(made.output).runs] == [3, 3]
+    assert describe(timed)[0].endswith("single ×2, 3 steps, done")
+
+
+def test_runs_of_another_plan_are_not_gone_on_with(made: Comparison) -> None:
+    go(made, patience=1)
+    other = PLAN.model_copy(update={"recipe": {**PLAN.recipe, "batch": 4}})
+    with pytest.raises(ConfigError, match="batch = 2, this recipe says 4"):
+        go(replace(made, plan=other))
