@@ -12,6 +12,7 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -65,10 +66,13 @@ class Canvas:
     def __enter__(self) -> Canvas:
         with explaining(self.target, "cannot be written"):
             self.target.parent.mkdir(parents=True, exist_ok=True)
-            # Without a name: nothing is left of it, however the process ends.
-            self._file = tempfile.TemporaryFile(dir=self.target.parent, buffering=0)
-            self._file.write(self._header)
-            self._file.truncate(len(self._header) + self._bytes())
+            with ExitStack() as undoing:
+                # Without a name: nothing is left of it, however the process ends.
+                file = tempfile.TemporaryFile(dir=self.target.parent, buffering=0)
+                self._file = undoing.enter_context(file)
+                self._file.write(self._header)
+                self._file.truncate(len(self._header) + self._bytes())
+                undoing.pop_all()
         return self
 
     def __exit__(
@@ -145,6 +149,7 @@ def _run_interruptibly(save: Callable[[], None], image: pyvips.Image) -> None:
         saving = pool.submit(save)
         try:
             saving.result()
+        # KeyboardInterrupt above all: the thread is to end before it is waited for.
         except BaseException:
             image.set_kill(True)
             raise
