@@ -10,6 +10,7 @@ import sys
 import tomllib
 from collections.abc import Callable
 from importlib import metadata
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,18 @@ def test_every_verb_explains_itself(run: Run, verb: str) -> None:
     code, out, err = run(verb, "--help")
     assert (code, err) == (0, "")
     assert "Usage: prosr " + verb in out
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_breaks_lines_at_the_terminals_edge_only(
+    run: Run, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    above = run(verb, "--help")[1].partition("╭")[0]
+    for paragraph in above.split("\n" + 80 * " " + "\n"):
+        lines = [line.strip() for line in paragraph.splitlines() if line.strip()]
+        for line, following in pairwise(lines):
+            assert len(line) + 1 + len(following.split()[0]) > 76, line
 
 
 def test_help_loads_nothing_heavy() -> None:

@@ -9,6 +9,7 @@ Exit codes: 0 all done, 1 some of the files failed, 2 a request that cannot be m
 
 from __future__ import annotations
 
+import inspect
 import os
 import signal
 import sys
@@ -39,11 +40,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("upscale")(upscale)
-app.command("evaluate")(evaluate)
-app.command("train")(train)
-app.command("convert")(convert)
-app.command("ablate")(ablate)
+for _verb in (upscale, evaluate, train, convert, ablate):
+    # Rich breaks lines where the docstring does, and again at the terminal's edge.
+    _paragraphs = (inspect.getdoc(_verb) or "").split("\n\n")
+    _help = "\n\n".join(" ".join(paragraph.split()) for paragraph in _paragraphs)
+    app.command(_verb.__name__, help=_help)(_verb)
 
 
 def _print_version(wanted: bool) -> None:

@@ -33,7 +33,9 @@ def upscale(
     """Enlarge pictures 2, 4 or 8 times.
 
     Transparency, gray, 16 bits, colour profile and metadata are kept; results of earlier
-    runs are not made again. Example: prosr upscale photo.jpg holiday/ --scale 4
+    runs are not made again.
+
+    Example: prosr upscale photo.jpg holiday/ --scale 4
     """
     import prosr
     from prosr.cli.enlarging import BatchDisplay
