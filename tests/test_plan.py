@@ -1,6 +1,7 @@
 """Plans: what a cell's recipe becomes, and what is refused."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,6 +10,7 @@ from prosr.errors import ConfigError
 from prosr.experiments.ablation import check_cells
 from prosr.experiments.plan import Plan, load_plan
 
+Cells = dict[str, dict[str, Any]]
 RECIPES = Path(__file__).parents[1] / "recipes"
 
 CELL = 'minutes = 1\n[recipe]\nbatch = 2\n[cells.a]\nmodel = "prosr-xs"\n'
@@ -21,7 +23,10 @@ def write(tmp_path: Path, text: str) -> Path:
 
 
 def test_a_cell_has_the_shared_keys_its_own_and_those_of_the_run() -> None:
-    cells = {"a": {"model": "prosr-xs", "batch": 4}, "b": {"model": "prosr-xs"}}
+    cells: Cells = {
+        "a": {"model": "prosr-xs", "batch": 4},
+        "b": {"model": "prosr-xs"},
+    }
     plan = Plan(minutes=1, validations=3, recipe={"batch": 2, "clip": 1.0}, cells=cells)
     recipe = plan.recipe_of("a", steps=10, seed=7)
     assert (recipe.batch, recipe.clip, recipe.seed, recipe.steps) == (4, 1.0, 7, 10)
@@ -30,7 +35,10 @@ def test_a_cell_has_the_shared_keys_its_own_and_those_of_the_run() -> None:
 
 
 def test_steps_in_a_recipe_go_before_minutes() -> None:
-    cells = {"a": {"model": "prosr-xs", "steps": 5}, "b": {"model": "prosr-xs"}}
+    cells: Cells = {
+        "a": {"model": "prosr-xs", "steps": 5},
+        "b": {"model": "prosr-xs"},
+    }
     plan = Plan(minutes=1, cells=cells)
     assert (plan.steps("a"), plan.steps("b")) == (5, None)
 

@@ -105,12 +105,12 @@ def test_stopped_anywhere_and_gone_on_equals_uninterrupted_bit_for_bit(made: Com
         place = Path(cell, f"seed-{seed}", "state.safetensors")
         a, b = (load_state(one.folder / place)[0] for one in (made, parts))
         assert a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
-    a, b = (read_outcome(one.output) for one in (made, parts))
-    assert [(row.key, row.weights, row.psnr) for row in a.rows] == [
-        (row.key, row.weights, row.psnr) for row in b.rows
+    whole, gone_on = (read_outcome(one.output) for one in (made, parts))
+    assert [(row.key, row.weights, row.psnr) for row in whole.rows] == [
+        (row.key, row.weights, row.psnr) for row in gone_on.rows
     ]
-    assert [[(p.step, p.psnr) for p in run.validation] for run in a.runs] == [
-        [(p.step, p.psnr) for p in run.validation] for run in b.runs
+    assert [[(p.step, p.psnr) for p in run.validation] for run in whole.runs] == [
+        [(p.step, p.psnr) for p in run.validation] for run in gone_on.runs
     ]
 
 

@@ -109,8 +109,7 @@ def train(
             if validate and due and speaks:
                 scores = validate(run, stage.scales)
                 best = _keep_if_best(run, scores)
-                numbers = {f"psnr_x{scale}": psnr for scale, psnr in scores.items()}
-                log.write("validation", progress.step, {"seconds": progress.seconds} | numbers)
+                log.write("validation", progress.step, _timed(scores, progress.seconds))
                 observer.validated(progress.step, scores, best)
             clock = time.monotonic()
             if _any_process(fabric, should_stop()):
@@ -139,6 +138,11 @@ def _any_process(fabric: Fabric, flag: bool) -> bool:
         return flag
     flags = cast(Tensor, fabric.all_reduce(torch.tensor(float(flag)), reduce_op="sum"))
     return flags.item() > 0
+
+
+def _timed(psnr: dict[Scale, float], seconds: float) -> dict[str, float]:
+    """A validation's numbers for the log, with the training time that they took (Fig. 4)."""
+    return {"seconds": seconds} | {f"psnr_x{scale}": value for scale, value in psnr.items()}
 
 
 def _keep_if_best(run: Run, psnr: dict[Scale, float]) -> bool:

@@ -1,0 +1,90 @@
+"""Minutes to steps."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from prosr.config import Recipe, Simultaneous, Single
+from prosr.errors import ConfigError
+from prosr.evaluation.protocol import find_protocol
+from prosr.experiments import budget
+from prosr.experiments.budget import measure, read_budgets, settled_steps, steps_within
+from prosr.experiments.plan import Plan
+from prosr.training.session import Job
+
+CELLS = {
+    "a": {
+        "model": "table1-curriculum",
+        "layout": {"features": 4, "growth": [2, 2, 2]},
+        "batch": 1,
+        "patch": [6, 4, 2],
+        "schedule": {"kind": "single", "scale": 2},
+    }
+}
+PLAN = Plan(minutes=0.01, cells=CELLS)
+XS = Recipe(model="prosr-xs", steps=1)
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Job:
+    pixels = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    (tmp_path / "pictures").mkdir()
+    Image.fromarray(pixels).save(tmp_path / "pictures" / "a.png")
+    return Job(
+        recipe=PLAN.recipe_of("a", 1, 0),
+        data=[tmp_path / "pictures"],
+        folder=tmp_path / "run" / "a" / "seed-0",
+        cache=tmp_path / "run" / "cache",
+        protocol=find_protocol("paper"),
+        workers=0,
+    )
+
+
+def test_steps_are_those_whose_expected_time_is_the_budget() -> None:
+    seconds = {2: 1.0, 4: 2.0, 8: 3.0}
+    single = XS.model_copy(update={"schedule": Single(scale=4)})
+    assert steps_within(1, single, seconds) == 30
+    assert steps_within(1, XS.model_copy(update={"schedule": Simultaneous()}), seconds) == 30
+    # ×2 alone for 0.12, with ×4 until 0.45, then all: 0.4683, 0.3483 and 0.1833 of the steps.
+    assert steps_within(1, XS, seconds) == round(60 / (0.4683 + 2 * 0.3483 + 3 * 0.1833))
+    assert steps_within(0.001, single, seconds) == 1
+
+
+def test_measured_steps_are_kept_and_nothing_else_is(
+    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(budget, "SECONDS", 0.0)
+    folder = tmp_path / "run"
+    steps = measure(PLAN, "a", folder, job, lambda: False)
+    assert steps == settled_steps(PLAN, "a", folder)
+    kept = read_budgets(folder)["a"]
+    assert steps == steps_within(0.01, kept.recipe, kept.seconds)
+    assert {path.name for path in folder.iterdir()} == {"budgets.json", "cache"}
+
+
+def test_a_measurement_that_is_stopped_settles_nothing(job: Job, tmp_path: Path) -> None:
+    assert measure(PLAN, "a", tmp_path / "run", job, lambda: True) is None
+    assert settled_steps(PLAN, "a", tmp_path / "run") is None
+
+
+@pytest.mark.parametrize(
+    "change,message",
+    [
+        ({"minutes": 5.0}, "holds a with minutes = 0.01, this plan says 5.0"),
+        ({"recipe": {"clip": 2.0}}, "holds a with clip = None, this plan says 2.0"),
+    ],
+)
+def test_steps_measured_for_another_plan_are_refused(
+    job: Job,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    change: dict[str, object],
+    message: str,
+) -> None:
+    monkeypatch.setattr(budget, "_seconds_of_a_step", lambda *_: 1.0)
+    (tmp_path / "run").mkdir()
+    measure(PLAN, "a", tmp_path / "run", job, lambda: False)
+    with pytest.raises(ConfigError, match=message):
+        settled_steps(PLAN.model_copy(update=change), "a", tmp_path / "run")
