@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
@@ -31,3 +32,12 @@ def prosr_data() -> Path:
     if not Path(place).is_dir():
         pytest.fail(f"PROSR_DATA is {place}, which is not a folder")
     return Path(place)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """An empty cache, so that no test meets what another version has left in the user's."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PROSR_CACHE", str(folder))
+        yield folder

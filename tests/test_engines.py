@@ -1,64 +1,177 @@
+"""Every engine makes the same picture, whatever its size."""
+
 from __future__ import annotations
 
+import math
+import sys
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
 
+import prosr
 from prosr.checkpoint import build
-from prosr.config import ProSRConfig
-from prosr.errors import ConfigError
-from prosr.inference import engines as engines_module
-from prosr.inference.engines import TorchEngine
+from prosr.config import PRESETS, DirectConfig, NetConfig, ProSRConfig
+from prosr.data.benchmarks import open_benchmark
+from prosr.errors import ConfigError, InferenceError
+from prosr.inference import engines
+from prosr.inference.engines import make_engine
+from prosr.inference.engines.openvino import OpenVinoRunner
+from prosr.inference.engines.planned import PlannedEngine
 from prosr.inference.memory import RESERVED
 
-DEEP = ProSRConfig(
-    features=8,
-    growth=(4, 4, 4),
-    dcus=((2,) * 6, (2,) * 2, (1,)),
-    residual=True,
-    value_range=1.0,
-)
+OTHERS = ("openvino", "onnx")
+TINY = ProSRConfig(features=6, growth=(4, 4, 4), dcus=((2,), (1,), (1,)), residual=True)
+LAYOUTS: dict[str, NetConfig] = {
+    "residual": TINY.model_copy(update={"value_range": 1.0}),
+    "plain": ProSRConfig(features=6, growth=(4, 4), dcus=((1, 1), (1,)), value_range=1.0),
+    "zeros": TINY.model_copy(update={"padding": "zeros", "value_range": 1.0}),
+    "direct": DirectConfig(scale=4, features=6, growth=4, dcus=(2,), batch_norm=True),
+}
 
 
-@pytest.fixture
-def net() -> torch.nn.Module:
+def tiny(layout: str) -> nn.Module:
     torch.manual_seed(0)
-    return build(DEEP).eval()
+    return build(LAYOUTS[layout]).eval()
 
 
-@pytest.mark.parametrize("scale", [2, 4, 8])
-def test_it_computes_what_the_network_does(net: torch.nn.Module, scale: int) -> None:
-    x = torch.rand(1, 3, 9, 11)
+def picture(*size: int) -> Tensor:
+    return torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0))
+
+
+def agreement(a: Tensor, b: Tensor) -> float:
+    """PSNR in dB between two results in [0, 1]."""
+    error = (a - b).square().mean().item()
+    return math.inf if error == 0 else -10 * math.log10(error)
+
+
+@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_every_layout_gives_the_picture_that_torch_gives(name: str, layout: str) -> None:
+    net, x = tiny(layout), picture(23, 30)
+    y = make_engine(net, 10**9, name)(x, 4)
     with torch.inference_mode():
-        assert (TorchEngine(net, 10**9)(x, scale) - net(x, scale)).abs().max() < 1e-6
+        assert agreement(y, net(x, 4)) > 100
+        assert agreement(y, net(x, 4) + 1e-3) < 61, "the measure can tell"
 
 
-@pytest.mark.parametrize("scale", [2, 4, 8])
-def test_stage_by_stage_is_the_same_picture(
-    net: torch.nn.Module, scale: int, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize("size", [(1, 1), (1, 7), (6, 1), (2, 2), (3, 17), (131, 130)])
+def test_every_size_gives_the_picture_that_torch_gives(name: str, size: tuple[int, int]) -> None:
+    net, x = tiny("residual"), picture(*size)
+    y = make_engine(net, 10**9, name)(x, 8)
+    with torch.inference_mode():
+        expected = net(x, 8)
+    assert y.shape == expected.shape
+    assert agreement(y, expected) > 100
+
+
+@pytest.mark.parametrize("name", ("torch", *OTHERS))
+def test_a_batch_of_tiles_is_each_of_them(name: str) -> None:
+    engine = make_engine(tiny("residual"), 10**9, name)
+    x = torch.rand(3, 3, 9, 8, generator=torch.Generator().manual_seed(0))
+    each = torch.cat([engine(one, 2) for one in torch.split(x, 1)])
+    assert (engine(x, 2) - each).abs().max() < 1e-6
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_stage_by_stage_is_the_same_picture(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    deep = TINY.model_copy(update={"value_range": 1.0, "dcus": ((2,) * 6, (2,) * 2, (1,))})
+    torch.manual_seed(0)
+    net, x = build(deep).eval(), picture(96, 96)
+    monkeypatch.setattr(engines.planned, "_LARGE", 96)
+    engine = make_engine(net, RESERVED + 70_000_000, name)
+    assert engine.pixels(8) < 96**2
+    with torch.inference_mode():
+        assert agreement(engine(x, 8), net(x, 8)) > 100
+
+
+def test_the_graph_is_made_once(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    x = picture(8, 8)
+    y = make_engine(tiny("zeros"), 10**9, "openvino")(x, 2)
+    before = set(cache.iterdir())
+    assert before
+
+    def fail(*_: object) -> None:
+        raise AssertionError("traced again")
+
+    monkeypatch.setattr("prosr.inference.engines.openvino.trace", fail)
+    assert torch.equal(make_engine(tiny("zeros"), 10**9, "openvino")(x, 2), y)
+    assert set(cache.iterdir()) == before
+
+
+def test_bfloat16_is_near_enough_where_there_is_any() -> None:
+    runner = OpenVinoRunner()
+    if runner.precision != "bf16":
+        pytest.skip("this processor computes no bfloat16")
+    net, x = tiny("residual"), picture(23, 30)
+    with torch.inference_mode():
+        assert agreement(PlannedEngine(net, 10**9, runner)(x, 4), net(x, 4)) > 50
+
+
+def test_the_choice_on_a_processor_is_openvino_for_networks_of_ours(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(engines_module, "_LARGE", 96)
-    engine = TorchEngine(net, RESERVED + {2: 4, 4: 12, 8: 40}[scale] * 1_000_000)
-    x = torch.rand(1, 3, 96, 96)
-    calls = []
-    handle = net.register_forward_pre_hook(lambda *args: calls.append(args))
-    y = engine(x, scale)
-    handle.remove()
-    assert all(args[1][0].shape[-1] < 96 for args in calls), "it went at once"
-    with torch.inference_mode():
-        assert (y - net(x, scale)).abs().max() < 1e-5
+    class Other(nn.Conv2d):
+        pass
+
+    monkeypatch.setattr(engines, "_device", lambda: "cpu")
+    assert make_engine(tiny("zeros"), 10**9).name == "openvino"
+    assert make_engine(Other(3, 3, 1), 10**9).name == "torch"
+    assert make_engine(build(PRESETS["bicubic"]), 10**9).name == "torch"
+    monkeypatch.setattr(engines, "find_spec", lambda package: None)
+    assert make_engine(tiny("zeros"), 10**9).name == "torch"
 
 
-def test_more_memory_means_larger_tiles(net: torch.nn.Module) -> None:
-    pixels = [TorchEngine(net, memory * 10**9).pixels(4) for memory in (1, 2, 4)]
-    assert pixels == sorted(pixels) and pixels[0] < pixels[-1]
+def test_an_engine_that_is_not_installed_is_named_with_its_extra(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(engines, "find_spec", lambda package: None)
+    with pytest.raises(ConfigError, match=r"needs onnxruntime; .*'prosr\[onnx\]'"):
+        make_engine(tiny("zeros"), 10**9, "onnx")
 
 
-def test_too_little_memory_is_refused_with_what_is_enough(net: torch.nn.Module) -> None:
-    with pytest.raises(ConfigError, match=r"0.1 GB is too low; give at least 0\.5 GB"):
-        TorchEngine(net, 10**8)
+def test_an_unknown_engine_is_refused_with_the_known() -> None:
+    with pytest.raises(ConfigError, match="'ncnn'; use one of: auto, torch, openvino, onnx"):
+        make_engine(tiny("zeros"), 10**9, "ncnn")
 
 
-def test_the_given_network_is_left_as_it_is(net: torch.nn.Module) -> None:
-    before = {name: value.stride() for name, value in net.state_dict().items()}
-    TorchEngine(net, 10**9)(torch.rand(1, 3, 8, 8), 2)
-    assert {name: value.stride() for name, value in net.state_dict().items()} == before
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_network_that_cannot_be_exported_is_an_error_of_one_line(name: str) -> None:
+    class Odd(nn.Module):
+        def forward(self, x: Tensor, scale: int) -> Tensor:
+            # The tracer keeps the branch of its own example.
+            y = x if x.shape[2] == 18 else x + 1
+            return y.repeat_interleave(scale, 2).repeat_interleave(scale, 3)
+
+        def receptive_radius(self, scale: int) -> int:
+            return 0
+
+    with pytest.raises(InferenceError, match="the exported network is 1 off at 14×9"):
+        make_engine(Odd(), 10**9, name)(picture(9, 9), 2)
+
+
+def test_no_engine_is_imported_unless_it_runs() -> None:
+    import subprocess
+
+    code = (
+        "import sys, numpy, prosr; "
+        "prosr.load('prosr-xs', engine='torch').upscale(numpy.zeros((4, 4)), 2); "
+        "sys.exit(any(name in sys.modules for name in ('openvino', 'onnxruntime', 'onnx')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scale", [2, 4, 8])
+def test_on_set5_every_engine_agrees(prosr_data: Path, scale: int) -> None:
+    reference = prosr.load("prosr-xs", engine="torch")
+    others = [prosr.load("prosr-xs", engine=name) for name in OTHERS]
+    for pair in open_benchmark(prosr_data / "benchmarks" / "Set5").pairs(scale):
+        x = (pair.x / 255).astype(np.float32)
+        y = torch.from_numpy(reference.upscale(x, scale))
+        for other in others:
+            least = 60 if other.work.precision == "fp32" else 50
+            assert agreement(torch.from_numpy(other.upscale(x, scale)), y) > least

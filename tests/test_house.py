@@ -60,6 +60,8 @@ FOREIGN: dict[str, set[str]] = {
     "safetensors": {"checkpoint", "legacy"},
     "lightning_fabric": {"training"},
     "matplotlib": {"experiments"},
+    "openvino": {"inference"},
+    "onnxruntime": {"inference"},
     "pickle": set(),
     "torchvision": set(),
 }

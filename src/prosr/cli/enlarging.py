@@ -12,11 +12,13 @@ from rich.progress import TimeRemainingColumn as TimeLeftColumn
 from rich.text import Text
 
 from prosr.images import shown
+from prosr.inference.memory import peak_memory
 
 if TYPE_CHECKING:
     from prosr.inference.batch import Job, Kind, Outcome
     from prosr.inference.estimates import Estimate
     from prosr.inference.upscaler import Progress as TileProgress
+    from prosr.inference.upscaler import Work
 
 _LISTED = 40
 """Successes that the closing table names one by one; failures always are."""
@@ -76,8 +78,8 @@ class BatchDisplay:
         if self._all is not None:
             self._bars.advance(self._all)
 
-    def close(self) -> None:
-        """Say what was made, skipped and failed, and why."""
+    def close(self, work: Work | None = None) -> None:
+        """Say what was made, skipped and failed, and why; and by which `work`."""
         console = Console(stderr=self._quiet)
         counts = Counter(outcome.kind for outcome in self.outcomes)
         listed = 0
@@ -104,6 +106,10 @@ class BatchDisplay:
             seconds = sum(estimate.seconds for estimate in planned)
             summary.append(f"{_time(seconds)} in all, nothing written")
         console.print(", ".join(summary), highlight=False)
+        if work is not None and counts["made"]:
+            peak = peak_memory()
+            memory = f", {peak / 1e9:.2f} GB of memory at most" if peak else ""
+            console.print(f"{work}{memory}", highlight=False)
 
 
 def _describe(estimate: Estimate) -> str:

@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from prosr.cli.options import EngineOption, EnsembleOption
+
 
 def evaluate(
     models: Annotated[
@@ -26,6 +28,8 @@ def evaluate(
     protocol: Annotated[
         str, typer.Option(metavar="NAME", help="How to score: paper, released or ntire.")
     ] = "paper",
+    engine: EngineOption = "auto",
+    ensemble: EnsembleOption = False,
     output: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Results file (JSON) to add the scores to."),
@@ -57,7 +61,9 @@ def evaluate(
     benchmarks = [open_benchmark(folder) for folder in dict.fromkeys(sets)]
     if output is not None and output.exists():
         read_results(output)
-    upscalers = name_models({model: prosr.load(model) for model in models})
+    upscalers = name_models(
+        {model: prosr.load(model, engine=engine, ensemble=ensemble) for model in models}
+    )
 
     rows = []
     total = sum(len(benchmark.paths) for benchmark in benchmarks) * len(wanted) * len(upscalers)

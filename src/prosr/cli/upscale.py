@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from prosr.cli.options import EngineOption, EnsembleOption
+
 # fmt: off
 Paths = Annotated[list[str], typer.Argument(metavar="PATH...", help="Pictures, folders, or patterns.")]
 Scale = Annotated[int, typer.Option(metavar="2|4|8", help="How many times larger.")]
@@ -26,6 +28,8 @@ def upscale(
     output: Output = None,
     file_format: FileFormat = None,
     max_memory: MaxMemory = "2G",
+    engine: EngineOption = "auto",
+    ensemble: EnsembleOption = False,
     overwrite: Overwrite = False,
     dry_run: DryRun = False,
     quiet: Quiet = False,
@@ -50,7 +54,7 @@ def upscale(
     jobs = find_jobs(paths, scale, output, find_format(file_format) if file_format else None)
     if all(job.refusal for job in jobs):
         raise ImageError(jobs[0].refusal)
-    upscaler = prosr.load(model, max_memory=limit)
+    upscaler = prosr.load(model, max_memory=limit, engine=engine, ensemble=ensemble)
     with BatchDisplay(len(jobs), quiet=quiet) as display:
         for outcome in run_jobs(
             upscaler,
@@ -64,6 +68,6 @@ def upscale(
     failed = [outcome.reason for outcome in display.outcomes if outcome.kind == "failed"]
     if failed and len(jobs) == 1:
         raise ImageError(failed[0])
-    display.close()
+    display.close(upscaler.work)
     if failed:
         raise typer.Exit(1)

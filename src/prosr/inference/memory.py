@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import re
+import sys
 import weakref
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -98,6 +100,21 @@ def release_freed_memory() -> None:
     """Give back to the system what `reuse_freed_memory` kept, before others need memory."""
     with contextlib.suppress(AttributeError, OSError, TypeError):
         ctypes.CDLL(None).malloc_trim(0)
+
+
+def peak_memory() -> int | None:
+    """Most bytes that this process had in memory so far, or None where nothing tells."""
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii")
+        return 1024 * int(status.partition("VmHWM:")[2].split()[0])
+    except (OSError, IndexError):
+        pass
+    try:
+        import resource
+    except ModuleNotFoundError:
+        return None
+    unit = 1 if sys.platform == "darwin" else 1024
+    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def parse_size(text: str) -> int:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
@@ -18,7 +20,8 @@ from prosr.checkpoint import find
 from prosr.config import check_scale
 from prosr.errors import ConfigError, ImageError
 from prosr.inference.alpha import FILL_RADIUS, fill_transparent
-from prosr.inference.engines import Engine, TorchEngine
+from prosr.inference.engines import Engine, make_engine
+from prosr.inference.ensemble import Ensemble
 from prosr.inference.estimates import Estimate, Rates, measure
 from prosr.inference.halving import Halving
 from prosr.inference.inputs import ArrayCanvas, ArrayPicture, Sink, Source, is_pil, upscale_pil
@@ -38,14 +41,37 @@ _LUMA = (0.299, 0.587, 0.114)
 """BT.601: a gray picture goes through the network as RGB and comes back by these."""
 
 
-def load(name_or_path: str | Path, *, max_memory: int = MAX_MEMORY) -> Upscaler:
+def load(
+    name_or_path: str | Path,
+    *,
+    max_memory: int = MAX_MEMORY,
+    engine: str = "auto",
+    ensemble: bool = False,
+) -> Upscaler:
     """An upscaler with a bundled model ("prosr-xs", "bicubic") or a .safetensors file.
 
-    `max_memory` is in bytes, of the whole process. Raises `CheckpointError` or
-    `ConfigError` with what is wrong.
+    `max_memory` is in bytes, of the whole process. `engine` is one of
+    `prosr.inference.engines.ENGINES`. With `ensemble` results are means over flips and
+    quarter turns, and the name gets a plus sign. Raises `CheckpointError` or `ConfigError`
+    with what is wrong.
     """
     weights = find(name_or_path)
-    return Upscaler(weights.net, weights.name, weights.sha256, max_memory)
+    name = weights.name + "+" * ensemble
+    return Upscaler(weights.net, name, weights.sha256, max_memory, engine, ensemble)
+
+
+@dataclass
+class Work:
+    """What an upscaler has done so far: pixels of results, and the seconds for them."""
+
+    engine: str
+    precision: str
+    pixels: int = 0
+    seconds: float = 0.0
+
+    def __str__(self) -> str:
+        speed = self.pixels / 1e6 / self.seconds if self.seconds else 0.0
+        return f"{self.engine} {self.precision}, {speed:.2f} megapixels/s"
 
 
 class Upscaler:
@@ -56,10 +82,19 @@ class Upscaler:
     """
 
     def __init__(
-        self, net: nn.Module, name: str, sha256: str, max_memory: int = MAX_MEMORY
+        self,
+        net: nn.Module,
+        name: str,
+        sha256: str,
+        max_memory: int = MAX_MEMORY,
+        engine: str = "torch",
+        ensemble: bool = False,
     ) -> None:
         self.name, self.sha256, self.max_memory = name, sha256, max_memory
-        self._engine: Engine = TorchEngine(net, max_memory)
+        self._engine: Engine = make_engine(net, max_memory, engine)
+        if ensemble:
+            self._engine = Ensemble(self._engine)
+        self.work = Work(self._engine.name, self._engine.precision)
         self._compute = Halving(self._engine)
         self._rates: dict[tuple[Any, ...], Rates] = {}
 
@@ -209,6 +244,7 @@ class Upscaler:
         self, source: Source, sink: Sink, scale: int, progress: Progress | None, channels: int
     ) -> None:
         """Tile by tile from source to sink, the first `channels` of what the source has."""
+        start = perf_counter()
         colours = 1 if source.channels < 3 else 3
         tiles = self._plan((source.height, source.width), scale)
 
@@ -230,6 +266,8 @@ class Upscaler:
             sink.put(scale * tile.rows.start, scale * tile.columns.start, block)
             if progress is not None:
                 progress(done, len(tiles))
+        self.work.pixels += scale**2 * source.height * source.width
+        self.work.seconds += perf_counter() - start
 
     def _plan(self, size: tuple[int, int], scale: int) -> list[Tile]:
         halo = self._engine.radius(scale)

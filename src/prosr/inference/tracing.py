@@ -1,0 +1,142 @@
+"""Networks as ONNX graphs, and where such graphs are kept from one run to the next."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from prosr import __version__
+from prosr.checkpoint import weights_hash
+from prosr.errors import InferenceError
+from prosr.files import replacing
+
+_OPSET = 17
+_KEPT = 40
+"""Graphs in the cache; the ones not used for longest are deleted."""
+
+_EXAMPLE = (18, 20)
+"""Height and width of the input that is traced: any, as both stay open."""
+
+_SIZES = ((9, 14), (33, 2))
+"""Heights and widths on which what was traced is compared with the network."""
+
+
+class _Part(nn.Module):
+    """A function with the network that its parameters belong to."""
+
+    def __init__(self, net: nn.Module, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.net, self.function = net, function
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(x)
+
+
+def trace(net: nn.Module, function: Callable[[Tensor], Tensor], channels: int, path: Path) -> None:
+    """Write `function`, a part of `net`, [N, channels, H, W] → tensor, as an ONNX graph.
+
+    Batch, height and width stay open; the input is called "x" and the result "y". Height
+    and width must be 2 or more. Raises `InferenceError` for what cannot be traced.
+    """
+    x = torch.full((1, channels, *_EXAMPLE), 0.5)
+    axes = {0: "batch", 2: "height", 3: "width"}
+    with warnings.catch_warnings(), torch.no_grad():
+        # Of constants that the tracer keeps, which they are, and of a successor that takes
+        # ten times as long for the same graph and needs more packages.
+        warnings.simplefilter("ignore")
+        try:
+            torch.onnx.export(
+                _Part(net, function).eval(),
+                (x,),
+                str(path),
+                input_names=["x"],
+                output_names=["y"],
+                dynamic_axes={"x": axes, "y": axes},
+                opset_version=_OPSET,
+                dynamo=False,
+            )
+        # A network of another origin may do anything, and the exporter trip over it anyhow.
+        except Exception as error:
+            raise InferenceError(f"{type(net).__name__} cannot be exported ({error})") from error
+
+
+def check(
+    run: Callable[[Tensor], Tensor],
+    function: Callable[[Tensor], Tensor],
+    channels: int,
+    atol: float,
+) -> None:
+    """Raise `InferenceError` unless `run` gives what `function` does, at sizes not traced.
+
+    `atol` is for results in the order of 1; larger ones may differ by as much more.
+    """
+    generator = torch.Generator().manual_seed(0)
+    for size in _SIZES:
+        x = torch.rand(1, channels, *size, generator=generator)
+        with torch.inference_mode():
+            expected = function(x)
+        y = run(x)
+        same = y.shape == expected.shape
+        far = (y - expected).abs().max().item() if same else math.inf
+        if not far <= atol * max(1, expected.abs().max().item()):
+            raise InferenceError(f"the exported network is {far:g} off at {size[1]}×{size[0]}")
+
+
+def identity(net: nn.Module) -> str:
+    """A hash of all that decides what a network computes: parameters, settings and code."""
+    digest = hashlib.sha256(f"{weights_hash(net.state_dict())} {__version__}".encode())
+    digest.update(torch.__version__.encode())
+    sources = set()
+    for name, module in net.named_modules():
+        kind = type(module)
+        settings = {
+            key: value
+            for key, value in vars(module).items()
+            if isinstance(value, int | float | str | tuple | None)
+        }
+        digest.update(f"{name} {kind.__qualname__} {sorted(settings.items())}\n".encode())
+        source = getattr(sys.modules[kind.__module__], "__file__", None)
+        if source and not kind.__module__.startswith("torch."):
+            sources.add(source)
+    for source in sorted(sources):
+        digest.update(Path(source).read_bytes())
+    return digest.hexdigest()
+
+
+def cached(name: str, make: Callable[[Path], None]) -> Path:
+    """A file of this name in the user's cache, made by `make` unless it is there.
+
+    The folder is `$PROSR_CACHE`, or else "prosr" where the system keeps users' caches.
+    """
+    path = _folder() / name
+    if path.exists():
+        path.touch()
+    else:
+        with replacing(path) as temporary:
+            make(temporary)
+        _prune(path.parent)
+    return path
+
+
+def _folder() -> Path:
+    if chosen := os.environ.get("PROSR_CACHE"):
+        return Path(chosen)
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "prosr"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "prosr"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "prosr"
+
+
+def _prune(folder: Path) -> None:
+    files = sorted(folder.glob("*.onnx"), key=lambda path: path.stat().st_mtime)
+    for path in files[:-_KEPT]:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from prosr.checkpoint import build
+from prosr.config import ProSRConfig
+from prosr.errors import ConfigError
+from prosr.inference.engines import planned
+from prosr.inference.engines.planned import PlannedEngine
+from prosr.inference.engines.pytorch import TorchRunner
+from prosr.inference.memory import RESERVED
+
+DEEP = ProSRConfig(
+    features=8,
+    growth=(4, 4, 4),
+    dcus=((2,) * 6, (2,) * 2, (1,)),
+    residual=True,
+    value_range=1.0,
+)
+
+
+def torch_engine(net: torch.nn.Module, max_memory: int) -> PlannedEngine:
+    return PlannedEngine(net, max_memory, TorchRunner())
+
+
+@pytest.fixture
+def net() -> torch.nn.Module:
+    torch.manual_seed(0)
+    return build(DEEP).eval()
+
+
+@pytest.mark.parametrize("scale", [2, 4, 8])
+def test_it_computes_what_the_network_does(net: torch.nn.Module, scale: int) -> None:
+    x = torch.rand(1, 3, 9, 11)
+    with torch.inference_mode():
+        assert (torch_engine(net, 10**9)(x, scale) - net(x, scale)).abs().max() < 1e-6
+
+
+@pytest.mark.parametrize("scale", [2, 4, 8])
+def test_stage_by_stage_is_the_same_picture(
+    net: torch.nn.Module, scale: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(planned, "_LARGE", 96)
+    engine = torch_engine(net, RESERVED + {2: 4, 4: 12, 8: 40}[scale] * 1_000_000)
+    x = torch.rand(1, 3, 96, 96)
+    monkeypatch.setattr(engine, "_whole", lambda scale: pytest.fail("it went at once"))
+    y = engine(x, scale)
+    with torch.inference_mode():
+        assert (y - net(x, scale)).abs().max() < 1e-5
+
+
+def test_more_memory_means_larger_tiles(net: torch.nn.Module) -> None:
+    pixels = [torch_engine(net, memory * 10**9).pixels(4) for memory in (1, 2, 4)]
+    assert pixels == sorted(pixels) and pixels[0] < pixels[-1]
+
+
+def test_too_little_memory_is_refused_with_what_is_enough(net: torch.nn.Module) -> None:
+    with pytest.raises(ConfigError, match=r"0.1 GB is too low; give at least 0\.5 GB"):
+        torch_engine(net, 10**8)
+
+
+def test_the_given_network_is_left_as_it_is(net: torch.nn.Module) -> None:
+    before = {name: value.stride() for name, value in net.state_dict().items()}
+    torch_engine(net, 10**9)(torch.rand(1, 3, 8, 8), 2)
+    assert {name: value.stride() for name, value in net.state_dict().items()} == before
