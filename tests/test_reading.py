@@ -154,7 +154,7 @@ def test_a_missing_file_and_a_folder_are_errors(tmp_path: Path) -> None:
 def test_an_animation_is_refused(tmp_path: Path) -> None:
     frames = [Image.fromarray(NOISE[..., i]) for i in range(3)]
     path = saved(tmp_path, frames[0], "a.gif", save_all=True, append_images=frames[1:])
-    with pytest.raises(ImageError, match="holds 3 pictures"):
+    with pytest.raises(ImageError, match=r"holds 3 pictures .* extract its pictures"):
         open_picture(path)
 
 

@@ -82,7 +82,7 @@ def is_picture(path: Path) -> bool:
 
 
 def sniff(head: bytes) -> tuple[str, str] | None:
-    """Name and libvips loader of the format that a file's first 32 bytes announce.
+    """Name and libvips loader of the format that a file's first bytes, 32 or more, announce.
 
     Names lie, and libvips would hand unknown content to loaders (SVG, PDF) that are no
     business of ours; so the content decides, among the formats below.
@@ -102,3 +102,14 @@ def sniff(head: bytes) -> tuple[str, str] | None:
         brands = head[8:32]
         name = "AVIF" if b"avif" in brands or b"avis" in brands else "HEIC"
     return (name, _LOADERS[name]) if name else None
+
+
+def is_animated(head: bytes) -> bool:
+    """Whether a file's first bytes announce an animation of which libvips sees one picture.
+
+    That is an AVIF or HEIC sequence, and a PNG with an animation's control chunk, which
+    stands before the pixels, mostly in the first kilobytes.
+    """
+    if head.startswith(b"\x89PNG"):
+        return b"\0\0\0\x08acTL" in head.partition(b"IDAT")[0]
+    return head[4:8] == b"ftyp" and head[8:12] in (b"avis", b"msf1", b"hevc", b"hevx")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import pyvips
 
 from prosr.errors import ImageError
-from prosr.images.formats import sniff
+from prosr.images.formats import is_animated, sniff
 from prosr.images.turning import TURNS, Turn
 
 MAX_PIXELS = 1_000_000_000
@@ -19,6 +20,7 @@ MAX_PIXELS = 1_000_000_000
 
 _RGB = {"srgb", "rgb", "rgb16", "scrgb", "multiband", "b-w", "grey16"}
 _SAMPLES = ("uchar", "ushort", "float")
+_EXTRACT = "extract its pictures, then enlarge those"
 _READABLE = "JPEG, PNG, WebP, TIFF, AVIF or GIF"
 
 
@@ -31,11 +33,17 @@ def open_image(path: Path) -> tuple[pyvips.Image, str]:
     `pyvips.Error` when rows are decoded, which `explaining` translates.
     """
     with explaining(path):
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        # A pipe without a writer would be waited for.
+        flags = getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+        descriptor = os.open(path, os.O_RDONLY | flags)
         try:
-            head = os.read(descriptor, 32)
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode) and not path.is_dir():
+                raise ImageError(f"{shown(path)}: is no regular file; save it to one first")
+            head = os.read(descriptor, 4096)
             os.lseek(descriptor, 0, os.SEEK_SET)
             kind = sniff(head)
+            if is_animated(head):
+                raise ImageError(f"{shown(path)}: is an animation; {_EXTRACT}")
             if kind is None:
                 what = f"not a picture in a known format; use {_READABLE}" if head else "empty file"
                 raise ImageError(f"{shown(path)}: {what}")
@@ -79,7 +87,7 @@ def _check_header(image: pyvips.Image, path: Path) -> None:
     pages = image.get_n_pages()
     if pages > 1:
         raise ImageError(
-            f"{shown(path)}: holds {pages} pictures (an animation or pages); extract them first"
+            f"{shown(path)}: holds {pages} pictures (an animation or pages); {_EXTRACT}"
         )
     if image.format not in _SAMPLES:
         raise ImageError(

@@ -52,13 +52,13 @@ def find_mark(metadata: Metadata) -> str:
 
 
 def collect(image: pyvips.Image) -> Metadata:
-    """Take what is to be carried from an opened picture."""
+    """Take what is to be carried from an opened picture; EXIF that makes no sense is not."""
     fields = [
         Field(image.get_typeof(name), name, _as_upright(name, image.get(name)))
         for name in image.get_fields()
         if _CARRIED.fullmatch(name)
     ]
-    return Metadata(tuple(fields), image.xres, image.yres)
+    return Metadata(tuple(field for field in fields if field.value), image.xres, image.yres)
 
 
 def _as_upright(name: str, value: Any) -> Any:

@@ -1,0 +1,163 @@
+"""Files as they come: the right picture or one line, and the batch goes on."""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import pyvips
+from numpy.typing import NDArray
+from PIL import Image, ImageCms
+
+from prosr.images import open_picture
+from prosr.inference.batch import find_jobs, run_jobs
+from prosr.inference.upscaler import Upscaler, load
+
+RNG = np.random.default_rng(0)
+NOISE = RNG.integers(0, 256, (40, 30, 4), dtype=np.uint8)
+RGB = Image.fromarray(NOISE[..., :3])
+FRAMES = [Image.fromarray(NOISE[..., i]).convert("RGB") for i in range(3)]
+BICUBIC: Upscaler = load("bicubic")
+
+
+def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def animated(kind: str) -> bytes:
+    return encoded(FRAMES[0], kind, save_all=True, append_images=FRAMES[1:])
+
+
+def bare_png(width: int, height: int) -> bytes:
+    """A header that promises so many pixels, and a thousand zeros."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        )
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    body = chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + header + body
+
+
+def tiff(samples: NDArray[Any], interpretation: str) -> bytes:
+    image = pyvips.Image.new_from_array(samples).copy(interpretation=interpretation)
+    return bytes(image.tiffsave_buffer())
+
+
+def halved(data: bytes) -> bytes:
+    return data[: len(data) // 2]
+
+
+def flipped(data: bytes) -> bytes:
+    middle = len(data) // 2
+    return data[:middle] + bytes([data[middle] ^ 0xFF]) + data[middle + 1 :]
+
+
+def oriented(value: int) -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = value
+    return encoded(RGB, "jpeg", exif=exif)
+
+
+CMYK = Image.fromarray(NOISE, "CMYK")
+FLOATS = RNG.random((9, 9), dtype=np.float32)
+LAB = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+MADE = ""
+
+CASES: dict[str, tuple[bytes, str]] = {
+    "bomb.png": (bare_png(60_000, 60_000), "60000×60000 pixels; cut it into parts"),
+    "huge.png": (bare_png(2**31 - 1, 2**31 - 1), "damaged or not supported"),
+    "zero.png": (bare_png(0, 10), "damaged or not supported"),
+    "lying.png": (bare_png(3000, 3000), "damaged or not supported"),
+    "half.png": (halved(encoded(RGB, "png")), "damaged or not supported"),
+    "tail.png": (encoded(RGB, "png")[:-20], "damaged or not supported"),
+    "half.jpg": (halved(encoded(RGB, "jpeg")), "damaged or not supported"),
+    "flipped.png": (flipped(encoded(RGB, "png")), "damaged or not supported"),
+    "empty.jpg": (b"", "empty file"),
+    "byte.png": (b"\x89", "not a picture in a known format"),
+    "text.tif": (b"hello", "not a picture in a known format"),
+    "svg.png": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not a picture in a known format"),
+    "pdf.jpg": (b"%PDF-1.4\n", "not a picture in a known format"),
+    "start.png": (b"\x89PNG\r\n\x1a\n", "damaged or not supported"),
+    "start.tif": (b"II*\0", "damaged or not supported"),
+    "start.webp": (b"RIFF\x10\0\0\0WEBP", "damaged or not supported"),
+    "start.avif": (b"\0\0\0\x1cftypavif", "damaged or not supported"),
+    "start.jpg": (b"\xff\xd8\xff", "damaged or not supported"),
+    "animation.gif": (animated("gif"), "holds 3 pictures (an animation or pages); extract"),
+    "animation.webp": (animated("webp"), "holds 3 pictures"),
+    "animation.png": (animated("png"), "is an animation; extract its pictures"),
+    "animation.avif": (animated("avif"), "is an animation; extract its pictures"),
+    "pages.tif": (animated("tiff"), "holds 3 pictures"),
+    "nan.tif": (tiff(np.full((9, 9), np.nan, np.float32), "b-w"), "float samples from nan to nan"),
+    "bright.tif": (tiff(FLOATS * 300, "b-w"), "bring them to 0…1"),
+    "int.tif": (tiff(np.ones((9, 9), np.int32), "b-w"), "int samples; convert it"),
+    "five.tif": (tiff(np.ones((9, 9, 5), np.uint8), "multiband"), "5 channels; keep only"),
+    "float.tif": (tiff(FLOATS, "b-w"), MADE),
+    "bit.tif": (encoded(RGB.convert("1"), "tiff", compression="group4"), MADE),
+    "bit.png": (encoded(RGB.convert("1"), "png"), MADE),
+    "palette.png": (encoded(RGB.quantize(16), "png", transparency=3), MADE),
+    "palette2.gif": (encoded(RGB.quantize(16), "gif", transparency=3), MADE),
+    "cmyk.jpg": (encoded(CMYK, "jpeg"), MADE),
+    "cmyk.tif": (encoded(CMYK, "tiff"), MADE),
+    "cmyk-junk.jpg": (encoded(CMYK, "jpeg", icc_profile=b"junk" * 99), MADE),
+    "cmyk-rgb.jpg": (encoded(CMYK, "jpeg", icc_profile=SRGB), MADE),
+    "icc-lab.png": (encoded(RGB, "png", icc_profile=LAB), MADE),
+    "icc-junk.jpg": (encoded(RGB, "jpeg", icc_profile=b"junk" * 99), MADE),
+    "icc-cut.png": (encoded(RGB, "png", icc_profile=SRGB[:200]), MADE),
+    "icc-gray.png": (encoded(RGB.convert("L"), "png", icc_profile=SRGB), MADE),
+    "exif-junk.jpg": (encoded(RGB, "jpeg", exif=b"Exif\0\0junkjunk"), MADE),
+    "exif-cut.jpg": (encoded(RGB, "jpeg", exif=b"Exif\0\0MM\0*\0\0\0\x08\0\x05"), MADE),
+    "progressive.jpg": (encoded(RGB, "jpeg", progressive=True), MADE),
+    "a jpeg.png": (encoded(RGB, "jpeg"), MADE),
+    "line\nbreak.png": (encoded(RGB, "png"), MADE),
+    "é漢 [x]*%d.png": (encoded(RGB, "png"), MADE),
+    "-dash.PNG": (encoded(RGB, "png"), MADE),
+    **{f"turned{value}.jpg": (oriented(value), MADE) for value in (*range(10), 77)},
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_file_becomes_a_picture_or_one_line(name: str, tmp_path: Path) -> None:
+    content, complaint = CASES[name]
+    (tmp_path / name).write_bytes(content)
+    jobs = find_jobs([str(tmp_path / name)], 2)
+    (outcome,) = run_jobs(BICUBIC, jobs, 2)
+    if complaint:
+        assert (outcome.kind, outcome.job.target.exists()) == ("failed", False)
+        assert complaint in outcome.reason and "\n" not in outcome.reason
+        assert os.listdir(tmp_path) == [name]
+    else:
+        assert (outcome.kind, outcome.reason) == ("made", "")
+        before, after = open_picture(tmp_path / name), open_picture(outcome.job.target)
+        assert (after.width, after.height) == (2 * before.width, 2 * before.height)
+        assert after.channels == before.channels
+
+
+SPECIAL: list[tuple[Callable[[Path], None], str]] = [
+    (os.mkfifo, "is no regular file"),
+    (lambda path: path.symlink_to("nowhere.png"), "no such file"),
+    (lambda path: path.symlink_to(path.name), "Too many levels of symbolic links"),
+]
+
+
+@pytest.mark.parametrize(("make", "complaint"), SPECIAL)
+def test_what_is_no_file_is_one_line(
+    tmp_path: Path, make: Callable[[Path], None], complaint: str
+) -> None:
+    make(tmp_path / "a.png")
+    RGB.save(tmp_path / "b.png")
+    outcomes = list(run_jobs(BICUBIC, find_jobs([str(tmp_path)], 2, f"{tmp_path}/out"), 2))
+    assert [outcome.kind for outcome in outcomes] == ["failed", "made"]
+    assert complaint in outcomes[0].reason and "\n" not in outcomes[0].reason
