@@ -61,6 +61,7 @@ FOREIGN: dict[str, set[str]] = {
     "lightning_fabric": {"training"},
     "matplotlib": {"experiments"},
     "openvino": {"inference"},
+    "onnx": {"inference"},
     "onnxruntime": {"inference"},
     "pickle": set(),
     "torchvision": set(),

@@ -23,11 +23,19 @@ from prosr.cli.ablate import ablate
 from prosr.cli.arguments import expand_lists
 from prosr.cli.convert import convert
 from prosr.cli.evaluate import evaluate
+from prosr.cli.export import export
 from prosr.cli.train import train
 from prosr.cli.upscale import upscale
 from prosr.errors import ProSRError
 
-_EXTRA = {"lightning_fabric": "train", "tensorboard": "train", "matplotlib": "plots"}
+_EXTRA = {
+    "lightning_fabric": "train",
+    "tensorboard": "train",
+    "matplotlib": "plots",
+    "openvino": "openvino",
+    "onnx": "onnx",
+    "onnxruntime": "onnx",
+}
 """Which extra of this package brings an optional import."""
 
 _ENDS = {130: "interrupted", 143: "terminated"}
@@ -40,7 +48,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _verb in (upscale, evaluate, train, convert, ablate):
+for _verb in (upscale, evaluate, train, convert, export, ablate):
     # Rich breaks lines where the docstring does, and again at the terminal's edge.
     _paragraphs = (inspect.getdoc(_verb) or "").split("\n\n")
     _help = "\n\n".join(" ".join(paragraph.split()) for paragraph in _paragraphs)

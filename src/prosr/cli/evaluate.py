@@ -11,6 +11,12 @@ import typer
 
 from prosr.cli.options import EngineOption, EnsembleOption
 
+# fmt: off
+Scales = Annotated[list[int] | None, typer.Option("--scale", metavar="2|4|8...", help="Scales; all three unless given.")]
+Output = Annotated[Path | None, typer.Option(metavar="FILE", help="Results file (JSON) to add the scores to.")]
+Published = Annotated[bool, typer.Option("--published", help="Show published figures beside the scores.")]
+# fmt: on
+
 
 def evaluate(
     models: Annotated[
@@ -21,22 +27,14 @@ def evaluate(
         list[Path],
         typer.Option("--set", metavar="DIR...", help="Folders of pictures to score on."),
     ],
-    scales: Annotated[
-        list[int] | None,
-        typer.Option("--scale", metavar="2|4|8...", help="Scales; all three unless given."),
-    ] = None,
+    scales: Scales = None,
     protocol: Annotated[
         str, typer.Option(metavar="NAME", help="How to score: paper, released or ntire.")
     ] = "paper",
     engine: EngineOption = "auto",
     ensemble: EnsembleOption = False,
-    output: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Results file (JSON) to add the scores to."),
-    ] = None,
-    published: Annotated[
-        bool, typer.Option("--published", help="Show published figures beside the scores.")
-    ] = False,
+    output: Output = None,
+    published: Published = False,
 ) -> None:
     """Score models on folders of pictures: PSNR, SSIM, consistency and time.
 

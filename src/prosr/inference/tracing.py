@@ -54,7 +54,7 @@ def trace(net: nn.Module, function: Callable[[Tensor], Tensor], channels: int, p
         warnings.simplefilter("ignore")
         try:
             torch.onnx.export(
-                _Part(net, function).eval(),
+                _Part(net, function),
                 (x,),
                 str(path),
                 input_names=["x"],

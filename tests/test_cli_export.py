@@ -1,0 +1,49 @@
+"""`prosr export` as a user types it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from prosr import cli
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
+    monkeypatch.chdir(tmp_path)
+
+    def call(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["prosr", "export", *words])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        assert isinstance(stop.value.code, int)
+        return stop.value.code, *capsys.readouterr()
+
+    return call
+
+
+def test_a_bundled_model_becomes_an_onnx_file(run: Run) -> None:
+    code, out, err = run("bicubic", "--scale", "2")
+    assert (code, err) == (0, "")
+    assert out.startswith("bicubic_x2.onnx: written, gives what PyTorch does; in it:\n")
+    assert "halo           2\n" in out
+    assert Path("bicubic_x2.onnx").stat().st_size > 0
+
+
+def test_what_is_there_stays_unless_asked(run: Run) -> None:
+    Path("a.onnx").touch()
+    code, _, err = run("bicubic", "--output", "a.onnx")
+    assert (code, err) == (2, "error: a.onnx: exists already; replace it with --overwrite\n")
+    assert Path("a.onnx").stat().st_size == 0
+    assert run("bicubic", "--output", "a.onnx", "--overwrite")[0] == 0
+    assert Path("a.onnx").stat().st_size > 0
+
+
+def test_the_suffix_must_be_the_formats(run: Run) -> None:
+    code, _, err = run("bicubic", "--format", "openvino", "--output", "a.onnx")
+    assert (code, err) == (2, "error: a.onnx: the output's name must end in .xml\n")

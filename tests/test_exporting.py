@@ -1,0 +1,103 @@
+"""An exported file gives what the network does, and says what it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import openvino
+import pytest
+import torch
+
+from prosr.checkpoint import Weights, build
+from prosr.config import ProSRConfig
+from prosr.errors import ConfigError, InferenceError
+from prosr.inference import exporting
+from prosr.inference.exporting import export
+
+SMALL = ProSRConfig(features=6, growth=(4, 4), dcus=((2,), (1,)), value_range=1.0)
+
+
+@pytest.fixture
+def weights() -> Weights:
+    torch.manual_seed(0)
+    return Weights("small", build(SMALL).eval(), SMALL, {}, "0123abcd")
+
+
+def picture(height: int, width: int) -> torch.Tensor:
+    return torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 1e-5), ("fp16", 3e-3)])
+@pytest.mark.parametrize("size", [(2, 2), (7, 12), (31, 20)])
+@pytest.mark.parametrize("file_format", ["onnx", "openvino"])
+def test_the_file_gives_what_the_network_does(
+    weights: Weights,
+    tmp_path: Path,
+    file_format: str,
+    size: tuple[int, int],
+    precision: str,
+    tolerance: float,
+) -> None:
+    path = tmp_path / ("a.onnx" if file_format == "onnx" else "a.xml")
+    export(weights, 4, file_format, precision, path)
+    x = picture(*size)
+    if file_format == "onnx":
+        y = onnxruntime.InferenceSession(str(path)).run(None, {"x": x.numpy()})[0]
+    else:
+        y = openvino.Core().compile_model(path, "CPU")(x.numpy())[0]
+    with torch.inference_mode():
+        expected: Any = weights.net(x, 4)
+    assert y.dtype == np.float32
+    assert np.abs(y - expected.numpy()).max() < tolerance
+
+
+def test_the_onnx_file_says_what_it_is(weights: Weights, tmp_path: Path) -> None:
+    path = tmp_path / "a.onnx"
+    said = export(weights, 2, "onnx", "fp32", path)
+    onnx.checker.check_model(path)
+    session = onnxruntime.InferenceSession(str(path))
+    assert session.get_modelmeta().custom_metadata_map == said
+    assert said["halo"] == str(weights.net.receptive_radius(2))  # type: ignore[operator]
+    assert (said["scale"], said["model"], said["weights_sha256"]) == ("2", "small", "0123abcd")
+
+
+def test_the_openvino_file_says_what_it_is(weights: Weights, tmp_path: Path) -> None:
+    path = tmp_path / "a.xml"
+    said = export(weights, 2, "openvino", "fp32", path)
+    model = openvino.Core().read_model(path)
+    assert {key: model.get_rt_info(["prosr", key]).astype(str) for key in said} == said
+
+
+def test_half_precision_halves_the_file(weights: Weights, tmp_path: Path) -> None:
+    sizes = []
+    for precision in ("fp32", "fp16"):
+        export(weights, 2, "openvino", precision, tmp_path / f"{precision}.xml")
+        sizes.append((tmp_path / f"{precision}.bin").stat().st_size)
+    assert sizes[1] < 0.6 * sizes[0]
+
+
+def test_a_file_that_gives_something_else_is_not_written(
+    weights: Weights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(exporting._TOLERANCE, "fp32", -1.0)
+    with pytest.raises(InferenceError, match="the exported network is"):
+        export(weights, 2, "onnx", "fp32", tmp_path / "a.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("file_format", "precision", "message"),
+    [
+        ("ncnn", "fp32", "'ncnn'; use one of: onnx, openvino"),
+        ("onnx", "fp8", "'fp8'; use one of: fp32, fp16"),
+    ],
+)
+def test_what_is_not_possible_is_refused(
+    weights: Weights, tmp_path: Path, file_format: str, precision: str, message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        export(weights, 2, file_format, precision, tmp_path / "a.onnx")

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import copy
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from prosr.checkpoint import build
+from prosr.config import ProSRConfig
+from prosr.inference import tracing
+from prosr.inference.tracing import cached, identity
+
+SMALL = ProSRConfig(features=6, growth=(4, 4), dcus=((2,), (1,)), residual=True)
+
+
+def small(**changes: object) -> torch.nn.Module:
+    torch.manual_seed(0)
+    return build(SMALL.model_copy(update=changes))
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("PROSR_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def test_equal_networks_have_one_identity() -> None:
+    assert identity(small()) == identity(small())
+
+
+@pytest.mark.parametrize(
+    "changes", [{"value_range": 1.0}, {"padding": "zeros"}, {"residual_scale": 0.5}]
+)
+def test_settings_make_another_network_of_the_same_weights(changes: dict[str, object]) -> None:
+    assert identity(small(**changes)) != identity(small())
+
+
+def test_one_weight_makes_another_network() -> None:
+    net, other = small(), small()
+    next(other.parameters()).data.view(-1)[0] += 1e-3
+    assert identity(net) != identity(other)
+
+
+def test_other_code_makes_another_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    net = small()
+    before = identity(net)
+    changed = tmp_path / "generator.py"
+    changed.write_text("# not what it was\n")
+    monkeypatch.setattr("prosr.nets.generator.__file__", str(changed))
+    assert identity(net) != before
+
+
+def test_a_file_is_made_once(folder: Path) -> None:
+    made = []
+
+    def make(path: Path) -> None:
+        made.append(path)
+        path.write_text("graph")
+
+    paths = [cached("a.onnx", make) for _ in range(2)]
+    assert paths == [folder / "a.onnx"] * 2
+    assert len(made) == 1
+    assert paths[0].read_text() == "graph"
+
+
+def test_a_file_that_could_not_be_made_is_not_there(folder: Path) -> None:
+    def fail(path: Path) -> None:
+        path.write_text("half")
+        raise ValueError
+
+    with pytest.raises(ValueError):
+        cached("a.onnx", fail)
+    assert not list(folder.iterdir())
+
+
+def test_what_was_not_used_for_longest_is_deleted(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracing, "_KEPT", 2)
+    for age, name in enumerate(("a.onnx", "b.onnx", "c.onnx")):
+        path = cached(name, lambda path: path.touch())
+        if age < 2:
+            os.utime(path, (age, age))
+    assert {path.name for path in folder.iterdir()} == {"b.onnx", "c.onnx"}
+
+
+def test_a_network_in_use_is_left_as_it_is(tmp_path: Path) -> None:
+    net = small().train()
+    before = copy.deepcopy(net.state_dict())
+    tracing.trace(net, lambda x: net(x, 2), 3, tmp_path / "a.onnx")
+    assert net.training
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
