@@ -17,10 +17,11 @@ from PIL import Image
 from typer.main import get_command
 
 from prosr import cli
-from prosr.checkpoint import load_weights
+from prosr.checkpoint import find, load_weights
 from prosr.cli.arguments import expand_lists
 from prosr.evaluation.results import read_results
 from prosr.evaluation.tables import to_markdown
+from prosr.inference.exporting import export
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -112,6 +113,8 @@ def test_every_cheap_command_runs(
 
 @pytest.mark.parametrize("code", blocks("python"))
 def test_every_python_example_runs(code: str, desk: Path) -> None:
+    if ".onnx" in code:
+        export(find("prosr-xs"), 4, "onnx", "fp32", desk / "prosr-xs_x4.onnx")
     exec(compile(code, "an example in the documents", "exec"), {})
 
 

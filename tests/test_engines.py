@@ -21,6 +21,7 @@ from prosr.inference.engines import make_engine
 from prosr.inference.engines.openvino import OpenVinoRunner
 from prosr.inference.engines.planned import PlannedEngine
 from prosr.inference.memory import RESERVED
+from prosr.inference.tiling import fit, tiled
 
 OTHERS = ("openvino", "onnx")
 TINY = ProSRConfig(features=6, growth=(4, 4, 4), dcus=((2,), (1,), (1,)), residual=True)
@@ -86,6 +87,14 @@ def test_stage_by_stage_is_the_same_picture(name: str, monkeypatch: pytest.Monke
     assert engine.pixels(8) < 96**2
     with torch.inference_mode():
         assert agreement(engine(x, 8), net(x, 8)) > 100
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_tiled_equals_whole(name: str) -> None:
+    engine, x = make_engine(tiny("residual"), 10**9, name), picture(60, 44)
+    halo = engine.radius(4)
+    parts = tiled(engine, x, 4, fit((60, 44), 40**2, halo), halo)
+    assert (parts - engine(x, 4)).abs().max() < 1e-6
 
 
 def test_the_graph_is_made_once(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
