@@ -17,6 +17,7 @@ def run(cell: str, seed: int, points: Sequence[Point] = ()) -> Trained:
         seed=seed,
         recipe=recipe_from({"model": "prosr-xs", "steps": 10, "seed": seed}),
         seconds=60.0,
+        skipped=0,
         parameters={scale: 1000 * scale for scale in (2, 4, 8)},
         weights=f"{cell} {seed}",
         validation=tuple(points),

@@ -148,7 +148,7 @@ def find(name: str | Path) -> Weights:
         return Weights(str(name), Bicubic().eval(), config, {}, "")
     bundled = Path(str(files("prosr") / "weights" / f"{name}.safetensors"))
     if not bundled.exists():
-        with_weights = ", ".join(other for other in PRESETS if _is_bundled(other))
+        with_weights = ", ".join(other for other in PRESETS if is_bundled(other))
         raise CheckpointError(
             f"{name} comes without weights; train it, convert a released file with "
             f"`prosr convert`, or use one of: {with_weights}"
@@ -183,6 +183,9 @@ def _read(path: Path, expected: str) -> tuple[dict[str, Tensor], dict[str, str]]
         raise CheckpointError(f"{path}: not a readable safetensors file ({error})") from error
 
 
-def _is_bundled(name: str) -> bool:
+def is_bundled(name: str) -> bool:
+    """Whether a preset of this name comes with weights, or needs none."""
+    if name not in PRESETS:
+        return False
     weights = files("prosr") / "weights" / f"{name}.safetensors"
     return isinstance(PRESETS[name], BicubicConfig) or weights.is_file()

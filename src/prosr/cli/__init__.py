@@ -21,6 +21,7 @@ import typer
 
 from prosr.cli.ablate import ablate
 from prosr.cli.arguments import expand_lists
+from prosr.cli.compare import compare
 from prosr.cli.convert import convert
 from prosr.cli.evaluate import evaluate
 from prosr.cli.export import export
@@ -48,7 +49,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _verb in (upscale, evaluate, train, convert, export, ablate):
+for _verb in (upscale, evaluate, train, convert, export, ablate, compare):
     # Rich breaks lines where the docstring does, and again at the terminal's edge.
     _paragraphs = (inspect.getdoc(_verb) or "").split("\n\n")
     _help = "\n\n".join(" ".join(paragraph.split()) for paragraph in _paragraphs)

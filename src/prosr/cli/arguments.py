@@ -8,6 +8,7 @@ LIST_OPTIONS: dict[str, frozenset[str]] = {
     "evaluate": frozenset({"--set", "--scale"}),
     "train": frozenset({"--data"}),
     "ablate": frozenset({"--data", "--set"}),
+    "compare": frozenset({"--data", "--set", "--beside"}),
 }
 """For each verb, the options that take several values; typer declares them as lists."""
 

@@ -29,14 +29,16 @@ class Point(Frozen):
 class Trained(Frozen):
     """A finished run of a cell. `seconds` were spent on steps, without validation.
 
-    `parameters` counts those that a scale uses, `weights` is the SHA-256 of the averaged
-    weights after the last step.
+    `skipped` steps were left out because their loss or gradient was not finite. `parameters`
+    counts those that a scale uses, `weights` is the SHA-256 of the averaged weights after
+    the last step.
     """
 
     cell: str
     seed: int
     recipe: Recipe
     seconds: float
+    skipped: int
     parameters: dict[int, int]
     weights: str
     validation: tuple[Point, ...]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
+from prosr.evaluation.results import Row
+from prosr.experiments import systems
 from prosr.experiments.ablation import ablation, to_markdown
 from prosr.experiments.outcome import Outcome
-from prosr.experiments.plots import figure_4
+from prosr.experiments.plots import Dot, figure_4, quality_plot
 from prosr.files import write_text
 
 
@@ -16,3 +19,23 @@ def write_ablation(outcome: Outcome, folder: Path) -> None:
     write_text(folder / "tables.json", known.model_dump_json(indent=2) + "\n")
     write_text(folder / "tables.md", to_markdown(known) + "\n")
     write_text(folder / "figure-4.svg", figure_4(known.figure_4))
+
+
+def write_table_4(outcome: Outcome, beside: Iterable[Row], folder: Path) -> None:
+    """Write table-4.json and .md and two plots, of quality against time and parameters."""
+    table = systems.table_4(outcome, beside)
+    texts = [systems.to_markdown(table, metric) for metric in ("psnr", "ssim")]
+    write_text(folder / "table-4.json", table.model_dump_json(indent=2) + "\n")
+    write_text(folder / "table-4.md", "\n\n".join(texts) + "\n")
+    times: dict[str, list[Dot]] = {}
+    sizes: dict[str, list[Dot]] = {}
+    for line in table.lines:
+        for kind, psnr in line.quality.items():
+            panel, group = f"×{line.scale}", systems.KINDS[kind]
+            dot = Dot(line.system, group, line.seconds[kind], psnr)
+            times.setdefault(panel, []).append(dot)
+            if line.parameters:
+                sizes.setdefault(panel, []).append(dot._replace(cost=line.parameters / 1e6))
+    seconds = "seconds of this CPU for a megapixel of enlarged picture"
+    write_text(folder / "quality-time.svg", quality_plot(times, seconds))
+    write_text(folder / "quality-parameters.svg", quality_plot(sizes, "million parameters"))

@@ -65,7 +65,10 @@ class Comparison:
         return [(cell, seed) for seed in self.plan.seeds for cell in self.plan.cells]
 
     def job(self, cell: str, seed: int, steps: int) -> Job:
-        """One run, made ready for `training.session`."""
+        """One run, made ready for `training.session`.
+
+        A step that is not finite is left out: one net that diverges must not end the others.
+        """
         return Job(
             recipe=self.plan.recipe_of(cell, steps, seed),
             data=self.data,
@@ -74,6 +77,7 @@ class Comparison:
             protocol=find_protocol(PROTOCOL),
             validation=self.validation.first(self.plan.validation_pictures),
             workers=self.workers,
+            skip_nonfinite=True,
         )
 
 
@@ -180,6 +184,7 @@ def _train(cell: str, seed: int, job: Job, audience: Audience, stop: Stop) -> Tr
         seed=seed,
         recipe=job.recipe,
         seconds=round(run.progress.seconds, 1),
+        skipped=run.progress.skipped,
         parameters={scale: parameters(run.net, scale) for scale in job.recipe.scales},
         weights=load_weights(job.folder / "last.safetensors").sha256,
         validation=tuple(_validations(job.folder / "log.jsonl", job.recipe.scales)),

@@ -1,0 +1,56 @@
+"""`prosr compare`: systems trained on the same pictures for the same time, in one table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from prosr.cli.comparing import (
+    Data,
+    DryRun,
+    MaxMinutes,
+    PlanFile,
+    RunFolder,
+    Sets,
+    Validation,
+    Workers,
+)
+
+
+def compare(
+    plan: PlanFile,
+    data: Data,
+    validation: Validation,
+    sets: Sets,
+    run: RunFolder,
+    output: Annotated[
+        Path, typer.Option(metavar="DIR", help="Folder for the table, plots and scores.")
+    ] = Path("results/compare"),
+    beside: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE...", help="Results files with scores of other weights to show beside."
+        ),
+    ] = None,
+    max_minutes: MaxMinutes = None,
+    workers: Workers = 1,
+    dry_run: DryRun = False,
+) -> None:
+    """Train the systems of PLAN.toml, and set them beside published and other scores.
+
+    A cell is called after its system and, if its net is for one scale, that scale, as in
+    "edsr-x4". The table and plots are written after every run. Ctrl-C saves and stops; the
+    same command goes on.
+    """
+    from prosr.cli.comparing import carry_out, open_comparison
+    from prosr.evaluation.results import read_results
+    from prosr.experiments.plan import load_plan
+    from prosr.experiments.reports import write_table_4
+
+    rows = [row for path in beside or () for row in read_results(path)]
+    comparison = open_comparison(load_plan(plan), data, validation, sets, run, output, workers)
+    carry_out(
+        comparison, lambda outcome: write_table_4(outcome, rows, output), max_minutes, dry_run
+    )

@@ -1,0 +1,210 @@
+"""Table 4: systems on the same pictures, published, released, trained here and ours."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import median
+
+from prosr.checkpoint import build, is_bundled
+from prosr.config import PRESETS, SCALES, Frozen, Scale
+from prosr.evaluation.published import PROTOCOL, PUBLISHED
+from prosr.evaluation.results import Row
+from prosr.experiments.outcome import Outcome, picture_mean
+from prosr.experiments.running import parameters
+from prosr.experiments.spread import NOTHING, Spread, markdown, spread
+
+KINDS = {
+    "published": "published",
+    "released": "its authors' weights, scored here",
+    "trained": "trained here",
+    "ours": "ours, scored here",
+}
+"""The columns of the table; where the weights were made that a figure is of."""
+
+PRINTED = (
+    *("bicubic", "SRCNN", "VDSR", "DRRN", "LapSRN", "MS-LapSRN", "SRDenseNet", "SRResNet"),
+    *("ProSR-s", "EDSR", "ProSR-l"),
+)
+"""Systems whose published figures are always shown, in the order of the table."""
+
+USUAL_SETS = ("Set5", "Set14", "BSD100")
+
+
+class Figure(Frozen):
+    """A system's score on one set; several runs give the spread of each number."""
+
+    psnr: Spread
+    ssim: Spread | None
+
+
+class Line(Frozen):
+    """A system at a scale: for each kind its score on each set, and what it costs.
+
+    `quality` is PSNR in dB over the pictures of all sets, `seconds` the time for a megapixel
+    of enlarged picture; a kind has both if it was scored on all sets.
+    """
+
+    system: str
+    scale: Scale
+    parameters: int | None
+    scores: dict[str, dict[str, Figure]]
+    quality: dict[str, float]
+    seconds: dict[str, float]
+
+
+class Table4(Frozen):
+    """All lines, the scales rising; `minutes` is what a run trained here took."""
+
+    sets: tuple[str, ...]
+    minutes: float | None
+    lines: tuple[Line, ...]
+
+
+def table_4(outcome: Outcome, beside: Iterable[Row] = ()) -> Table4:
+    """Put runs of systems together with what is published and other scores made here.
+
+    A run's system is its cell's name without the scale, as in "edsr-x4". Rows in `beside`
+    are ours if a network of that name is bundled, else of converted weights.
+    """
+    rows: dict[tuple[int, str, str], list[Row]] = {}
+    for row in outcome.rows:
+        rows.setdefault((row.scale, _system(row.model), "trained"), []).append(row)
+    for row in beside:
+        if row.protocol == PROTOCOL and _is_for(row.model, row.scale):
+            kind = "ours" if is_bundled(row.model) else "released"
+            rows.setdefault((row.scale, _system(row.model), kind), []).append(row)
+    sets = _sets(row for some in rows.values() for row in some)
+    systems = {system: None for _, system, _ in sorted(rows)}
+    order = [*PRINTED, *(system for system in systems if system not in PRINTED)]
+    lines = [
+        _line(system, scale, sets, outcome, {k: rows.get((scale, system, k), []) for k in KINDS})
+        for scale in SCALES
+        for system in order
+    ]
+    taken = [run.seconds / 60 for run in outcome.runs]
+    return Table4(
+        sets=sets,
+        minutes=round(median(taken), 1) if taken else None,
+        lines=tuple(line for line in lines if line.scores),
+    )
+
+
+def to_markdown(table: Table4, metric: str = "psnr") -> str:
+    """The table of one metric, "psnr" or "ssim", with a caption that says what its columns are."""
+    titles = dict(KINDS)
+    if table.minutes is not None:
+        titles["trained"] += f", {table.minutes:.0f} minutes"
+    lines = []
+    for line in table.lines:
+        cells = [_cell(line.scores.get(kind, {}), table.sets, metric) for kind in KINDS]
+        if set(cells) != {NOTHING}:
+            lines.append([f"×{line.scale}", line.system, *cells])
+    unit = "PSNR in dB" if metric == "psnr" else "SSIM"
+    caption = (
+        f"{unit} on {' / '.join(table.sets)}, protocol `{PROTOCOL}`; all but the published "
+        "figures are measured here."
+    )
+    return markdown(["scale", "system", *titles.values()], lines) + f"\n\n{caption}"
+
+
+def _line(
+    system: str,
+    scale: Scale,
+    sets: Sequence[str],
+    outcome: Outcome,
+    rows: Mapping[str, Sequence[Row]],
+) -> Line:
+    scores = {kind: _figures(some) for kind, some in rows.items() if some}
+    if published := _published(system, scale, sets):
+        scores["published"] = published
+    whole = {kind: some for kind, some in rows.items() if {row.set for row in some} >= set(sets)}
+    return Line(
+        system=system,
+        scale=scale,
+        parameters=_parameters(system, scale, outcome, rows),
+        scores=scores,
+        quality={kind: round(picture_mean(some), 4) for kind, some in whole.items() if some},
+        seconds={
+            kind: round(sum(r.seconds for r in some) / sum(r.megapixels for r in some), 4)
+            for kind, some in whole.items()
+            if some
+        },
+    )
+
+
+def _published(system: str, scale: Scale, sets: Sequence[str]) -> dict[str, Figure]:
+    for known in PUBLISHED:
+        if (known.model, known.scale) == (system, scale) and system in PRINTED:
+            return {
+                name: _figure([known.psnr[name]], [known.ssim[name]] if name in known.ssim else [])
+                for name in sets
+                if name in known.psnr
+            }
+    return {}
+
+
+def _figures(rows: Sequence[Row]) -> dict[str, Figure]:
+    by_set: dict[str, list[Row]] = {}
+    for row in rows:
+        by_set.setdefault(row.set, []).append(row)
+    return {
+        name: _figure([row.psnr for row in some], [r.ssim for r in some if r.ssim is not None])
+        for name, some in by_set.items()
+    }
+
+
+def _figure(psnr: Sequence[float], ssim: Sequence[float]) -> Figure:
+    value = spread(dict(enumerate(psnr)))
+    assert value is not None, "a figure has a PSNR"
+    return Figure(psnr=value, ssim=spread(dict(enumerate(ssim))))
+
+
+def _parameters(
+    system: str, scale: Scale, outcome: Outcome, rows: Mapping[str, Sequence[Row]]
+) -> int | None:
+    """What a run counted, or what the preset has that scores are called after."""
+    for run in outcome.runs:
+        if _system(run.cell) == system and scale in run.parameters:
+            return run.parameters[scale]
+    for row in (*rows["released"], *rows["ours"]):
+        if row.model in PRESETS:
+            return parameters(build(PRESETS[row.model]), scale)
+    return None
+
+
+def _system(name: str) -> str:
+    """The system that a run, a weights file or a preset is called after: "LapSRN"."""
+    plain = re.sub(r"-x[248]$", "", name.partition("/")[0])
+    same = {_letters(printed): printed for printed in PRINTED}
+    return same.get(_letters(plain), plain)
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def _is_for(model: str, scale: int) -> bool:
+    """Whether a net was made for this scale, as far as its name says."""
+    named = re.search(r"-x([248])$", model)
+    return named is None or int(named[1]) == scale
+
+
+def _sets(rows: Iterable[Row]) -> tuple[str, ...]:
+    names = {row.set for row in rows}
+    usual = [name for name in USUAL_SETS if name in names]
+    return (*usual, *sorted(names - set(usual))) or USUAL_SETS
+
+
+def _cell(figures: Mapping[str, Figure], sets: Sequence[str], metric: str) -> str:
+    texts = []
+    for name in sets:
+        figure = figures.get(name)
+        value = None if figure is None else figure.psnr if metric == "psnr" else figure.ssim
+        texts.append(NOTHING if value is None else _number(value, 2 if metric == "psnr" else 4))
+    return NOTHING if set(texts) == {NOTHING} else " / ".join(texts)
+
+
+def _number(value: Spread, digits: int) -> str:
+    deviation = "" if value.deviation is None else f" ± {value.deviation:.{digits}f}"
+    return f"{value.mean:.{digits}f}{deviation}"

@@ -1,0 +1,100 @@
+"""Table 4 from rows made by hand: which column a figure belongs to, and what it says."""
+
+from pathlib import Path
+
+import pytest
+
+from made_outcome import row, run
+from prosr.experiments.outcome import Outcome
+from prosr.experiments.plan import load_plan
+from prosr.experiments.reports import write_table_4
+from prosr.experiments.systems import Line, Table4, table_4, to_markdown
+
+RECIPES = Path(__file__).parents[1] / "recipes"
+
+
+@pytest.fixture
+def table() -> Table4:
+    """LapSRN trained with two seeds, its authors' weights at 2 and 4 times, and ours."""
+    outcome = Outcome(
+        (run("lapsrn-x4", 0), run("lapsrn-x4", 1), run("newnet", 0)),
+        (
+            row("lapsrn-x4/seed-0", "Set5", 4, 30.0, ssim=0.8),
+            row("lapsrn-x4/seed-1", "Set5", 4, 31.0, ssim=0.9),
+            row("newnet/seed-0", "Set5", 4, 29.0),
+        ),
+    )
+    beside = [
+        row("lapsrn-x4", "Set5", 4, 31.5),
+        row("lapsrn-x4", "Set5", 2, 20.0),
+        row("prosr-xs", "Set5", 4, 31.1),
+        row("prosr-xs", "Set5", 8, 26.0),
+        row("lapsrn-x2", "Set5", 2, 37.5).model_copy(update={"protocol": "ntire"}),
+    ]
+    return table_4(outcome, beside)
+
+
+def line(table: Table4, system: str, scale: int) -> Line:
+    return next(one for one in table.lines if (one.system, one.scale) == (system, scale))
+
+
+def test_each_figure_is_in_the_column_of_its_origin(table: Table4) -> None:
+    scores = line(table, "LapSRN", 4).scores
+    assert {kind: figures["Set5"].psnr.mean for kind, figures in scores.items()} == {
+        "published": 31.54,
+        "released": 31.5,
+        "trained": 30.5,
+    }
+    assert line(table, "prosr-xs", 4).scores.keys() == {"ours"}
+
+
+def test_a_net_made_for_another_scale_and_another_protocol_are_left_out(table: Table4) -> None:
+    assert line(table, "LapSRN", 2).scores.keys() == {"published"}
+
+
+def test_quality_and_time_are_of_all_pictures(table: Table4) -> None:
+    trained = line(table, "LapSRN", 4)
+    assert (trained.quality["trained"], trained.seconds["trained"]) == (30.5, 1.0)
+    assert trained.parameters == 4000
+
+
+def test_the_parameters_of_a_bundled_network_are_those_of_its_preset(table: Table4) -> None:
+    assert line(table, "prosr-xs", 8).parameters == 457_185
+
+
+def test_the_markdown_says_what_each_column_is(table: Table4) -> None:
+    text = to_markdown(table)
+    head = "| published | its authors' weights, scored here | trained here, 1 minutes |"
+    assert head in text
+    assert "| ×4 | LapSRN | 31.54 | 31.50 | 30.50 ± 0.71 | – |" in text
+    assert "| ×4 | newnet | – | – | 29.00 | – |" in text
+    assert "| ×4 | LapSRN | – | – | 0.8500 ± 0.0707 | – |" in to_markdown(table, "ssim")
+    assert "ProSR-l" not in to_markdown(table, "ssim")
+
+
+def test_without_any_run_the_published_figures_are_there() -> None:
+    text = to_markdown(table_4(Outcome((), ())))
+    assert "| ×4 | SRDenseNet | – / 28.50 / 27.53 | – | – | – |" in text
+
+
+def test_the_same_scores_give_the_same_files(tmp_path: Path) -> None:
+    outcome = Outcome((run("vdsr", 0),), (row("vdsr/seed-0", "Set5", 2, 36.0),))
+    beside = [row("prosr-xs", "Set5", 2, 37.0)]
+    for name in ("one", "two"):
+        write_table_4(outcome, beside, tmp_path / name)
+    files = sorted(path.name for path in (tmp_path / "one").iterdir())
+    assert files == ["quality-parameters.svg", "quality-time.svg", "table-4.json", "table-4.md"]
+    for name in files:
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+def test_the_plan_trains_every_system_for_2_and_4_times() -> None:
+    plan = load_plan(RECIPES / "compare.toml")
+    scales: dict[str, set[int]] = {}
+    for cell in plan.cells:
+        system = cell.removesuffix("-x2").removesuffix("-x4")
+        scales.setdefault(system, set()).update(plan.recipe_of(cell, 1, 0).scales)
+    assert scales.pop("srdensenet") == {4}
+    assert all(found >= {2, 4} for found in scales.values())
+    assert {"srcnn", "vdsr", "drrn", "lapsrn", "mslapsrn", "edsr", "edsr-baseline"} <= scales.keys()
+    assert {"srresnet", "enhancenet", "prosr-xs", "prosr-s"} <= scales.keys()
