@@ -27,6 +27,10 @@ PLAN = Plan(minutes=0.01, cells=CELLS)
 XS = Recipe(model="prosr-xs", steps=1)
 
 
+def nothing(done: int, total: int) -> None:
+    """No progress is shown."""
+
+
 @pytest.fixture
 def job(tmp_path: Path) -> Job:
     pixels = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
@@ -57,7 +61,7 @@ def test_measured_steps_are_kept_and_nothing_else_is(
 ) -> None:
     monkeypatch.setattr(budget, "SECONDS", 0.0)
     folder = tmp_path / "run"
-    steps = measure(PLAN, "a", folder, job, lambda: False)
+    steps = measure(PLAN, "a", folder, job, nothing, lambda: False)
     assert steps == settled_steps(PLAN, "a", folder)
     kept = read_budgets(folder)["a"]
     assert steps == steps_within(0.01, kept.recipe, kept.seconds)
@@ -65,7 +69,7 @@ def test_measured_steps_are_kept_and_nothing_else_is(
 
 
 def test_a_measurement_that_is_stopped_settles_nothing(job: Job, tmp_path: Path) -> None:
-    assert measure(PLAN, "a", tmp_path / "run", job, lambda: True) is None
+    assert measure(PLAN, "a", tmp_path / "run", job, nothing, lambda: True) is None
     assert settled_steps(PLAN, "a", tmp_path / "run") is None
 
 
@@ -85,6 +89,6 @@ def test_steps_measured_for_another_plan_are_refused(
 ) -> None:
     monkeypatch.setattr(budget, "_seconds_of_a_step", lambda *_: 1.0)
     (tmp_path / "run").mkdir()
-    measure(PLAN, "a", tmp_path / "run", job, lambda: False)
+    measure(PLAN, "a", tmp_path / "run", job, nothing, lambda: False)
     with pytest.raises(ConfigError, match=message):
         settled_steps(PLAN.model_copy(update=change), "a", tmp_path / "run")

@@ -48,6 +48,9 @@ class Crowd:
     def note(self, line: str) -> None:
         self.lines.append(line)
 
+    def opening(self, done: int, total: int) -> None:
+        """Pictures are few here."""
+
     @contextmanager
     def watching(self, session: Session) -> Iterator["Crowd"]:
         self.runs.append("/".join(session.run.folder.parts[-2:]))

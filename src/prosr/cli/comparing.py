@@ -81,10 +81,17 @@ class Teller:
 
     def __init__(self) -> None:
         self._told: set[str] = set()
+        self._opened = False
 
     def note(self, line: str) -> None:
         """Print a line."""
         typer.echo(line)
+
+    def opening(self, done: int, total: int) -> None:
+        """Say from time to time how many pictures are opened; later runs find them in the cache."""
+        if not self._opened and done % 100 == 0:
+            self.note(f"opening pictures: {done} of {total}")
+        self._opened = self._opened or done == total
 
     @contextmanager
     def watching(self, session: Session) -> Iterator[TrainingDisplay]:

@@ -20,6 +20,9 @@ from prosr.training.curriculum import shares
 from prosr.training.objectives import StepResult
 from prosr.training.session import Job, prepare
 
+Stop = Callable[[], bool]
+Opening = Callable[[int, int], None]
+
 WARM_UP = 2
 """Steps that are not timed: the first ones load kernels and start workers."""
 
@@ -78,16 +81,18 @@ def settled_steps(plan: Plan, cell: str, folder: Path) -> int | None:
     return steps
 
 
-def measure(plan: Plan, cell: str, folder: Path, job: Job, stop: Callable[[], bool]) -> int | None:
+def measure(
+    plan: Plan, cell: str, folder: Path, job: Job, opening: Opening, stop: Stop
+) -> int | None:
     """Time some steps of each scale, and keep the steps that follow; None if stopped before.
 
     `job` is one of the cell's runs; how many steps its recipe has does not matter. What is
-    found is kept in `folder`, for `settled_steps`.
+    found is kept in `folder`, for `settled_steps`. `opening` is told of pictures opened.
     """
     assert plan.minutes is not None, "a plan without steps has minutes"
     seconds: dict[int, float] = {}
     for scale in job.recipe.scales:
-        taken = _seconds_of_a_step(job, scale, folder, stop)
+        taken = _seconds_of_a_step(job, scale, folder, opening, stop)
         if taken is None:
             return None
         seconds[scale] = taken
@@ -125,7 +130,7 @@ class _Stopwatch:
 
 
 def _seconds_of_a_step(
-    job: Job, scale: Scale, folder: Path, stop: Callable[[], bool]
+    job: Job, scale: Scale, folder: Path, opening: Opening, stop: Stop
 ) -> float | None:
     """Median time of a step of one scale, by training for a while in a folder thrown away."""
     endless = {"schedule": Single(scale=scale), "steps": 1_000_000, "save_minutes": 1e6}
@@ -138,6 +143,6 @@ def _seconds_of_a_step(
             folder=Path(trial_folder),
             validation=None,
         )
-        session = prepare(trial, lambda done, total: None)
+        session = prepare(trial, opening)
         session.go(watch, lambda: stop() or watch.enough())
     return median(watch.timed) if watch.enough() else None

@@ -43,6 +43,9 @@ class Audience(Protocol):
     def note(self, line: str) -> None:
         """Something happened."""
 
+    def opening(self, done: int, total: int) -> None:
+        """So many of all training pictures are opened."""
+
     def watching(self, session: Session) -> AbstractContextManager[Observer]:
         """A run begins or goes on, and is watched for as long as the block lasts."""
 
@@ -150,7 +153,8 @@ def _steps(
     steps = settled_steps(plan, cell, comparison.folder)
     if steps is None and not stop():
         audience.note(f"{cell}: timing steps, to find how many fit into {plan.minutes:g} minutes")
-        steps = measure(plan, cell, comparison.folder, comparison.job(cell, seed, 1), stop)
+        job = comparison.job(cell, seed, 1)
+        steps = measure(plan, cell, comparison.folder, job, audience.opening, stop)
     return steps
 
 
@@ -173,7 +177,7 @@ def _finished(comparison: Comparison, cell: str, seed: int, recipe: Recipe) -> T
 
 def _train(cell: str, seed: int, job: Job, audience: Audience, stop: Stop) -> Trained | None:
     """Train a run to its end and describe it, or return None if it was stopped before."""
-    session = prepare(job, lambda done, total: None)
+    session = prepare(job, audience.opening)
     with audience.watching(session) as observer:
         session.go(observer, stop)
     run = session.run
