@@ -3,7 +3,13 @@
 import torch
 
 from prosr.resample import downscale
-from prosr.training.losses import pixel_loss, pyramid_loss
+from prosr.training.losses import (
+    adversarial_loss,
+    discriminator_loss,
+    perceptual_loss,
+    pixel_loss,
+    pyramid_loss,
+)
 
 
 def test_eq5_is_the_mean_absolute_difference() -> None:
@@ -23,3 +29,28 @@ def test_eq7_is_the_sum_over_the_pyramids_estimates() -> None:
 def test_eq7_is_eq5_where_there_is_one_estimate() -> None:
     y, y_hat = torch.rand(2, 1, 3, 4, 4)
     assert torch.equal(pyramid_loss([y_hat], y), pixel_loss(y_hat, y))
+
+
+def test_eq3_asks_for_1_on_truth_and_0_on_estimates() -> None:
+    fake, real = torch.tensor([[0.5, -1.0]]), torch.tensor([[1.0, 0.0]])
+    expected = (0.25 + 1.0) / 2 + (0.0 + 1.0) / 2
+    torch.testing.assert_close(discriminator_loss(fake, real), torch.tensor(expected))
+
+
+def test_eq4_asks_for_1_on_estimates() -> None:
+    fake = torch.tensor([[0.5, -1.0]])
+    torch.testing.assert_close(adversarial_loss(fake), torch.tensor((0.25 + 4.0) / 2))
+
+
+def test_eq4_compares_features_by_their_norm_picture_by_picture() -> None:
+    ours, theirs = torch.rand(2, 3, 4, 5), torch.rand(2, 3, 4, 5)
+    norms = [(a - b).square().mean().sqrt() for a, b in zip(ours, theirs, strict=True)]
+    torch.testing.assert_close(perceptual_loss(ours, theirs), (norms[0] + norms[1]) / 2)
+
+
+def test_equal_features_have_a_gradient_of_zero() -> None:
+    theirs = torch.rand(1, 2, 3, 3)
+    ours = theirs.clone().requires_grad_()
+    perceptual_loss(ours, theirs).backward()
+    assert ours.grad is not None
+    assert torch.equal(ours.grad, torch.zeros_like(ours))

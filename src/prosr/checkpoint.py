@@ -18,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from prosr.adversary import DiscriminatorConfig
 from prosr.config import (
     PRESETS,
     BaselineConfig,
@@ -33,6 +34,7 @@ from prosr.files import replacing
 from prosr.nets import baselines
 from prosr.nets.baselines.bicubic import Bicubic
 from prosr.nets.direct import Direct
+from prosr.nets.discriminator import ProgressiveDiscriminator
 from prosr.nets.generator import ProSR
 from prosr.nets.laplacian import LaplacianPyramid
 
@@ -66,6 +68,11 @@ def build(config: NetConfig) -> nn.Module:
         return Direct(**layout)
     parts = ProSR(**layout)
     return LaplacianPyramid(parts) if isinstance(config, LaplacianConfig) else parts
+
+
+def build_discriminator(config: DiscriminatorConfig) -> ProgressiveDiscriminator:
+    """Make the discriminator of a layout, with fresh parameters."""
+    return ProgressiveDiscriminator(**config.model_dump())
 
 
 def weights_hash(state: Mapping[str, Tensor]) -> str:

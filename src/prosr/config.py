@@ -21,6 +21,7 @@ from pydantic import (
     model_validator,
 )
 
+from prosr.adversary import SMALLEST, Adversarial
 from prosr.errors import ConfigError
 from prosr.layouts import BASELINES
 from prosr.layouts import SCALES as SCALES
@@ -73,9 +74,13 @@ class PyramidConfig(Frozen):
 
 
 class ProSRConfig(PyramidConfig):
-    """ProSR: the residual is of φ_s(x), whatever the levels between give (Eq. 2)."""
+    """ProSR: the residual is of φ_s(x), whatever the levels between give (Eq. 2).
+
+    `back_projections` is how often ŷ is made to agree with x in the end.
+    """
 
     kind: Literal["prosr"] = "prosr"
+    back_projections: int = Field(default=0, ge=0)
 
 
 class LaplacianConfig(PyramidConfig):
@@ -128,7 +133,10 @@ _L = partial(
     ProSRConfig, features=160, growth=(40,) * 3, residual=True, dcus=((8,) * 9, (8,) * 3, (8,))
 )
 _S = partial(ProSRConfig, growth=(12, 12, 12), level_compression=0.5, max_features=312)
-_XS = partial(ProSRConfig, residual=True, padding="zeros", value_range=1.0, bottleneck=2)
+_XS = partial(
+    ProSRConfig, features=64, growth=(32, 16, 8), dcus=((3, 3, 3, 2), (3,), (2,)), bottleneck=2,
+    residual=True, upsampled=(24, 16, 8), padding="zeros", value_range=1.0,
+)  # fmt: skip
 # Table 1's dense layers, 24 of growth 12 for ×4, and its levels; Table 3 has the same levels.
 _T1_DIRECT = partial(DirectConfig, features=24, growth=12, dcu_compression=0.5)
 _T1_LEVELS = partial(ProSRConfig, features=24, dcu_compression=0.5, level_compression=0.5)
@@ -141,7 +149,9 @@ PRESETS: dict[str, NetConfig] = {
     "prosr-l":           _L(),                                                                                # 15,537,609
     "prosr-s":           _S(dcus=((6,) * 6, (6,) * 2, (8,)), features=64),                                    # 3,059,153
     "prosr-s-2018":      _S(dcus=((6,) * 4, (6,) * 2, (6,)), features=24),                                    # 2,550,191
-    "prosr-xs":          _XS(dcus=((3, 3, 3, 2), (3,), (2,)), features=64, growth=(32, 16, 8), upsampled=(24, 16, 8)),  # 457,185
+    "prosr-xs":          _XS(),                                                                                # 457,185
+    "progansr-l":        _L(back_projections=2),                                                              # 15,537,609
+    "progansr-xs":       _XS(back_projections=2),                                                             # 457,185
     "table1-block":      _T1_DIRECT(dcus=(24,), batch_norm=True),                                             # 8,219,331
     "table1-dcus":       _T1_DIRECT(dcus=(6,) * 4),                                                           # 1,786,167
     "table1-asymmetric": _T1_LEVELS(dcus=((6,) * 3, (6,)), growth=(12,) * 2),                                 # 1,889,010
@@ -210,7 +220,7 @@ class Recipe(Frozen):
     the side of x in pixels for 2, 4 and 8 times. The learning rate rises over `warmup` steps
     and, with `decay = "cosine"`, falls to zero at the last step. `clip` bounds the gradient's
     norm. `ema` is the decay of the averaged weights, which are the ones that are scored and
-    exported.
+    exported. With `adversarial` the objective is Eq. 4 instead of Eq. 5.
     """
 
     model: str
@@ -225,6 +235,7 @@ class Recipe(Frozen):
     decay: Literal["none", "cosine"] = "none"
     clip: float | None = Field(default=None, gt=0)
     ema: float = Field(default=0.999, ge=0, lt=1)
+    adversarial: Adversarial | None = None
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     seed: int = Field(default=0, ge=0)
     log_every: int = Field(default=50, gt=0)
@@ -259,6 +270,8 @@ class Recipe(Frozen):
             raise ValueError(f"{self.model} has nothing to train")
         if min(self.patch) < 1:
             raise ValueError("patch: every side must be at least 1")
+        if self.adversarial is not None:
+            _check_adversary(self.adversarial, net, self.batch, self.patch)
         first, possible = self.scales[0], ", ".join(map(str, net.scales))
         if first not in net.scales:
             raise ValueError(f"schedule.scale: {self.model} has no scale {first}; use {possible}")
@@ -274,6 +287,19 @@ class Recipe(Frozen):
                 'use kind = "simultaneous" or "single"'
             )
         return self
+
+
+def _check_adversary(
+    adversarial: Adversarial, net: NetConfig, batch: int, patch: tuple[int, int, int]
+) -> None:
+    if isinstance(net, LaplacianConfig):
+        raise ValueError("adversarial: a Laplacian pyramid has no residual of φ_s(x) to judge")
+    if not set(net.scales) <= set(adversarial.net.scales):
+        raise ValueError("adversarial.discriminator: has fewer scales than the model")
+    if batch % adversarial.turns:
+        raise ValueError(f"adversarial.turns: {adversarial.turns} do not share {batch} evenly")
+    if any(s * p < SMALLEST for s, p in zip(SCALES, patch, strict=True)):
+        raise ValueError(f"patch: features need {SMALLEST} pixels of y, with {SCALES} times x")
 
 
 def recipe_from(value: Mapping[str, Any]) -> Recipe:
@@ -350,6 +376,8 @@ def first_problem(error: ValidationError, root: type[BaseModel]) -> str:
     name = ".".join(keys)
     if problem["type"] == "extra_forbidden":
         model = _KINDS[kinds[-1]] if kinds else root
+        if keys[0] == "adversarial" and len(keys) > 1:
+            model = Adversarial
         return f"unknown key {name!r}{suggestion(keys[-1], model.model_fields)}"
     if problem["type"] == "union_tag_invalid":
         tag, known = (str(problem["ctx"][key]) for key in ("tag", "expected_tags"))

@@ -20,6 +20,10 @@ from prosr.errors import ConfigError
 PHI_RADIUS = 2
 """Pixels of x on each side that one pixel of φ_s(x) depends on."""
 
+BACK_PROJECTION_RADIUS = 2 * PHI_RADIUS
+"""By how many pixels of x each iteration of `back_project` widens what a pixel depends on:
+φ_s reaches two, and the ψ_s(ŷ) there two more."""
+
 
 def keys_cubic(t: NDArray[np.float64]) -> NDArray[np.float64]:
     """Keys' cubic convolution kernel with a = −0.5, support [−2, 2]."""
@@ -50,11 +54,28 @@ def upscale(x: torch.Tensor, scale: int) -> torch.Tensor:
 def downscale(y: torch.Tensor, scale: int) -> torch.Tensor:
     """ψ(y): `imresize_double` for tensors, antialiased bicubic reduction, differentiable (4.2).
 
-    y is [N, C, H, W], floating point; the result is [N, C, ⌈H/s⌉, ⌈W/s⌉], not rounded.
+    y is [N, C, H, W], floating point; the result is [N, C, ⌈H/s⌉, ⌈W/s⌉], not rounded. As
+    scales are even, all output pixels have the same taps.
     """
     s = check_scale(scale)
-    rows, columns = (_reduction_matrix(length, s).to(y) for length in y.shape[2:])
-    return rows @ y @ columns.T
+    n, c, h, w = y.shape
+    taps = torch.tensor(_reduction_taps(s), dtype=y.dtype, device=y.device)
+    y = _pad_for_reduction(_pad_for_reduction(y, 2, s), 3, s)
+    rows = F.conv2d(y.reshape(n * c, 1, *y.shape[2:]), taps[None, None, :, None], stride=(s, 1))
+    x = F.conv2d(rows, taps[None, None, None, :], stride=(1, s))
+    return x.reshape(n, c, -(-h // s), -(-w // s))
+
+
+def back_project(y_hat: torch.Tensor, x: torch.Tensor, scale: int, iterations: int) -> torch.Tensor:
+    """Make ŷ agree with x: ŷ ← ŷ + φ_s(x − ψ_s(ŷ)), so many times, differentiable.
+
+    x is [N, C, H, W] and ŷ [N, C, sH, sW]. What is added has no detail finer than x's: it
+    brings back the input's colours and brightness. Irani and Peleg, Improving resolution by
+    image registration (1991).
+    """
+    for _ in range(iterations):
+        y_hat = y_hat + upscale(x - downscale(y_hat, scale), scale)
+    return y_hat
 
 
 def imresize_uint8(y: NDArray[np.uint8], scale: int) -> NDArray[np.uint8]:
@@ -131,13 +152,21 @@ def _reduction(length: int, scale: int) -> tuple[NDArray[np.float64], NDArray[np
     return weights[:, used], mirrored[index[:, used] % (2 * length)]
 
 
-@lru_cache(maxsize=8)
-def _reduction_matrix(length: int, scale: int) -> torch.Tensor:
-    """The reduction of an axis as a matrix, [ceil(length/s), length] of doubles."""
-    weights, index = _reduction(length, scale)
-    matrix = np.zeros((len(weights), length))
-    np.add.at(matrix, (np.arange(len(weights))[:, None], index), weights)
-    return torch.from_numpy(matrix)
+@lru_cache
+def _reduction_taps(scale: int) -> list[float]:
+    """Weights of the 4s pixels around the middle of an output pixel."""
+    t = (np.arange(4 * scale) + 0.5) / scale - 2
+    taps = keys_cubic(t)
+    weights: list[float] = (taps / taps.sum()).tolist()
+    return weights
+
+
+def _pad_for_reduction(y: torch.Tensor, dim: int, scale: int) -> torch.Tensor:
+    """Mirror as many pixels at both ends of `dim` as its ⌈length/s⌉ output pixels reach."""
+    length, margin = y.shape[dim], 3 * scale // 2
+    index = np.arange(-margin, -(-length // scale) * scale + margin)
+    mirrored = np.concatenate((np.arange(length), np.arange(length)[::-1]))
+    return y.index_select(dim, torch.from_numpy(mirrored[index % (2 * length)]).to(y.device))
 
 
 def _reduce_axis(y: NDArray[np.float64], scale: int, axis: int) -> NDArray[np.float64]:

@@ -25,17 +25,21 @@ _STREAM_VERSION = 1001
 _ZIP_START = b"PK\x03\x04"
 
 
-def read_bytes(path: Path) -> bytes:
-    """Return a regular file's content. Raises `CheckpointError`, also above 256 MiB."""
+def read_bytes(path: Path, limit: int | None = None) -> bytes:
+    """Return a regular file's content of at most `limit` bytes, 256 MiB unless given.
+
+    Raises `CheckpointError`, also for a larger one.
+    """
+    limit = limit or MAX_BYTES
     try:
         if not path.is_file():
             raise CheckpointError(f"{path}: there is no such file")
         with open(path, "rb") as file:
-            data = file.read(MAX_BYTES + 1)
+            data = file.read(limit + 1)
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read ({error.strerror})") from error
-    if len(data) > MAX_BYTES:
-        raise CheckpointError(f"{path}: is larger than 256 MiB, which no released file is")
+    if len(data) > limit:
+        raise CheckpointError(f"{path}: is larger than {limit >> 20} MiB, which no such file is")
     return data
 
 

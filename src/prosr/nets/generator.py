@@ -18,7 +18,7 @@ from prosr.nets.blocks import (
     levels_below,
     multiply_adds,
 )
-from prosr.resample import PHI_RADIUS, upscale
+from prosr.resample import BACK_PROJECTION_RADIUS, PHI_RADIUS, back_project, upscale
 
 MEAN_RGB = (0.4488, 0.4371, 0.4040)
 """Mean colour that is taken from the input, in [0, 1]."""
@@ -45,8 +45,10 @@ class ProSR(nn.Module):
         max_features: int | None = None,
         padding: Padding = "reflect",
         value_range: float = 255.0,
+        back_projections: int = 0,
     ) -> None:
         super().__init__()
+        self.back_projections = back_projections
         self.scales = tuple(2 ** (level + 1) for level in range(len(dcus)))
         self.value_range = value_range
         self.v = nn.ModuleDict({str(s): Conv3x3(3, features, padding) for s in self.scales})
@@ -81,7 +83,12 @@ class ProSR(nn.Module):
         `alpha` is the share of the level that `scale` adds while the curriculum blends it
         in (3.4, Fig. 3). Raises `ConfigError` for a scale or alpha that is not possible.
         """
-        return self.residual(x, scale, alpha) + upscale(x, scale)
+        return self.estimate(self.residual(x, scale, alpha), x, scale)
+
+    def estimate(self, residual: Tensor, x: Tensor, scale: int) -> Tensor:
+        """ŷ from R_s(x): φ_s(x) is added, and the sum made to agree with x if it is to."""
+        y_hat = residual + upscale(x, scale)
+        return back_project(y_hat, x, scale, self.back_projections)
 
     def residual(self, x: Tensor, scale: int, alpha: float = 1.0) -> Tensor:
         """R_s(x) (Eq. 1) in units of [0, 1], blended by `alpha` as in Fig. 3, top."""
@@ -122,7 +129,7 @@ class ProSR(nn.Module):
         radius = 0
         for _, enlargement, own in reversed(self.stages(scale)):
             radius = -(-radius // enlargement) + own
-        return max(radius, PHI_RADIUS)
+        return max(radius, PHI_RADIUS) + BACK_PROJECTION_RADIUS * self.back_projections
 
     def multiply_adds(self, scale: int) -> int:
         """Multiply-adds of R_s per input pixel."""

@@ -8,9 +8,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import TextIO
 
+import numpy as np
+from numpy.typing import NDArray
 from torch.utils.tensorboard import SummaryWriter
 
 from prosr.files import write_text
+from prosr.images import Canvas, Metadata, find_format
 
 
 class RunLog:
@@ -24,6 +27,7 @@ class RunLog:
         self._lines: TextIO | None = None
         if folder is None:
             return
+        self._folder = folder
         path = folder / "log.jsonl"
         if path.exists():
             lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
@@ -39,6 +43,18 @@ class RunLog:
         self._lines.flush()
         for name, value in values.items():
             self._board.add_scalar(f"{kind}/{name}", value, step)
+
+    def draw(self, name: str, step: int, picture: NDArray[np.float32]) -> None:
+        """Keep a picture, [H, W, 3] in [0, 1], as NAME/STEP.png and in TensorBoard."""
+        if self._lines is None:
+            return
+        size = picture.shape[:2]
+        target = self._folder / name / f"{step:07}.png"
+        png = find_format(".png")
+        with Canvas(target, png, (size[0], size[1]), 3, np.dtype(np.uint8)) as canvas:
+            canvas.put(0, 0, picture)
+            canvas.save(Metadata())
+        self._board.add_image(name, picture.clip(0, 1), step, dataformats="HWC")
 
     def __enter__(self) -> RunLog:
         return self

@@ -8,13 +8,16 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Protocol, cast
 
+import numpy as np
 import torch
 from lightning_fabric import Fabric
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from prosr.config import Recipe, Scale
 from prosr.data.sampler import Batch, PatchSampler
+from prosr.training.adversarial import CollapsedError, adversarial_step, is_of_use
 from prosr.training.curriculum import ema_decay_at, learning_rate_at, opened_at, stage_at
 from prosr.training.log import RunLog
 from prosr.training.objectives import (
@@ -27,6 +30,10 @@ from prosr.training.objectives import (
 from prosr.training.run import Run
 
 Validate = Callable[[Run, tuple[Scale, ...]], dict[Scale, float]]
+Draw = Callable[[Run, tuple[Scale, ...]], NDArray[np.float32]]
+"""Makes a sheet of samples, [H, W, 3] in [0, 1]."""
+Step = Callable[[Batch, float], StepResult]
+"""Takes a step for a batch, with the α of its scale."""
 
 
 class Observer(Protocol):
@@ -56,6 +63,8 @@ class Means:
         for scale, results in sorted(self.results.items()):
             means[f"loss_x{scale}"] = fmean(result.loss for result in results)
             means[f"gradient_x{scale}"] = fmean(result.gradient_norm for result in results)
+            for name in results[0].health:
+                means[f"{name}_x{scale}"] = fmean(result.health[name] for result in results)
         self.results.clear()
         return means
 
@@ -69,16 +78,17 @@ def train(
     should_stop: Callable[[], bool],
     workers: int = 1,
     skip_nonfinite: bool = False,
+    draw: Draw | None = None,
 ) -> None:
     """Train from the run's step to its recipe's end, or until `should_stop` says so.
 
     Either way the state is saved before it returns. A step whose loss or gradient is not
     finite raises `DivergedError`, with the last saved state untouched, or is left out and
-    counted with `skip_nonfinite`. Of several processes the first logs, scores and saves.
+    counted with `skip_nonfinite`. A discriminator that is of no use for too long raises
+    `CollapsedError`. Of several processes the first logs, scores, draws and saves.
     """
     recipe, progress, speaks = run.recipe, run.progress, fabric.is_global_zero
-    net, optimizer = fabric.setup(supervised(run.net), run.optimizer)
-    net.train()
+    take_step = _stepper(run, fabric)
     means = Means({})
     saved = clock = time.monotonic()
     with RunLog(run.folder if speaks else None, progress.step) as log:
@@ -87,10 +97,9 @@ def train(
             rate = learning_rate_at(batch.step, recipe)
             run.set_rate(rate)
             run.open(opened_at(batch.step, recipe))
-            alpha = stage.alpha_of(batch.scale)
             progress.step = batch.step + 1
             try:
-                result = pixel_step(fabric, net, optimizer, batch, alpha, recipe.clip)
+                result = take_step(batch, stage.alpha_of(batch.scale))
             except DivergedError as error:
                 if not skip_nonfinite:
                     raise
@@ -99,18 +108,19 @@ def train(
             else:
                 update_average(run.average, run.net, ema_decay_at(batch.step, recipe))
                 means.add(result)
+                _watch_adversary(run, result)
                 observer.stepped(progress.step, result, rate)
-
             if progress.step % recipe.log_every == 0:
                 numbers = {"rate": rate, "alpha": stage.alpha, "skipped": progress.skipped}
                 log.write("train", progress.step, numbers | means.take())
             progress.seconds += time.monotonic() - clock
-            due = progress.step % recipe.validate_every == 0 or run.finished
-            if validate and due and speaks:
+            if validate and speaks and _is_due(run, recipe.validate_every):
                 scores = validate(run, stage.scales)
                 best = _keep_if_best(run, scores)
                 log.write("validation", progress.step, _timed(scores, progress.seconds))
                 observer.validated(progress.step, scores, best)
+            if draw and speaks and _wants_sheet(run):
+                log.draw("samples", progress.step, draw(run, stage.scales))
             clock = time.monotonic()
             if _any_process(fabric, should_stop()):
                 break
@@ -120,6 +130,41 @@ def train(
     if speaks:
         run.save()
     fabric.barrier()
+
+
+def _stepper(run: Run, fabric: Fabric) -> Step:
+    """Make the run's networks ready to learn in this process; lend what takes a step."""
+    net, optimizer = fabric.setup(supervised(run.net), run.optimizer)
+    net.train()
+    adversary, clip = run.adversary, run.recipe.clip
+    if adversary is None:
+        return lambda batch, alpha: pixel_step(fabric, net, optimizer, batch, alpha, clip)
+    adversary.set_up(fabric)
+    parts, grown = (fabric, net, optimizer, adversary), run.progress.grown
+    return lambda batch, alpha: adversarial_step(*parts, batch, alpha, grown, clip)
+
+
+def _watch_adversary(run: Run, result: StepResult) -> None:
+    """Raise `CollapsedError` once the discriminator was of no use for too many steps."""
+    if run.adversary is None:
+        return
+    patience = run.adversary.settings.collapse_after
+    run.progress.useless = 0 if is_of_use(result) else run.progress.useless + 1
+    if run.progress.useless >= patience:
+        real, fake = result.health["d_real"], result.health["d_fake"]
+        raise CollapsedError(
+            f"step {run.progress.step}: the discriminator has taught nothing for {patience} "
+            f"steps (D(r) {real:.2f}, D(r̂) {fake:.2f}); change adversarial.learning_rate or "
+            "adversarial.gan and start in another folder"
+        )
+
+
+def _wants_sheet(run: Run) -> bool:
+    return run.adversary is not None and _is_due(run, run.adversary.settings.sheet_every)
+
+
+def _is_due(run: Run, every: int) -> bool:
+    return run.progress.step % every == 0 or run.finished
 
 
 def _batches(sampler: PatchSampler, start: int, recipe: Recipe, workers: int) -> DataLoader[Batch]:
@@ -146,9 +191,12 @@ def _timed(psnr: dict[Scale, float], seconds: float) -> dict[str, float]:
 
 
 def _keep_if_best(run: Run, psnr: dict[Scale, float]) -> bool:
-    """Export the averaged weights if they are the best so far; more scales beat fewer."""
+    """Export the averaged weights if they are the best so far; more scales beat fewer.
+
+    A generator with an adversary has no best: what it learns costs PSNR.
+    """
     score = (len(psnr), sum(psnr.values()) / len(psnr))
-    if score <= run.progress.best:
+    if run.adversary is not None or score <= run.progress.best:
         return False
     run.progress.best = score
     run.export("best")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -30,3 +32,24 @@ def pyramid_loss(estimates: Sequence[Tensor], y: Tensor) -> Tensor:
     for estimate in lower:
         loss = loss + pixel_loss(estimate, downscale(y, y.shape[-1] // estimate.shape[-1]))
     return loss
+
+
+def discriminator_loss(score_fake: Tensor, score_real: Tensor) -> Tensor:
+    """Eq. 3: (D(r̂))² + (D(r) − 1)², each a mean over the batch and its patches' scores."""
+    return score_fake.square().mean() + (score_real - 1).square().mean()
+
+
+def adversarial_loss(score_fake: Tensor) -> Tensor:
+    """The first term of L_R (Eq. 4): (D(r̂) − 1)², a mean over the batch and its scores."""
+    return (score_fake - 1).square().mean()
+
+
+def perceptual_loss(features_hat: Tensor, features: Tensor) -> Tensor:
+    """One k of L_R (Eq. 4): ‖Φ_k(ŷ) − Φ_k(y)‖₂ for each picture, then the mean of the batch.
+
+    Both are [N, C, H, W]. The norm is divided by that of ones, √(CHW): a root of the mean
+    square, which does not depend on the size of patches. It is not squared, as printed.
+    """
+    difference = (features_hat - features).flatten(1)
+    norms: Tensor = torch.linalg.vector_norm(difference, dim=1)
+    return norms.mean() / math.sqrt(difference.shape[1])

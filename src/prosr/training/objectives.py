@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import cast
 
 import torch
@@ -23,11 +25,15 @@ class DivergedError(ProSRError):
 
 @dataclass(frozen=True)
 class StepResult:
-    """Loss in 8-bit levels, and the gradient's norm before clipping."""
+    """Loss, the gradient's norm before clipping, and what else an objective has to tell.
+
+    Eq. 5's and Eq. 7's loss is in 8-bit levels.
+    """
 
     scale: int
     loss: float
     gradient_norm: float
+    health: Mapping[str, float] = field(default_factory=dict)
 
 
 class Estimates(nn.Module):
@@ -61,22 +67,31 @@ def pixel_step(
 
     Raises `DivergedError`, before anything changes, if the loss or gradient is not finite.
     """
-    before = [buffer.clone() for buffer in net.buffers()]
     x, y = to_unit(fabric, batch.x), to_unit(fabric, batch.y)
-    given: Tensor | tuple[Tensor, ...] = net(x, batch.scale, alpha)
-    loss = pixel_loss(given, y) if isinstance(given, Tensor) else pyramid_loss(given, y)
-    optimizer.zero_grad()
-    fabric.backward(loss)
-    result = StepResult(batch.scale, 255 * _mean(fabric, loss), clipped_norm(net, clip))
-    try:
+    with statistics_kept_unless_finite(net):
+        given: Tensor | tuple[Tensor, ...] = net(x, batch.scale, alpha)
+        loss = pixel_loss(given, y) if isinstance(given, Tensor) else pyramid_loss(given, y)
+        optimizer.zero_grad()
+        fabric.backward(loss)
+        result = StepResult(batch.scale, 255 * mean_of(fabric, loss), clipped_norm(net, clip))
         check_finite(batch, result)
+    optimizer.step()
+    return result
+
+
+@contextmanager
+def statistics_kept_unless_finite(net: nn.Module) -> Iterator[None]:
+    """Put the buffers of `net` back if the block finds that it diverges.
+
+    Batch normalization takes a batch into its statistics before any loss is known.
+    """
+    before = [buffer.clone() for buffer in net.buffers()]
+    try:
+        yield
     except DivergedError:
-        # Batch normalization has taken the batch into its statistics already.
         for buffer, old in zip(net.buffers(), before, strict=True):
             buffer.copy_(old)
         raise
-    optimizer.step()
-    return result
 
 
 def clipped_norm(net: nn.Module, clip: float | None) -> float:
@@ -94,11 +109,16 @@ def check_finite(batch: Batch, result: StepResult) -> None:
     )
 
 
-def _mean(fabric: Fabric, loss: Tensor) -> float:
-    """Mean of a loss over all processes, the same number in each."""
+def mean_of(fabric: Fabric, value: Tensor) -> float:
+    """Mean of a loss or score over all processes, the same number in each."""
+    return all_mean(fabric, value).item()
+
+
+def all_mean(fabric: Fabric, values: Tensor) -> Tensor:
+    """Mean of each value over all processes."""
     if fabric.world_size > 1:
-        loss = cast(Tensor, fabric.all_reduce(loss.detach(), reduce_op="mean"))
-    return loss.item()
+        return cast(Tensor, fabric.all_reduce(values.detach(), reduce_op="mean"))
+    return values.detach()
 
 
 def to_unit(fabric: Fabric, pixels: Tensor) -> Tensor:

@@ -20,12 +20,24 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Adam
 
-from prosr.checkpoint import build, fit, load_state, load_weights, save_state, save_weights
+from prosr.adversary import Adversarial
+from prosr.checkpoint import (
+    Weights,
+    build,
+    build_discriminator,
+    fit,
+    load_state,
+    load_weights,
+    save_state,
+    save_weights,
+)
 from prosr.config import Recipe, recipe_from
 from prosr.errors import CheckpointError, ConfigError
 from prosr.files import write_text
+from prosr.legacy.features import open_features
 from prosr.nets.generator import ProSR
 from prosr.nets.laplacian import LaplacianPyramid
+from prosr.training.adversarial import Adversary
 
 
 @dataclass
@@ -34,18 +46,25 @@ class Progress:
 
     `seconds` is the time spent on steps, without validation. `best` is (number of scales,
     mean PSNR) of best.safetensors, `skipped` the number of steps that were left out because
-    their loss or gradient was not finite.
+    their loss or gradient was not finite. `useless` counts the last steps in which a
+    discriminator was of no use, `grown` says that a generator was trained before it met one.
     """
 
     step: int = 0
     seconds: float = 0.0
     best: tuple[int, float] = (0, 0.0)
     skipped: int = 0
+    useless: int = 0
+    grown: bool = False
 
 
 @dataclass
 class Run:
-    """One run: its folder, its recipe and everything that its state file holds."""
+    """One run: its folder, its recipe and everything that its state file holds.
+
+    `first` are the weights that it started from, `adversary` what it is trained against,
+    if anything.
+    """
 
     folder: Path
     recipe: Recipe
@@ -53,6 +72,8 @@ class Run:
     average: nn.Module
     optimizer: Adam
     card: dict[str, Any]
+    first: Weights | None = None
+    adversary: Adversary | None = None
     progress: Progress = field(default_factory=Progress)
 
     @property
@@ -60,27 +81,48 @@ class Run:
         return self.progress.step >= self.recipe.steps
 
     def set_rate(self, rate: float) -> None:
-        """Set the learning rate of the next step."""
+        """Set the learning rate of the next step, the adversary's in proportion."""
         for group in self.optimizer.param_groups:
             group["lr"] = rate
+        if self.adversary is not None:
+            own = self.adversary.settings.learning_rate
+            for group in self.adversary.optimizer.param_groups:
+                group["lr"] = own * rate / self.recipe.learning_rate
 
     def open(self, scales: Sequence[int]) -> None:
-        """Begin with scales that the curriculum opens (3.4), low ones first."""
-        for scale in scales:
+        """Begin with scales that the curriculum opens (3.4), low ones first.
+
+        A grown generator has them already; only its adversary begins with them.
+        """
+        for scale in () if self.progress.grown else scales:
             for net in (self.net, self.average):
                 cast(ProSR | LaplacianPyramid, net).open(scale)
 
     def save(self) -> None:
         """Write the state, then the averaged weights, each atomically."""
-        names = dict(self.net.named_parameters())
-        tensors: dict[str, Tensor] = {f"net.{n}": p for n, p in self.net.state_dict().items()}
-        tensors |= {f"average.{n}": p for n, p in self.average.state_dict().items()}
-        for name, parameter in names.items():
-            for key, value in self.optimizer.state[parameter].items():
-                tensors[f"optimizer.{key}.{name}"] = value
+        tensors: dict[str, Tensor] = {}
+        for group, net in self.networks().items():
+            tensors |= {f"{group}.{name}": value for name, value in net.state_dict().items()}
+        for group, (net, optimizer) in self.optimizers().items():
+            for name, parameter in net.named_parameters():
+                for key, value in optimizer.state[parameter].items():
+                    tensors[f"{group}.{key}.{name}"] = value
         path = self.folder / "state.safetensors"
         save_state(path, tensors, {"progress": json.dumps(asdict(self.progress))})
         self.export("last")
+
+    def networks(self) -> dict[str, nn.Module]:
+        """Every network, by its name in the state file."""
+        mine: dict[str, nn.Module] = {"net": self.net, "average": self.average}
+        return mine | ({"discriminator": self.adversary.net} if self.adversary else {})
+
+    def optimizers(self) -> dict[str, tuple[nn.Module, Adam]]:
+        """Every optimizer with its network, by its name in the state file."""
+        mine = {"optimizer": (self.net, self.optimizer)}
+        if self.adversary is None:
+            return mine
+        theirs = self.adversary.net, self.adversary.optimizer
+        return mine | {"discriminator_optimizer": theirs}
 
     def export(self, name: str) -> None:
         """Write the averaged weights as a weights file with a model card."""
@@ -107,17 +149,36 @@ def open_run(
     """
     _keep_recipe(folder, recipe)
     torch.manual_seed(recipe.seed)
-    net = build(recipe.net).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    if start_from is not None:
-        first = load_weights(start_from)
+    net = _placed(build(recipe.net), device)
+    first = load_weights(start_from) if start_from is not None else None
+    if first is not None:
         fit(net, first.net.state_dict(), str(start_from))
         card = card | {"started from": first.sha256}
+        if recipe.adversarial is not None:
+            partner = first.card.get("model", first.name)
+            card = card | {"partner": {"model": partner, "sha256": first.sha256}}
     average = copy.deepcopy(net).eval().requires_grad_(False)
     optimizer = Adam(net.parameters(), recipe.learning_rate, betas=recipe.betas)
-    run = Run(folder, recipe, net, average, optimizer, card)
+    run = Run(folder, recipe, net, average, optimizer, card, first)
+    if recipe.adversarial is not None:
+        run.adversary = _open_adversary(recipe.adversarial, recipe.betas, device)
+        run.progress.grown = first is not None
     if (folder / "state.safetensors").exists():
         _restore(run, device)
     return run
+
+
+def _open_adversary(
+    settings: Adversarial, betas: tuple[float, float], device: torch.device
+) -> Adversary:
+    net = _placed(build_discriminator(settings.net), device)
+    optimizer = Adam(net.parameters(), settings.learning_rate, betas=betas)
+    features = _placed(open_features(settings.features, settings.file), device)
+    return Adversary(settings, net, optimizer, features, net, optimizer)
+
+
+def _placed(net: nn.Module, device: torch.device) -> nn.Module:
+    return net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
 def _keep_recipe(folder: Path, recipe: Recipe) -> None:
@@ -143,22 +204,25 @@ def _keep_recipe(folder: Path, recipe: Recipe) -> None:
 def _restore(run: Run, device: torch.device) -> None:
     path = run.folder / "state.safetensors"
     tensors, header = load_state(path)
-    groups: dict[str, dict[str, Tensor]] = {"net": {}, "average": {}, "optimizer": {}}
+    groups: dict[str, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         group, _, rest = name.partition(".")
         groups.setdefault(group, {})[rest] = value
-    fit(run.net, groups["net"], f"{path} (net)")
-    fit(run.average, groups["average"], f"{path} (average)")
-    parameters = dict(run.net.named_parameters())
-    for name, value in groups["optimizer"].items():
-        key, _, parameter = name.partition(".")
-        if parameter not in parameters:
-            raise CheckpointError(f"{path}: has optimizer state for an unknown {parameter}")
-        layout = torch.channels_last if value.dim() == 4 else torch.preserve_format
-        # Adam counts its steps on the CPU whatever the device is.
-        target = torch.device("cpu") if key == "step" else device
-        moved = value.to(target, memory_format=layout)
-        run.optimizer.state[parameters[parameter]][key] = moved
+    for group, net in run.networks().items():
+        fit(net, groups.get(group, {}), f"{path} ({group})")
+    for group, (net, optimizer) in run.optimizers().items():
+        parameters = dict(net.named_parameters())
+        for name, value in groups.get(group, {}).items():
+            key, _, parameter = name.partition(".")
+            if parameter not in parameters:
+                raise CheckpointError(f"{path}: has optimizer state for an unknown {parameter}")
+            layout = torch.channels_last if value.dim() == 4 else torch.preserve_format
+            # Adam counts its steps on the CPU whatever the device is.
+            target = torch.device("cpu") if key == "step" else device
+            moved = value.to(target, memory_format=layout)
+            optimizer.state[parameters[parameter]][key] = moved
     progress = Progress(**json.loads(header["progress"]))
     scales, psnr = progress.best
+    if progress.grown and run.first is None:
+        raise ConfigError(f"{run.folder}: this run began with --start-from; give it again")
     run.progress = replace(progress, best=(scales, psnr))

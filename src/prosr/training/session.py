@@ -24,8 +24,9 @@ from prosr.evaluation.provenance import machine
 from prosr.evaluation.scoring import score
 from prosr.inference.upscaler import Upscaler
 from prosr.training.curriculum import scale_at
-from prosr.training.loop import Observer, Validate, train
+from prosr.training.loop import Draw, Observer, Validate, train
 from prosr.training.run import Run, open_run
+from prosr.training.sheets import sheet_drawer
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ class Session:
     sampler: PatchSampler
     fabric: Fabric
     validate: Validate | None
+    draw: Draw | None
     notes: tuple[str, ...]
 
     def go(self, observer: Observer, should_stop: Callable[[], bool]) -> None:
@@ -73,6 +75,7 @@ class Session:
             should_stop,
             self.job.workers,
             self.job.skip_nonfinite,
+            self.draw,
         )
 
 
@@ -107,7 +110,8 @@ def prepare(job: Job, progress: Callable[[int, int], None]) -> Session:
     threads = f"{torch.get_num_threads()} threads"
     notes.append(f"{processes}{fabric.device.type}, {precision}, {threads}")
     validate = _validator(job.validation, job.protocol) if job.validation else None
-    return Session(job, run, sampler, fabric, validate, tuple(notes))
+    draw = sheet_drawer(job.validation) if job.validation else None
+    return Session(job, run, sampler, fabric, validate, draw, tuple(notes))
 
 
 def is_first_process() -> bool:
@@ -170,11 +174,15 @@ def _validator(benchmark: Benchmark, protocol: Protocol) -> Validate:
 
 def _card(job: Job, pictures: Sequence[Picture]) -> dict[str, Any]:
     here = machine()
+    recipe = job.recipe.model_dump(mode="json")
+    if recipe["adversarial"]:
+        # Where a file lay on one machine says nothing on another.
+        del recipe["adversarial"]["file"]
     return {
         "model": job.recipe.model,
         "trained on": sorted({folder.name for folder in job.data}),
         "pictures": len(pictures),
-        "recipe": job.recipe.model_dump(mode="json"),
+        "recipe": recipe,
         "machine": f"{here.cores} cores of {here.cpu}",
     }
 

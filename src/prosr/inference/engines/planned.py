@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from functools import cache, partial
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +14,6 @@ from prosr.errors import ConfigError
 from prosr.inference.memory import RESERVED, observe
 from prosr.inference.staging import Plan, Stage, make_plan, radius_of, run_plan, sides, tiled_pixels
 from prosr.inference.tiling import fit, tiled
-from prosr.resample import upscale
 
 _ROUNDING = 10
 """Results' worth of memory for bringing a tile to samples."""
@@ -64,10 +63,12 @@ class Staged(Protocol):
     """A network whose R_s (Eq. 1) can be computed stage after stage.
 
     A stage is a function, the factor by which it enlarges and its radius in its own
-    input's pixels. What the last one gives is R_s(x), to which φ_s(x) is added (Eq. 2).
+    input's pixels. What the last one gives is R_s(x), from which `estimate` makes ŷ (Eq. 2).
     """
 
     def stages(self, scale: int) -> Sequence[tuple[Callable[[Tensor], Tensor], int, int]]: ...
+
+    def estimate(self, residual: Tensor, x: Tensor, scale: int) -> Tensor: ...
 
 
 class _Staged(NamedTuple):
@@ -118,7 +119,7 @@ class PlannedEngine:
         staged = self._staged(scale)
         if staged is None or _area(x) * self._bytes(scale) <= self._budget:
             return self._whole(scale)(x)
-        return run_plan(staged.plan, staged.stages, x) + upscale(x, scale)
+        return cast(Tensor, self._net.estimate(run_plan(staged.plan, staged.stages, x), x, scale))
 
     def _go_thin(self, x: Tensor, scale: int) -> Tensor:
         """A strip that the runner does not take goes through PyTorch, in its own tiles."""
@@ -133,12 +134,12 @@ class PlannedEngine:
 
     def _prepare_whole(self, scale: int) -> Function:
         net = self._net
-        if not hasattr(net, "stages"):
+        if not isinstance(net, Staged):
             return self._runner.prepare(net, f"x{scale}", partial(_call, net, scale))
-        # φ_s(x) is added in float32, whatever the precision of R_s.
+        # Eq. 2 is computed in float32, whatever the precision of R_s.
         functions = [function for function, _, _ in net.stages(scale)]
         residual = self._runner.prepare(net, f"x{scale}-residual", partial(_chain, functions))
-        return lambda x: residual(x) + upscale(x, scale)
+        return lambda x: net.estimate(residual(x), x, scale)
 
     def radius(self, scale: int) -> int:
         return int(self._net.receptive_radius(scale))

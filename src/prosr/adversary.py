@@ -1,0 +1,93 @@
+"""Frozen settings of adversarial training (3.3): what a recipe's table `adversarial` holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import Field, ValidationError, model_validator
+
+from prosr.layouts import SCALES, Count, Frozen, Scale
+
+SMALLEST = 16
+"""Side of the smallest patch of y, which feature nets halve three times."""
+
+
+class DiscriminatorConfig(Frozen):
+    """Layout of a discriminator, the generator's pyramid turned round (3.3).
+
+    `features` are the channels that enter each level u_0, u_1, u_2, and `layers` the number
+    of its CONV(3,3); `head` are the widths of those between u_0 and the scores, at the size
+    of x. Residuals, a few hundredths strong, are multiplied by `gain`. `spectral` divides
+    each kernel by its largest singular value.
+    """
+
+    features: tuple[Count, ...] = Field(min_length=1, max_length=len(SCALES))
+    layers: tuple[Count, ...]
+    head: tuple[Count, ...] = Field(min_length=1)
+    gain: float = Field(default=10.0, gt=0)
+    spectral: bool = False
+
+    @property
+    def scales(self) -> tuple[Scale, ...]:
+        return SCALES[: len(self.features)]
+
+    @model_validator(mode="after")
+    def _levels_agree(self) -> Self:
+        if len(self.layers) != len(self.features):
+            raise ValueError("layers and features need one entry for each level")
+        return self
+
+
+_D = DiscriminatorConfig
+# fmt: off
+DISCRIMINATORS: dict[str, DiscriminatorConfig] = {
+    # name         layout                                                         parameters
+    "progansr-l":  _D(features=(128, 96, 64), layers=(2, 2, 2), head=(256, 256)),  # 1,329,281
+    "progansr-xs": _D(features=(32, 24, 16), layers=(1, 1, 1), head=(48, 64, 64)),  # 91,529
+}
+# fmt: on
+
+
+class Adversarial(Frozen):
+    """How a generator is trained against a discriminator (Eq. 3, Eq. 4).
+
+    `layout` changes fields of the preset `discriminator`. `features` names the net of the
+    perceptual term and `file` its weights. Weights are of Eq. 4's terms: `gan`, those of
+    pools 2 and 4 in `perceptual`, and `pixel` of Eq. 5. In each step the discriminator
+    learns `turns` times, from an equal part of the batch each time, then the generator
+    once. The run ends when the discriminator has failed for `collapse_after` steps in a
+    row. Every `sheet_every` steps samples are drawn.
+    """
+
+    discriminator: str
+    layout: dict[str, Any] = Field(default_factory=dict)
+    features: Literal["vgg16", "distilled"]
+    file: Path
+    gan: float = Field(default=1.0, ge=0)
+    perceptual: tuple[float, float] = (0.5, 2.0)
+    pixel: float = Field(default=0.0, ge=0)
+    learning_rate: float = Field(default=1e-4, gt=0)
+    turns: int = Field(default=2, gt=0)
+    collapse_after: int = Field(default=500, gt=0)
+    sheet_every: int = Field(default=1000, gt=0)
+
+    @property
+    def net(self) -> DiscriminatorConfig:
+        """The discriminator's layout: the preset with the recipe's changes."""
+        return DiscriminatorConfig.model_validate(
+            DISCRIMINATORS[self.discriminator].model_dump() | self.layout
+        )
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        if self.discriminator not in DISCRIMINATORS:
+            known = ", ".join(DISCRIMINATORS)
+            raise ValueError(f"discriminator: there is no {self.discriminator!r}; known: {known}")
+        try:
+            self.net  # noqa: B018
+        except ValidationError as error:
+            problem = error.errors()[0]
+            place = ".".join(map(str, ("layout", *problem["loc"])))
+            raise ValueError(f"{place}: {problem['msg']}") from error
+        return self
