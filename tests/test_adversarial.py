@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
+import torch
 from lightning_fabric import Fabric
+from torch import Tensor
 
 from feature_files import write_distilled
 from prosr.adversary import Adversarial
-from prosr.checkpoint import load_state
+from prosr.checkpoint import load_state, load_weights
 from prosr.config import Recipe
 from prosr.data.benchmarks import open_benchmark
+from prosr.data.sampler import Batch
+from prosr.errors import CheckpointError
 from prosr.evaluation.protocol import find_protocol
+from prosr.nets.features import POOLS
+from prosr.resample import upscale
+from prosr.training import loop
+from prosr.training.adversarial import CollapsedError, adversarial_step
+from prosr.training.losses import adversarial_loss, discriminator_loss, perceptual_loss, pixel_loss
+from prosr.training.objectives import DivergedError, StepResult
+from prosr.training.run import Run, open_run
 from prosr.training.session import Job, Session, prepare
 from test_training import go, nothing, pictures, states_are_equal
 
@@ -80,3 +92,163 @@ def test_stopped_and_resumed_equals_uninterrupted_bit_for_bit(
     assert states_are_equal(whole, parts)
     names = load_state(parts / "state.safetensors")[0].keys()
     assert {"discriminator", "discriminator_optimizer"} <= {name.split(".")[0] for name in names}
+
+
+def made(folder: Path, recipe: Recipe) -> Run:
+    run = open_run(folder, recipe, {}, torch.device("cpu"))
+    assert run.adversary is not None
+    run.adversary.set_up(FABRIC)
+    return run
+
+
+def batch(scale: int = 4) -> Batch:
+    torch.manual_seed(1)
+    x, y = torch.randint(256, (4, 3, 6, 6)), torch.randint(256, (4, 3, 6 * scale, 6 * scale))
+    return Batch(0, scale, x.to(torch.uint8), y.to(torch.uint8), ("a.png",) * 4)
+
+
+def step(run: Run, batch: Batch, alpha: float = 1.0) -> StepResult:
+    net, optimizer = FABRIC.setup(run.net, run.optimizer)
+    assert run.adversary is not None
+    return adversarial_step(FABRIC, net, optimizer, run.adversary, batch, alpha, None)
+
+
+@pytest.mark.parametrize("alpha", [1.0, 0.3])
+def test_the_generator_follows_eq4_and_the_discriminator_eq3(
+    tmp_path: Path, recipe: Recipe, alpha: float
+) -> None:
+    one_turn = recipe.model_copy(
+        update={"adversarial": adversarial_of(recipe).model_copy(update={"turns": 1})}
+    )
+    run, pairs = made(tmp_path, one_turn), batch()
+    adversary = run.adversary
+    assert adversary is not None
+    # Rates of almost nothing, so that the losses after a turn are those before it.
+    for optimizer in (run.optimizer, adversary.optimizer):
+        optimizer.param_groups[0]["lr"] = 1e-12
+    adversary.net.eval()  # power iteration would go on between the two calls
+    x, y = pairs.x.float() / 255, pairs.y.float() / 255
+    y_hat, phi = run.net(x, 4, alpha), upscale(x, 4)
+    fake, real = (adversary.net(r, 4, alpha) for r in (y_hat - phi, y - phi))
+    ours, theirs = adversary.features(y_hat), adversary.features(y)
+    terms = [
+        adversarial_loss(fake),
+        *(w * perceptual_loss(ours[k], theirs[k]) for w, k in zip((0.5, 2), POOLS, strict=True)),
+        0.5 * pixel_loss(y_hat, y),
+    ]
+    result = step(run, pairs, alpha)
+    assert result.loss == pytest.approx(sum(terms).item(), rel=1e-4)  # type: ignore[union-attr]
+    shares = [value for name, value in result.health.items() if name.startswith("share_")]
+    assert shares == pytest.approx([(term / sum(terms)).item() for term in terms], rel=1e-4)
+    loss = discriminator_loss(fake, real).item()
+    assert result.health["d_loss"] == pytest.approx(loss, rel=1e-4)
+    assert result.health["d_real"] == pytest.approx(real.mean().item(), rel=1e-4)
+    drift = 255 * (y_hat - y).mean(dim=(0, 2, 3))
+    assert [result.health[f"drift_{c}"] for c in "rgb"] == pytest.approx(drift.tolist(), rel=1e-3)
+
+
+def test_residuals_are_judged_not_pictures(tmp_path: Path, recipe: Recipe) -> None:
+    run, pairs = made(tmp_path, recipe), batch()
+    assert run.adversary is not None
+    seen: list[Tensor] = []
+    run.adversary.net.register_forward_hook(lambda module, inputs, _: seen.append(inputs[0]))
+    step(run, pairs)
+    *turns, last = seen
+    assert len(turns) == 2
+    phi = upscale(pairs.x.float() / 255, 4)
+    for i, both in enumerate(turns):
+        torch.testing.assert_close(both[2:], (pairs.y.float() / 255 - phi)[i::2])
+        torch.testing.assert_close(both[:2], last[i::2])
+
+
+def test_both_networks_learn_and_the_features_do_not(tmp_path: Path, recipe: Recipe) -> None:
+    run = made(tmp_path, recipe)
+    assert run.adversary is not None
+    parts = run.net, run.adversary.net, run.adversary.features
+    before = [[p.clone() for p in part.parameters()] for part in parts]
+    step(run, batch())
+    changed = [
+        any(not torch.equal(a, b) for a, b in zip(part.parameters(), old, strict=True))
+        for part, old in zip(parts, before, strict=True)
+    ]
+    assert changed == [True, True, False]
+
+
+def test_a_generator_that_diverges_stays_as_it_was(tmp_path: Path, recipe: Recipe) -> None:
+    run = made(tmp_path, recipe)
+    assert run.adversary is not None
+    run.adversary.features.register_forward_hook(
+        lambda module, inputs, given: {k: z * float("nan") for k, z in given.items()}
+    )
+    before = [p.clone() for p in run.net.parameters()]
+    with pytest.raises(DivergedError, match=r"step 0, scale 4: .*a\.png"):
+        step(run, batch())
+    assert all(torch.equal(a, b) for a, b in zip(run.net.parameters(), before, strict=True))
+
+
+def test_a_discriminator_that_tells_nothing_apart_ends_the_run(
+    pictures: Path, tmp_path: Path, recipe: Recipe
+) -> None:
+    patient = adversarial_of(recipe).model_copy(
+        update={
+            "collapse_after": 3,
+            "learning_rate": 1e-12,
+            "layout": {"features": [4, 4, 4], "head": [4]},
+        }
+    )
+    made = session(pictures, tmp_path / "run", recipe.model_copy(update={"adversarial": patient}))
+    assert made.run.adversary is not None
+    with torch.no_grad():
+        for value in made.run.adversary.net.score.parameters():
+            value.zero_()
+    with pytest.raises(CollapsedError, match=r"step 3: .* for 3 steps \(D\(r\) 0\.00, D\(r̂\)"):
+        go(made)
+
+
+def test_the_count_of_useless_steps_survives_a_stop(
+    pictures: Path, tmp_path: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "is_of_use", lambda result: False)
+    patient = adversarial_of(recipe).model_copy(update={"collapse_after": 4})
+    recipe = recipe.model_copy(update={"adversarial": patient})
+    go(session(pictures, tmp_path / "run", recipe), until=3)
+    with pytest.raises(CollapsedError, match="step 4:"):
+        go(session(pictures, tmp_path / "run", recipe))
+
+
+def test_health_and_sheets_are_kept(pictures: Path, tmp_path: Path, recipe: Recipe) -> None:
+    go(session(pictures, tmp_path / "run", recipe))
+    log = (tmp_path / "run" / "log.jsonl").read_text()
+    lines = [json.loads(line) for line in log.splitlines()]
+    first = next(line for line in lines if line["kind"] == "train")
+    wanted = {"d_real", "d_fake", "d_gradient", "gradient", "share_gan", "share_pool2", "drift_g"}
+    assert {f"{name}_x2" for name in wanted} <= first.keys()
+    sheets = sorted(path.name for path in (tmp_path / "run" / "samples").iterdir())
+    assert sheets == ["0000004.png", "0000008.png"]
+    # The best by PSNR would be the generator before it learned anything from its adversary.
+    assert not (tmp_path / "run" / "best.safetensors").exists()
+
+
+def test_what_started_the_run_is_its_partner_and_on_the_sheets(
+    pictures: Path, tmp_path: Path, recipe: Recipe
+) -> None:
+    plain = recipe.model_copy(update={"adversarial": None})
+    go(session(pictures, tmp_path / "first", plain), until=1)
+    start = tmp_path / "first" / "last.safetensors"
+    made = prepare(job(pictures, tmp_path / "second", recipe, start), nothing)
+    go(made, until=1)
+    weights = load_weights(tmp_path / "second" / "last.safetensors")
+    sha256 = load_weights(start).sha256
+    assert weights.card["partner"] == {"model": "progansr-xs", "sha256": sha256}
+    assert "file" not in weights.card["recipe"]["adversarial"]
+    assert made.draw is not None
+    height, width, _ = made.draw(made.run, (2,)).shape
+    assert width == 5 * height
+
+
+def test_a_missing_feature_file_stops_before_training(
+    pictures: Path, tmp_path: Path, recipe: Recipe
+) -> None:
+    absent = adversarial_of(recipe).model_copy(update={"file": tmp_path / "none.safetensors"})
+    with pytest.raises(CheckpointError, match=r"none\.safetensors: there is no such file"):
+        session(pictures, tmp_path / "run", recipe.model_copy(update={"adversarial": absent}))

@@ -1,0 +1,104 @@
+"""The discriminator is the generator's pyramid turned round."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from prosr.adversary import DISCRIMINATORS, DiscriminatorConfig
+from prosr.checkpoint import build_discriminator
+from prosr.config import PRESETS, SCALES
+from prosr.errors import ConfigError
+from prosr.nets.discriminator import ProgressiveDiscriminator
+
+SMALL = DiscriminatorConfig(features=(4, 3, 2), layers=(1, 2, 1), head=(5, 4))
+PARAMETERS = {"progansr-l": 1_329_281, "progansr-xs": 91_529}
+
+
+def made(config: DiscriminatorConfig = SMALL) -> ProgressiveDiscriminator:
+    torch.manual_seed(0)
+    return build_discriminator(config).eval()
+
+
+def residual(scale: int, height: int = 3, width: int = 5) -> torch.Tensor:
+    return 0.1 * torch.randn(2, 3, scale * height, scale * width)
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_scores_are_one_for_each_pixel_of_x_at_every_scale_and_size(scale: int) -> None:
+    assert made()(residual(scale), scale).shape == (2, 1, 3, 5)
+
+
+@pytest.mark.parametrize("name", DISCRIMINATORS)
+def test_parameter_counts(name: str) -> None:
+    net = made(DISCRIMINATORS[name])
+    assert sum(parameter.numel() for parameter in net.parameters()) == PARAMETERS[name]
+
+
+def test_each_gan_preset_has_a_generator_of_its_name() -> None:
+    assert DISCRIMINATORS.keys() <= PRESETS.keys()
+
+
+def test_levels_are_shared_and_entrances_are_not() -> None:
+    net = made()
+    used = {}
+    for scale in SCALES:
+        net.zero_grad()
+        net(residual(scale), scale).sum().backward()
+        used[scale] = {
+            ".".join(name.split(".")[:2])
+            for name, p in net.named_parameters()
+            if p.grad is not None
+        }
+    doors = {scale: {part for part in used[scale] if part.startswith("v.")} for scale in SCALES}
+    assert doors == {scale: {f"v.{scale}"} for scale in SCALES}
+    levels = {scale: {part for part in used[scale] if part.startswith("u.")} for scale in SCALES}
+    assert levels == {2: {"u.0"}, 4: {"u.0", "u.1"}, 8: {"u.0", "u.1", "u.2"}}
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.3])
+def test_alpha_blends_the_new_level_with_the_entrance_below(alpha: float) -> None:
+    net, r = made(), residual(8)
+    new = net.reduce(net.enter(r, 8), 2)
+    below = net.enter(F.avg_pool2d(r, 2), 4)
+    z = net.reduce(net.reduce(alpha * new + (1 - alpha) * below, 1), 0)
+    torch.testing.assert_close(net(r, 8, alpha), net.score(net.head(z)))
+
+
+def test_at_alpha_0_the_new_level_is_not_there() -> None:
+    net, r = made(), residual(4)
+    torch.testing.assert_close(net(r, 4, 0.0), net(F.avg_pool2d(r, 2), 2))
+
+
+def test_multiply_adds_are_those_of_the_convolutions() -> None:
+    net, counted = made(), 0
+
+    def count(module: torch.nn.Module, inputs: object, output: torch.Tensor) -> None:
+        nonlocal counted
+        assert isinstance(module, torch.nn.Conv2d)
+        counted += module.weight[0].numel() * output[0].numel()
+
+    for module in net.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            module.register_forward_hook(count)
+    for scale in SCALES:
+        counted = 0
+        net(residual(scale), scale)
+        assert counted == net.multiply_adds(scale) * 3 * 5
+
+
+def test_spectral_kernels_have_a_largest_singular_value_of_1() -> None:
+    net = made(SMALL.model_copy(update={"spectral": True})).train()
+    for _ in range(50):
+        for scale in SCALES:
+            net(residual(scale), scale)
+    for module in net.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            largest = torch.linalg.matrix_norm(module.weight.flatten(1), 2)
+            assert largest.item() == pytest.approx(1, abs=0.02)
+
+
+def test_what_is_not_possible_is_refused() -> None:
+    with pytest.raises(ConfigError, match="scale 3 is not one of 2, 4, 8"):
+        made()(residual(2), 3)
+    with pytest.raises(ConfigError, match="needs a level below"):
+        made()(residual(2), 2, 0.5)
