@@ -16,7 +16,7 @@ from prosr.checkpoint import load_state, load_weights
 from prosr.config import Recipe
 from prosr.data.benchmarks import open_benchmark
 from prosr.data.sampler import Batch
-from prosr.errors import CheckpointError
+from prosr.errors import CheckpointError, ConfigError
 from prosr.evaluation.protocol import find_protocol
 from prosr.nets.features import POOLS
 from prosr.resample import upscale
@@ -110,7 +110,8 @@ def batch(scale: int = 4) -> Batch:
 def step(run: Run, batch: Batch, alpha: float = 1.0) -> StepResult:
     net, optimizer = FABRIC.setup(run.net, run.optimizer)
     assert run.adversary is not None
-    return adversarial_step(FABRIC, net, optimizer, run.adversary, batch, alpha, None)
+    parts = FABRIC, net, optimizer, run.adversary
+    return adversarial_step(*parts, batch, alpha, run.progress.grown, None)
 
 
 @pytest.mark.parametrize("alpha", [1.0, 0.3])
@@ -244,6 +245,23 @@ def test_what_started_the_run_is_its_partner_and_on_the_sheets(
     assert made.draw is not None
     height, width, _ = made.draw(made.run, (2,)).shape
     assert width == 5 * height
+    with pytest.raises(ConfigError, match="began with --start-from; give it again"):
+        session(pictures, tmp_path / "second", recipe)
+
+
+def test_a_grown_generator_is_not_opened_or_blended_again(tmp_path: Path, recipe: Recipe) -> None:
+    run, pairs = made(tmp_path, recipe), batch()
+    assert run.adversary is not None
+    run.progress.grown = True
+    before = {name: value.clone() for name, value in run.net.state_dict().items()}
+    run.open((4, 8))
+    assert all(torch.equal(value, before[name]) for name, value in run.net.state_dict().items())
+    seen: list[float] = []
+    run.adversary.net.register_forward_hook(lambda module, inputs, _: seen.append(inputs[2]))
+    drift = 255 * (run.net(pairs.x.float() / 255, 4) - pairs.y.float() / 255).mean(dim=(0, 2, 3))
+    result = step(run, pairs, 0.3)
+    assert seen == [0.3] * 3
+    assert [result.health[f"drift_{c}"] for c in "rgb"] == pytest.approx(drift.tolist(), rel=1e-3)
 
 
 def test_a_missing_feature_file_stops_before_training(

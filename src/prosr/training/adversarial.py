@@ -75,8 +75,9 @@ def adversarial_step(
 
     Each turn takes an equal part of the batch, pictures i, i + turns, …, so that processes
     that share a batch do together what one would do. Both judge residuals, r̂ = ŷ − φ_s(x)
-    and r = y − φ_s(x). The level that a scale adds is blended in by `alpha`, in both, or in
-    the discriminator alone where the generator is `grown`: trained at all scales. Raises `DivergedError` if a loss or gradient is not finite, before
+    and r = y − φ_s(x). The level that a scale adds is blended in by `alpha`, in both
+    networks or, where the generator is `grown` (trained at all scales), in the
+    discriminator alone. Raises `DivergedError` if a loss or gradient is not finite, before
     the network that it belongs to changes.
     """
     x, y = to_unit(fabric, batch.x), to_unit(fabric, batch.y)

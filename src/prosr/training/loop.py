@@ -115,10 +115,7 @@ def train(
                 log.write("train", progress.step, numbers | means.take())
             progress.seconds += time.monotonic() - clock
             if validate and speaks and _is_due(run, recipe.validate_every):
-                scores = validate(run, stage.scales)
-                best = _keep_if_best(run, scores)
-                log.write("validation", progress.step, _timed(scores, progress.seconds))
-                observer.validated(progress.step, scores, best)
+                _score(run, validate(run, stage.scales), log, observer)
             if draw and speaks and _wants_sheet(run):
                 log.draw("samples", progress.step, draw(run, stage.scales))
             clock = time.monotonic()
@@ -185,9 +182,12 @@ def _any_process(fabric: Fabric, flag: bool) -> bool:
     return flags.item() > 0
 
 
-def _timed(psnr: dict[Scale, float], seconds: float) -> dict[str, float]:
-    """A validation's numbers for the log, with the training time that they took (Fig. 4)."""
-    return {"seconds": seconds} | {f"psnr_x{scale}": value for scale, value in psnr.items()}
+def _score(run: Run, psnr: dict[Scale, float], log: RunLog, observer: Observer) -> None:
+    best = _keep_if_best(run, psnr)
+    numbers = {f"psnr_x{scale}": value for scale, value in psnr.items()}
+    seconds = {"seconds": run.progress.seconds}
+    log.write("validation", run.progress.step, seconds | numbers)
+    observer.validated(run.progress.step, psnr, best)
 
 
 def _keep_if_best(run: Run, psnr: dict[Scale, float]) -> bool:
