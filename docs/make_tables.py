@@ -1,26 +1,69 @@
-"""Write the scores in results/ into README.md.
+"""Write the scores and tables in results/ into README.md and the documents.
 
 python docs/make_tables.py
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
-from prosr.evaluation.results import read_results
+from prosr.evaluation.results import Row, read_results
 from prosr.evaluation.tables import to_markdown, update_table
+from prosr.experiments import ablation, systems
+from prosr.experiments.outcome import read_outcome
 
 ROOT = Path(__file__).parents[1]
-README = ROOT / "README.md"
+RESULTS = ROOT / "results"
 PROTOCOL = "paper"
-BESIDE = ("VDSR", "LapSRN", "MS-LapSRN", "ProSR-s", "EDSR")
+
+
+def rows() -> list[Row]:
+    """Scores of bundled and converted weights."""
+    return [row for path in sorted(RESULTS.glob("*.json")) for row in read_results(path)]
 
 
 def scores() -> str:
-    """The table between README's marks: every score under the papers' protocol."""
-    rows = [row for path in sorted((ROOT / "results").glob("*.json")) for row in read_results(path)]
-    return to_markdown([row for row in rows if row.protocol == PROTOCOL], beside=BESIDE)
+    """Every score under the papers' protocol."""
+    return to_markdown([row for row in rows() if row.protocol == PROTOCOL], beside=())
 
+
+def table_4() -> str:
+    """PSNR of all systems, published and made here."""
+    return systems.to_markdown(systems.table_4(read_outcome(RESULTS / "compare"), rows()))
+
+
+def comparison() -> str:
+    """Table 4 with SSIM, and its plots."""
+    table = systems.table_4(read_outcome(RESULTS / "compare"), rows())
+    texts = [systems.to_markdown(table), systems.to_markdown(table, "ssim")]
+    plots = {
+        "quality-time.svg": "PSNR against the time for a megapixel",
+        "quality-parameters.svg": "PSNR against parameters",
+    }
+    return "\n\n".join(texts + [_plot("compare", name, what) for name, what in plots.items()])
+
+
+def tables_1_to_3() -> str:
+    """Tables 1 to 3, and Figure 4."""
+    known = ablation.ablation(read_outcome(RESULTS / "ablation"))
+    figure = _plot("ablation", "figure-4.svg", "PSNR over training time")
+    return "\n\n".join([ablation.to_markdown(known), figure])
+
+
+def _plot(folder: str, name: str, what: str) -> str:
+    exists = (RESULTS / folder / name).is_file()
+    return f"![{what}](../results/{folder}/{name})" if exists else ""
+
+
+PLACES: tuple[tuple[Path, str, Callable[[], str]], ...] = (
+    (ROOT / "README.md", "scores", scores),
+    (ROOT / "README.md", "table-4", table_4),
+    (ROOT / "docs" / "baselines.md", "table-4", comparison),
+    (ROOT / "docs" / "ablation.md", "tables", tables_1_to_3),
+)
+"""Which table is written where: the file, the name between its marks, the table."""
 
 if __name__ == "__main__":
-    update_table(README, "scores", scores())
+    for path, name, table in PLACES:
+        update_table(path, name, table())

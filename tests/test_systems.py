@@ -74,7 +74,7 @@ def test_the_markdown_says_what_each_column_is(table: Table4) -> None:
 
 def test_without_any_run_the_published_figures_are_there() -> None:
     text = to_markdown(table_4(Outcome((), ())))
-    assert "| ×4 | SRDenseNet | – / 28.50 / 27.53 | – | – | – |" in text
+    assert "| ×4 | SRDenseNet | – / 28.50 / 27.53 |\n" in text
 
 
 def test_the_same_scores_give_the_same_files(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ PROTOCOL = "paper"
 class Published:
     """One system at one scale; `psnr` maps the sets that `source` covers to dB.
 
-    `ssim` is known for fewer; see `_SIMILARITIES` for where it comes from.
+    `ssim` is known for fewer; it comes from `SSIM_SOURCE`.
     """
 
     model: str
@@ -74,7 +74,7 @@ _FIGURES: tuple[tuple[str, int, str, tuple[float | None, ...]], ...] = (
     ("ProSR-l",   8, _PROSR,    (None,  25.29, 24.99, 23.04)),
     ("RCAN",      8, _RCAN,     (27.31, 25.23, 24.98, 23.00)),
 )
-# As EDSR's authors print them, and SRResNet's and DRRN's their own.
+SSIM_SOURCE = "as EDSR's authors print it, CVPRW 2017; SRResNet's and DRRN's as their own do"
 _SIMILARITIES: dict[tuple[str, int], tuple[float | None, ...]] = {
     # model       s    Set5    Set14   BSD100  Urban100
     ("bicubic",   2): (0.9299, 0.8688, 0.8431, 0.8403),

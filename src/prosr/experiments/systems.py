@@ -8,7 +8,7 @@ from statistics import median
 
 from prosr.checkpoint import build, is_bundled
 from prosr.config import PRESETS, SCALES, Frozen, Scale
-from prosr.evaluation.published import PROTOCOL, PUBLISHED
+from prosr.evaluation.published import PROTOCOL, PUBLISHED, SSIM_SOURCE, Published
 from prosr.evaluation.results import Row
 from prosr.experiments.outcome import Outcome, picture_mean
 from prosr.experiments.running import parameters
@@ -41,14 +41,16 @@ class Figure(Frozen):
 class Line(Frozen):
     """A system at a scale: for each kind its score on each set, and what it costs.
 
-    `quality` is PSNR in dB over the pictures of all sets, `seconds` the time for a megapixel
-    of enlarged picture; a kind has both if it was scored on all sets.
+    `source` printed the published PSNR. `quality` is PSNR in dB over the pictures of all
+    sets, `seconds` the time for a megapixel of enlarged picture; a kind has both if it was
+    scored on all sets.
     """
 
     system: str
     scale: Scale
     parameters: int | None
     scores: dict[str, dict[str, Figure]]
+    source: str | None
     quality: dict[str, float]
     seconds: dict[str, float]
 
@@ -91,21 +93,30 @@ def table_4(outcome: Outcome, beside: Iterable[Row] = ()) -> Table4:
 
 
 def to_markdown(table: Table4, metric: str = "psnr") -> str:
-    """The table of one metric, "psnr" or "ssim", with a caption that says what its columns are."""
+    """The table of one metric, "psnr" or "ssim", with a caption.
+
+    Each column's head says where its figures are from; a column without any is left out.
+    """
     titles = dict(KINDS)
     if table.minutes is not None:
         titles["trained"] += f", {table.minutes:.0f} minutes"
+    kinds = [kind for kind in KINDS if any(kind in line.scores for line in table.lines)]
     lines = []
     for line in table.lines:
-        cells = [_cell(line.scores.get(kind, {}), table.sets, metric) for kind in KINDS]
+        cells = [_cell(line.scores.get(kind, {}), table.sets, metric) for kind in kinds]
         if set(cells) != {NOTHING}:
             lines.append([f"×{line.scale}", line.system, *cells])
-    unit = "PSNR in dB" if metric == "psnr" else "SSIM"
+    unit, source = ("SSIM", SSIM_SOURCE) if metric == "ssim" else ("PSNR in dB", _sources(table))
     caption = (
-        f"{unit} on {' / '.join(table.sets)}, protocol `{PROTOCOL}`; all but the published "
-        "figures are measured here."
+        f"{unit} on {' / '.join(table.sets)}, protocol `{PROTOCOL}`. Published: {source}; "
+        "everything else is measured here."
     )
-    return markdown(["scale", "system", *titles.values()], lines) + f"\n\n{caption}"
+    head = ["scale", "system", *(titles[kind] for kind in kinds)]
+    return markdown(head, lines) + f"\n\n{caption}"
+
+
+def _sources(table: Table4) -> str:
+    return "; ".join(dict.fromkeys(line.source for line in table.lines if line.source))
 
 
 def _line(
@@ -116,14 +127,16 @@ def _line(
     rows: Mapping[str, Sequence[Row]],
 ) -> Line:
     scores = {kind: _figures(some) for kind, some in rows.items() if some}
-    if published := _published(system, scale, sets):
-        scores["published"] = published
+    known = _published(system, scale)
+    if known and (printed := _printed(known, sets)):
+        scores["published"] = printed
     whole = {kind: some for kind, some in rows.items() if {row.set for row in some} >= set(sets)}
     return Line(
         system=system,
         scale=scale,
         parameters=_parameters(system, scale, outcome, rows),
         scores=scores,
+        source=known.source if known else None,
         quality={kind: round(picture_mean(some), 4) for kind, some in whole.items() if some},
         seconds={
             kind: round(sum(r.seconds for r in some) / sum(r.megapixels for r in some), 4)
@@ -133,15 +146,17 @@ def _line(
     )
 
 
-def _published(system: str, scale: Scale, sets: Sequence[str]) -> dict[str, Figure]:
-    for known in PUBLISHED:
-        if (known.model, known.scale) == (system, scale) and system in PRINTED:
-            return {
-                name: _figure([known.psnr[name]], [known.ssim[name]] if name in known.ssim else [])
-                for name in sets
-                if name in known.psnr
-            }
-    return {}
+def _published(system: str, scale: Scale) -> Published | None:
+    same = (one for one in PUBLISHED if (one.model, one.scale) == (system, scale))
+    return next(same, None) if system in PRINTED else None
+
+
+def _printed(known: Published, sets: Sequence[str]) -> dict[str, Figure]:
+    return {
+        name: _figure([known.psnr[name]], [known.ssim[name]] if name in known.ssim else [])
+        for name in sets
+        if name in known.psnr
+    }
 
 
 def _figures(rows: Sequence[Row]) -> dict[str, Figure]:
