@@ -87,3 +87,12 @@ def test_a_cell_that_no_table_knows_is_refused(
 ) -> None:
     assert prosr(monkeypatch, "ablate", "compare.toml") == 2
     assert "error: cells.vdsr-x2 is in none of the tables" in capsys.readouterr().err
+
+
+def test_two_sets_of_one_name_are_refused_before_training(
+    desk: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(desk / "Set14", desk / "more" / "Set14")
+    assert prosr(monkeypatch, "ablate", "ablation.toml", "--set", "more/Set14") == 2
+    assert "2 sets are called 'Set14'" in capsys.readouterr().err
+    assert not (desk / "run").exists()

@@ -131,6 +131,7 @@ def test_what_is_finished_is_neither_trained_nor_scored_again(made: Comparison) 
     assert finished
     assert not again.runs
     assert not again.lines
+    assert len(again.reports) == 1
 
 
 def test_a_set_that_is_added_later_is_scored_without_training(made: Comparison) -> None:
@@ -176,6 +177,14 @@ def test_minutes_become_steps_once_and_for_every_seed(
     assert go(timed)[0]
     assert [run.recipe.steps for run in read_outcome(made.output).runs] == [3, 3]
     assert describe(timed)[0].endswith("single ×2, 3 steps, done")
+
+
+def test_the_tables_forget_runs_that_the_plan_no_longer_has(made: Comparison) -> None:
+    go(made)
+    longer = PLAN.model_copy(update={"recipe": {**PLAN.recipe, "steps": 6}, "seeds": (0,)})
+    _, crowd = go(replace(made, plan=longer, folder=made.folder.parent / "other"))
+    assert [len(outcome.runs) for outcome in crowd.reports] == [1, 2]
+    assert {run.recipe.steps for run in crowd.reports[-1].runs} == {6}
 
 
 def test_runs_of_another_plan_are_not_gone_on_with(made: Comparison) -> None:

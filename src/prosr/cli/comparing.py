@@ -39,13 +39,16 @@ def open_comparison(
 ) -> Comparison:
     """Open the folders; whatever can be refused is, before hours of training."""
     from prosr.data.benchmarks import open_benchmark
+    from prosr.evaluation.scoring import check_names
     from prosr.experiments.running import Comparison
 
+    benchmarks = [open_benchmark(folder) for folder in dict.fromkeys(sets)]
+    check_names("sets", [benchmark.name for benchmark in benchmarks])
     return Comparison(
         plan=plan,
         data=data,
         validation=open_benchmark(validation),
-        sets=[open_benchmark(folder) for folder in dict.fromkeys(sets)],
+        sets=benchmarks,
         folder=run,
         output=output,
         workers=workers,

@@ -82,7 +82,7 @@ def score_all(
     `progress` is called after each picture with what is being scored. Raises `ConfigError`
     before any work if two sets have one name.
     """
-    _check_names("sets", [benchmark.name for benchmark in benchmarks])
+    check_names("sets", [benchmark.name for benchmark in benchmarks])
     for (name, upscaler), benchmark, scale in product(upscalers.items(), benchmarks, scales):
         tell = partial(progress, f"{name}, {benchmark.name} ×{scale}")
         yield score(upscaler, benchmark, scale, protocol, name=name, progress=tell)
@@ -99,11 +99,12 @@ def name_models(upscalers: Mapping[str, Upscaler]) -> dict[str, Upscaler]:
         (f"{Path(request).resolve().parent.name}/{one.name}" if names[one.name] > 1 else one.name)
         for request, one in upscalers.items()
     ]
-    _check_names("models", named)
+    check_names("models", named)
     return dict(zip(named, upscalers.values(), strict=True))
 
 
-def _check_names(what: str, names: Iterable[str]) -> None:
+def check_names(what: str, names: Iterable[str]) -> None:
+    """Raise `ConfigError` if two of `names`, those of `what`, are the same."""
     for name, count in Counter(names).items():
         if count > 1:
             raise ConfigError(f"{count} {what} are called {name!r}; rename their files or folders")

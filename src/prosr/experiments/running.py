@@ -12,7 +12,7 @@ from typing import Protocol
 from torch import nn
 
 from prosr.checkpoint import load_weights
-from prosr.config import Recipe, Scale
+from prosr.config import Scale
 from prosr.data.benchmarks import Benchmark
 from prosr.evaluation.protocol import find_protocol
 from prosr.evaluation.scoring import score
@@ -89,17 +89,18 @@ def compare(
 ) -> bool:
     """Train and score what is not yet, and return whether everything is.
 
-    `report` gets the outcome so far after each run that is finished, and once at the end.
-    When `stop` says so, the state is saved and the same call goes on from there. Raises what
-    training raises, with the run's name in an audience's note before it.
+    `report` gets the outcome so far whenever there is more of it, and at least once. When
+    `stop` says so, the state is saved and the same call goes on from there. Raises what
+    training and scoring raise.
     """
+    reported: Outcome | None = None
     for number, (cell, seed) in enumerate(comparison.runs, 1):
         steps = _steps(comparison, cell, seed, audience, stop)
         if steps is None or stop():
             return False
         job = comparison.job(cell, seed, steps)
         title = f"{cell}, seed {seed} ({number} of {len(comparison.runs)})"
-        trained = _finished(comparison, cell, seed, job.recipe)
+        trained = _finished(comparison, cell, seed)
         if trained is None:
             left = _hours_left(comparison, number - 1)
             audience.note(f"training {title}: {steps} steps of {job.recipe.model}{left}")
@@ -109,13 +110,16 @@ def compare(
             save_run(comparison.output, trained)
         if not _score(comparison, trained, job.folder, audience, stop):
             return False
-        report(only(comparison, read_outcome(comparison.output)))
+        outcome = current(comparison)
+        if outcome != reported:
+            report(outcome)
+        reported = outcome
     return True
 
 
 def describe(comparison: Comparison) -> list[str]:
     """One line for each run: what it is, how long, and how far it has come."""
-    done = {run.name for run in only(comparison, read_outcome(comparison.output)).runs}
+    done = {run.name for run in current(comparison).runs}
     lines = []
     for cell, seed in comparison.runs:
         steps = settled_steps(comparison.plan, cell, comparison.folder)
@@ -131,12 +135,18 @@ def describe(comparison: Comparison) -> list[str]:
     return lines
 
 
-def only(comparison: Comparison, outcome: Outcome) -> Outcome:
-    """The part of an outcome that is of the comparison's runs."""
-    known = set(comparison.runs)
-    runs = tuple(run for run in outcome.runs if (run.cell, run.seed) in known)
+def current(comparison: Comparison) -> Outcome:
+    """What the comparison's output holds of runs as its plan has them now."""
+    outcome = read_outcome(comparison.output)
+    plan, known = comparison.plan, set(comparison.runs)
+    runs = []
+    for run in outcome.runs:
+        if (run.cell, run.seed) in known:
+            steps = settled_steps(plan, run.cell, comparison.folder)
+            if steps and run.recipe == plan.recipe_of(run.cell, steps, run.seed):
+                runs.append(run)
     names = {run.name for run in runs}
-    return Outcome(runs, tuple(row for row in outcome.rows if row.model in names))
+    return Outcome(tuple(runs), tuple(row for row in outcome.rows if row.model in names))
 
 
 def parameters(net: nn.Module, scale: int) -> int:
@@ -166,13 +176,11 @@ def _hours_left(comparison: Comparison, done: int) -> str:
     return f"; about {minutes * (len(comparison.runs) - done) / 60:.1f} h of training left"
 
 
-def _finished(comparison: Comparison, cell: str, seed: int, recipe: Recipe) -> Trained | None:
-    """The run's record, if it was trained as the recipe says and its weights are there."""
-    for run in read_outcome(comparison.output).runs:
-        weights = comparison.folder / cell / f"seed-{seed}" / "last.safetensors"
-        if (run.cell, run.seed, run.recipe) == (cell, seed, recipe) and weights.exists():
-            return run
-    return None
+def _finished(comparison: Comparison, cell: str, seed: int) -> Trained | None:
+    """The run's record, if it was trained as the plan says and its weights are there."""
+    weights = comparison.folder / cell / f"seed-{seed}" / "last.safetensors"
+    runs = (run for run in current(comparison).runs if (run.cell, run.seed) == (cell, seed))
+    return next(runs, None) if weights.exists() else None
 
 
 def _train(cell: str, seed: int, job: Job, audience: Audience, stop: Stop) -> Trained | None:
