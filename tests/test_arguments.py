@@ -20,6 +20,7 @@ from prosr.cli.arguments import expand_lists
         ("evaluate m --set - b", "evaluate m --set - --set b"),
         ("evaluate m --scale --set a", "evaluate m --scale --set a"),
         ("train r.toml --data a b --run c", "train r.toml --data a --data b --run c"),
+        ("bench models --models a b", "bench models --models a --models b"),
         ("--debug train r.toml --data a b", "--debug train r.toml --data a --data b"),
         ("upscale --scale 4 a b", "upscale --scale 4 a b"),
         ("--help", "--help"),

@@ -45,8 +45,12 @@ def commands(program: str) -> list[tuple[str, ...]]:
 def parse(words: tuple[str, ...]) -> None:
     """Hand the words to the real parser, with verbs that do nothing."""
     group: Any = get_command(cli.app)
-    for command in group.commands.values():
-        command.callback = lambda **_: None
+    verbs = [group]
+    while verbs:
+        verb = verbs.pop()
+        verbs += getattr(verb, "commands", {}).values()
+        if verb is not group:
+            verb.callback = lambda **_: None
     group.main(args=expand_lists(words), prog_name="prosr", standalone_mode=False)
 
 

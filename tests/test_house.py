@@ -45,8 +45,9 @@ ALLOWED: dict[str, set[str]] = {
     "experiments": {
         "training", "evaluation", "inference", "data", "nets", "checkpoint", "resample", *LEAVES,
     },
+    "timing": {"training", "evaluation", "inference", "data", "nets", "checkpoint", *LEAVES},
     "cli": {
-        "prosr", "experiments", "training", "evaluation", "inference", "data", "nets",
+        "prosr", "experiments", "timing", "training", "evaluation", "inference", "data", "nets",
         "checkpoint", "legacy", "images", "resample", *LEAVES,
     },
     "prosr": {"evaluation", "inference", "nets", "errors"},

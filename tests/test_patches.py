@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from prosr.config import SCALES
-from prosr.data.patches import CELL, Picture, cut, detail, find_pictures, open_pictures
+from prosr.data.patches import Picture, cut, find_pictures, open_pictures
 from prosr.data.sampler import PatchSampler
 from prosr.errors import DataError
 from prosr.resample import make_input
@@ -57,11 +57,6 @@ def test_patches_come_from_where_the_detail_is(tmp_path: Path) -> None:
     corners = [picture.draw(rng, 32, 2) for _ in range(50)]
     assert all(top <= 64 and left >= 160 for top, left in corners)
     assert all(top % 2 == 0 and left % 2 == 0 for top, left in corners)
-
-
-def test_detail_has_one_number_for_each_cell() -> None:
-    assert detail(noise(CELL + 1, 3 * CELL)).shape == (2, 3)
-    assert detail(np.zeros((5, 5, 3), np.uint8)).max() == 0
 
 
 def test_pictures_are_decoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

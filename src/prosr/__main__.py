@@ -2,4 +2,6 @@
 
 from prosr.cli import main
 
-main()
+# Processes that measure memory or train beside this one import this module as well.
+if __name__ == "__main__":
+    main()

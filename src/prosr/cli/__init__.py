@@ -21,6 +21,7 @@ import typer
 
 from prosr.cli.ablate import ablate
 from prosr.cli.arguments import expand_lists
+from prosr.cli.bench import app as bench
 from prosr.cli.compare import compare
 from prosr.cli.convert import convert
 from prosr.cli.evaluate import evaluate
@@ -54,6 +55,7 @@ for _verb in (upscale, evaluate, train, convert, export, ablate, compare):
     _paragraphs = (inspect.getdoc(_verb) or "").split("\n\n")
     _help = "\n\n".join(" ".join(paragraph.split()) for paragraph in _paragraphs)
     app.command(_verb.__name__, help=_help)(_verb)
+app.add_typer(bench, name="bench")
 
 
 def _print_version(wanted: bool) -> None:

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from prosr.data.patches import Picture, Pixels, cut
+from prosr.data.decoded import Pixels
+from prosr.data.patches import Picture, cut
 from prosr.errors import DataError
 
 

@@ -88,7 +88,7 @@ def train(
     `CollapsedError`. Of several processes the first logs, scores, draws and saves.
     """
     recipe, progress, speaks = run.recipe, run.progress, fabric.is_global_zero
-    take_step = _stepper(run, fabric)
+    take_step = make_stepper(run, fabric)
     means = Means({})
     saved = clock = time.monotonic()
     with RunLog(run.folder if speaks else None, progress.step) as log:
@@ -129,7 +129,7 @@ def train(
     fabric.barrier()
 
 
-def _stepper(run: Run, fabric: Fabric) -> Step:
+def make_stepper(run: Run, fabric: Fabric) -> Step:
     """Make the run's networks ready to learn in this process; lend what takes a step."""
     net, optimizer = fabric.setup(supervised(run.net), run.optimizer)
     net.train()

@@ -16,12 +16,14 @@ from lightning_fabric.strategies.ddp import DDPStrategy
 from prosr.checkpoint import weights_hash
 from prosr.config import SCALES, Recipe, Scale
 from prosr.data.benchmarks import Benchmark
+from prosr.data.decoded import CACHE_SIZE
 from prosr.data.patches import Picture, find_pictures, open_pictures
 from prosr.data.sampler import PatchSampler
 from prosr.errors import DataError
 from prosr.evaluation.protocol import Protocol
 from prosr.evaluation.provenance import machine
 from prosr.evaluation.scoring import score
+from prosr.inference.memory import reuse_freed_memory
 from prosr.inference.upscaler import Upscaler
 from prosr.training.curriculum import scale_at
 from prosr.training.loop import Draw, Observer, Validate, train
@@ -33,10 +35,11 @@ from prosr.training.sheets import sheet_drawer
 class Job:
     """What is to be trained, on what, and with what.
 
-    `cache` keeps decoded pictures; `validation` is scored under `protocol`, if there is
-    one. `workers` prepare batches for each of `devices` processes on each of `nodes`
-    machines. `skip_nonfinite` leaves out steps that would end the run otherwise. A new
-    run takes its first parameters from the weights file `start_from`.
+    `cache` keeps decoded pictures, `cache_size` bytes at most; `validation` is scored under
+    `protocol`, if there is one. `workers` prepare batches for each of `devices`
+    processes on each of `nodes` machines. `skip_nonfinite` leaves out steps that would end
+    the run otherwise. A new run takes its first parameters from the weights file
+    `start_from`.
     """
 
     recipe: Recipe
@@ -50,6 +53,7 @@ class Job:
     nodes: int = 1
     skip_nonfinite: bool = False
     start_from: Path | None = None
+    cache_size: int = CACHE_SIZE
 
 
 @dataclass(frozen=True)
@@ -91,9 +95,11 @@ def prepare(job: Job, progress: Callable[[int, int], None]) -> Session:
         names = ", ".join(map(str, job.data))
         raise DataError(f"no pictures below {names}; training needs a folder of photographs")
     precision = resolve_precision(recipe)
-    fabric = _launch(job, precision)
+    fabric = launch(recipe, job.devices, job.nodes)
     with fabric.rank_zero_first():
-        pictures, problems = open_pictures(paths, job.cache, _counting(progress, len(paths)))
+        pictures, problems = open_pictures(
+            paths, job.cache, _counting(progress, len(paths)), job.cache_size
+        )
     sampler = PatchSampler(
         pictures,
         lambda step: scale_at(step, recipe),
@@ -112,6 +118,26 @@ def prepare(job: Job, progress: Callable[[int, int], None]) -> Session:
     validate = _validator(job.validation, job.protocol) if job.validation else None
     draw = sheet_drawer(job.validation) if job.validation else None
     return Session(job, run, sampler, fabric, validate, draw, tuple(notes))
+
+
+def launch(recipe: Recipe, devices: int = 1, nodes: int = 1) -> Fabric:
+    """Start a run's processes, or join those that torchrun or SLURM has started."""
+    several = devices * nodes > 1 or int(os.environ.get("WORLD_SIZE", "1")) > 1
+    strategy: str | DDPStrategy = "auto"
+    if several:
+        # A step uses the parameters of one scale; those of the others stay without gradient.
+        strategy = DDPStrategy(find_unused_parameters=True)
+    fabric = Fabric(
+        accelerator="auto",
+        strategy=strategy,
+        devices=devices,
+        num_nodes=nodes,
+        precision=resolve_precision(recipe),
+    )
+    fabric.launch()
+    if fabric.device.type == "cpu":
+        reuse_freed_memory()
+    return fabric
 
 
 def is_first_process() -> bool:
@@ -140,24 +166,6 @@ def stop_after(minutes: float | None, interrupted: Callable[[], bool]) -> Callab
     """Make a `should_stop` that is true after `minutes` or once `interrupted` is."""
     end = time.monotonic() + 60 * minutes if minutes is not None else float("inf")
     return lambda: interrupted() or time.monotonic() >= end
-
-
-def _launch(job: Job, precision: Literal["bf16-mixed", "32-true"]) -> Fabric:
-    """Start this run's processes, or join those that torchrun or SLURM has started."""
-    several = job.devices * job.nodes > 1 or int(os.environ.get("WORLD_SIZE", "1")) > 1
-    strategy: str | DDPStrategy = "auto"
-    if several:
-        # A step uses the parameters of one scale; those of the others stay without gradient.
-        strategy = DDPStrategy(find_unused_parameters=True)
-    fabric = Fabric(
-        accelerator="auto",
-        strategy=strategy,
-        devices=job.devices,
-        num_nodes=job.nodes,
-        precision=precision,
-    )
-    fabric.launch()
-    return fabric
 
 
 def _validator(benchmark: Benchmark, protocol: Protocol) -> Validate:

@@ -1,0 +1,1 @@
+"""What things cost on this machine: time, memory and arithmetic, measured side by side."""

@@ -1,0 +1,91 @@
+"""Things measured each in a process of its own, so that none finds what another has left.
+
+Kept memory, compiled kernels and peak memory belong to a process.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import sys
+from collections.abc import Callable
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from functools import cache
+from pathlib import Path
+from types import TracebackType
+from typing import Generic, TypeVar
+
+from prosr.errors import InferenceError
+from prosr.timing.rounds import Subject
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Apart(Generic[T]):
+    """The subject that `make(argument)` gives, made and called in a fresh process.
+
+    Both travel there, so `make` is a function of a module and `argument` can be hashed.
+    The process ends with the block. What happens there raises here; `InferenceError` says
+    that the system has ended the process.
+    """
+
+    def __init__(self, make: Callable[[T], Subject], argument: T) -> None:
+        self._make, self._argument = make, argument
+        fresh = multiprocessing.get_context("spawn")
+        self._pool = ProcessPoolExecutor(max_workers=1, mp_context=fresh)
+
+    def __enter__(self) -> Apart[T]:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    def __call__(self) -> object:
+        return self._wait(self._pool.submit(_call, self._make, self._argument))
+
+    def peak_memory(self) -> int:
+        """Most bytes that the process has had resident, Python and PyTorch included."""
+        return self._wait(self._pool.submit(_peak))
+
+    def _wait(self, future: Future[R]) -> R:
+        try:
+            return future.result()
+        except BrokenProcessPool as error:
+            raise InferenceError(
+                f"measuring {self._argument}: the system ended the process, most likely for "
+                "lack of memory; leave it out or use a machine with more"
+            ) from error
+
+
+def peak_memory(make: Callable[[T], Subject], argument: T) -> int:
+    """Most bytes resident in a fresh process that makes the subject and calls it once."""
+    with Apart(make, argument) as subject:
+        subject()
+        return subject.peak_memory()
+
+
+@cache
+def _made(make: Callable[[T], Subject], argument: T) -> Subject:
+    return make(argument)
+
+
+def _call(make: Callable[[T], Subject], argument: T) -> object:
+    return _made(make, argument)()
+
+
+def _peak() -> int:
+    status = Path("/proc/self/status")
+    if status.exists():
+        # `getrusage` counts what the parent had when it started this process.
+        lines = status.read_text(encoding="ascii").splitlines()
+        return next(1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+    import resource  # not on Windows
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -1,0 +1,117 @@
+"""What every system takes to enlarge a picture, in the sizes of the paper (table 1, section 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from prosr.checkpoint import build
+from prosr.config import PRESETS, Scale, preset
+from prosr.errors import ConfigError
+from prosr.inference.upscaler import Upscaler
+from prosr.layouts import LapSRNConfig
+from prosr.timing.apart import peak_memory
+from prosr.timing.rounds import Subject, measure
+from prosr.timing.rows import Row, make_row
+
+
+@dataclass(frozen=True)
+class Case:
+    """A square picture of `side` pixels, enlarged by `scale`."""
+
+    side: int
+    scale: Scale
+
+    def __str__(self) -> str:
+        return f"{self.side}×{self.side} ×{self.scale}"
+
+
+CASES = (Case(128, 4), Case(520, 2), Case(520, 4), Case(520, 8))
+"""Table 1's, and those of section 5."""
+
+
+def systems(case: Case) -> list[str]:
+    """The presets that have the case's scale; table 1's networks in table 1's case alone.
+
+    A LapSRN is made for its largest scale.
+    """
+    names = []
+    for name, config in PRESETS.items():
+        scales = config.scales[-1:] if isinstance(config, LapSRNConfig) else config.scales
+        is_ablation = name.startswith("table")
+        if case.scale in scales and (case == CASES[0] or not is_ablation):
+            names.append(name)
+    return names
+
+
+def time_models(
+    cases: Sequence[Case],
+    models: Sequence[str] | None,
+    rounds: int,
+    limit: float,
+    with_memory: bool,
+    progress: Callable[[str], None],
+) -> list[Row]:
+    """Let models take turns at each case; the fastest comes first.
+
+    The networks are new: how long they take does not depend on what they have learnt.
+    They enlarge through the `Upscaler`, within its usual limit of memory. `models` are
+    names of presets, those of `systems` for None; raises `ConfigError` for an unknown one
+    and where none has any of the scales. `limit` is in seconds, as in `measure`.
+    """
+    chosen = {case: systems(case) for case in cases}
+    if models is not None:
+        layouts = {name: preset(name) for name in models}
+        chosen = {c: [m for m in models if c.scale in layouts[m].scales] for c in cases}
+    if not any(chosen.values()):
+        scales = ", ".join(str(scale) for scale in dict.fromkeys(case.scale for case in cases))
+        raise ConfigError(f"none of {', '.join(models or ())} has scale {scales}")
+    rows = []
+    for case, names in chosen.items():
+        rows += _time_case(case, names, rounds, limit, with_memory, progress)
+    return rows
+
+
+def _time_case(
+    case: Case,
+    names: Sequence[str],
+    rounds: int,
+    limit: float,
+    with_memory: bool,
+    progress: Callable[[str], None],
+) -> list[Row]:
+    timings = measure(
+        {name: enlarging((name, case)) for name in names},
+        rounds,
+        limit,
+        lambda name: progress(f"{case}: {name}"),
+    )
+    rows = []
+    for name in names:
+        memory = None
+        if with_memory:
+            progress(f"{case}: memory of {name}")
+            memory = peak_memory(enlarging, (name, case))
+        net: Any = build(preset(name))
+        row = make_row(
+            str(case),
+            name,
+            timings[name],
+            multiply_adds=net.multiply_adds(case.scale) * case.side**2,
+            memory=memory,
+            parameters=sum(parameter.numel() for parameter in net.parameters()),
+        )
+        rows.append(row)
+    return sorted(rows, key=lambda row: row.seconds)
+
+
+def enlarging(request: tuple[str, Case]) -> Subject:
+    """Make a new network of the preset that enlarges a picture of noise in each call."""
+    name, case = request
+    upscaler = Upscaler(build(preset(name)).eval(), name, "")
+    shape = (case.side, case.side, 3)
+    picture = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    return lambda: upscaler.upscale(picture, case.scale)

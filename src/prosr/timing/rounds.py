@@ -1,0 +1,84 @@
+"""Seconds of several things, measured in turns so that none has the machine at its best.
+
+`torch.utils.benchmark` times one thing after the other and warms up before each number,
+which for a picture of minutes is minutes lost: hence these few lines.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from statistics import median, quantiles
+
+import torch
+
+PEAK_SIDE = 2048
+
+Subject = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Timing:
+    """The seconds that each round took."""
+
+    seconds: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        return median(self.seconds)
+
+    @property
+    def best(self) -> float:
+        return min(self.seconds)
+
+    @property
+    def quartiles(self) -> tuple[float, float]:
+        """Between which the middle half of the rounds lies."""
+        if len(self.seconds) == 1:
+            return self.seconds[0], self.seconds[0]
+        first, _, third = quantiles(self.seconds, n=4, method="inclusive")
+        return first, third
+
+
+def measure(
+    subjects: Mapping[str, Subject],
+    rounds: int,
+    limit: float = float("inf"),
+    progress: Callable[[str], None] = lambda name: None,
+) -> dict[str, Timing]:
+    """Call every subject once in each of `rounds` rounds, after a round to warm up.
+
+    A subject that has taken more than `limit` seconds in all gets no further round; one
+    whose first call took as long keeps that as its only one. `progress` is told the name
+    of what comes next.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in subjects}
+    for turn in range(rounds + 1):
+        for name, subject in subjects.items():
+            taken = seconds[name]
+            if turn > 0 and sum(taken) > limit:
+                continue
+            progress(name)
+            taken.append(_seconds(subject))
+    return {
+        name: Timing(tuple(taken[1:] if len(taken) > 1 else taken))
+        for name, taken in seconds.items()
+    }
+
+
+def matmul(dtype: torch.dtype) -> Subject:
+    """The product of two square matrices, which shows the machine's peak.
+
+    One call has PEAK_SIDE³ multiply-adds.
+    """
+    a, b = (torch.full((PEAK_SIDE, PEAK_SIDE), 0.5, dtype=dtype) for _ in range(2))
+    return lambda: (a @ b).shape
+
+
+def _seconds(subject: Subject) -> float:
+    start = time.perf_counter()
+    subject()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - start

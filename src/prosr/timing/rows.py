@@ -1,0 +1,148 @@
+"""Rows of measurements, the JSON files that keep them, and their tables."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from prosr import __version__
+from prosr.config import Frozen
+from prosr.errors import ConfigError
+from prosr.evaluation.provenance import Machine, commit, machine
+from prosr.files import write_text
+from prosr.timing.rounds import Timing
+
+
+class Row(Frozen):
+    """What one call of `subject` took in a `case` that others were given in turns with it.
+
+    `seconds` is the median over `rounds`, `quartiles` hold the middle half. Of one call:
+    `multiply_adds` (two floating-point operations each), the `pictures` it handles, the
+    peak `memory` of a process in bytes; `parameters` are the network's, and `waiting` is
+    the share of the time that a training waits for its batches.
+    """
+
+    case: str
+    subject: str
+    seconds: float
+    quartiles: tuple[float, float]
+    best: float
+    rounds: int
+    multiply_adds: int | None = None
+    pictures: int | None = None
+    memory: int | None = None
+    parameters: int | None = None
+    waiting: float | None = None
+    machine: Machine
+    prosr: str
+    commit: str | None
+
+    @property
+    def gflops(self) -> float | None:
+        """10⁹ floating-point operations in a second."""
+        return 2e-9 * self.multiply_adds / self.seconds if self.multiply_adds else None
+
+
+def make_row(
+    case: str,
+    subject: str,
+    timing: Timing,
+    *,
+    multiply_adds: int | None = None,
+    pictures: int | None = None,
+    memory: int | None = None,
+    parameters: int | None = None,
+) -> Row:
+    """The row of a measurement just made by this process."""
+    first, third = timing.quartiles
+    return Row(
+        case=case,
+        subject=subject,
+        seconds=round(timing.median, 6),
+        quartiles=(round(first, 6), round(third, 6)),
+        best=round(timing.best, 6),
+        rounds=len(timing.seconds),
+        multiply_adds=multiply_adds,
+        pictures=pictures,
+        memory=memory,
+        parameters=parameters,
+        machine=machine(),
+        prosr=__version__,
+        commit=commit(),
+    )
+
+
+_ROWS = TypeAdapter(list[Row])
+
+
+def save_rows(path: Path, rows: Sequence[Row]) -> None:
+    """Write the rows of one run, one a line, in place of `path`."""
+    lines = [json.dumps(row.model_dump(mode="json"), ensure_ascii=False) for row in rows]
+    write_text(path, "[\n" + ",\n".join(lines) + "\n]\n")
+
+
+def read_rows(path: Path) -> list[Row]:
+    """Read what `save_rows` wrote; raises `ConfigError` for any other file."""
+    try:
+        return _ROWS.validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"{path}: not a file of measurements ({reason})") from error
+
+
+Cell = Callable[[Row], str | None]
+
+COLUMNS: dict[str, Cell] = {
+    "case": lambda row: row.case,
+    "subject": lambda row: row.subject,
+    "seconds": lambda row: _digits(row.seconds),
+    "middle half": lambda row: "–".join(map(_digits, row.quartiles)) if row.rounds > 1 else None,
+    "rounds": lambda row: str(row.rounds),
+    "pictures/s": lambda row: _digits(row.pictures / row.seconds) if row.pictures else None,
+    "GFLOP": lambda row: _digits(2e-9 * row.multiply_adds) if row.multiply_adds else None,
+    "GFLOP/s": lambda row: _digits(row.gflops) if row.gflops else None,
+    "peak memory (MB)": lambda row: f"{row.memory / 1e6:.0f}" if row.memory else None,
+    "waiting": lambda row: None if row.waiting is None else f"{row.waiting:.1%}",
+    "parameters": lambda row: f"{row.parameters:,}" if row.parameters else None,
+}
+
+
+def _table(rows: Sequence[Row]) -> list[list[str]]:
+    """Heading and lines, without the columns that no row has anything for."""
+    filled = [name for name, cell in COLUMNS.items() if any(cell(row) for row in rows)]
+    return [filled, *([COLUMNS[name](row) or "–" for name in filled] for row in rows)]
+
+
+def to_markdown(rows: Sequence[Row]) -> str:
+    """The table, its columns aligned, with the machine below it."""
+    lines = _table(rows)
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    named = [name in ("case", "subject") for name in lines[0]]
+    rule = [
+        ("-" * w if left else "-" * (w - 1) + ":") for w, left in zip(widths, named, strict=True)
+    ]
+    text = [
+        " | ".join(
+            cell.ljust(width) if left else cell.rjust(width)
+            for cell, width, left in zip(cells, widths, named, strict=True)
+        )
+        for cells in (lines[0], rule, *lines[1:])
+    ]
+    return "\n".join(f"| {line} |" for line in text) + f"\n\n{_describe(rows)}"
+
+
+def _describe(rows: Sequence[Row]) -> str:
+    here = dict.fromkeys(
+        f"{row.machine.threads} threads on {row.machine.cores} cores of {row.machine.cpu}, "
+        f"PyTorch {row.machine.torch}"
+        for row in rows
+    )
+    return f"Medians over rounds in which all took turns; {'; '.join(here)}."
+
+
+def _digits(value: float) -> str:
+    """Three digits that count."""
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"

@@ -1,0 +1,241 @@
+"""What a training step takes, plain and with each thing that might make it faster."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch.optim import Adam
+from torch.utils.data import DataLoader
+
+from prosr.checkpoint import build
+from prosr.config import Recipe, Scale, Single
+from prosr.data.decoded import Decoded
+from prosr.data.patches import Picture
+from prosr.data.sampler import Batch, PatchSampler
+from prosr.errors import ProSRError
+from prosr.inference.memory import reuse_freed_memory
+from prosr.timing.apart import Apart
+from prosr.timing.rounds import PEAK_SIDE, Subject, Timing, matmul, measure
+from prosr.timing.rows import Row, make_row
+from prosr.training.losses import pixel_loss
+from prosr.training.objectives import pixel_step, supervised, update_average
+from prosr.training.run import open_run
+from prosr.training.session import launch
+
+_CLIP, _DECAY = 1.0, 0.999
+_PREFETCHED, _PICTURES = 4, 8
+
+
+@dataclass(frozen=True)
+class Work:
+    """One step: a preset, a scale, and a batch of patches of x; `batch` pairs in all."""
+
+    model: str
+    scale: Scale
+    patch: int
+    batch: int
+
+    @property
+    def recipe(self) -> Recipe:
+        schedule = Single(scale=self.scale)
+        return Recipe(model=self.model, steps=1, batch=self.batch, schedule=schedule)
+
+    def make_batch(self) -> Batch:
+        """A batch of noise."""
+        rng = np.random.default_rng(0)
+        sides = self.patch, self.scale * self.patch
+        x, y = (rng.integers(0, 256, (self.batch, 3, side, side), np.uint8) for side in sides)
+        return Batch(0, self.scale, torch.from_numpy(x), torch.from_numpy(y), ("noise",))
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One change to the plain step: float32, contiguous, eager, for-loop Adam, no more."""
+
+    channels_last: bool = False
+    bf16: bool = False
+    keep_memory: bool = False
+    adam: Literal["for-loop", "foreach", "fused"] = "for-loop"
+    care: bool = False
+    compiled: bool = False
+
+
+VARIANTS: dict[str, Variant | None] = {
+    "plain: fp32, contiguous, eager": Variant(),
+    "plain, channels last": Variant(channels_last=True),
+    "plain, freed memory kept": Variant(keep_memory=True),
+    "plain, bf16": Variant(bf16=True),
+    "plain, Adam foreach": Variant(adam="foreach"),
+    "plain, Adam fused": Variant(adam="fused"),
+    "plain, clipped and averaged": Variant(care=True),
+    "plain, compiled": Variant(compiled=True),
+    "as prosr train": None,
+}
+"""By what they are called; None is the step of `prosr.training` itself."""
+
+
+def time_steps(
+    work: Work, rounds: int, progress: Callable[[str], None]
+) -> tuple[list[Row], list[str]]:
+    """Let all variants of a step take turns, and matrix products for the machine's peak.
+
+    Each is in a process of its own. Also gives a line for each variant that this machine
+    cannot run. A step's multiply-adds are three times those of the forward pass, which
+    the backward pass has for the inputs and again for the weights.
+    """
+    notes: list[str] = []
+    with ExitStack() as processes:
+        steps: dict[str, Apart[Any]] = {}
+        for name, variant in VARIANTS.items():
+            step = processes.enter_context(Apart(make_step, (work, variant)))
+            progress(f"{name}: starting")
+            if problem := _problem(step):
+                notes.append(f"{name}: not available ({problem})")
+            else:
+                steps[name] = step
+        products = {
+            f"matrix product, {str(kind).removeprefix('torch.')}": Apart(matmul, kind)
+            for kind in (torch.float32, torch.bfloat16)
+        }
+        for product in products.values():
+            processes.enter_context(product)
+        timings = measure({**steps, **products}, rounds, progress=progress)
+        rows = _step_rows(work, steps, timings)
+    progress("waiting for data")
+    with Apart(make_waiting, (work, 4 * rounds)) as training:
+        rows[-1] = rows[-1].model_copy(update={"waiting": training()})
+    for name in products:
+        rows.append(make_row("peak", name, timings[name], multiply_adds=PEAK_SIDE**3))
+    return rows, notes
+
+
+def _problem(step: Subject) -> str:
+    """Why a step cannot be taken here; empty if it can."""
+    try:
+        step()
+    except ProSRError:
+        raise
+    # torch.compile fails in as many ways as there are compilers and systems.
+    except Exception as error:
+        return " ".join(f"{type(error).__name__}: {error}".split())[:120]
+    return ""
+
+
+def _step_rows(
+    work: Work, steps: Mapping[str, Apart[Any]], timings: Mapping[str, Timing]
+) -> list[Row]:
+    net: Any = build(work.recipe.net)
+    forward = net.multiply_adds(work.scale) * work.patch**2 * work.batch
+    return [
+        make_row(
+            f"{work.model} ×{work.scale}, {work.batch} × {work.patch}×{work.patch}",
+            name,
+            timings[name],
+            multiply_adds=3 * forward,
+            pictures=work.batch,
+            memory=step.peak_memory(),
+        )
+        for name, step in steps.items()
+    ]
+
+
+def make_step(request: tuple[Work, Variant | None]) -> Subject:
+    """Make the step of a variant, with a network of its own."""
+    work, variant = request
+    if variant is not None:
+        return _step(work, variant)
+    trained, batch = _Trained(work), work.make_batch()
+    return lambda: trained.step(batch)
+
+
+def _step(work: Work, variant: Variant) -> Subject:
+    torch.manual_seed(0)
+    if variant.keep_memory:
+        reuse_freed_memory()
+    layout = torch.channels_last if variant.channels_last else torch.contiguous_format
+    net = build(work.recipe.net).to(memory_format=layout)  # type: ignore[call-overload]
+    average = copy.deepcopy(net)
+    foreach, fused = variant.adam == "foreach", variant.adam == "fused"
+    optimizer = Adam(net.parameters(), 1e-4, foreach=foreach, fused=fused)
+    trained = supervised(net)
+    call: Any = torch.compile(trained) if variant.compiled else trained
+    batch = work.make_batch()
+
+    def step() -> None:
+        x, y = (
+            pixels.float().div_(255).contiguous(memory_format=layout)
+            for pixels in (batch.x, batch.y)
+        )
+        with torch.autocast("cpu", torch.bfloat16, enabled=variant.bf16):
+            loss = pixel_loss(call(x, work.scale, 1.0), y)
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        if variant.care:
+            torch.nn.utils.clip_grad_norm_(net.parameters(), _CLIP).item()
+        optimizer.step()
+        if variant.care:
+            update_average(average, net, _DECAY)
+
+    return step
+
+
+class _Trained:
+    """The parts of a real run, whose folder is gone at once."""
+
+    def __init__(self, work: Work) -> None:
+        recipe = work.recipe
+        self._fabric = launch(recipe)
+        with TemporaryDirectory() as folder:
+            self._run = open_run(Path(folder), recipe, {}, self._fabric.device)
+        net = supervised(self._run.net).train()
+        self._net, self._optimizer = self._fabric.setup(net, self._run.optimizer)
+
+    def step(self, batch: Batch) -> None:
+        pixel_step(self._fabric, self._net, self._optimizer, batch, 1.0, _CLIP)
+        update_average(self._run.average, self._run.net, _DECAY)
+
+
+def make_waiting(request: tuple[Work, int]) -> Subject:
+    """Make a short training that gives the share of its time spent waiting for batches."""
+    work, steps = request
+    return lambda: _train_and_wait(work, steps)
+
+
+def _train_and_wait(work: Work, steps: int) -> float:
+    trained = _Trained(work)
+    waited = total = 0.0
+    with TemporaryDirectory() as folder:
+        batches = iter(_loader(work, Path(folder), _PREFETCHED + steps))
+        for index in range(_PREFETCHED + steps):
+            start = time.perf_counter()
+            batch = next(batches)
+            arrived = time.perf_counter()
+            trained.step(batch)
+            if index >= _PREFETCHED:
+                waited += arrived - start
+                total += time.perf_counter() - start
+    return round(waited / total, 4)
+
+
+def _loader(work: Work, folder: Path, steps: int) -> DataLoader[Batch]:
+    """Batches as in training, by one process, from noise as large as BSDS500's pictures."""
+    decoded, pictures = Decoded(folder), []
+    for index in range(_PICTURES):
+        name = f"noise {index}"
+        decoded.add(name, np.random.default_rng(index).integers(0, 256, (321, 481, 3), np.uint8))
+        pictures.append(Picture(Path(name), 321, 481, name, decoded))
+    sampler = PatchSampler(
+        pictures, lambda step: work.scale, {work.scale: work.patch}, work.batch, seed=0
+    )
+    return DataLoader(
+        sampler, batch_size=None, sampler=range(steps), num_workers=1, prefetch_factor=_PREFETCHED
+    )

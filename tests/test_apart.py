@@ -1,0 +1,58 @@
+"""What is measured apart has a process of its own, from its making to its end."""
+
+import os
+from typing import Any
+
+import numpy as np
+import pytest
+
+from prosr.errors import InferenceError
+from prosr.timing.apart import Apart, peak_memory
+from prosr.timing.rounds import Subject
+
+calls = 0
+
+
+def make_block(megabytes: int) -> Subject:
+    """A subject that fills so much memory."""
+    return lambda: np.ones(megabytes * 1_000_000, np.uint8).nbytes
+
+
+def make_counter(start: int) -> Subject:
+    count = start
+
+    def subject() -> tuple[int, int]:
+        nonlocal count
+        count += 1
+        return os.getpid(), count
+
+    return subject
+
+
+def make_failure(status: int) -> Subject:
+    return (lambda: os._exit(status)) if status else (lambda: 1 // 0)
+
+
+def test_a_subject_is_made_once_in_a_process_of_its_own() -> None:
+    with Apart(make_counter, 5) as subject:
+        seen: list[Any] = [subject(), subject()]
+    (first, one), (second, two) = seen
+    assert first == second != os.getpid()
+    assert (one, two) == (6, 7)
+
+
+def test_memory_that_the_subject_fills_is_seen_and_this_process_is_not() -> None:
+    held = np.ones(400_000_000, np.uint8)
+    small, large = peak_memory(make_block, 1), peak_memory(make_block, 200)
+    assert 190_000_000 < large - small < 230_000_000
+    assert small < held.nbytes
+
+
+def test_what_fails_there_is_raised_here() -> None:
+    with Apart(make_failure, 0) as subject, pytest.raises(ZeroDivisionError):
+        subject()
+
+
+def test_a_process_that_is_ended_is_named_with_the_remedy() -> None:
+    with Apart(make_failure, 3) as subject, pytest.raises(InferenceError, match="memory"):
+        subject()

@@ -1,0 +1,40 @@
+"""Subjects take turns, and those that take too long leave early."""
+
+import time
+
+import pytest
+import torch
+
+from prosr.timing.rounds import PEAK_SIDE, Timing, matmul, measure
+
+
+def test_subjects_take_turns_after_a_round_to_warm_up() -> None:
+    calls: list[str] = []
+    subjects = {"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}
+    timings = measure(subjects, 3)
+    assert calls == ["a", "b"] * 4
+    assert [len(timing.seconds) for timing in timings.values()] == [3, 3]
+
+
+def test_what_is_too_slow_keeps_its_only_call_and_the_others_go_on() -> None:
+    timings = measure({"slow": lambda: time.sleep(0.02), "fast": lambda: None}, 4, limit=0.01)
+    assert len(timings["slow"].seconds) == 1
+    assert timings["slow"].median >= 0.02
+    assert len(timings["fast"].seconds) == 4
+
+
+def test_median_and_quartiles_hold_against_one_bad_round() -> None:
+    timing = Timing((1.0, 2.0, 3.0, 4.0, 100.0))
+    assert timing.median == 3
+    assert timing.quartiles == (2, 4)
+    assert timing.best == 1
+    assert Timing((5.0,)).quartiles == (5, 5)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_product_is_of_the_size_that_it_is_counted_with(
+    dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("prosr.timing.rounds.PEAK_SIDE", 8)
+    assert matmul(dtype)() == (8, 8)
+    assert PEAK_SIDE >= 1024
