@@ -26,10 +26,12 @@ def train(
     with one worker waits for data.
     """
     from prosr.cli.measuring import present, telling
-    from prosr.config import check_scale
+    from prosr.config import Recipe, Single, check_scale
     from prosr.timing.steps import Work, time_steps
 
-    work = Work(model, check_scale(scale), patch, batch)
+    single = Single(scale=check_scale(scale))
+    recipe = Recipe(model=model, steps=1, batch=batch, patch=(patch,) * 3, schedule=single, clip=1)
+    work = Work(recipe, single.scale)
     with telling() as tell:
         rows, notes = time_steps(work, rounds, tell)
     present(rows, output)

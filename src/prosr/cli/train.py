@@ -24,6 +24,8 @@ Devices = Annotated[int, typer.Option(min=1, help="Training processes on this ma
 Nodes = Annotated[int, typer.Option(min=1, help="Machines; each runs this command under torchrun or SLURM.")]
 StartFrom = Annotated[Path | None, typer.Option(metavar="FILE", help="Weights to begin a new run with, instead of random ones.")]
 OnNonfinite = Annotated[Literal["stop", "skip"], typer.Option(help="What to do when a loss or gradient is not finite.")]
+CacheSize = Annotated[str, typer.Option(metavar="SIZE", help="Most that --cache may take; least recently used pictures go.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the schedule, and what it takes in time and memory; start nothing.")]
 # fmt: on
 
 
@@ -40,6 +42,8 @@ def train(
     nodes: Nodes = 1,
     on_nonfinite: OnNonfinite = "stop",
     start_from: StartFrom = None,
+    cache_size: CacheSize = "20G",
+    dry_run: DryRun = False,
 ) -> None:
     """Train a network as RECIPE.toml says, or go on where the run stopped.
 
@@ -47,13 +51,18 @@ def train(
     --validation) and RUN/last.safetensors; the log is RUN/log.jsonl and, for TensorBoard,
     RUN/tensorboard.
     """
+    from prosr.cli.forecasting import show_forecast
     from prosr.cli.watching import TrainingDisplay
     from prosr.config import load_recipe
     from prosr.data.benchmarks import open_benchmark
     from prosr.evaluation.protocol import find_protocol
+    from prosr.inference.memory import parse_size
     from prosr.training.session import Job, is_first_process, prepare
 
     settled = load_recipe(recipe, settings or [])
+    if dry_run:
+        show_forecast(settled)
+        return
     protocol = find_protocol("paper")
     job = Job(
         recipe=settled,
@@ -67,6 +76,7 @@ def train(
         nodes=nodes,
         skip_nonfinite=on_nonfinite == "skip",
         start_from=start_from,
+        cache_size=parse_size(cache_size),
     )
     with TrainingDisplay(settled.steps, protocol.name, quiet=not is_first_process()) as display:
         session = prepare(job, display.opening)

@@ -10,7 +10,6 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Generic, TypeVar
@@ -25,9 +24,9 @@ R = TypeVar("R")
 class Apart(Generic[T]):
     """The subject that `make(argument)` gives, made and called in a fresh process.
 
-    Both travel there, so `make` is a function of a module and `argument` can be hashed.
-    The process ends with the block. What happens there raises here; `InferenceError` says
-    that the system has ended the process.
+    Both travel there, so `make` is a function of a module. The process ends with the
+    block. What happens there raises here; `InferenceError` says that the system has ended
+    the process.
     """
 
     def __init__(self, make: Callable[[T], Subject], argument: T) -> None:
@@ -70,13 +69,14 @@ def peak_memory(make: Callable[[T], Subject], argument: T) -> int:
         return subject.peak_memory()
 
 
-@cache
-def _made(make: Callable[[T], Subject], argument: T) -> Subject:
-    return make(argument)
+_made: list[Subject] = []
+"""What this process is for, from its first call on."""
 
 
 def _call(make: Callable[[T], Subject], argument: T) -> object:
-    return _made(make, argument)()
+    if not _made:
+        _made.append(make(argument))
+    return _made[0]()
 
 
 def _peak() -> int:

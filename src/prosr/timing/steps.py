@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ from torch.optim import Adam
 from torch.utils.data import DataLoader
 
 from prosr.checkpoint import build
-from prosr.config import Recipe, Scale, Single
+from prosr.config import SCALES, Recipe, Scale
 from prosr.data.decoded import Decoded
 from prosr.data.patches import Picture
 from prosr.data.sampler import Batch, PatchSampler
@@ -26,8 +26,9 @@ from prosr.inference.memory import reuse_freed_memory
 from prosr.timing.apart import Apart
 from prosr.timing.rounds import PEAK_SIDE, Subject, Timing, matmul, measure
 from prosr.timing.rows import Row, make_row
+from prosr.training.loop import make_stepper
 from prosr.training.losses import pixel_loss
-from prosr.training.objectives import pixel_step, supervised, update_average
+from prosr.training.objectives import supervised, update_average
 from prosr.training.run import open_run
 from prosr.training.session import launch
 
@@ -37,23 +38,33 @@ _PREFETCHED, _PICTURES = 4, 8
 
 @dataclass(frozen=True)
 class Work:
-    """One step: a preset, a scale, and a batch of patches of x; `batch` pairs in all."""
+    """A step of a recipe at one of its scales."""
 
-    model: str
+    recipe: Recipe
     scale: Scale
-    patch: int
-    batch: int
 
     @property
-    def recipe(self) -> Recipe:
-        schedule = Single(scale=self.scale)
-        return Recipe(model=self.model, steps=1, batch=self.batch, schedule=schedule)
+    def patch(self) -> int:
+        """Side of x in pixels."""
+        return self.recipe.patch[SCALES.index(self.scale)]
+
+    @property
+    def multiply_adds(self) -> int:
+        """Three times those of the forward pass.
+
+        The backward pass has as many again for the inputs and for the weights.
+        """
+        net: Any = build(self.recipe.net)
+        forward: int = net.multiply_adds(self.scale)
+        return 3 * forward * self.recipe.batch * self.patch**2
 
     def make_batch(self) -> Batch:
         """A batch of noise."""
         rng = np.random.default_rng(0)
         sides = self.patch, self.scale * self.patch
-        x, y = (rng.integers(0, 256, (self.batch, 3, side, side), np.uint8) for side in sides)
+        x, y = (
+            rng.integers(0, 256, (self.recipe.batch, 3, side, side), np.uint8) for side in sides
+        )
         return Batch(0, self.scale, torch.from_numpy(x), torch.from_numpy(y), ("noise",))
 
 
@@ -89,8 +100,7 @@ def time_steps(
     """Let all variants of a step take turns, and matrix products for the machine's peak.
 
     Each is in a process of its own. Also gives a line for each variant that this machine
-    cannot run. A step's multiply-adds are three times those of the forward pass, which
-    the backward pass has for the inputs and again for the weights.
+    cannot run.
     """
     notes: list[str] = []
     with ExitStack() as processes:
@@ -109,7 +119,7 @@ def time_steps(
         for product in products.values():
             processes.enter_context(product)
         timings = measure({**steps, **products}, rounds, progress=progress)
-        rows = _step_rows(work, steps, timings)
+        rows = [_row(work, name, timings[name], step.peak_memory()) for name, step in steps.items()]
     progress("waiting for data")
     with Apart(make_waiting, (work, 4 * rounds)) as training:
         rows[-1] = rows[-1].model_copy(update={"waiting": training()})
@@ -130,22 +140,16 @@ def _problem(step: Subject) -> str:
     return ""
 
 
-def _step_rows(
-    work: Work, steps: Mapping[str, Apart[Any]], timings: Mapping[str, Timing]
-) -> list[Row]:
-    net: Any = build(work.recipe.net)
-    forward = net.multiply_adds(work.scale) * work.patch**2 * work.batch
-    return [
-        make_row(
-            f"{work.model} ×{work.scale}, {work.batch} × {work.patch}×{work.patch}",
-            name,
-            timings[name],
-            multiply_adds=3 * forward,
-            pictures=work.batch,
-            memory=step.peak_memory(),
-        )
-        for name, step in steps.items()
-    ]
+def _row(work: Work, name: str, timing: Timing, memory: int) -> Row:
+    batch, patch = work.recipe.batch, work.patch
+    return make_row(
+        f"{work.recipe.model} ×{work.scale}, {batch} × {patch}×{patch}",
+        name,
+        timing,
+        multiply_adds=work.multiply_adds,
+        pictures=batch,
+        memory=memory,
+    )
 
 
 def make_step(request: tuple[Work, Variant | None]) -> Subject:
@@ -193,14 +197,13 @@ class _Trained:
 
     def __init__(self, work: Work) -> None:
         recipe = work.recipe
-        self._fabric = launch(recipe)
+        fabric = launch(recipe)
         with TemporaryDirectory() as folder:
-            self._run = open_run(Path(folder), recipe, {}, self._fabric.device)
-        net = supervised(self._run.net).train()
-        self._net, self._optimizer = self._fabric.setup(net, self._run.optimizer)
+            self._run = open_run(Path(folder), recipe, {}, fabric.device)
+        self._take_step = make_stepper(self._run, fabric)
 
     def step(self, batch: Batch) -> None:
-        pixel_step(self._fabric, self._net, self._optimizer, batch, 1.0, _CLIP)
+        self._take_step(batch, 1.0)
         update_average(self._run.average, self._run.net, _DECAY)
 
 
@@ -234,7 +237,7 @@ def _loader(work: Work, folder: Path, steps: int) -> DataLoader[Batch]:
         decoded.add(name, np.random.default_rng(index).integers(0, 256, (321, 481, 3), np.uint8))
         pictures.append(Picture(Path(name), 321, 481, name, decoded))
     sampler = PatchSampler(
-        pictures, lambda step: work.scale, {work.scale: work.patch}, work.batch, seed=0
+        pictures, lambda step: work.scale, {work.scale: work.patch}, work.recipe.batch, seed=0
     )
     return DataLoader(
         sampler, batch_size=None, sampler=range(steps), num_workers=1, prefetch_factor=_PREFETCHED
