@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from feature_files import write_distilled
+
 RECIPE = """\
 model = "prosr-xs"
 steps = 6
@@ -54,3 +56,24 @@ def test_two_processes_share_a_batch_and_exchange_checkpoints(work: Path) -> Non
     mixed = losses(train(work, "mixed", 1))
     assert [key for key, _ in mixed] == [key for key, _ in one]
     assert [value for _, value in mixed] == pytest.approx([v for _, v in one], rel=1e-5)
+
+
+def test_two_processes_train_against_one_discriminator(work: Path) -> None:
+    features = write_distilled(work / "features.safetensors")
+    text = RECIPE.replace('"prosr-xs"', '"progansr-xs"').replace("[6, 4, 2]", "[8, 4, 2]")
+    text += f"""
+    [adversarial]
+    discriminator = "progansr-xs"
+    layout = {{ spectral = true }}
+    features = "distilled"
+    file = '{features}'
+    """
+    (work / "r.toml").write_text(text)
+    one, two = train(work, "one", 1), train(work, "two", 2)
+    for key in ("loss", "d_real", "d_gradient", "share_pool4", "drift_r"):
+        ours, theirs = (
+            [value for line in log for name, value in line.items() if name.startswith(f"{key}_x")]
+            for log in (one, two)
+        )
+        assert len(ours) == 6
+        assert theirs == pytest.approx(ours, rel=1e-3, abs=1e-4)

@@ -30,6 +30,7 @@ class TrainingDisplay:
         self._protocol = protocol
         self._line_every = line_every
         self._losses: dict[int, float] = {}
+        self._margin = 0.0
         self._console = Console(quiet=quiet)
         self._progress = Progress(
             TextColumn("{task.description}"),
@@ -72,11 +73,15 @@ class TrainingDisplay:
         )
 
     def stepped(self, step: int, result: StepResult, rate: float) -> None:
-        """Show a step's numbers; losses are in 8-bit levels."""
+        """Show a step's numbers: Eq. 5's loss in 8-bit levels, or Eq. 4's and how D fares."""
         before = self._losses.get(result.scale, result.loss)
         self._losses[result.scale] = 0.95 * before + 0.05 * result.loss
         losses = "  ".join(f"×{s} {loss:.3f}" for s, loss in sorted(self._losses.items()))
         state = f"rate {rate:.2e}  loss {losses}"
+        if result.health:
+            real, fake = result.health["d_real"], result.health["d_fake"]
+            self._margin = 0.95 * self._margin + 0.05 * (real - fake)
+            state += f"  D(r) {real:.2f}  D(r̂) {fake:.2f}  apart {self._margin:.2f}"
         self._progress.update(self._task, completed=step, state=state)
         if not self._console.is_terminal and step % self._line_every == 0:
             self.note(f"step {step}/{self._steps}  {state}")

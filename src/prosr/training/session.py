@@ -96,6 +96,12 @@ def prepare(job: Job, progress: Callable[[int, int], None]) -> Session:
         raise DataError(f"no pictures below {names}; training needs a folder of photographs")
     precision = resolve_precision(recipe)
     fabric = launch(recipe, job.devices, job.nodes)
+    turns = recipe.adversarial.turns if recipe.adversarial else 1
+    if recipe.batch % (fabric.world_size * turns):
+        raise DataError(
+            f"a batch of {recipe.batch} cannot be shared by {fabric.world_size} processes "
+            f"with {turns} turns each; set batch to a multiple of {fabric.world_size * turns}"
+        )
     with fabric.rank_zero_first():
         pictures, problems = open_pictures(
             paths, job.cache, _counting(progress, len(paths)), job.cache_size
