@@ -9,11 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -161,6 +162,50 @@ def find(name: str | Path) -> Weights:
             f"`prosr convert`, or use one of: {with_weights}"
         )
     return load_weights(bundled)
+
+
+def at_strength(name: str | Path, strength: float) -> Weights:
+    """What `find` gives, its parameters moved back to those that it was trained from.
+
+    A network trained against a discriminator names the one that it began with, its partner,
+    which is looked for beside its file and among the bundled ones. Strength 1 is the
+    network itself, 0 exactly its partner. Raises `CheckpointError` where there is no partner
+    or another one than it names.
+    """
+    if not 0 <= strength <= 1:
+        raise ConfigError(f"strength {strength:g} is not between 0 and 1")
+    weights = find(name)
+    if strength == 1:
+        return weights
+    partner = _partner(weights, Path(name))
+    if strength == 0:
+        return partner
+    ours, theirs = weights.net.state_dict(), partner.net.state_dict()
+    state = {
+        key: torch.lerp(theirs[key], value, strength) if value.is_floating_point() else value
+        for key, value in ours.items()
+    }
+    net = build(weights.config)
+    fit(net, state, weights.name)
+    return replace(weights, net=net.eval(), sha256=weights_hash(state))
+
+
+def _partner(weights: Weights, path: Path) -> Weights:
+    named = weights.card.get("partner")
+    if named is None:
+        raise CheckpointError(
+            f"{weights.name} has one strength only: it was not trained from another network "
+            "against a discriminator"
+        )
+    model, sha256 = named["model"], named["sha256"]
+    beside = path.with_name(f"{model}.safetensors")
+    found = find(beside if path.suffix == ".safetensors" and beside.exists() else model)
+    if found.sha256 != sha256:
+        raise CheckpointError(
+            f"{weights.name} was trained from {model} with parameters {sha256[:12]}…, not from "
+            f"{found.sha256[:12]}…, which is here; put {beside.name} of its own beside it"
+        )
+    return found
 
 
 def save_state(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, str]) -> None:

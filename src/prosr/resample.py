@@ -60,7 +60,9 @@ def downscale(y: torch.Tensor, scale: int) -> torch.Tensor:
     s = check_scale(scale)
     n, c, h, w = y.shape
     taps = torch.tensor(_reduction_taps(s), dtype=y.dtype, device=y.device)
-    y = _pad_for_reduction(_pad_for_reduction(y, 2, s), 3, s)
+    margin = 3 * s // 2
+    y = _pad_symmetric(y, 2, margin, margin + -h % s)
+    y = _pad_symmetric(y, 3, margin, margin + -w % s)
     rows = F.conv2d(y.reshape(n * c, 1, *y.shape[2:]), taps[None, None, :, None], stride=(s, 1))
     x = F.conv2d(rows, taps[None, None, None, :], stride=(1, s))
     return x.reshape(n, c, -(-h // s), -(-w // s))
@@ -127,14 +129,18 @@ def _phase_taps(scale: int) -> list[list[float]]:
     return rows
 
 
-def _pad_symmetric(x: torch.Tensor, dim: int) -> torch.Tensor:
-    """Mirror PHI_RADIUS pixels at both ends of `dim`, the outermost pixel included."""
-    if x.shape[dim] < PHI_RADIUS:
-        x_edge = x.expand(*(PHI_RADIUS if d == dim else -1 for d in range(x.dim())))
-        return torch.cat((x_edge, x, x_edge), dim)
-    head = x.narrow(dim, 0, PHI_RADIUS).flip(dim)
-    tail = x.narrow(dim, x.shape[dim] - PHI_RADIUS, PHI_RADIUS).flip(dim)
-    return torch.cat((head, x, tail), dim)
+def _pad_symmetric(
+    x: torch.Tensor, dim: int, before: int = PHI_RADIUS, after: int = PHI_RADIUS
+) -> torch.Tensor:
+    """Mirror so many pixels at the ends of `dim`, the outermost pixel included."""
+    length = x.shape[dim]
+    if length >= max(before, after):
+        head = x.narrow(dim, 0, before).flip(dim)
+        tail = x.narrow(dim, length - after, after).flip(dim)
+        return torch.cat((head, x, tail), dim)
+    index = np.arange(-before, length + after) % (2 * length)
+    mirrored = np.where(index < length, index, 2 * length - 1 - index)
+    return x.index_select(dim, torch.from_numpy(mirrored).to(x.device))
 
 
 @lru_cache(maxsize=64)
@@ -159,14 +165,6 @@ def _reduction_taps(scale: int) -> list[float]:
     taps = keys_cubic(t)
     weights: list[float] = (taps / taps.sum()).tolist()
     return weights
-
-
-def _pad_for_reduction(y: torch.Tensor, dim: int, scale: int) -> torch.Tensor:
-    """Mirror as many pixels at both ends of `dim` as its ⌈length/s⌉ output pixels reach."""
-    length, margin = y.shape[dim], 3 * scale // 2
-    index = np.arange(-margin, -(-length // scale) * scale + margin)
-    mirrored = np.concatenate((np.arange(length), np.arange(length)[::-1]))
-    return y.index_select(dim, torch.from_numpy(mirrored[index % (2 * length)]).to(y.device))
 
 
 def _reduce_axis(y: NDArray[np.float64], scale: int, axis: int) -> NDArray[np.float64]:

@@ -15,6 +15,7 @@ Model = Annotated[str, typer.Option(metavar="NAME|FILE", help="Model name or .sa
 Output = Annotated[str | None, typer.Option(metavar="FILE|DIR", help="Where to; NAME_x4.EXT or DIR_x4 unless given.")]
 FileFormat = Annotated[str | None, typer.Option("--format", metavar="NAME", help="jpeg, png, webp, tiff or avif; else kept.")]
 MaxMemory = Annotated[str, typer.Option(metavar="SIZE", help="Limit for the whole process, from 512M.")]
+Strength = Annotated[float, typer.Option(metavar="0…1", help="How much a GAN model such as progansr-xs invents.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace results that are there already.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what it would take, and write nothing.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but what went wrong.")]
@@ -30,6 +31,7 @@ def upscale(
     max_memory: MaxMemory = "2G",
     engine: EngineOption = "auto",
     ensemble: EnsembleOption = False,
+    strength: Strength = 1.0,
     overwrite: Overwrite = False,
     dry_run: DryRun = False,
     quiet: Quiet = False,
@@ -54,7 +56,9 @@ def upscale(
     jobs = find_jobs(paths, scale, output, find_format(file_format) if file_format else None)
     if all(job.refusal for job in jobs):
         raise ImageError(jobs[0].refusal)
-    upscaler = prosr.load(model, max_memory=limit, engine=engine, ensemble=ensemble)
+    upscaler = prosr.load(
+        model, max_memory=limit, engine=engine, ensemble=ensemble, strength=strength
+    )
     with BatchDisplay(len(jobs), quiet=quiet) as display:
         for outcome in run_jobs(
             upscaler,

@@ -18,7 +18,6 @@ from prosr.config import check_scale
 from prosr.errors import ConfigError
 from prosr.files import replacing
 from prosr.inference.tracing import check, trace
-from prosr.resample import upscale
 
 _SUFFIXES = {"onnx": ".onnx", "openvino": ".xml"}
 _TOLERANCE = {"fp32": 1e-4, "fp16": 1e-2}
@@ -85,9 +84,9 @@ def describe(weights: Weights, scale: int, precision: str) -> dict[str, str]:
 def _in_half(half: nn.Module, scale: int, x: Tensor) -> Tensor:
     """R_s in half precision, and φ_s, where it can be told apart, in full."""
     net: Any = half
-    if hasattr(net, "residual"):
-        residual: Tensor = net.residual(x.half(), scale)
-        return residual.float() + upscale(x, scale)
+    if hasattr(net, "estimate"):
+        y_hat: Tensor = net.estimate(net.residual(x.half(), scale).float(), x, scale)
+        return y_hat
     y: Tensor = net(x.half(), scale)
     return y.float()
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from prosr import images
-from prosr.checkpoint import find
+from prosr.checkpoint import at_strength
 from prosr.config import check_scale
 from prosr.errors import ConfigError, ImageError
 from prosr.inference.alpha import FILL_RADIUS, fill_transparent
@@ -47,15 +47,17 @@ def load(
     max_memory: int = MAX_MEMORY,
     engine: str = "auto",
     ensemble: bool = False,
+    strength: float = 1.0,
 ) -> Upscaler:
     """An upscaler with a bundled model ("prosr-xs", "bicubic") or a .safetensors file.
 
     `max_memory` is in bytes, of the whole process. `engine` is one of
     `prosr.inference.engines.ENGINES`. With `ensemble` results are means over flips and
-    quarter turns, and the name gets a plus sign. Raises `CheckpointError` or `ConfigError`
-    with what is wrong.
+    quarter turns, and the name gets a plus sign. With `strength` below 1 a network that
+    invents texture does so less, down to 0; see `prosr.checkpoint.at_strength`. Raises
+    `CheckpointError` or `ConfigError` with what is wrong.
     """
-    weights = find(name_or_path)
+    weights = at_strength(name_or_path, strength)
     name = weights.name + "+" * ensemble
     return Upscaler(weights.net, name, weights.sha256, max_memory, engine, ensemble)
 

@@ -1,0 +1,78 @@
+"""Between a network that was trained for PSNR and what an adversary made of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import prosr
+from prosr.checkpoint import at_strength, build, load_weights, save_weights
+from prosr.config import ProSRConfig, net_config, preset
+from prosr.errors import CheckpointError, ConfigError
+
+
+def layout(name: str) -> ProSRConfig:
+    small = {"features": 4, "growth": (2, 2, 2), "upsampled": (4, 4, 4)}
+    config = net_config(preset(name).model_dump() | small)
+    assert isinstance(config, ProSRConfig)
+    return config
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Path:
+    """A GAN's weights file with that of its partner beside it."""
+    torch.manual_seed(0)
+    plain = layout("prosr-xs")
+    sha256 = save_weights(tmp_path / "prosr-xs.safetensors", build(plain), plain, {})
+    config = layout("progansr-xs")
+    card = {"partner": {"model": "prosr-xs", "sha256": sha256}}
+    save_weights(tmp_path / "mine.safetensors", build(config), config, card)
+    return tmp_path / "mine.safetensors"
+
+
+def test_both_ends_are_exact(pair: Path) -> None:
+    partner = load_weights(pair.with_name("prosr-xs.safetensors"))
+    for strength, expected in ((0, partner), (1, load_weights(pair))):
+        given = at_strength(pair, strength)
+        assert given.sha256 == expected.sha256
+        assert given.config == expected.config
+        x = torch.rand(1, 3, 5, 6)
+        assert torch.equal(given.net(x, 4), expected.net(x, 4))
+
+
+def test_between_them_each_parameter_is_between_them(pair: Path) -> None:
+    ends = [at_strength(pair, strength).net.state_dict() for strength in (0, 1)]
+    given = at_strength(pair, 0.25)
+    for name, value in given.net.state_dict().items():
+        torch.testing.assert_close(value, 0.75 * ends[0][name] + 0.25 * ends[1][name])
+    assert given.config == load_weights(pair).config
+    assert len({given.sha256, at_strength(pair, 0.5).sha256, load_weights(pair).sha256}) == 3
+
+
+def test_another_partner_is_refused_by_its_name(pair: Path) -> None:
+    plain = layout("prosr-xs")
+    save_weights(pair.with_name("prosr-xs.safetensors"), build(plain), plain, {})
+    with pytest.raises(CheckpointError, match=r"mine was trained from prosr-xs with parameters"):
+        at_strength(pair, 0.5)
+    pair.with_name("prosr-xs.safetensors").unlink()
+    with pytest.raises(CheckpointError, match=r"mine was trained from prosr-xs with parameters"):
+        at_strength(pair, 0.5)  # the bundled one is another, too
+    assert at_strength(pair, 1).name == "mine"
+
+
+def test_a_network_without_a_partner_has_one_strength() -> None:
+    with pytest.raises(CheckpointError, match="prosr-xs has one strength only"):
+        prosr.load("prosr-xs", strength=0.5)
+    for strength in (-0.1, 1.5, float("nan")):
+        with pytest.raises(ConfigError, match="is not between 0 and 1"):
+            prosr.load("prosr-xs", strength=strength)
+
+
+def test_the_strength_reaches_the_picture(pair: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)
+    given = [prosr.load(pair, strength=s).upscale(pixels, 2) for s in (0, 0.5, 1)]
+    assert not np.array_equal(given[0], given[1])
+    assert not np.array_equal(given[1], given[2])
