@@ -199,8 +199,10 @@ def test_a_discriminator_that_tells_nothing_apart_ends_the_run(
     )
     made = session(pictures, tmp_path / "run", recipe.model_copy(update={"adversarial": patient}))
     assert made.run.adversary is not None
+    score = made.run.adversary.net.score
+    assert isinstance(score, torch.nn.Module)
     with torch.no_grad():
-        for value in made.run.adversary.net.score.parameters():
+        for value in score.parameters():
             value.zero_()
     with pytest.raises(CollapsedError, match=r"step 3: .* for 3 steps \(D\(r\) 0\.00, D\(r̂\)"):
         go(made)

@@ -134,7 +134,7 @@ class PlannedEngine:
 
     def _prepare_whole(self, scale: int) -> Function:
         net = self._net
-        if not isinstance(net, Staged):
+        if not hasattr(net, "stages"):
             return self._runner.prepare(net, f"x{scale}", partial(_call, net, scale))
         # Eq. 2 is computed in float32, whatever the precision of R_s.
         functions = [function for function, _, _ in net.stages(scale)]
