@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from prosr.config import SCALES, Frozen, Scale, suggestion
 from prosr.errors import ConfigError
+from prosr.experiments import findings as judged
+from prosr.experiments.findings import Finding
 from prosr.experiments.outcome import Outcome
 from prosr.experiments.plan import Plan
 from prosr.experiments.printed import SOURCE, TABLE_1, TABLE_2, TABLE_3
@@ -86,6 +88,7 @@ class Ablation(Frozen):
     table_2: tuple[Row2, ...]
     table_3: tuple[Row3, ...]
     figure_4: tuple[Curve, ...]
+    findings: tuple[Finding, ...]
 
 
 def check_cells(plan: Plan) -> None:
@@ -102,6 +105,7 @@ def ablation(outcome: Outcome) -> Ablation:
         table_2=tuple(_row_2(outcome, cell, scale) for scale in SCALES for cell in SCHEDULES),
         table_3=tuple(_row_3(outcome, *key) for key in TABLE_3),
         figure_4=tuple(_curve(outcome, cell, scale) for scale in SCALES for cell in SCHEDULES),
+        findings=judged.findings(outcome),
     )
 
 
@@ -170,7 +174,7 @@ def _curve(outcome: Outcome, cell: str, scale: Scale) -> Curve:
 
 
 def to_markdown(known: Ablation) -> str:
-    """Tables 1, 2 and 3, with the paper's figures beside ours."""
+    """Tables 1, 2 and 3, with the paper's figures beside ours, and what they say."""
     return "\n\n".join(
         [
             "**Table 1.** ×4, PSNR in dB on Set14, and the gain over the row before.",
@@ -182,6 +186,8 @@ def to_markdown(known: Ablation) -> str:
             "Protocol `paper`. Mean ± standard deviation over seeds, and their number in "
             "brackets; a gain is taken seed by seed. Averages are over the pictures of all sets. "
             f"In italics: as printed ({SOURCE}; its averages include Urban100 and DIV2K).",
+            "**Findings.** What the tables say of the paper's claims.",
+            judged.to_markdown(known.findings),
         ]
     )
 

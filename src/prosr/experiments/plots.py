@@ -63,6 +63,7 @@ def figure_4(curves: Sequence[Curve]) -> str:
                     _draw_curve(axes, curve)
             axes.set_title(f"×{scale}")
             axes.set_xlabel("minutes of training")
+            axes.set_xlim(left=0)
             if place == 1:
                 axes.set_ylabel("PSNR on the validation set, dB")
             if axes.get_legend_handles_labels()[0]:
@@ -86,8 +87,9 @@ def quality_plot(panels: Mapping[str, Sequence[Dot]], cost: str) -> str:
             axes.xaxis.set_major_formatter(FuncFormatter(lambda value, place: f"{value:g}"))
             axes.margins(0.12)
             if place == 1:
-                axes.set_ylabel("PSNR, dB")
-                axes.legend(loc="lower right")
+                axes.set_ylabel("PSNR over all pictures, dB")
+                handles, labels = axes.get_legend_handles_labels()
+                figure.legend(handles, labels, loc="outside lower center", ncols=len(groups))
         return _svg(figure)
 
 
