@@ -105,3 +105,12 @@ def test_presets_build() -> None:
     with torch.device("meta"):
         for config in PRESETS.values():
             build(config)
+
+
+def test_others_may_read_what_is_written_as_with_any_file(tmp_path: Path) -> None:
+    plain, stored = tmp_path / "plain", tmp_path / "n.safetensors"
+    plain.write_text("")
+    save_weights(stored, build(TINY), TINY, {})
+    assert stored.stat().st_mode == plain.stat().st_mode
+    save_state(tmp_path / "s.safetensors", {"a": torch.zeros(1)}, {})
+    assert (tmp_path / "s.safetensors").stat().st_mode == plain.stat().st_mode

@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,9 @@ import pytest
 from PIL import Image
 
 from feature_files import write_distilled
+from prosr.checkpoint import load_state
+from prosr.errors import DataError
+from prosr.training.failures import LostError, named_failures
 
 RECIPE = """\
 model = "prosr-xs"
@@ -40,6 +45,34 @@ def train(work: Path, run: str, processes: int, *more: str) -> list[dict[str, fl
     subprocess.run(command, check=True, env=environment, capture_output=True, timeout=250)
     lines = (work / run / "log.jsonl").read_text().splitlines()
     return [json.loads(line) for line in lines]
+
+
+def start(work: Path, *more: str) -> subprocess.Popen[str]:
+    """A training that saves after every step and takes long enough to be killed."""
+    recipe = RECIPE.replace("steps = 6", "steps = 100000") + "save_minutes = 1e-6\n"
+    (work / "long.toml").write_text(recipe)
+    words = ["train", str(work / "long.toml"), "--data", str(work / "pictures")]
+    words += ["--run", str(work / "long"), *more]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "prosr", *words],
+        env=os.environ | {"CUDA_VISIBLE_DEVICES": ""},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 200
+    while not (work / "long" / "state.safetensors").exists() and time.monotonic() < deadline:
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.1)
+    return process
+
+
+def children(pid: int) -> list[int]:
+    """Processes started by this one, in the order of their starts."""
+    listed = Path(f"/proc/{pid}/task/{pid}/children")
+    if not listed.exists():
+        pytest.skip("this system does not list a process's children")
+    return [int(child) for child in listed.read_text().split()]
 
 
 def losses(log: list[dict[str, float]]) -> list[tuple[str, float]]:
@@ -77,3 +110,51 @@ def test_two_processes_train_against_one_discriminator(work: Path) -> None:
         )
         assert len(ours) == 6
         assert theirs == pytest.approx(ours, rel=1e-3, abs=1e-4)
+
+
+def test_a_killed_process_ends_the_run_with_one_line_and_nothing_lost(work: Path) -> None:
+    run = start(work, "--devices", "2", "--workers", "0")
+    os.kill(children(run.pid)[1], signal.SIGKILL)
+    _, said = run.communicate(timeout=120)
+    assert run.returncode == 2
+    (line,) = said.strip().splitlines()
+    assert line.startswith("error: training process 2 of 2 was ended (SIGKILL)")
+    assert line.endswith("run the same command to go on")
+    tensors, header = load_state(work / "long" / "state.safetensors")
+    assert tensors and json.loads(header["progress"])["step"] > 0
+
+
+def test_a_killed_data_worker_ends_the_run_with_one_line(work: Path) -> None:
+    run = start(work, "--workers", "1")
+    os.kill(children(run.pid)[-1], signal.SIGKILL)
+    _, said = run.communicate(timeout=120)
+    assert run.returncode == 2
+    (line,) = said.strip().splitlines()
+    assert "a process that prepares batches was ended" in line
+    assert "run the same command to go on" in line
+
+
+def test_the_processes_end_with_the_one_that_watches_them(work: Path) -> None:
+    run = start(work, "--devices", "2", "--workers", "0")
+    trained = children(run.pid)
+    run.kill()
+    run.communicate(timeout=60)
+    deadline = time.monotonic() + 60
+    while any(Path(f"/proc/{pid}").exists() for pid in trained):
+        assert time.monotonic() < deadline, "they train on"
+        time.sleep(0.1)
+
+
+def test_a_data_workers_error_is_its_own_line_again() -> None:
+    with pytest.raises(DataError, match=r"^a\.png was changed; start again$"), named_failures(1):
+        raise DataError(
+            "Caught DataError in DataLoader worker process 0.\nOriginal Traceback …\n"
+            "prosr.errors.DataError: a.png was changed; start again\n"
+        )
+
+
+def test_other_errors_stay_what_they_are() -> None:
+    with pytest.raises(RuntimeError, match="Connection closed"), named_failures(1):
+        raise RuntimeError("Connection closed by peer")
+    with pytest.raises(LostError), named_failures(2):
+        raise RuntimeError("[gloo/transport/tcp/pair.cc] Connection closed by peer")

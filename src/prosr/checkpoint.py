@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from prosr.adversary import DiscriminatorConfig
@@ -102,7 +102,8 @@ def save_weights(
         "card": json.dumps(dict(card)),
     }
     with replacing(path) as temporary:
-        save_file(state, temporary, metadata=header)
+        # `save_file` would leave it readable for nobody else.
+        temporary.write_bytes(save(state, metadata=header))
     return weights_hash(state)
 
 
@@ -212,7 +213,7 @@ def save_state(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, s
     """Write training state atomically: the old file stays whole until the new one is."""
     state = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     with replacing(path) as temporary:
-        save_file(state, temporary, metadata={"format": STATE_FORMAT, **header})
+        temporary.write_bytes(save(state, metadata={"format": STATE_FORMAT, **header}))
 
 
 def load_state(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

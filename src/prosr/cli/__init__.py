@@ -26,6 +26,7 @@ from prosr.cli.compare import compare
 from prosr.cli.convert import convert
 from prosr.cli.evaluate import evaluate
 from prosr.cli.export import export
+from prosr.cli.info import info
 from prosr.cli.train import train
 from prosr.cli.upscale import upscale
 from prosr.errors import ProSRError
@@ -50,7 +51,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _verb in (upscale, evaluate, train, convert, export, ablate, compare):
+for _verb in (upscale, evaluate, info, train, convert, export, ablate, compare):
     # Rich breaks lines where the docstring does, and again at the terminal's edge.
     _paragraphs = (inspect.getdoc(_verb) or "").split("\n\n")
     _help = "\n\n".join(" ".join(paragraph.split()) for paragraph in _paragraphs)

@@ -9,6 +9,7 @@ LIST_OPTIONS: dict[str, frozenset[str]] = {
     "train": frozenset({"--data"}),
     "ablate": frozenset({"--data", "--set"}),
     "compare": frozenset({"--data", "--set", "--beside"}),
+    "info": frozenset({"--results"}),
     "bench": frozenset({"--models", "--size", "--scale"}),
 }
 """For each verb, the options that take several values; typer declares them as lists."""

@@ -52,6 +52,7 @@ def train(
     RUN/tensorboard.
     """
     from prosr.cli.forecasting import show_forecast
+    from prosr.cli.supervising import needs_processes, run_processes
     from prosr.cli.watching import TrainingDisplay
     from prosr.config import load_recipe
     from prosr.data.benchmarks import open_benchmark
@@ -63,6 +64,8 @@ def train(
     if dry_run:
         show_forecast(settled)
         return
+    if needs_processes(devices, nodes):
+        run_processes(devices)
     protocol = find_protocol("paper")
     job = Job(
         recipe=settled,
@@ -86,7 +89,9 @@ def train(
 
 
 def _go(session: Session, display: TrainingDisplay, max_minutes: float | None) -> None:
+    from prosr.cli.supervising import LOST, is_orphaned, is_watched
     from prosr.cli.watching import stop_on_signals
+    from prosr.training.failures import LostError
     from prosr.training.session import stop_after
 
     for note in session.notes:
@@ -94,7 +99,12 @@ def _go(session: Session, display: TrainingDisplay, max_minutes: float | None) -
     run = session.run
     display.start(run.progress.step)
     with stop_on_signals() as interrupted:
-        session.go(display, stop_after(max_minutes, interrupted))
+        try:
+            session.go(display, stop_after(max_minutes, lambda: interrupted() or is_orphaned()))
+        except LostError:
+            if is_watched():
+                raise typer.Exit(LOST) from None
+            raise
         if run.finished:
             display.note(f"finished {run.recipe.steps} steps: {run.folder}")
             return

@@ -26,6 +26,7 @@ from prosr.evaluation.scoring import score
 from prosr.inference.memory import reuse_freed_memory
 from prosr.inference.upscaler import Upscaler
 from prosr.training.curriculum import scale_at
+from prosr.training.failures import named_failures
 from prosr.training.loop import Draw, Observer, Validate, train
 from prosr.training.run import Run, open_run
 from prosr.training.sheets import sheet_drawer
@@ -69,18 +70,22 @@ class Session:
     notes: tuple[str, ...]
 
     def go(self, observer: Observer, should_stop: Callable[[], bool]) -> None:
-        """Train until the recipe's end or until `should_stop` says so in any process."""
-        train(
-            self.run,
-            self.sampler,
-            self.fabric,
-            self.validate,
-            observer,
-            should_stop,
-            self.job.workers,
-            self.job.skip_nonfinite,
-            self.draw,
-        )
+        """Train until the recipe's end or until `should_stop` says so in any process.
+
+        Raises what `train` raises, and `named_failures` for what comes from outside.
+        """
+        with named_failures(self.fabric.world_size):
+            train(
+                self.run,
+                self.sampler,
+                self.fabric,
+                self.validate,
+                observer,
+                should_stop,
+                self.job.workers,
+                self.job.skip_nonfinite,
+                self.draw,
+            )
 
 
 def prepare(job: Job, progress: Callable[[int, int], None]) -> Session:

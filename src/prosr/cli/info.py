@@ -1,0 +1,63 @@
+"""`prosr info`: what a model is, costs, has learnt from and scores."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from prosr.evaluation.facts import Facts
+
+
+def info(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A preset or a weights file.")],
+    results: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE.json...", help="Results to find the model's scores in."),
+    ] = None,
+) -> None:
+    """Show a model's layout, parameters, costs, training and scores.
+
+    GFLOP are for a megapixel of the enlarged picture, the radius is in pixels of the input.
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    from prosr.evaluation.facts import facts
+    from prosr.evaluation.tables import to_rich
+
+    found = facts(model, results or ())
+    console = Console()
+    for line in [f"{found.name}: {found.parameters:,} parameters", *_layout(found)]:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    table = Table()
+    for name in ("scale", "parameters", "GFLOP per megapixel", "radius"):
+        table.add_column(name, justify="right")
+    for one in found.scales:
+        table.add_row(f"×{one.scale}", f"{one.parameters:,}", f"{one.gflop:.0f}", str(one.radius))
+    console.print(table)
+    for line in _training(found):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    for scores in to_rich(found.scores, beside=()):
+        console.print(scores)
+
+
+def _layout(found: Facts) -> list[str]:
+    fields = found.layout.model_dump(exclude_none=True)
+    return [f"  {name} = {value}" for name, value in fields.items()]
+
+
+def _training(found: Facts) -> list[str]:
+    card = found.card
+    if not card:
+        return ["no weights come with it" if not found.sha256 else "its file has no model card"]
+    lines = [f"weights {found.sha256}"]
+    for name, value in card.items():
+        if name == "recipe":
+            value = ", ".join(f"{key} = {setting}" for key, setting in value.items())
+        elif isinstance(value, list):
+            value = ", ".join(map(str, value))
+        lines.append(f"{name}: {value}")
+    return lines

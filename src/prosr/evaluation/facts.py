@@ -1,0 +1,77 @@
+"""What is known of a model: its layout, its size, what it costs, how it was made and scored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from prosr.checkpoint import build, find, is_bundled
+from prosr.config import PRESETS, NetConfig, Scale
+from prosr.evaluation.results import Row, read_results
+
+
+@dataclass(frozen=True)
+class ScaleFacts:
+    """What enlarging by `scale` takes.
+
+    `parameters` are those that training up to the scale trains, `multiply_adds` are for
+    one pixel of the input, `radius` is in pixels of the input.
+    """
+
+    scale: Scale
+    parameters: int
+    multiply_adds: int
+    radius: int
+
+    @property
+    def gflop(self) -> float:
+        """10⁹ floating-point operations for a megapixel of the enlarged picture."""
+        return 2e-3 * self.multiply_adds / self.scale**2
+
+
+@dataclass(frozen=True)
+class Facts:
+    """A model as its file, its name and results tell it.
+
+    `sha256` is empty and `card` holds nothing for a preset without weights.
+    """
+
+    name: str
+    layout: NetConfig
+    scales: tuple[ScaleFacts, ...]
+    parameters: int
+    sha256: str
+    card: dict[str, Any]
+    scores: tuple[Row, ...]
+
+
+def facts(name: str, results: Iterable[Path] = ()) -> Facts:
+    """Tell of a preset or a weights file; `scores` are its rows in the files `results`.
+
+    Raises `CheckpointError` or `ConfigError` for what is neither.
+    """
+    if name in PRESETS and not is_bundled(name):
+        net: Any = build(PRESETS[name])
+        layout, sha256, card = PRESETS[name], "", {}
+    else:
+        weights = find(name)
+        net, layout, sha256, card = weights.net, weights.config, weights.sha256, weights.card
+    total = sum(parameter.numel() for parameter in net.parameters())
+    rows = [row for path in results for row in read_results(path)]
+    return Facts(
+        Path(name).stem,
+        layout,
+        tuple(_scale_facts(net, scale, total) for scale in layout.scales),
+        total,
+        sha256,
+        card,
+        tuple(row for row in rows if sha256 and row.weights == sha256),
+    )
+
+
+def _scale_facts(net: Any, scale: Scale, total: int) -> ScaleFacts:
+    # A net of another system has the same parameters at all of its scales.
+    count = net.parameter_count(scale) if hasattr(net, "parameter_count") else total
+    return ScaleFacts(scale, count, net.multiply_adds(scale), net.receptive_radius(scale))

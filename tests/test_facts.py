@@ -1,0 +1,60 @@
+"""What is told of a model is what the model is."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from prosr import cli
+from prosr.checkpoint import build, save_weights
+from prosr.config import PRESETS
+from prosr.errors import ConfigError
+from prosr.evaluation.facts import facts
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.mark.parametrize("name", ["prosr-s-2018", "table1-block", "table3-laplacian", "vdsr"])
+def test_a_preset_without_weights_has_layout_and_costs(name: str) -> None:
+    found = facts(name)
+    assert found.layout == PRESETS[name]
+    assert not found.sha256 and not found.card and not found.scores
+    net = build(PRESETS[name])
+    assert found.parameters == sum(parameter.numel() for parameter in net.parameters())
+    for one in found.scales:
+        pixels_of_a_megapixel = 1e6 / one.scale**2
+        assert one.gflop == pytest.approx(2 * one.multiply_adds * pixels_of_a_megapixel / 1e9)
+        assert one.parameters <= found.parameters
+        assert one.radius > 2
+    assert found.scales[-1].parameters == found.parameters
+
+
+def test_a_weights_file_has_its_card(tmp_path: Path) -> None:
+    path = tmp_path / "mine.safetensors"
+    layout = PRESETS["srcnn"]
+    digest = save_weights(path, build(layout), layout, {"steps": 7})
+    found = facts(str(path))
+    assert (found.name, found.sha256, found.card) == ("mine", digest, {"steps": 7})
+
+
+def test_scores_are_those_of_the_same_weights() -> None:
+    found = facts("prosr-xs", [ROOT / "results" / "scores.json"])
+    assert all(row.weights == found.sha256 for row in found.scores)
+    assert {row.scale for row in found.scores} == {2, 4, 8}
+
+
+def test_an_unknown_name_is_refused_with_the_nearest() -> None:
+    with pytest.raises(ConfigError, match="did you mean 'prosr-xs'"):
+        facts("prosr-x")
+
+
+def test_the_command_prints_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["prosr", "info", "prosr-xs"])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert stop.value.code == 0
+    printed = capsys.readouterr().out
+    assert "457,185 parameters" in printed
+    assert "hours:" in printed and "trained on:" in printed
