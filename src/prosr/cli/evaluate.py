@@ -39,7 +39,8 @@ def evaluate(
     """Score models on folders of pictures: PSNR, SSIM, consistency and time.
 
     Inputs are made from the pictures by bicubic reduction.
-    The models stand before the options. Example:
+    The models stand before --set and --scale, which take all words that follow, or after
+    "--". Example:
 
     prosr evaluate prosr-xs bicubic --set Set5 Set14 --scale 2 4
     """

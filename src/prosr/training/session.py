@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -145,6 +146,8 @@ def launch(recipe: Recipe, devices: int = 1, nodes: int = 1) -> Fabric:
         num_nodes=nodes,
         precision=resolve_precision(recipe),
     )
+    # Its banner tells what the notes of a session tell.
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     fabric.launch()
     if fabric.device.type == "cpu":
         reuse_freed_memory()
