@@ -42,7 +42,7 @@ def train(work: Path, run: str, processes: int, *more: str) -> list[dict[str, fl
     words += ["--run", str(work / run), "--devices", str(processes), *more]
     environment = os.environ | {"CUDA_VISIBLE_DEVICES": ""}
     command = [sys.executable, "-m", "prosr", *words]
-    subprocess.run(command, check=True, env=environment, capture_output=True, timeout=250)
+    subprocess.run(command, check=True, env=environment, capture_output=True, timeout=280)
     lines = (work / run / "log.jsonl").read_text().splitlines()
     return [json.loads(line) for line in lines]
 
@@ -60,7 +60,7 @@ def start(work: Path, *more: str) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
     )
-    deadline = time.monotonic() + 200
+    deadline = time.monotonic() + 280
     while not (work / "long" / "state.safetensors").exists() and time.monotonic() < deadline:
         assert process.poll() is None, process.communicate()[1]
         time.sleep(0.1)
@@ -79,6 +79,7 @@ def losses(log: list[dict[str, float]]) -> list[tuple[str, float]]:
     return [(key, value) for line in log for key, value in line.items() if key.startswith("loss")]
 
 
+@pytest.mark.timeout(900)
 def test_two_processes_share_a_batch_and_exchange_checkpoints(work: Path) -> None:
     one, two = losses(train(work, "one", 1)), losses(train(work, "two", 2))
     assert len(one) == 6
@@ -112,6 +113,9 @@ def test_two_processes_train_against_one_discriminator(work: Path) -> None:
         assert theirs == pytest.approx(ours, rel=1e-3, abs=1e-4)
 
 
+
+
+@pytest.mark.timeout(600)
 def test_a_killed_process_ends_the_run_with_one_line_and_nothing_lost(work: Path) -> None:
     run = start(work, "--devices", "2", "--workers", "0")
     os.kill(children(run.pid)[1], signal.SIGKILL)
@@ -124,6 +128,7 @@ def test_a_killed_process_ends_the_run_with_one_line_and_nothing_lost(work: Path
     assert tensors and json.loads(header["progress"])["step"] > 0
 
 
+@pytest.mark.timeout(600)
 def test_a_killed_data_worker_ends_the_run_with_one_line(work: Path) -> None:
     run = start(work, "--workers", "1")
     os.kill(children(run.pid)[-1], signal.SIGKILL)
@@ -134,6 +139,7 @@ def test_a_killed_data_worker_ends_the_run_with_one_line(work: Path) -> None:
     assert "run the same command to go on" in line
 
 
+@pytest.mark.timeout(600)
 def test_the_processes_end_with_the_one_that_watches_them(work: Path) -> None:
     run = start(work, "--devices", "2", "--workers", "0")
     trained = children(run.pid)
@@ -151,6 +157,12 @@ def test_a_data_workers_error_is_its_own_line_again() -> None:
             "Caught DataError in DataLoader worker process 0.\nOriginal Traceback …\n"
             "prosr.errors.DataError: a.png was changed; start again\n"
         )
+
+
+@pytest.mark.parametrize("error", [ConnectionResetError(104, "reset"), EOFError()])
+def test_a_worker_that_goes_while_it_hands_a_batch_over_is_named(error: Exception) -> None:
+    with pytest.raises(DataError, match="prepares batches was ended"), named_failures(1):
+        raise error
 
 
 def test_other_errors_stay_what_they_are() -> None:
