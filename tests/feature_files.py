@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from prosr.nets.features import DistilledVGG19
+from prosr.nets.features import VGG16, DistilledVGG19
 
 
 def write_distilled(path: Path) -> Path:
@@ -21,4 +21,11 @@ def write_distilled(path: Path) -> Path:
             else:
                 value.zero_()
     save_file(net.state_dict(), path)
+    return path
+
+
+def write_vgg16(path: Path) -> Path:
+    """VGG16's feature layers with random weights, as torch.save writes them."""
+    torch.manual_seed(0)
+    torch.save(VGG16().state_dict(), path)
     return path

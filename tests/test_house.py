@@ -37,7 +37,9 @@ ALLOWED: dict[str, set[str]] = {
     "legacy": {"checkpoint", "nets", *LEAVES},
     "inference": {"checkpoint", "images", "resample", *LEAVES},
     "data": {"images", "resample", *LEAVES},
-    "evaluation": {"inference", "data.benchmarks", "resample", *LEAVES},
+    "evaluation": {
+        "inference", "data.benchmarks", "nets.features", "legacy.features", "resample", *LEAVES,
+    },
     "training": {
         "evaluation", "inference", "data", "nets", "checkpoint", "legacy.features", "images",
         "resample", *LEAVES,

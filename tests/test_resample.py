@@ -10,7 +10,15 @@ from PIL import Image
 
 from prosr.config import SCALES
 from prosr.errors import ConfigError
-from prosr.resample import downscale, imresize_double, imresize_uint8, make_input, upscale
+from prosr.resample import (
+    BACK_PROJECTION_RADIUS,
+    back_project,
+    downscale,
+    imresize_double,
+    imresize_uint8,
+    make_input,
+    upscale,
+)
 
 
 @pytest.mark.parametrize("scale", SCALES)
@@ -85,3 +93,25 @@ def test_inputs_need_a_multiple_of_the_scale(shape: tuple[int, ...]) -> None:
         make_input(np.zeros(shape, np.uint8), 8)
     with pytest.raises(ConfigError, match="uint8"):
         imresize_uint8(np.zeros((8, 8)), 8)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("scale", [2, 4, 8])
+def test_back_projection_makes_an_estimate_agree_with_its_input(scale: int) -> None:
+    torch.manual_seed(0)
+    x = F.interpolate(torch.rand(1, 3, 4, 5), scale_factor=4, mode="bilinear")
+    y_hat = upscale(x, scale) + 0.1 * torch.randn(1, 3, 16 * scale, 20 * scale) + 0.05
+    errors = [
+        (downscale(back_project(y_hat, x, scale, n), scale) - x).square().mean() for n in range(4)
+    ]
+    assert errors[1] < errors[0] / 20
+    assert errors[3] < errors[2] < errors[1]
+    assert torch.equal(back_project(y_hat, x, scale, 0), y_hat)
+
+
+def test_back_projection_depends_on_no_more_than_its_radius() -> None:
+    x, y_hat = torch.rand(1, 1, 15, 15), torch.rand(1, 1, 30, 30)
+    changed = y_hat.clone()
+    changed[..., :2, :] += 1
+    reached = (back_project(changed, x, 2, 1) - back_project(y_hat, x, 2, 1)).abs() > 1e-6
+    rows = reached.any(dim=3).flatten().nonzero().flatten() // 2
+    assert int(rows.max()) == BACK_PROJECTION_RADIUS

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 LIST_OPTIONS: dict[str, frozenset[str]] = {
-    "evaluate": frozenset({"--set", "--scale"}),
+    "evaluate": frozenset({"--set", "--scale", "--also"}),
     "train": frozenset({"--data"}),
     "ablate": frozenset({"--data", "--set"}),
     "compare": frozenset({"--data", "--set", "--beside"}),

@@ -13,6 +13,7 @@ from prosr.cli.options import EngineOption, EnsembleOption
 
 # fmt: off
 Scales = Annotated[list[int] | None, typer.Option("--scale", metavar="2|4|8...", help="Scales; all three unless given.")]
+Also = Annotated[list[str] | None, typer.Option(metavar="NAME...", help="More scores, less is better: colour, niqe, squeezenet=FILE, lpips, dists.")]
 Output = Annotated[Path | None, typer.Option(metavar="FILE", help="Results file (JSON) to add the scores to.")]
 Published = Annotated[bool, typer.Option("--published", help="Show published figures beside the scores.")]
 # fmt: on
@@ -33,6 +34,7 @@ def evaluate(
     ] = "paper",
     engine: EngineOption = "auto",
     ensemble: EnsembleOption = False,
+    also: Also = None,
     output: Output = None,
     published: Published = False,
 ) -> None:
@@ -49,6 +51,7 @@ def evaluate(
     import prosr
     from prosr.config import SCALES, check_scale
     from prosr.data.benchmarks import open_benchmark
+    from prosr.evaluation.perceptual import find_scorers
     from prosr.evaluation.protocol import find_protocol
     from prosr.evaluation.results import read_results, save_results
     from prosr.evaluation.scoring import name_models, score_all
@@ -58,6 +61,7 @@ def evaluate(
     rules = find_protocol(protocol)
     wanted = [check_scale(scale) for scale in dict.fromkeys(scales or SCALES)]
     benchmarks = [open_benchmark(folder) for folder in dict.fromkeys(sets)]
+    scorers = find_scorers(also or [])
     if output is not None and output.exists():
         read_results(output)
     upscalers = name_models(
@@ -67,7 +71,7 @@ def evaluate(
     rows = []
     total = sum(len(benchmark.paths) for benchmark in benchmarks) * len(wanted) * len(upscalers)
     with _progress(total) as step:
-        for row in score_all(upscalers, benchmarks, wanted, rules, step):
+        for row in score_all(upscalers, benchmarks, wanted, rules, step, scorers):
             rows.append(row)
             if output is not None:
                 save_results(output, [row])

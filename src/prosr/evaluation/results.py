@@ -22,13 +22,17 @@ class Value(Frozen):
 
 
 class PictureScore(Value):
-    """One picture's scores; `seconds` is the time its enlarging took."""
+    """One picture's scores; `seconds` is the time its enlarging took.
+
+    `also` holds what of `prosr.evaluation.perceptual` was asked for, by its names.
+    """
 
     name: str
     psnr: float
     ssim: float | None
     consistency: float | None
     seconds: float
+    also: dict[str, float] = Field(default_factory=dict)
 
 
 class Row(Value):
@@ -48,6 +52,7 @@ class Row(Value):
     consistency: float | None
     seconds: float
     megapixels: float
+    also: dict[str, float] = Field(default_factory=dict)
     weights: str | None
     machine: Machine
     prosr: str
@@ -91,4 +96,8 @@ def save_results(path: Path, rows: Sequence[Row]) -> None:
 
 def _line(row: Row) -> str:
     # Pydantic's own JSON has no spaces; with them a row can be read and searched.
-    return json.dumps(json.loads(row.model_dump_json()), ensure_ascii=False)
+    values = json.loads(row.model_dump_json())
+    for scores in (values, *values["pictures"]):
+        if not scores["also"]:
+            del scores["also"]
+    return json.dumps(values, ensure_ascii=False)

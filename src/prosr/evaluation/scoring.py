@@ -9,6 +9,7 @@ from functools import partial
 from itertools import product
 from pathlib import Path
 from statistics import fmean
+from types import MappingProxyType
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from prosr.config import check_scale
 from prosr.data.benchmarks import Benchmark, Pair
 from prosr.errors import ConfigError, DataError
 from prosr.evaluation.metrics import psnr, ssim
+from prosr.evaluation.perceptual import Scorer
 from prosr.evaluation.protocol import DATA_RANGE, Protocol, consistency
 from prosr.evaluation.provenance import commit, machine
 from prosr.evaluation.results import PictureScore, Row
@@ -32,14 +34,16 @@ def score(
     name: str | None = None,
     limit: int | None = None,
     psnr_only: bool = False,
+    also: Mapping[str, Scorer] = MappingProxyType({}),
     progress: Callable[[], None] = lambda: None,
 ) -> Row:
     """Enlarge and score the set's pictures, or its first `limit` ones.
 
     `name` is the row's model, the upscaler's own unless given. `psnr_only` leaves out SSIM
-    and consistency. `progress` is called after each picture. Only enlarging is timed,
-    after a small picture to warm up. Raises what reading and enlarging raise, and
-    `DataError` naming a picture too small for the protocol.
+    and consistency. `also` are further scorers by their names. `progress` is called after
+    each picture. Only enlarging is timed, after a small picture to warm up. Raises what
+    reading and enlarging raise, and `DataError` naming a picture too small for the
+    protocol.
     """
     scale = check_scale(scale)
     if limit is not None and limit < 1:
@@ -49,7 +53,9 @@ def score(
     pictures: list[PictureScore] = []
     pixels = 0
     for pair in benchmark.first(limit).pairs(scale):
-        pictures.append(_score_picture(upscaler, benchmark.name, pair, scale, protocol, psnr_only))
+        pictures.append(
+            _score_picture(upscaler, benchmark.name, pair, scale, protocol, psnr_only, also)
+        )
         pixels += pair.y.shape[0] * pair.y.shape[1]
         progress()
     return Row(
@@ -62,6 +68,7 @@ def score(
         consistency=_mean([picture.consistency for picture in pictures], 4),
         seconds=round(sum(picture.seconds for picture in pictures), 4),
         megapixels=round(pixels / 1e6, 4),
+        also={key: round(fmean(p.also[key] for p in pictures), 4) for key in also},
         weights=upscaler.sha256 or None,
         machine=machine(),
         prosr=__version__,
@@ -76,6 +83,7 @@ def score_all(
     scales: Sequence[int],
     protocol: Protocol,
     progress: Callable[[str], None] = lambda what: None,
+    also: Mapping[str, Scorer] = MappingProxyType({}),
 ) -> Iterator[Row]:
     """Score each model, under the name it has in `upscalers`, on each set at each scale.
 
@@ -85,7 +93,7 @@ def score_all(
     check_names("sets", [benchmark.name for benchmark in benchmarks])
     for (name, upscaler), benchmark, scale in product(upscalers.items(), benchmarks, scales):
         tell = partial(progress, f"{name}, {benchmark.name} ×{scale}")
-        yield score(upscaler, benchmark, scale, protocol, name=name, progress=tell)
+        yield score(upscaler, benchmark, scale, protocol, name=name, also=also, progress=tell)
 
 
 def name_models(upscalers: Mapping[str, Upscaler]) -> dict[str, Upscaler]:
@@ -111,7 +119,13 @@ def check_names(what: str, names: Iterable[str]) -> None:
 
 
 def _score_picture(
-    upscaler: Upscaler, set_name: str, pair: Pair, scale: int, protocol: Protocol, psnr_only: bool
+    upscaler: Upscaler,
+    set_name: str,
+    pair: Pair,
+    scale: int,
+    protocol: Protocol,
+    psnr_only: bool,
+    also: Mapping[str, Scorer],
 ) -> PictureScore:
     start = time.perf_counter()
     y_hat = upscaler.upscale(pair.x, scale)
@@ -119,8 +133,10 @@ def _score_picture(
     assert y_hat.dtype == np.uint8 and y_hat.shape == pair.y.shape, "the upscaler broke its word"
     try:
         a, b = (protocol.prepare(picture, scale) for picture in (y_hat, pair.y))
+        border = protocol.crop(scale)
+        more = {name: take(pair.x, y_hat, pair.y, border) for name, take in also.items()}
         similarity = None if psnr_only else ssim(a, b, data_range=DATA_RANGE)
-    except ConfigError as error:
+    except (ConfigError, DataError) as error:
         raise DataError(
             f"picture {pair.name} of {set_name} is too small for protocol {protocol.name} "
             f"at scale {scale}: {error}"
@@ -131,6 +147,7 @@ def _score_picture(
         ssim=None if similarity is None else round(similarity, 6),
         consistency=None if psnr_only else round(consistency(pair.x, y_hat, scale), 4),
         seconds=round(seconds, 4),
+        also={name: round(value, 4) for name, value in more.items()},
     )
 
 

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from prosr.errors import ConfigError
 from prosr.evaluation import published
+from prosr.evaluation.niqe import fitted_to
 from prosr.evaluation.protocol import PROTOCOLS, find_protocol
 from prosr.evaluation.published import PUBLISHED
 from prosr.evaluation.results import Row
@@ -87,7 +88,8 @@ def _rich(protocol: str, rows: Sequence[Row], beside: Sequence[str]) -> Table:
     table = Table(title=f"protocol {find_protocol(protocol).describe()}")
     for column in ("set", "scale", "model"):
         table.add_column(column)
-    for column in ("PSNR dB", "SSIM", "consistency dB", "seconds"):
+    more = list(dict.fromkeys(name for row in rows for name in row.also))
+    for column in ("PSNR dB", "SSIM", "consistency dB", "seconds", *more):
         table.add_column(column, justify="right")
     measured = {(row.set, row.scale, row.model): row for row in rows}
     sets = _sorted_sets(rows)
@@ -102,10 +104,13 @@ def _rich(protocol: str, rows: Sequence[Row], beside: Sequence[str]) -> Table:
                 table.add_row(*place[:2], f"{line.model} †", psnr, style="dim")
             else:
                 row = measured[set_name, line.scale, line.model]
-                table.add_row(*place, *_values(row))
+                others = [f"{row.also[name]:.4g}" if name in row.also else NOTHING for name in more]
+                table.add_row(*place, *_values(row), *others)
         table.add_section()
+    captions = [f"niqe: parameters of {fitted_to()}"] if "niqe" in more else []
     if sources := _unique(line.source for line in lines if line.source):
-        table.caption = f"† published figures: {'; '.join(sources)}"
+        captions.append(f"† published figures: {'; '.join(sources)}")
+    table.caption = "\n".join(captions) or None
     return table
 
 

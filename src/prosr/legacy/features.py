@@ -17,7 +17,7 @@ from prosr.errors import CheckpointError
 from prosr.files import replacing
 from prosr.legacy import archives
 from prosr.legacy.tensors import Refused, StoredTensor
-from prosr.nets.features import VGG16, DistilledVGG19
+from prosr.nets.features import VGG16, DistilledVGG19, SqueezeNet
 
 MAX_BYTES = 1 << 30
 """Of a file: VGG16's has 553 MB, most of them for its classifier, which is not needed."""
@@ -60,6 +60,32 @@ def open_features(name: str, path: Path) -> nn.Module:
         raise CheckpointError(f"{path}: there is no such file for {name}; get {source.place}{more}")
     net = source.net()
     fill(net, path)
+    return net.eval().requires_grad_(False)
+
+
+def open_squeezenet(path: Path) -> SqueezeNet:
+    """SqueezeNet 1.1 from a .safetensors file of keras-squeezenet's tensors.
+
+    A layer's tensors are known by where their names begin and by their ranks. Raises
+    `CheckpointError`.
+    """
+    if not path.exists():
+        raise CheckpointError(
+            f"{path}: there is no such file for SqueezeNet; convert the feature layers of "
+            "keras-squeezenet 1.1 to safetensors"
+        )
+    try:
+        stored = load_safetensors(archives.read_bytes(path))
+    except SafetensorError as error:
+        raise CheckpointError(f"{path}: not a readable safetensors file ({error})") from error
+    net = SqueezeNet()
+    for name, value in net.state_dict().items():
+        layer = name.rpartition(".")[0]
+        fits = [t for key, t in stored.items() if key.startswith(f"{layer}.")]
+        same = [tensor for tensor in fits if tensor.shape == value.shape]
+        if len(same) != 1 or not bool(same[0].isfinite().all()):
+            raise CheckpointError(f"{path}: has no {name} of SqueezeNet 1.1")
+        value.copy_(same[0])
     return net.eval().requires_grad_(False)
 
 

@@ -6,6 +6,7 @@ its parameters are those of the file that it is read from.
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -74,3 +75,57 @@ class DistilledVGG19(nn.Module):
             found[stage] = z
             z = F.max_pool2d(z, 2)
         return {k: found[k] / rms for k, rms in zip(POOLS, self.RMS, strict=True)}
+
+
+class Fire(nn.Module):
+    """CONV(1,1) → ReLU → CONV(1,1) and CONV(3,3) side by side → ReLU."""
+
+    def __init__(self, channels: int, squeezed: int, expanded: int) -> None:
+        super().__init__()
+        self.squeeze1x1 = nn.Conv2d(channels, squeezed, 1)
+        self.expand1x1 = nn.Conv2d(squeezed, expanded, 1)
+        self.expand3x3 = nn.Conv2d(squeezed, expanded, 3, padding=1)
+
+    def forward(self, z: Tensor) -> Tensor:
+        z = F.relu(self.squeeze1x1(z))
+        return F.relu(torch.cat((self.expand1x1(z), self.expand3x3(z)), dim=1))
+
+
+class SqueezeNet(nn.Module):
+    """SqueezeNet 1.1 without its classifier, with Caffe's input: BGR from 0 less a mean."""
+
+    MEAN_BGR = (104.006, 116.669, 122.679)
+    FIRES = ((16, 64), (16, 64), (32, 128), (32, 128), (48, 192), (48, 192), (64, 256), (64, 256))
+    """Squeezed and expanded channels of fire2, fire3, …; pooling comes before 2, 4 and 6."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 64, 3, stride=2)
+        channels = 64
+        for number, (squeezed, expanded) in enumerate(self.FIRES, 2):
+            self.add_module(f"fire{number}", Fire(channels, squeezed, expanded))
+            channels = 2 * expanded
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """What the first convolution and fires 3, 5, 6, 7, 8 and 9 give."""
+        z = F.relu(self.conv1(255 * x.flip(1) - x.new_tensor(self.MEAN_BGR).view(1, 3, 1, 1)))
+        found = [z]
+        for number in range(2, 10):
+            if number in (2, 4, 6):
+                z = F.max_pool2d(z, 3, stride=2)
+            z = self.get_submodule(f"fire{number}")(z)
+            if number not in (2, 4):
+                found.append(z)
+        return found
+
+
+def feature_distance(features_hat: list[Tensor], features: list[Tensor]) -> Tensor:
+    """How far two pictures are apart for a feature net, 0 for equal ones, at most 4.
+
+    At each position each layer's features become a vector of length 1; the squared distance
+    of these, a mean over positions, then over layers. LPIPS is the same with weights for
+    channels that were learned from people's judgements; here there are none.
+    """
+    pairs = zip(features_hat, features, strict=True)
+    squares = [(F.normalize(a, dim=1) - F.normalize(b, dim=1)).square() for a, b in pairs]
+    return torch.stack([square.sum(dim=1).mean() for square in squares]).mean()

@@ -1,0 +1,38 @@
+"""Fit NIQE's parameters to sharp patches of photographs and store them in the package.
+
+python docs/fit_niqe.py FOLDER [PICTURES]
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from prosr.evaluation import niqe
+from prosr.files import replacing
+from prosr.images import is_picture, read_rgb
+
+TARGET = Path(__file__).parents[1] / "src" / "prosr" / "evaluation" / "niqe.npz"
+MOST = 960
+"""Side of the middle that is taken of each picture, at most."""
+
+
+def middle(path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    pixels = read_rgb(path)
+    top, left = (max(length - MOST, 0) // 2 for length in pixels.shape[:2])
+    return pixels[top : top + MOST, left : left + MOST]
+
+
+if __name__ == "__main__":
+    folder = Path(sys.argv[1])
+    paths = sorted(path for path in folder.rglob("*") if is_picture(path))
+    count = min(int(sys.argv[2]) if len(sys.argv) > 2 else len(paths), len(paths))
+    chosen = [paths[i * len(paths) // count] for i in range(count)]
+    features = [niqe.patch_features(middle(path), sharp_only=True) for path in chosen]
+    mean, covariance = niqe.fit(features)
+    about = f"{sum(map(len, features))} patches of {count} pictures from {folder.name}"
+    with replacing(TARGET) as temporary:
+        np.savez(temporary, mean=mean, covariance=covariance, about=np.array(about))
+    print(about)

@@ -1,0 +1,142 @@
+"""NIQE: how natural a picture is, without its truth (Mittal et al., SPL 2013).
+
+Small patches of a sharp photograph have coefficients (brightness less its local mean, over
+its local deviation) whose distributions are much alike. The distance of a picture's from
+those of sharp training pictures is its score: lower is more natural. The parameters are
+our own, so that scores compare with each other only; docs/fit_niqe.py made them.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prosr.errors import DataError
+from prosr.evaluation.metrics import rgb_to_y
+from prosr.resample import imresize_double
+
+Float = NDArray[np.float64]
+
+PATCH = 96
+_SHARP = 0.75
+"""Of a picture that parameters are fitted to, patches at least so sharp as its sharpest."""
+_WINDOW, _SIGMA = 7, 7 / 6
+_PARAMETERS = Path(str(files("prosr") / "evaluation" / "niqe.npz"))
+_NEIGHBOURS = ((0, 1), (1, 0), (1, 1), (1, -1))
+_SHAPES = np.arange(0.2, 10, 0.001)
+
+
+def niqe(pixels: NDArray[np.uint8]) -> float:
+    """NIQE of an RGB picture, [H, W, 3] of at least 192×192, in whole patches from its corner.
+
+    Raises `DataError` for one that has fewer than two patches.
+    """
+    features = patch_features(pixels, sharp_only=False)
+    if len(features) < 2:
+        size = f"{pixels.shape[1]}×{pixels.shape[0]}"
+        raise DataError(f"NIQE needs two patches of {PATCH}×{PATCH} pixels, not {size}")
+    mean, covariance = _parameters()
+    difference = mean - np.nanmean(features, axis=0)
+    pooled = (covariance + np.cov(features[np.isfinite(features).all(axis=1)], rowvar=False)) / 2
+    return float(np.sqrt(difference @ np.linalg.pinv(pooled) @ difference))
+
+
+def fitted_to() -> str:
+    """What the parameters were fitted to, to be said beside the scores."""
+    with np.load(_PARAMETERS) as stored:
+        return str(stored["about"])
+
+
+def patch_features(pixels: NDArray[np.uint8], *, sharp_only: bool) -> Float:
+    """36 features of each patch, [patches, 36]; of the sharp ones, or of all."""
+    y = rgb_to_y(pixels, data_range=255.0)
+    rows, columns = (length // PATCH for length in y.shape)
+    y = y[: rows * PATCH, : columns * PATCH]
+    if not y.size:
+        return np.empty((0, 36))
+    coefficients, deviation = _normalized(y)
+    sharpness = _blocks(deviation, PATCH).mean(axis=(1, 2))
+    chosen = sharpness > _SHARP * sharpness.max() if sharp_only else slice(None)
+    half, _ = _normalized(imresize_double(y, 2))
+    both = zip(_blocks(coefficients, PATCH)[chosen], _blocks(half, PATCH // 2)[chosen], strict=True)
+    features = [_features(whole) + _features(halved) for whole, halved in both]
+    return np.array(features)
+
+
+def fit(pictures: list[Float]) -> tuple[Float, Float]:
+    """Mean and covariance of the features of many pictures' patches."""
+    features = np.concatenate(pictures)
+    features = features[np.isfinite(features).all(axis=1)]
+    return features.mean(axis=0), np.cov(features, rowvar=False)
+
+
+@lru_cache(maxsize=1)
+def _parameters() -> tuple[Float, Float]:
+    with np.load(_PARAMETERS) as stored:
+        return stored["mean"], stored["covariance"]
+
+
+def _normalized(y: Float) -> tuple[Float, Float]:
+    """The coefficients, and the local deviation that they were divided by."""
+    mean = _gaussian(y)
+    deviation = np.sqrt(np.abs(_gaussian(y * y) - mean * mean))
+    return (y - mean) / (deviation + 1), deviation
+
+
+def _gaussian(y: Float) -> Float:
+    t = np.arange(_WINDOW) - _WINDOW // 2
+    taps = np.exp(-(t**2) / (2 * _SIGMA**2))
+    taps /= taps.sum()
+    for axis in (0, 1):
+        length = y.shape[axis]
+        padded = np.pad(y, [(3, 3) if a == axis else (0, 0) for a in (0, 1)], mode="edge")
+        y = sum(
+            (w * np.take(padded, range(i, i + length), axis) for i, w in enumerate(taps)),
+            np.zeros(()),
+        )
+    return y
+
+
+def _blocks(values: Float, side: int) -> Float:
+    rows, columns = values.shape[0] // side, values.shape[1] // side
+    blocks = values.reshape(rows, side, columns, side).swapaxes(1, 2)
+    return blocks.reshape(rows * columns, side, side)
+
+
+def _features(block: Float) -> list[float]:
+    """Shape and spread of the coefficients, and of products of neighbours in four directions."""
+    shape, _, left, right = _fit_asymmetric(block)
+    features = [shape, (left + right) / 2]
+    for shift in _NEIGHBOURS:
+        features += _fit_asymmetric(block * np.roll(block, shift, axis=(0, 1)))[:4]
+    return features
+
+
+def _fit_asymmetric(values: Float) -> tuple[float, float, float, float]:
+    """Fit an asymmetric generalized Gaussian: shape, mean, and its scale on both sides."""
+    negative, positive = values[values < 0], values[values > 0]
+    if not len(negative) or not len(positive):
+        return (math.nan,) * 4
+    left, right = (float(np.sqrt(np.mean(side**2))) for side in (negative, positive))
+    ratio = left / right
+    moments = float(np.mean(np.abs(values)) ** 2 / np.mean(values**2))
+    moments *= (ratio**3 + 1) * (ratio + 1) / (ratio**2 + 1) ** 2
+    ratios, spreads, means = _shape_tables()
+    i = int(np.argmin((ratios - moments) ** 2))
+    mean = (right - left) * means[i]
+    return float(_SHAPES[i]), float(mean), left * spreads[i], right * spreads[i]
+
+
+@lru_cache(maxsize=1)
+def _shape_tables() -> tuple[Float, Float, Float]:
+    """For each shape: E|v|² / E v², scale over deviation, and mean over the sides' difference."""
+    one, two, three = (
+        np.array([math.lgamma(order / shape) for shape in _SHAPES]) for order in (1, 2, 3)
+    )
+    spread = np.exp((one - three) / 2)
+    return np.exp(2 * two - one - three), spread, np.exp(two - one) * spread

@@ -1,0 +1,44 @@
+"""SRGAN's discriminator: Ledig et al., Photo-realistic super-resolution (CVPR 2017), Figure 4.
+
+Its generator is `SRResNet`.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+from torch import Tensor, nn
+
+from prosr.nets.baselines.anatomy import conv
+
+LEAK = 0.2
+SIDE = 96
+"""Pixels of the pictures that it judges; the dense layers take no other number."""
+
+_LAYERS = ((64, 2), (128, 1), (128, 2), (256, 1), (256, 2), (512, 1), (512, 2))
+"""Channels and stride of each convolution after the first."""
+
+
+class SRGANDiscriminator(nn.Module):
+    """Eight convolutions to a sixteenth of the side, two dense layers, one score a picture."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        parts: list[nn.Module] = [conv(3, 64), nn.LeakyReLU(LEAK)]
+        channels = 64
+        for width, stride in _LAYERS:
+            layer = nn.Conv2d(channels, width, 3, stride=stride, padding=1)
+            parts += [layer, nn.BatchNorm2d(width), nn.LeakyReLU(LEAK)]
+            channels = width
+        self.convolutions = nn.Sequential(*parts)
+        hidden = nn.Linear(channels * (SIDE // 16) ** 2, 1024)
+        self.dense = nn.Sequential(hidden, nn.LeakyReLU(LEAK), nn.Linear(1024, 1))
+
+    def forward(self, y: Tensor) -> Tensor:
+        """Judge pictures, [N, 3, 96, 96] in [0, 1]: the logit that each is real, [N].
+
+        The paper ends in a sigmoid, which losses on logits contain. As the generator's,
+        the units inside are [−1, 1].
+        """
+        z = self.convolutions(2 * y - 1).flatten(1)
+        return cast(Tensor, self.dense(z)).flatten()
