@@ -12,7 +12,7 @@ from feature_files import write_distilled
 from prosr.errors import CheckpointError
 from prosr.images import read_rgb
 from prosr.legacy import features
-from prosr.legacy.features import download, open_features
+from prosr.legacy.features import download_missing, open_features
 from prosr.nets.features import VGG16, DistilledVGG19
 
 
@@ -101,18 +101,20 @@ def test_a_download_is_kept_only_if_it_is_the_right_one(
         source = features.Source(DistilledVGG19, "a place", url, sha256)
         monkeypatch.setitem(features.SOURCES, "vgg16", source)
         if sha256 == right:
-            download("vgg16", tmp_path / "here")
+            download_missing("vgg16", tmp_path / "here")
         else:
             with pytest.raises(CheckpointError, match="another file than expected"):
-                download("vgg16", tmp_path / "here")
+                download_missing("vgg16", tmp_path / "here")
             assert not (tmp_path / "here").exists()
     assert (tmp_path / "here").read_bytes() == b"abc"
+    (tmp_path / "there").unlink()
+    download_missing("vgg16", tmp_path / "here")  # it is there: nothing to fetch
 
 
 def test_what_cannot_be_fetched_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gone = features.Source(DistilledVGG19, "a place", (tmp_path / "gone").as_uri(), "0")
     monkeypatch.setitem(features.SOURCES, "vgg16", gone)
     with pytest.raises(CheckpointError, match="gone: cannot be fetched"):
-        download("vgg16", tmp_path / "here")
+        download_missing("vgg16", tmp_path / "here")
     with pytest.raises(CheckpointError, match="distilled cannot be fetched; get"):
-        download("distilled", tmp_path / "here")
+        download_missing("distilled", tmp_path / "here")

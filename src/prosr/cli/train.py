@@ -25,6 +25,7 @@ Nodes = Annotated[int, typer.Option(min=1, help="Machines; each runs this comman
 StartFrom = Annotated[Path | None, typer.Option(metavar="FILE", help="Weights to begin a new run with, instead of random ones.")]
 OnNonfinite = Annotated[Literal["stop", "skip"], typer.Option(help="What to do when a loss or gradient is not finite.")]
 CacheSize = Annotated[str, typer.Option(metavar="SIZE", help="Most that --cache may take; least recently used pictures go.")]
+DownloadFeatures = Annotated[bool, typer.Option("--download-features", help="Fetch the recipe's feature file where it is missing; checked by its SHA-256.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the schedule, and what it takes in time and memory; start nothing.")]
 # fmt: on
 
@@ -43,6 +44,7 @@ def train(
     on_nonfinite: OnNonfinite = "stop",
     start_from: StartFrom = None,
     cache_size: CacheSize = "20G",
+    download_features: DownloadFeatures = False,
     dry_run: DryRun = False,
 ) -> None:
     """Train a network as RECIPE.toml says, or go on where the run stopped.
@@ -58,12 +60,15 @@ def train(
     from prosr.data.benchmarks import open_benchmark
     from prosr.evaluation.protocol import find_protocol
     from prosr.inference.memory import parse_size
+    from prosr.legacy.features import download_missing
     from prosr.training.session import Job, is_first_process, prepare
 
     settled = load_recipe(recipe, settings or [])
     if dry_run:
         show_forecast(settled)
         return
+    if download_features and settled.adversarial:
+        download_missing(settled.adversarial.features, settled.adversarial.file)
     if needs_processes(devices, nodes):
         run_processes(devices)
     protocol = find_protocol("paper")

@@ -119,8 +119,13 @@ def read_tensors(path: Path, names: Collection[str]) -> dict[str, Tensor]:
         raise CheckpointError(f"{path}: not a readable file of weights; {error}") from error
 
 
-def download(name: str, path: Path) -> None:
-    """Fetch the file of a feature net to `path`; nothing is kept unless it is the right one."""
+def download_missing(name: str, path: Path) -> None:
+    """Fetch the file of a feature net to `path` unless there is one.
+
+    Nothing is kept unless it is the right one. Raises `CheckpointError`.
+    """
+    if path.exists():
+        return
     source = SOURCES[name]
     if not source.url:
         raise CheckpointError(f"{path}: {name} cannot be fetched; get {source.place}")
