@@ -182,5 +182,5 @@ def test_on_set5_every_engine_agrees(prosr_data: Path, scale: int) -> None:
         x = (pair.x / 255).astype(np.float32)
         y = torch.from_numpy(reference.upscale(x, scale))
         for other in others:
-            least = 60 if other.work.precision == "fp32" else 50
+            least = 60 if other.work.engine.precision == "fp32" else 50
             assert agreement(torch.from_numpy(other.upscale(x, scale)), y) > least

@@ -68,6 +68,7 @@ FOREIGN: dict[str, set[str]] = {
     "lightning_fabric": {"training"},
     "matplotlib": {"experiments"},
     "openvino": {"inference"},
+    "nncf": {"inference"},
     "onnx": {"inference"},
     "onnxruntime": {"inference"},
     "pickle": set(),

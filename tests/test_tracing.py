@@ -59,7 +59,7 @@ def test_a_file_is_made_once(folder: Path) -> None:
         made.append(path)
         path.write_text("graph")
 
-    paths = [cached("a.onnx", make) for _ in range(2)]
+    paths = [cached(folder / "a.onnx", make) for _ in range(2)]
     assert paths == [folder / "a.onnx"] * 2
     assert len(made) == 1
     assert paths[0].read_text() == "graph"
@@ -71,7 +71,7 @@ def test_a_file_that_could_not_be_made_is_not_there(folder: Path) -> None:
         raise ValueError
 
     with pytest.raises(ValueError):
-        cached("a.onnx", fail)
+        cached(folder / "a.onnx", fail)
     assert not list(folder.iterdir())
 
 
@@ -80,15 +80,16 @@ def test_what_was_not_used_for_longest_is_deleted(
 ) -> None:
     monkeypatch.setattr(tracing, "_KEPT", 2)
     for age, name in enumerate(("a.onnx", "b.onnx", "c.onnx")):
-        path = cached(name, lambda path: path.touch())
+        path = cached(folder / name, lambda path: path.touch())
         if age < 2:
             os.utime(path, (age, age))
     assert {path.name for path in folder.iterdir()} == {"b.onnx", "c.onnx"}
 
 
-def test_a_network_in_use_is_left_as_it_is(tmp_path: Path) -> None:
-    net = small().train()
+@pytest.mark.parametrize("training", [True, False])
+def test_a_network_in_use_is_left_as_it_is(tmp_path: Path, training: bool) -> None:
+    net = small().train(training)
     before = copy.deepcopy(net.state_dict())
     tracing.trace(net, lambda x: net(x, 2), 3, tmp_path / "a.onnx")
-    assert net.training
+    assert all(module.training == training for module in net.modules())
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())

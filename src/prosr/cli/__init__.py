@@ -27,6 +27,7 @@ from prosr.cli.convert import convert
 from prosr.cli.evaluate import evaluate
 from prosr.cli.export import export
 from prosr.cli.info import info
+from prosr.cli.quantize import quantize
 from prosr.cli.train import train
 from prosr.cli.upscale import upscale
 from prosr.errors import ProSRError
@@ -37,6 +38,7 @@ _EXTRA = {
     "matplotlib": "plots",
     "openvino": "openvino",
     "onnx": "onnx",
+    "nncf": "int8",
     "onnxruntime": "onnx",
 }
 """Which extra of this package brings an optional import."""
@@ -51,7 +53,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _verb in (upscale, evaluate, info, train, convert, export, ablate, compare):
+for _verb in (upscale, evaluate, info, train, convert, export, quantize, ablate, compare):
     # Rich breaks lines where the docstring does, and again at the terminal's edge.
     _paragraphs = (inspect.getdoc(_verb) or "").split("\n\n")
     _help = "\n\n".join(" ".join(paragraph.split()) for paragraph in _paragraphs)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 LIST_OPTIONS: dict[str, frozenset[str]] = {
     "evaluate": frozenset({"--set", "--scale", "--also"}),
+    "quantize": frozenset({"--data", "--scale"}),
     "train": frozenset({"--data"}),
     "ablate": frozenset({"--data", "--set"}),
     "compare": frozenset({"--data", "--set", "--beside"}),

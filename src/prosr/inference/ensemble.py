@@ -22,7 +22,11 @@ class Ensemble:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self.name, self.precision = engine.name, engine.precision
+        self.name = engine.name
+
+    @property
+    def precision(self) -> str:
+        return self._engine.precision
 
     def __call__(self, x: Tensor, scale: int) -> Tensor:
         upright = self._sum(x, scale)

@@ -35,6 +35,8 @@ class _Part(nn.Module):
     def __init__(self, net: nn.Module, function: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
         self.net, self.function = net, function
+        # The exporter gives all of it the mode that the whole was in.
+        self.train(net.training)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.function(x)
@@ -100,7 +102,7 @@ def identity(net: nn.Module) -> str:
         settings = {
             key: value
             for key, value in vars(module).items()
-            if isinstance(value, int | float | str | tuple | None)
+            if isinstance(value, int | float | str | tuple | None) and key != "training"
         }
         digest.update(f"{name} {kind.__qualname__} {sorted(settings.items())}\n".encode())
         source = getattr(sys.modules[kind.__module__], "__file__", None)
@@ -111,12 +113,8 @@ def identity(net: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def cached(name: str, make: Callable[[Path], None]) -> Path:
-    """A file of this name in the user's cache, made by `make` unless it is there.
-
-    The folder is `$PROSR_CACHE`, or else "prosr" where the system keeps users' caches.
-    """
-    path = _folder() / name
+def cached(path: Path, make: Callable[[Path], None]) -> Path:
+    """The file at `path` in the user's cache, made by `make` unless it is there."""
     if path.exists():
         path.touch()
     else:
@@ -126,7 +124,8 @@ def cached(name: str, make: Callable[[Path], None]) -> Path:
     return path
 
 
-def _folder() -> Path:
+def cache_folder() -> Path:
+    """`$PROSR_CACHE`, or else "prosr" where the system keeps users' caches."""
     if chosen := os.environ.get("PROSR_CACHE"):
         return Path(chosen)
     if sys.platform == "win32":

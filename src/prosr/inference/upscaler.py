@@ -66,14 +66,13 @@ def load(
 class Work:
     """What an upscaler has done so far: pixels of results, and the seconds for them."""
 
-    engine: str
-    precision: str
+    engine: Engine
     pixels: int = 0
     seconds: float = 0.0
 
     def __str__(self) -> str:
         speed = self.pixels / 1e6 / self.seconds if self.seconds else 0.0
-        return f"{self.engine} {self.precision}, {speed:.2f} megapixels/s"
+        return f"{self.engine.name} {self.engine.precision}, {speed:.2f} megapixels/s"
 
 
 class Upscaler:
@@ -96,7 +95,7 @@ class Upscaler:
         self._engine: Engine = make_engine(net, max_memory, engine)
         if ensemble:
             self._engine = Ensemble(self._engine)
-        self.work = Work(self._engine.name, self._engine.precision)
+        self.work = Work(self._engine)
         self._compute = Halving(self._engine)
         self._rates: dict[tuple[Any, ...], Rates] = {}
 

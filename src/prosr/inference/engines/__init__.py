@@ -36,6 +36,15 @@ class Engine(Protocol):
         ...
 
 
+_PACKAGES = {"openvino": "openvino", "onnx": "onnxruntime"}
+"""What each engine needs beside PyTorch."""
+
+
+def installed() -> list[str]:
+    """The engines that can be asked for by name."""
+    return ["torch", *(name for name, package in _PACKAGES.items() if find_spec(package))]
+
+
 def make_engine(net: nn.Module, max_memory: int, wanted: str = "auto") -> Engine:
     """The engine of that name, or for "auto" the fastest that this machine has.
 
@@ -57,15 +66,15 @@ def _runner(net: nn.Module, wanted: str) -> Runner:
         device = _device()
     ours = type(net).__module__.startswith("prosr.nets.") and any(True for _ in net.parameters())
     if wanted == "auto":
-        fast = device == "cpu" and ours and find_spec("openvino") is not None
+        fast = device == "cpu" and ours and "openvino" in installed()
         wanted = "openvino" if fast else "torch"
     if wanted == "torch":
         return TorchRunner(device)
-    for package in {"openvino": ("openvino",), "onnx": ("onnxruntime",)}[wanted]:
-        if find_spec(package) is None:
-            raise ConfigError(
-                f"engine {wanted} needs {package}; install it with: pip install 'prosr[{wanted}]'"
-            )
+    if wanted not in installed():
+        raise ConfigError(
+            f"engine {wanted} needs {_PACKAGES[wanted]}; "
+            f"install it with: pip install 'prosr[{wanted}]'"
+        )
     if wanted == "onnx":
         from prosr.inference.engines.onnx import OnnxRunner
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from prosr.inference.engines.planned import Function
 from prosr.inference.memory import reuse_freed_memory
-from prosr.inference.tracing import cached, check, identity, trace
+from prosr.inference.tracing import cache_folder, cached, check, identity, trace
 
 _TOLERANCE = 1e-4
 _LIBRARY = 30_000_000
@@ -44,8 +44,8 @@ class OnnxRunner:
 
         @cache
         def session(channels: int) -> Any:
-            name = f"{self._identity(net)[:24]}-{part}.onnx"
-            return _open(cached(name, lambda path: make(path, channels)))
+            path = cache_folder() / f"{self._identity(net)[:24]}-{part}.onnx"
+            return _open(cached(path, lambda path: make(path, channels)))
 
         return lambda x: _run(session(x.shape[1]), x)
 

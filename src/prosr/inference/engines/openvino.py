@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections import OrderedDict
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import openvino
 import torch
 from torch import Tensor, nn
 
-from prosr.inference.engines.planned import Function
+from prosr.inference.engines.planned import Function, residual_part
 from prosr.inference.memory import reuse_freed_memory
-from prosr.inference.tracing import cached, check, identity, trace
+from prosr.inference.tracing import cache_folder, cached, check, identity, trace
 
 _SHAPES = 2
 """Shapes that a part is kept compiled for: the tiles of a picture have one, or two."""
@@ -27,7 +27,10 @@ _TOLERANCE = {"fp32": 1e-4, "bf16": 3e-2}
 
 
 class OpenVinoRunner:
-    """OpenVINO on the CPU: in bfloat16 where that is native, else in float32."""
+    """OpenVINO on the CPU: in bfloat16 where that is native, else in float32.
+
+    With "auto" R_s is in 8-bit integers where `prosr quantize` has found that to pay.
+    """
 
     name = "openvino"
     device = "cpu"
@@ -36,10 +39,12 @@ class OpenVinoRunner:
     1.08 (prosr-xs) of the peak in PyTorch were measured; OpenVINO 2026.4, x86-64."""
     least = 2
 
-    def __init__(self, precision: str | None = None) -> None:
+    def __init__(self, precision: Literal["auto", "native"] = "auto") -> None:
         reuse_freed_memory()
         self._core = openvino.Core()
-        self.precision = precision or self._native()
+        self._native = self._native_precision()
+        self._may_int8 = precision == "auto"
+        self.precision = self._native
         self._active: Any = None
         self._identity = cache(identity)
 
@@ -51,15 +56,30 @@ class OpenVinoRunner:
         return _Graph(self, net, part, function)
 
     def graph(self, net: nn.Module, part: str, function: Function, channels: int) -> Path:
-        """The traced part in the user's cache."""
+        """What is to be compiled for the part: the quantized graph, or the traced one."""
+        int8 = self._place(net, part, "-int8.xml")
+        if self._may_int8 and int8.exists():
+            self.precision = "int8"
+            return int8
 
         def make(path: Path) -> None:
             trace(net, function, channels, path)
             model = self.compile(path, (1, channels, -1, -1))
-            atol = _TOLERANCE[self.precision]
+            atol = _TOLERANCE[self._native]
             check(lambda x: self.run(model, x), function, channels, atol)
 
-        return cached(f"{self._identity(net)[:24]}-{part}.onnx", make)
+        return cached(self._place(net, part, ".onnx"), make)
+
+    def traced(self, net: nn.Module, scale: int) -> Path:
+        """Where R_s is, once it has been traced."""
+        return self._place(net, residual_part(scale), ".onnx")
+
+    def int8_graph(self, net: nn.Module, scale: int) -> Path:
+        """Where R_s in 8 bits belongs."""
+        return self._place(net, residual_part(scale), "-int8.xml")
+
+    def _place(self, net: nn.Module, part: str, ending: str) -> Path:
+        return cache_folder() / f"{self._identity(net)[:24]}-{part}{ending}"
 
     def compile(self, path: Path, shape: tuple[int, ...]) -> Any:
         model = self._core.read_model(path)
@@ -67,7 +87,7 @@ class OpenVinoRunner:
         options = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
-            "INFERENCE_PRECISION_HINT": {"fp32": "f32", "bf16": "bf16"}[self.precision],
+            "INFERENCE_PRECISION_HINT": {"fp32": "f32", "bf16": "bf16"}[self._native],
             # Threads that are bound to a core wait for whoever else computes there.
             "ENABLE_CPU_PINNING": False,
         }
@@ -80,7 +100,7 @@ class OpenVinoRunner:
         self._active = model
         return torch.from_numpy(model(x.contiguous().numpy(), share_inputs=True)[0])
 
-    def _native(self) -> str:
+    def _native_precision(self) -> str:
         capable = self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         return "bf16" if "BF16" in capable else "fp32"
 

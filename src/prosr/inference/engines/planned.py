@@ -89,7 +89,7 @@ class PlannedEngine:
     def __init__(self, net: nn.Module, max_memory: int, runner: Runner) -> None:
         self._net: Any = net.to(runner.device)
         self._runner, self._max_memory = runner, max_memory
-        self.name, self.precision = runner.name, runner.precision
+        self.name = runner.name
         held = runner.held(sum(p.numel() * p.element_size() for p in net.parameters()))
         self._budget = max_memory - RESERVED - held
         if self._budget <= 0:
@@ -102,6 +102,11 @@ class PlannedEngine:
         self._staged = cache(self._plan_stages)
         self._whole = cache(self._prepare_whole)
         self._thin = cache(self._make_thin)
+
+    @property
+    def precision(self) -> str:
+        """That of what has run last."""
+        return self._runner.precision
 
     def __call__(self, x: Tensor, scale: int) -> Tensor:
         if min(x.shape[2:]) < self._runner.least:
@@ -138,7 +143,7 @@ class PlannedEngine:
             return self._runner.prepare(net, f"x{scale}", partial(_call, net, scale))
         # Eq. 2 is computed in float32, whatever the precision of R_s.
         functions = [function for function, _, _ in net.stages(scale)]
-        residual = self._runner.prepare(net, f"x{scale}-residual", partial(_chain, functions))
+        residual = self._runner.prepare(net, residual_part(scale), partial(_chain, functions))
         return lambda x: net.estimate(residual(x), x, scale)
 
     def radius(self, scale: int) -> int:
@@ -189,6 +194,11 @@ class PlannedEngine:
     def _probe(self) -> Tensor:
         x = torch.full((1, 3, _PROBE, _PROBE), 0.5, device=self._runner.device)
         return x.contiguous(memory_format=torch.channels_last)
+
+
+def residual_part(scale: int) -> str:
+    """What R_s as a whole is called."""
+    return f"x{scale}-residual"
 
 
 def _call(net: nn.Module, scale: int, x: Tensor) -> Tensor:

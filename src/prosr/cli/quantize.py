@@ -1,0 +1,38 @@
+"""`prosr quantize`: a network in 8-bit integers, where that pays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+# fmt: off
+Model = Annotated[str, typer.Argument(metavar="MODEL", help="Model name or .safetensors file.")]
+Data = Annotated[list[Path], typer.Option("--data", metavar="DIR...", help="Folders of pictures, none of them scored on.")]
+Scales = Annotated[list[int] | None, typer.Option("--scale", metavar="2|4|8...", help="Scales; all three unless given.")]
+# fmt: on
+
+
+def quantize(model: Model, data: Data, scales: Scales = None) -> None:
+    """Let OpenVINO compute a network in 8-bit integers, if that is faster on this machine.
+
+    Half of the pictures show which values occur, the others what is lost: at most 0.03 dB,
+    or nothing changes. The result is kept in the user's cache and used from then on.
+    Example: prosr quantize prosr-xs --data photographs/ --scale 4
+    """
+    from prosr.checkpoint import find
+    from prosr.config import SCALES, check_scale
+    from prosr.data.benchmarks import open_benchmark
+    from prosr.evaluation.quantization import try_int8
+    from prosr.inference.upscaler import MAX_MEMORY
+
+    wanted = [check_scale(scale) for scale in dict.fromkeys(scales or SCALES)]
+    benchmarks = [open_benchmark(folder) for folder in dict.fromkeys(data)]
+    weights = find(model)
+    for scale in wanted:
+        verdict = try_int8(weights, scale, benchmarks, MAX_MEMORY)
+        typer.echo(
+            f"{weights.name} ×{scale}: int8 is {verdict.speed:.2f} times as fast and loses "
+            f"{verdict.loss:.3f} dB: {'kept' if verdict.kept else 'not kept'}"
+        )

@@ -1,0 +1,100 @@
+"""8-bit integers are used where they are faster and lose next to nothing, and nowhere else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from prosr.checkpoint import Weights, build
+from prosr.config import BicubicConfig, ProSRConfig
+from prosr.data.benchmarks import Benchmark, open_benchmark
+from prosr.errors import ConfigError
+from prosr.evaluation import quantization
+from prosr.evaluation.quantization import try_int8
+from prosr.inference.engines import make_engine
+
+SMALL = ProSRConfig(features=8, growth=(8,), dcus=((2,),), residual=True, value_range=1.0)
+
+
+@pytest.fixture
+def weights() -> Weights:
+    torch.manual_seed(0)
+    return Weights("small", build(SMALL).eval(), SMALL, {}, "")
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Benchmark:
+    rng = np.random.default_rng(0)
+    (tmp_path / "pictures").mkdir()
+    for index in range(8):
+        coarse = Image.fromarray(rng.integers(0, 256, (6, 6, 3), np.uint8))
+        coarse.resize((48, 40)).save(tmp_path / "pictures" / f"{index}.png")
+    return open_benchmark(tmp_path / "pictures")
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("PROSR_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def int8_files(folder: Path) -> list[str]:
+    return sorted(path.suffix for path in folder.glob("*int8*"))
+
+
+def test_what_pays_is_kept_and_runs_from_then_on(
+    weights: Weights, pictures: Benchmark, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = iter((2.0, 1.0))
+    monkeypatch.setattr(quantization, "_seconds", lambda engine, scale: next(times))
+    monkeypatch.setattr(quantization, "LOSS", 1.0)
+    verdict = try_int8(weights, 2, [pictures], 10**9)
+    assert verdict.kept and verdict.speed == 2.0 and abs(verdict.loss) < 1.0
+    assert int8_files(own_cache) == [".bin", ".xml"]
+    engine, x = make_engine(weights.net, 10**9, "openvino"), torch.rand(1, 3, 12, 14)
+    assert engine.precision == "fp32"
+    error = engine(x, 2) - make_engine(weights.net, 10**9, "torch")(x, 2)
+    assert engine.precision == "int8"
+    assert 1e-7 < error.abs().max() < 0.1
+
+
+@pytest.mark.parametrize(("speed", "limit"), [(0.9, 1.0), (2.0, -1.0)])
+def test_what_does_not_is_not(
+    weights: Weights,
+    pictures: Benchmark,
+    own_cache: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    speed: float,
+    limit: float,
+) -> None:
+    times = iter((speed, 1.0))
+    monkeypatch.setattr(quantization, "_seconds", lambda engine, scale: next(times))
+    monkeypatch.setattr(quantization, "LOSS", limit)
+    assert not try_int8(weights, 2, [pictures], 10**9).kept
+    assert not int8_files(own_cache)
+
+
+def test_what_could_not_be_judged_is_not_kept(
+    weights: Weights, pictures: Benchmark, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> float:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(quantization, "_seconds", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        try_int8(weights, 2, [pictures], 10**9)
+    assert not int8_files(own_cache)
+
+
+def test_too_few_pictures_and_networks_without_a_residual_are_refused(
+    weights: Weights, pictures: Benchmark
+) -> None:
+    with pytest.raises(ConfigError, match="3 pictures are too few"):
+        try_int8(weights, 2, [pictures.first(3)], 10**9)
+    bicubic = Weights("bicubic", build(BicubicConfig()), BicubicConfig(), {}, "")
+    with pytest.raises(ConfigError, match="bicubic cannot be quantized"):
+        try_int8(bicubic, 2, [pictures], 10**9)
