@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import nn
 
-from prosr.checkpoint import Weights, build
+from prosr.checkpoint import build
 from prosr.config import BicubicConfig, ProSRConfig
 from prosr.data.benchmarks import Benchmark, open_benchmark
 from prosr.errors import ConfigError
@@ -21,9 +22,9 @@ SMALL = ProSRConfig(features=8, growth=(8,), dcus=((2,),), residual=True, value_
 
 
 @pytest.fixture
-def weights() -> Weights:
+def net() -> nn.Module:
     torch.manual_seed(0)
-    return Weights("small", build(SMALL).eval(), SMALL, {}, "")
+    return build(SMALL).eval()
 
 
 @pytest.fixture
@@ -47,24 +48,24 @@ def int8_files(folder: Path) -> list[str]:
 
 
 def test_what_pays_is_kept_and_runs_from_then_on(
-    weights: Weights, pictures: Benchmark, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+    net: nn.Module, pictures: Benchmark, own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     times = iter((2.0, 1.0))
     monkeypatch.setattr(quantization, "_seconds", lambda engine, scale: next(times))
     monkeypatch.setattr(quantization, "LOSS", 1.0)
-    verdict = try_int8(weights, 2, [pictures], 10**9)
+    verdict = try_int8(net, 2, [pictures], 10**9)
     assert verdict.kept and verdict.speed == 2.0 and abs(verdict.loss) < 1.0
     assert int8_files(own_cache) == [".bin", ".xml"]
-    engine, x = make_engine(weights.net, 10**9, "openvino"), torch.rand(1, 3, 12, 14)
+    engine, x = make_engine(net, 10**9, "openvino"), torch.rand(1, 3, 12, 14)
     assert engine.precision == "fp32"
-    error = engine(x, 2) - make_engine(weights.net, 10**9, "torch")(x, 2)
+    error = engine(x, 2) - make_engine(net, 10**9, "torch")(x, 2)
     assert engine.precision == "int8"
     assert 1e-7 < error.abs().max() < 0.1
 
 
 @pytest.mark.parametrize(("speed", "limit"), [(0.9, 1.0), (2.0, -1.0)])
 def test_what_does_not_is_not(
-    weights: Weights,
+    net: nn.Module,
     pictures: Benchmark,
     own_cache: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -74,27 +75,26 @@ def test_what_does_not_is_not(
     times = iter((speed, 1.0))
     monkeypatch.setattr(quantization, "_seconds", lambda engine, scale: next(times))
     monkeypatch.setattr(quantization, "LOSS", limit)
-    assert not try_int8(weights, 2, [pictures], 10**9).kept
+    assert not try_int8(net, 2, [pictures], 10**9).kept
     assert not int8_files(own_cache)
 
 
 def test_what_could_not_be_judged_is_not_kept(
-    weights: Weights, pictures: Benchmark, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+    net: nn.Module, pictures: Benchmark, own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupt(*_: object) -> float:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(quantization, "_seconds", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        try_int8(weights, 2, [pictures], 10**9)
+        try_int8(net, 2, [pictures], 10**9)
     assert not int8_files(own_cache)
 
 
 def test_too_few_pictures_and_networks_without_a_residual_are_refused(
-    weights: Weights, pictures: Benchmark
+    net: nn.Module, pictures: Benchmark
 ) -> None:
     with pytest.raises(ConfigError, match="3 pictures are too few"):
-        try_int8(weights, 2, [pictures.first(3)], 10**9)
-    bicubic = Weights("bicubic", build(BicubicConfig()), BicubicConfig(), {}, "")
-    with pytest.raises(ConfigError, match="bicubic cannot be quantized"):
-        try_int8(bicubic, 2, [pictures], 10**9)
+        try_int8(net, 2, [pictures.first(3)], 10**9)
+    with pytest.raises(ConfigError, match="without a residual of its own cannot be quantized"):
+        try_int8(build(BicubicConfig()), 2, [pictures], 10**9)

@@ -11,7 +11,7 @@ LIST_OPTIONS: dict[str, frozenset[str]] = {
     "ablate": frozenset({"--data", "--set"}),
     "compare": frozenset({"--data", "--set", "--beside"}),
     "info": frozenset({"--results"}),
-    "bench": frozenset({"--models", "--size", "--scale"}),
+    "bench": frozenset({"--models", "--size", "--scale", "--engine"}),
 }
 """For each verb, the options that take several values; typer declares them as lists."""
 

@@ -31,7 +31,7 @@ def quantize(model: Model, data: Data, scales: Scales = None) -> None:
     benchmarks = [open_benchmark(folder) for folder in dict.fromkeys(data)]
     weights = find(model)
     for scale in wanted:
-        verdict = try_int8(weights, scale, benchmarks, MAX_MEMORY)
+        verdict = try_int8(weights.net, scale, benchmarks, MAX_MEMORY)
         typer.echo(
             f"{weights.name} ×{scale}: int8 is {verdict.speed:.2f} times as fast and loses "
             f"{verdict.loss:.3f} dB: {'kept' if verdict.kept else 'not kept'}"

@@ -13,8 +13,8 @@ from statistics import fmean
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
-from prosr.checkpoint import Weights
 from prosr.config import check_scale
 from prosr.data.benchmarks import Benchmark, Pair
 from prosr.errors import ConfigError
@@ -47,7 +47,7 @@ class Verdict:
 
 
 def try_int8(
-    weights: Weights,
+    net: nn.Module,
     scale: int,
     benchmarks: Sequence[Benchmark],
     max_memory: int,
@@ -59,9 +59,10 @@ def try_int8(
     pictures that it was not calibrated on. Then the engine takes it from now on. Raises
     `ConfigError` for a network whose R_s cannot be told from φ_s, or too few pictures.
     """
-    net = weights.net
     if not hasattr(net, "stages"):
-        raise ConfigError(f"{weights.name} cannot be quantized: it has no residual of its own")
+        raise ConfigError(
+            "a network without a residual of its own cannot be quantized; leave it as it is"
+        )
     everything = chain.from_iterable(one.pairs(check_scale(scale)) for one in benchmarks)
     pairs = [_middle(pair, scale) for pair, _ in zip(everything, range(_PICTURES), strict=False)]
     if len(pairs) < 8:

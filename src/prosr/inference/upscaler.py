@@ -88,11 +88,13 @@ class Upscaler:
         name: str,
         sha256: str,
         max_memory: int = MAX_MEMORY,
-        engine: str = "torch",
+        engine: str | Engine = "torch",
         ensemble: bool = False,
     ) -> None:
         self.name, self.sha256, self.max_memory = name, sha256, max_memory
-        self._engine: Engine = make_engine(net, max_memory, engine)
+        self._engine: Engine = (
+            make_engine(net, max_memory, engine) if isinstance(engine, str) else engine
+        )
         if ensemble:
             self._engine = Ensemble(self._engine)
         self.work = Work(self._engine)

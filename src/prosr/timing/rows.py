@@ -22,7 +22,9 @@ class Row(Frozen):
     `seconds` is the median over `rounds`, `quartiles` hold the middle half. Of one call:
     `multiply_adds` (two floating-point operations each), the `pictures` it handles, the
     peak `memory` of a process in bytes; `parameters` are the network's, and `waiting` is
-    the share of the time that a training waits for its batches.
+    the share of the time that a training waits for its batches. `megapixels` are the result's,
+    `share` is of what a matrix product reached beside it, `agreement` the PSNR in dB against
+    the reference.
     """
 
     case: str
@@ -36,6 +38,9 @@ class Row(Frozen):
     memory: int | None = None
     parameters: int | None = None
     waiting: float | None = None
+    megapixels: float | None = None
+    share: float | None = None
+    agreement: float | None = None
     machine: Machine
     prosr: str
     commit: str | None
@@ -104,6 +109,9 @@ COLUMNS: dict[str, Cell] = {
     "pictures/s": lambda row: _digits(row.pictures / row.seconds) if row.pictures else None,
     "GFLOP": lambda row: _digits(2e-9 * row.multiply_adds) if row.multiply_adds else None,
     "GFLOP/s": lambda row: _digits(row.gflops) if row.gflops else None,
+    "s/megapixel": lambda row: _digits(row.seconds / row.megapixels) if row.megapixels else None,
+    "share of peak": lambda row: f"{row.share:.0%}" if row.share else None,
+    "agreement (dB)": lambda row: f"{row.agreement:.0f}" if row.agreement else None,
     "peak memory (MB)": lambda row: f"{row.memory / 1e6:.0f}" if row.memory else None,
     "waiting": lambda row: None if row.waiting is None else f"{row.waiting:.1%}",
     "parameters": lambda row: f"{row.parameters:,}" if row.parameters else None,

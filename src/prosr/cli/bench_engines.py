@@ -1,0 +1,53 @@
+"""`prosr bench engines`: the same picture on every engine, and plainly."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+# fmt: off
+Models = Annotated[list[str] | None, typer.Option("--models", metavar="MODEL...", help="Default: prosr-xs prosr-s prosr-l.")]
+Sizes = Annotated[list[str] | None, typer.Option("--size", metavar="WxH...", help="Default: 128x128 520x520 4000x3000.")]
+Scales = Annotated[list[int] | None, typer.Option("--scale", metavar="2|4|8...", help="Default: all three.")]
+Engines = Annotated[list[str] | None, typer.Option("--engine", metavar="NAME...", help="Default: those installed.")]
+Rounds = Annotated[int, typer.Option(min=1, help="Rounds in which all take turns.")]
+Limit = Annotated[float, typer.Option(min=0, help="Seconds after which one gets no further round.")]
+MaxMemory = Annotated[str, typer.Option(metavar="SIZE", help="Limit for each engine's process.")]
+Output = Annotated[Path | None, typer.Option(metavar="FILE.json", help="Write the rows here, and Markdown beside it.")]
+# fmt: on
+
+
+def engines(
+    models: Models = None,
+    sizes: Sizes = None,
+    scales: Scales = None,
+    names: Engines = None,
+    rounds: Rounds = 7,
+    limit: Limit = 60.0,
+    max_memory: MaxMemory = "2G",
+    output: Output = None,
+) -> None:
+    """Time engines on the same pictures, beside plain PyTorch and the machine's peak.
+
+    Plain PyTorch is eager, in float32 and contiguous, and takes the picture as a whole.
+    Example: prosr bench engines --models prosr-xs --size 520x520 --scale 4
+    """
+    from prosr.cli.measuring import present, telling
+    from prosr.config import SCALES, check_scale
+    from prosr.inference.engines import installed
+    from prosr.inference.memory import parse_size
+    from prosr.timing.rivals import Case, parse_picture, time_engines
+
+    cases = [
+        Case(model, check_scale(scale), *parse_picture(size))
+        for model in dict.fromkeys(models or ("prosr-xs", "prosr-s", "prosr-l"))
+        for size in dict.fromkeys(sizes or ("128x128", "520x520", "4000x3000"))
+        for scale in dict.fromkeys(scales or SCALES)
+    ]
+    with telling() as tell:
+        rows = time_engines(
+            cases, names or installed(), rounds, limit, parse_size(max_memory), tell
+        )
+    present(rows, output)

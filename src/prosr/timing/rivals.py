@@ -1,0 +1,192 @@
+"""What every engine takes for the same picture, beside plain PyTorch and the machine's peak."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+from torch import nn
+
+from prosr.checkpoint import build, find
+from prosr.config import Scale, preset
+from prosr.errors import CheckpointError, ConfigError
+from prosr.inference.engines import Engine, make_engine
+from prosr.inference.engines.planned import PlannedEngine
+from prosr.inference.memory import observe
+from prosr.inference.upscaler import Upscaler
+from prosr.timing.apart import Apart
+from prosr.timing.rounds import PEAK_SIDE, Subject, Timing, matmul, measure
+from prosr.timing.rows import Row, make_row
+
+if TYPE_CHECKING:
+    from prosr.inference.engines.openvino import OpenVinoRunner
+
+PLAIN = "plain PyTorch"
+"""The network as it is: eager, float32, contiguous, the whole picture at once."""
+
+NATIVE = "openvino native"
+"""OpenVINO in the processor's own precision, where it would take 8-bit integers."""
+
+_PROBE = 16
+_CROP = (96, 80)
+"""Height and width of the picture on which engines are compared with PyTorch."""
+
+_PLAIN_SHARE = 0.4
+"""Of the machine's memory: what plain PyTorch may need for a picture to be tried."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A picture of this size, enlarged by a model."""
+
+    model: str
+    scale: Scale
+    height: int
+    width: int
+
+    def __str__(self) -> str:
+        return f"{self.model} ×{self.scale}, {self.width}×{self.height}"
+
+
+def parse_picture(text: str) -> tuple[int, int]:
+    """Height and width of "4000x3000" (width first, as people write it)."""
+    match = re.fullmatch(r"([1-9]\d*)[x×]([1-9]\d*)", text)
+    if match is None:
+        raise ConfigError(f"{text!r} is no size of a picture; write for example 520x520")
+    return int(match[2]), int(match[1])
+
+
+def time_engines(
+    cases: Sequence[Case],
+    engines: Sequence[str],
+    rounds: int,
+    limit: float,
+    max_memory: int,
+    progress: Callable[[str], None],
+) -> list[Row]:
+    """Let engines take turns at each case, with plain PyTorch and a matrix product.
+
+    Each is in a process of its own. Engines enlarge through the `Upscaler`, within
+    `max_memory` bytes; plain PyTorch is left out where it would need too much. Networks
+    that come without weights are new. `limit` is in seconds, as in `measure`.
+    """
+    return [
+        row
+        for case in cases
+        for row in _time_case(case, engines, rounds, limit, max_memory, progress)
+    ]
+
+
+def _time_case(
+    case: Case,
+    engines: Sequence[str],
+    rounds: int,
+    limit: float,
+    max_memory: int,
+    progress: Callable[[str], None],
+) -> Iterator[Row]:
+    net: Any = _network(case.model)
+    names = list(engines)
+    if "openvino" in names and _has_int8(net, case.scale):
+        names.append(NATIVE)
+    if _plain_fits(net, case):
+        names.append(PLAIN)
+    with ExitStack() as processes:
+        subjects: dict[str, Apart[Any]] = {}
+        for name in names:
+            request = case, name, max_memory
+            subjects[name] = processes.enter_context(Apart(make_subject, request))
+        peak = processes.enter_context(Apart(matmul, torch.float32))
+        everything: dict[str, Subject] = {**subjects, "peak": peak}
+        timings = measure(everything, rounds, limit, lambda name: progress(f"{case}: {name}"))
+        best = 2e-9 * PEAK_SIDE**3 / timings["peak"].median
+        for name in names:
+            precision, agreement = "fp32", None
+            if name != PLAIN:
+                precision, agreement = _agreement(net, case.scale, name, max_memory)
+            label = f"{name.removesuffix(' native')} {precision}"
+            row = _row(case, label, timings[name], net, subjects[name])
+            # The peak is that of float32.
+            share = round((row.gflops or 0) / best, 4) if precision == "fp32" else None
+            yield row.model_copy(update={"share": share, "agreement": agreement})
+
+
+def _row(case: Case, subject: str, timing: Timing, net: Any, process: Apart[Any]) -> Row:
+    area = case.height * case.width
+    row = make_row(
+        str(case),
+        subject,
+        timing,
+        multiply_adds=net.multiply_adds(case.scale) * area,
+        memory=process.peak_memory(),
+    )
+    return row.model_copy(update={"megapixels": case.scale**2 * area / 1e6})
+
+
+def make_subject(request: tuple[Case, str, int]) -> Subject:
+    """Make what enlarges a picture of noise in each call, and gives nothing back."""
+    case, engine, max_memory = request
+    net: Any = _network(case.model)
+    if engine == PLAIN:
+        x = torch.rand(1, 3, case.height, case.width, generator=torch.Generator().manual_seed(0))
+
+        def plain() -> None:
+            with torch.inference_mode():
+                net(x, case.scale)
+
+        return plain
+    upscaler = Upscaler(net, case.model, "", max_memory, _engine(net, engine, max_memory))
+    shape = case.height, case.width, 3
+    picture = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+
+    def enlarge() -> None:
+        upscaler.upscale(picture, case.scale)
+
+    return enlarge
+
+
+def _engine(net: nn.Module, name: str, max_memory: int) -> Engine:
+    if name == NATIVE:
+        return PlannedEngine(net, max_memory, _openvino("native"))
+    return make_engine(net, max_memory, name)
+
+
+def _has_int8(net: nn.Module, scale: int) -> bool:
+    return _openvino("auto").int8_graph(net, scale).exists()
+
+
+def _openvino(precision: Literal["auto", "native"]) -> OpenVinoRunner:
+    from prosr.inference.engines.openvino import OpenVinoRunner  # only where it is installed
+
+    return OpenVinoRunner(precision)
+
+
+def _network(model: str) -> nn.Module:
+    try:
+        return find(model).net
+    except CheckpointError:
+        torch.manual_seed(0)
+        return build(preset(model)).eval()
+
+
+def _plain_fits(net: Any, case: Case) -> bool:
+    x = torch.zeros(1, 3, _PROBE, _PROBE)
+    each = observe(lambda x: net(x, case.scale), x).bytes / _PROBE**2
+    machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return each * case.height * case.width < _PLAIN_SHARE * machine
+
+
+def _agreement(net: nn.Module, scale: int, engine: str, max_memory: int) -> tuple[str, float]:
+    """An engine's precision, and its PSNR in dB against PyTorch, at most 200."""
+    x = torch.rand(1, 3, *_CROP, generator=torch.Generator().manual_seed(0))
+    made = _engine(net, engine, max_memory)
+    with torch.inference_mode():
+        error = (made(x, scale) - make_engine(net, max_memory, "torch")(x, scale)).square().mean()
+    return made.precision, round(-10 * math.log10(max(error.item(), 1e-20)), 1)
