@@ -22,11 +22,11 @@ KINDS = {
 }
 """The columns of the table; where the weights were made that a figure is of."""
 
-PRINTED = (
+SYSTEMS = (
     *("bicubic", "SRCNN", "VDSR", "DRRN", "LapSRN", "MS-LapSRN", "SRDenseNet", "SRResNet"),
-    *("ProSR-s", "EDSR", "ProSR-l"),
+    *("SRGAN", "EnhanceNet", "ProSR-s", "EDSR baseline", "EDSR", "ProSR-l"),
 )
-"""Systems whose published figures are always shown, in the order of the table."""
+"""In the order of the table, under their authors' names; others follow under their own."""
 
 USUAL_SETS = ("Set5", "Set14", "BSD100")
 
@@ -78,7 +78,7 @@ def table_4(outcome: Outcome, beside: Iterable[Row] = ()) -> Table4:
             rows.setdefault((row.scale, _system(row.model), kind), []).append(row)
     sets = _sets(row for some in rows.values() for row in some)
     systems = {system: None for _, system, _ in sorted(rows)}
-    order = [*PRINTED, *(system for system in systems if system not in PRINTED)]
+    order = [*SYSTEMS, *(system for system in systems if system not in SYSTEMS)]
     lines = [
         _line(system, scale, sets, outcome, {k: rows.get((scale, system, k), []) for k in KINDS})
         for scale in SCALES
@@ -148,7 +148,7 @@ def _line(
 
 def _published(system: str, scale: Scale) -> Published | None:
     same = (one for one in PUBLISHED if (one.model, one.scale) == (system, scale))
-    return next(same, None) if system in PRINTED else None
+    return next(same, None) if system in SYSTEMS else None
 
 
 def _printed(known: Published, sets: Sequence[str]) -> dict[str, Figure]:
@@ -191,7 +191,7 @@ def _parameters(
 def _system(name: str) -> str:
     """The system that a run, a weights file or a preset is called after: "LapSRN"."""
     plain = re.sub(r"-x[248]$", "", name.partition("/")[0])
-    same = {_letters(printed): printed for printed in PRINTED}
+    same = {_letters(printed): printed for printed in SYSTEMS}
     return same.get(_letters(plain), plain)
 
 
