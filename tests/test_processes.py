@@ -94,11 +94,10 @@ def test_two_processes_share_a_batch_and_exchange_checkpoints(work: Path) -> Non
 
 def test_two_processes_train_against_one_discriminator(work: Path) -> None:
     features = write_distilled(work / "features.safetensors")
-    text = RECIPE.replace('"prosr-xs"', '"progansr-xs"').replace("[6, 4, 2]", "[8, 4, 2]")
+    text = RECIPE.replace('"prosr-xs"', '"progansr-xs"').replace("[6, 4, 2]", "[9, 5, 3]")
     text += f"""
     [adversarial]
     discriminator = "progansr-xs"
-    layout = {{ spectral = true }}
     features = "distilled"
     file = '{features}'
     """

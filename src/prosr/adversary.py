@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -39,7 +40,7 @@ class DiscriminatorConfig(Frozen):
         return self
 
 
-_D = DiscriminatorConfig
+_D = partial(DiscriminatorConfig, spectral=True)
 # fmt: off
 DISCRIMINATORS: dict[str, DiscriminatorConfig] = {
     # name         layout                                                         parameters

@@ -298,8 +298,9 @@ def _check_adversary(
         raise ValueError("adversarial.discriminator: has fewer scales than the model")
     if batch % adversarial.turns:
         raise ValueError(f"adversarial.turns: {adversarial.turns} do not share {batch} evenly")
-    if any(s * p < SMALLEST for s, p in zip(SCALES, patch, strict=True)):
-        raise ValueError(f"patch: features need {SMALLEST} pixels of y, with {SCALES} times x")
+    if any(s * (p - 1) < SMALLEST for s, p in zip(SCALES, patch, strict=True)):
+        least = [SMALLEST // s + 1 for s in SCALES]
+        raise ValueError(f"patch: the features of an adversarial recipe need at least {least}")
 
 
 def recipe_from(value: Mapping[str, Any]) -> Recipe:
