@@ -28,6 +28,23 @@ LIMITS = """\
   face, a number plate or a document says: what it adds is likely, not known.
 """
 
+LIMITS_GAN = """\
+- It was trained on sharp photographs reduced by bicubic, and undoes just that. Noise, JPEG
+  blocks and blur are taken for detail and enlarged with it.
+- It was trained against a discriminator: where the input does not tell, it invents texture
+  that is likely and not known. PSNR is lower for it, on purpose; `--strength` takes it back.
+- Reduced again, a result is its input, colours included: it ends in back-projection.
+- Do not use it to find out what a face, a number plate or a document says.
+"""
+
+
+def objective(about: dict[str, Any]) -> str:
+    """What the network was trained for, in a table's cell."""
+    if not about["recipe"].get("adversarial"):
+        return "mean absolute difference (Eq. 5), curriculum of section 3.4"
+    first = f", from {about['partner']['model']}" if "partner" in about else ""
+    return f"a discriminator's judgement and features (Eq. 4){first}"
+
 
 def card(weights: Weights, table: str) -> str:
     """The model card in Markdown."""
@@ -50,7 +67,7 @@ def card(weights: Weights, table: str) -> str:
         f"| steps | {about['steps']:,} of {recipe['steps']:,}, batches of {recipe['batch']} |",
         f"| hours of training | {about['hours']:.1f} on {about['machine']} |",
         *([f"| started from | parameters `{first[:12]}…` of an earlier run |"] if first else []),
-        "| objective | mean absolute difference (Eq. 5), curriculum of section 3.4 |",
+        f"| objective | {objective(about)} |",
         f"| SHA-256 of the parameters | `{weights.sha256}` |",
         "| licence | Apache-2.0 |",
         "",
@@ -66,7 +83,7 @@ def card(weights: Weights, table: str) -> str:
         "",
         "## Limits",
         "",
-        LIMITS,
+        LIMITS_GAN if recipe.get("adversarial") else LIMITS,
     ]
     return "\n".join(lines)
 

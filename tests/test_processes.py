@@ -112,8 +112,6 @@ def test_two_processes_train_against_one_discriminator(work: Path) -> None:
         assert theirs == pytest.approx(ours, rel=1e-3, abs=1e-4)
 
 
-
-
 @pytest.mark.timeout(600)
 def test_a_killed_process_ends_the_run_with_one_line_and_nothing_lost(work: Path) -> None:
     run = start(work, "--devices", "2", "--workers", "0")
