@@ -9,7 +9,7 @@ from prosr import cli
 from prosr.checkpoint import build, save_weights
 from prosr.config import PRESETS
 from prosr.errors import ConfigError
-from prosr.evaluation.facts import facts
+from prosr.timing.facts import facts
 
 ROOT = Path(__file__).parents[1]
 

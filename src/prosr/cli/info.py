@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from prosr.evaluation.facts import Facts
+    from prosr.timing.facts import Facts
 
 
 def info(
@@ -25,8 +25,8 @@ def info(
     from rich.console import Console
     from rich.table import Table
 
-    from prosr.evaluation.facts import facts
     from prosr.evaluation.tables import to_rich
+    from prosr.timing.facts import facts
 
     found = facts(model, results or ())
     console = Console()

@@ -7,13 +7,12 @@ scale, by `resample.make_input`. A protocol settles the rest.
 
 from __future__ import annotations
 
-import difflib
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from prosr.config import Frozen
+from prosr.config import Frozen, suggestion
 from prosr.errors import ConfigError
 from prosr.evaluation.metrics import crop_border, psnr, rgb_to_y
 from prosr.resample import make_input
@@ -65,9 +64,7 @@ def find_protocol(name: str) -> Protocol:
     """Return the protocol called `name`, or raise `ConfigError` with the nearest name."""
     if name in PROTOCOLS:
         return PROTOCOLS[name]
-    near = difflib.get_close_matches(name, PROTOCOLS, n=1)
-    remedy = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(PROTOCOLS)}"
-    raise ConfigError(f"no protocol is called {name!r}; {remedy}")
+    raise ConfigError(f"no protocol is called {name!r}{suggestion(name, PROTOCOLS)}")
 
 
 def consistency(x: Pixels, estimate: Pixels, scale: int) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -35,12 +34,9 @@ class EDSR(Baseline):
     Its authors have 2, 3 and 4 times; 8 times is one more doubling.
     """
 
-    mean: Tensor
-
     def __init__(self, *, scale: int, blocks: int, features: int, residual_scale: float) -> None:
         super().__init__()
         self.scales = (scale,)
-        self.register_buffer("mean", torch.tensor(DIV2K_MEAN).view(1, 3, 1, 1), persistent=False)
         self.entry = conv(3, features)
         self.blocks = nn.ModuleList(ResBlock(features, residual_scale) for _ in range(blocks))
         self.after = conv(features, features)
@@ -49,14 +45,15 @@ class EDSR(Baseline):
         self.last = conv(features, 3)
 
     def enlarge(self, x: Tensor, scale: int) -> Tensor:
-        entered = self.entry(VALUE_RANGE * (x - self.mean))
+        mean = x.new_tensor(DIV2K_MEAN).view(1, 3, 1, 1)
+        entered = self.entry(VALUE_RANGE * (x - mean))
         z = entered
         for block in self.blocks:
             z = block(z)
         z = self.after(z) + entered
         for upsampler in self.upsamplers:
             z = F.pixel_shuffle(upsampler(z), 2)
-        y_hat: Tensor = self.last(z) / VALUE_RANGE + self.mean
+        y_hat: Tensor = self.last(z) / VALUE_RANGE + mean
         return y_hat
 
     def steps(self, scale: int) -> list[Step]:
