@@ -1,0 +1,54 @@
+"""Models take turns at the paper's pictures."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from prosr import cli
+from prosr.checkpoint import build
+from prosr.config import PRESETS
+from prosr.errors import ConfigError
+from prosr.timing.models import CASES, Case, systems, time_models
+from prosr.timing.rows import read_rows
+
+
+def test_every_preset_has_its_turn_somewhere() -> None:
+    assert {name for case in CASES for name in systems(case)} == set(PRESETS)
+
+
+def test_a_case_has_the_systems_made_for_its_scale() -> None:
+    at_4 = systems(Case(520, 4))
+    assert {"prosr-l", "vdsr", "lapsrn-x4", "edsr-x4"} <= set(at_4)
+    assert not {"lapsrn-x8", "edsr-x2", "table1-block"} & set(at_4)
+    assert "table1-block" in systems(CASES[0])
+
+
+def test_rows_come_fastest_first_with_the_models_size_and_work() -> None:
+    rows = time_models([Case(12, 4)], ["srcnn", "bicubic"], 2, 10, False, lambda name: None)
+    assert [row.subject for row in rows] == sorted(
+        ("srcnn", "bicubic"), key=lambda name: [r.seconds for r in rows if r.subject == name]
+    )
+    (row,) = (row for row in rows if row.subject == "srcnn")
+    assert row.parameters == sum(p.numel() for p in build(PRESETS["srcnn"]).parameters())
+    assert row.multiply_adds and row.multiply_adds % 144 == 0
+    assert row.rounds == 2 and row.memory is None
+
+
+def test_a_scale_that_no_model_has_is_refused() -> None:
+    with pytest.raises(ConfigError, match="none of edsr-x2 has scale 4, 8"):
+        time_models([Case(8, 4), Case(8, 8)], ["edsr-x2"], 1, 1, False, lambda name: None)
+
+
+def test_the_command_writes_json_and_a_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "speed.json"
+    words = ["--models", "bicubic", "srcnn", "--size", "8", "--scale", "2", "4"]
+    words += ["--rounds", "1", "--no-memory", "--output", str(output)]
+    monkeypatch.setattr(sys, "argv", ["prosr", "bench", "models", *words])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert stop.value.code == 0
+    assert {row.case for row in read_rows(output)} == {"8×8 ×2", "8×8 ×4"}
+    assert output.with_suffix(".md").read_text() == capsys.readouterr().out
