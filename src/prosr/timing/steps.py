@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
@@ -17,7 +18,7 @@ from torch.optim import Adam
 from torch.utils.data import DataLoader
 
 from prosr.checkpoint import build
-from prosr.config import SCALES, Recipe, Scale
+from prosr.config import SCALES, Recipe, Scale, Single
 from prosr.data.decoded import Decoded
 from prosr.data.patches import Picture
 from prosr.data.sampler import Batch, PatchSampler
@@ -26,6 +27,7 @@ from prosr.inference.memory import reuse_freed_memory
 from prosr.timing.apart import Apart
 from prosr.timing.rounds import PEAK_SIDE, Subject, Timing, matmul, measure
 from prosr.timing.rows import Row, make_row
+from prosr.training.curriculum import scale_at
 from prosr.training.loop import make_stepper
 from prosr.training.losses import pixel_loss
 from prosr.training.objectives import supervised, update_average
@@ -236,9 +238,9 @@ def _loader(work: Work, folder: Path, steps: int) -> DataLoader[Batch]:
         name = f"noise {index}"
         decoded.add(name, np.random.default_rng(index).integers(0, 256, (321, 481, 3), np.uint8))
         pictures.append(Picture(Path(name), 321, 481, name, decoded))
-    sampler = PatchSampler(
-        pictures, lambda step: work.scale, {work.scale: work.patch}, work.recipe.batch, seed=0
-    )
+    single = work.recipe.model_copy(update={"schedule": Single(scale=work.scale)})
+    chosen = partial(scale_at, recipe=single)
+    sampler = PatchSampler(pictures, chosen, {work.scale: work.patch}, work.recipe.batch, seed=0)
     return DataLoader(
         sampler, batch_size=None, sampler=range(steps), num_workers=1, prefetch_factor=_PREFETCHED
     )

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -114,7 +115,8 @@ def prepare(job: Job, progress: Callable[[int, int], None]) -> Session:
         )
     sampler = PatchSampler(
         pictures,
-        lambda step: scale_at(step, recipe),
+        # Not a lambda: where workers are not forked, it travels to them.
+        partial(scale_at, recipe=recipe),
         {s: p for s, p in zip(SCALES, recipe.patch, strict=True) if s in recipe.scales},
         recipe.batch,
         recipe.seed,
