@@ -43,6 +43,7 @@ test-slow: $(VENV)/installed-dev
 
 docs: $(VENV)/installed-dev
 	$(BIN)/python docs/make_cards.py
+	$(BIN)/python docs/make_engines.py
 	$(BIN)/python docs/make_figure.py
 	$(BIN)/python docs/make_tables.py
 

@@ -22,6 +22,8 @@ from prosr.cli.arguments import expand_lists
 from prosr.evaluation.results import read_results
 from prosr.evaluation.tables import to_markdown
 from prosr.inference.exporting import export
+from prosr.timing.rounds import Timing
+from prosr.timing.rows import make_row, read_rows
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -187,3 +189,18 @@ def test_the_figure_in_the_documents_is_the_whole_one(figures: ModuleType) -> No
     expected = (4 * side + 3 * gap, figures.LABEL + rows * (gap + side))
     with Image.open(ROOT / "docs" / "enlarged.png") as picture:
         assert picture.size == expected
+
+
+def test_the_plot_of_engines_has_every_case_and_engine() -> None:
+    plot = script("make_engines")
+    timing = Timing((0.5,))
+    rows = [
+        make_row(case, subject, timing).model_copy(update={"megapixels": 1.0})
+        for case in ("case 1", "case 2")
+        for subject in ("engine a", "engine b")
+    ]
+    drawn = plot.draw(rows)
+    # Text is drawn as paths, with the text itself in a comment.
+    assert all(f"<!-- {name} -->" in drawn for name in ("case 1", "case 2", "engine a", "engine b"))
+    if plot.MEASURED.exists():
+        assert plot.PICTURE.read_text("utf-8") == plot.draw(read_rows(plot.MEASURED))

@@ -1,0 +1,45 @@
+"""Draw docs/engines.svg, seconds per megapixel of each engine, from results/speed/engines.json."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+from matplotlib.figure import Figure
+
+from prosr.timing.rows import Row, read_rows
+
+DOCS = Path(__file__).parent
+MEASURED = DOCS.parent / "results" / "speed" / "engines.json"
+PICTURE = DOCS / "engines.svg"
+# Told apart by the colour-blind too (Okabe and Ito).
+COLOURS = ("#999999", "#0072b2", "#009e73", "#d55e00", "#cc79a7")
+
+
+def draw(rows: Sequence[Row]) -> str:
+    """A group of bars for each case, a bar for each engine; the axis is logarithmic."""
+    cases = list(dict.fromkeys(row.case for row in rows))
+    subjects = sorted({row.subject for row in rows}, reverse=True)
+    # Names inside the file are random otherwise.
+    with matplotlib.rc_context({"svg.hashsalt": "prosr", "font.size": 10}):
+        figure = Figure(figsize=(8, 0.8 + 0.17 * len(cases) * len(subjects)), layout="constrained")
+        axes = figure.add_subplot()
+        for place, subject in enumerate(subjects):
+            own = [row for row in rows if row.subject == subject and row.megapixels]
+            heights = [cases.index(row.case) + (place - len(subjects) / 2) / 6 for row in own]
+            speeds = [row.seconds / (row.megapixels or 1) for row in own]
+            axes.barh(heights, speeds, 1 / 7, label=subject, color=COLOURS[place % len(COLOURS)])
+        axes.set_yticks(range(len(cases)), cases)
+        axes.invert_yaxis()
+        axes.set_xscale("log")
+        axes.set_xlabel("seconds per megapixel of the result (less is better)")
+        axes.legend(frameon=False, fontsize=8)
+        file = io.StringIO()
+        figure.savefig(file, format="svg", metadata={"Date": None})
+        return file.getvalue()
+
+
+if __name__ == "__main__" and MEASURED.exists():
+    PICTURE.write_text(draw(read_rows(MEASURED)), encoding="utf-8")
