@@ -16,7 +16,7 @@ from prosr.inference.halving import Halving
 class Small:
     """An engine whose device holds `room` pixels; each output pixel depends on 3×3 inputs."""
 
-    name = "small"
+    name, precision = "small", "fp32"
 
     def __init__(self, room: int, error: Callable[[], Exception]) -> None:
         self.room, self.error = room, error

@@ -36,6 +36,7 @@ ALLOWED: dict[str, set[str]] = {
     "checkpoint": {"nets", *LEAVES},
     "legacy": {"checkpoint", "nets", *LEAVES},
     "inference": {"checkpoint", "images", "resample", *LEAVES},
+    "video": {"inference", "images", *LEAVES},
     "data": {"images", "resample", *LEAVES},
     "evaluation": {
         "inference", "data.benchmarks", "nets.features", "legacy.features", "resample", *LEAVES,
@@ -49,8 +50,8 @@ ALLOWED: dict[str, set[str]] = {
     },
     "timing": {"training", "evaluation", "inference", "data", "nets", "checkpoint", *LEAVES},
     "cli": {
-        "prosr", "experiments", "timing", "training", "evaluation", "inference", "data", "nets",
-        "checkpoint", "legacy", "images", "resample", *LEAVES,
+        "prosr", "experiments", "timing", "training", "evaluation", "video", "inference", "data",
+        "nets", "checkpoint", "legacy", "images", "resample", *LEAVES,
     },
     "prosr": {"evaluation", "inference", "nets", "errors"},
     "__main__": {"cli"},
@@ -66,6 +67,7 @@ FOREIGN: dict[str, set[str]] = {
     "PIL": {"images", "inference"},
     "safetensors": {"checkpoint", "legacy"},
     "lightning_fabric": {"training"},
+    "av": {"video"},
     "matplotlib": {"experiments"},
     "openvino": {"inference"},
     "nncf": {"inference"},

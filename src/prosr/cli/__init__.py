@@ -36,6 +36,7 @@ _EXTRA = {
     "lightning_fabric": "train",
     "tensorboard": "train",
     "matplotlib": "plots",
+    "av": "video",
     "openvino": "openvino",
     "onnx": "onnx",
     "nncf": "int8",

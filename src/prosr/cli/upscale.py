@@ -9,7 +9,7 @@ import typer
 from prosr.cli.options import EngineOption, EnsembleOption
 
 # fmt: off
-Paths = Annotated[list[str], typer.Argument(metavar="PATH...", help="Pictures, folders, or patterns.")]
+Paths = Annotated[list[str], typer.Argument(metavar="PATH...", help="Pictures, folders, patterns, or clips.")]
 Scale = Annotated[int, typer.Option(metavar="2|4|8", help="How many times larger.")]
 Model = Annotated[str, typer.Option(metavar="NAME|FILE", help="Model name or .safetensors file.")]
 Output = Annotated[str | None, typer.Option(metavar="FILE|DIR", help="Where to; NAME_x4.EXT or DIR_x4 unless given.")]
@@ -50,27 +50,31 @@ def upscale(
     from prosr.images import find_format
     from prosr.inference.batch import find_jobs, run_jobs
     from prosr.inference.memory import parse_size
+    from prosr.video.requests import find_clips
 
     check_scale(scale)
     limit = parse_size(max_memory)
-    jobs = find_jobs(paths, scale, output, find_format(file_format) if file_format else None)
-    if all(job.refusal for job in jobs):
-        raise ImageError(jobs[0].refusal)
+    clips, others = find_clips(paths, scale, output)
+    kind = find_format(file_format) if file_format else None
+    jobs = find_jobs(others, scale, output, kind) if others else []
+    held = 0
+    if clips:
+        from prosr.video.running import reserve, run_clips
+
+        clips, held = reserve(clips, scale, limit)
+    if all(job.refusal for job in jobs + clips):
+        raise ImageError((jobs + clips)[0].refusal)
     upscaler = prosr.load(
-        model, max_memory=limit, engine=engine, ensemble=ensemble, strength=strength
+        model, max_memory=limit - held, engine=engine, ensemble=ensemble, strength=strength
     )
-    with BatchDisplay(len(jobs), quiet=quiet) as display:
-        for outcome in run_jobs(
-            upscaler,
-            jobs,
-            scale,
-            overwrite=overwrite,
-            dry_run=dry_run,
-            starting=display.starting,
-        ):
-            display.done(outcome)
+    with BatchDisplay(len(jobs + clips), quiet=quiet) as display:
+        runs = ((run_jobs, jobs), (run_clips, clips)) if clips else ((run_jobs, jobs),)
+        orders = {"overwrite": overwrite, "dry_run": dry_run}
+        for run, some in runs:
+            for outcome in run(upscaler, some, scale, starting=display.starting, **orders):
+                display.done(outcome)
     failed = [outcome.reason for outcome in display.outcomes if outcome.kind == "failed"]
-    if failed and len(jobs) == 1:
+    if failed and len(jobs + clips) == 1:
         raise ImageError(failed[0])
     display.close(upscaler.work)
     if failed:

@@ -93,28 +93,31 @@ def run_jobs(
     is made anew if the picture has changed since, or if `overwrite` says so. With `dry_run`
     nothing is written, and what would be made is "planned".
     """
+
+    def do(job: Job) -> Outcome:
+        ours = job.target.exists() and not overwrite and _is_ours(job, upscaler.mark(scale))
+        if ours and _is_current(job, scale):
+            return Outcome(job, "skipped", "done already")
+        progress = starting(job)
+        replace_it = overwrite or ours
+        if dry_run:
+            plan = upscaler.estimate(job.source, scale, output=job.target, overwrite=replace_it)
+            return Outcome(job, "planned", estimate=plan)
+        upscaler.upscale(
+            job.source, scale, output=job.target, overwrite=replace_it, progress=progress
+        )
+        return Outcome(job, "made", "made anew: the picture has changed" if ours else "")
+
+    return attempt(jobs, do)
+
+
+def attempt(jobs: Sequence[Job], do: Callable[[Job], Outcome]) -> Iterator[Outcome]:
+    """What `do` makes of one job after another; what it raises is a failure of that job."""
     for job in jobs:
         try:
             if job.refusal:
                 raise ImageError(job.refusal)
-            ours = job.target.exists() and not overwrite and _is_ours(job, upscaler.mark(scale))
-            if ours and _is_current(job, scale):
-                yield Outcome(job, "skipped", "done already")
-                continue
-            progress = starting(job)
-            replace_it = overwrite or ours
-            if dry_run:
-                plan = upscaler.estimate(job.source, scale, output=job.target, overwrite=replace_it)
-                yield Outcome(job, "planned", estimate=plan)
-                continue
-            upscaler.upscale(
-                job.source,
-                scale,
-                output=job.target,
-                overwrite=replace_it,
-                progress=progress,
-            )
-            yield Outcome(job, "made", "made anew: the picture has changed" if ours else "")
+            yield do(job)
         except ProSRError as error:
             yield Outcome(job, "failed", str(error))
         # The pictures after this one are no less wanted for what is wrong with this one,

@@ -1,0 +1,1 @@
+"""Clips: every frame enlarged, everything else kept. Needs the extra `video` (PyAV)."""

@@ -1,0 +1,162 @@
+"""A clip as it comes: what it is, and its frames as RGB."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import av
+import av.error
+import numpy as np
+from av.video.frame import VideoFrame
+from av.video.reformatter import ColorRange, Colorspace, Interpolation
+from numpy.typing import NDArray
+
+from prosr.errors import ImageError
+from prosr.images import shown
+
+_EXACTLY = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
+"""Without the last two, 4:2:0 comes out a whole level too dark."""
+
+HD_LINES = 720
+"""Frames of unknown colour matrix and so many rows are taken for BT.709, as players do."""
+
+
+class Frame(NamedTuple):
+    """Samples, [H, W, 3] uint8 or uint16, shown from `start` on, in the clip's time unit."""
+
+    start: int
+    samples: NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Colours:
+    """How a clip's samples are coded; kept from input to result."""
+
+    pixel_format: str
+    matrix: int
+    full_range: bool
+    tags: tuple[int, int, int, int]
+    """Range, matrix, primaries and transfer as the file states them."""
+
+
+@dataclass(frozen=True)
+class Clip:
+    """An opened clip: sizes are those of the stored frames, `frames` is an estimate.
+
+    Time stamps count `time_unit` seconds; `rotation` is in degrees, counter-clockwise.
+    """
+
+    path: Path
+    width: int
+    height: int
+    frames: int
+    rate: Fraction
+    time_unit: Fraction
+    rotation: int
+    pixel_aspect: Fraction | None
+    colours: Colours
+    comment: str
+
+    def read(self, skip: int) -> Iterator[Frame]:
+        """All frames after the first `skip`, in the order of their time."""
+        deep = "10" in self.colours.pixel_format
+        with explaining(self.path), av.open(str(self.path)) as source:
+            for number, frame in enumerate(source.decode(video=0)):
+                if number < skip:
+                    continue
+                if frame.pts is None or (frame.height, frame.width) != (self.height, self.width):
+                    raise ImageError(
+                        f"{shown(self.path)}: frame {number} has no time stamp or another size; "
+                        "encode the clip anew first"
+                    )
+                yield Frame(frame.pts, to_rgb(frame, self.colours, deep))
+
+
+def open_clip(path: Path) -> Clip:
+    """Read what a clip is, or raise `ImageError` with what is wrong and what helps."""
+    with explaining(path), av.open(str(path)) as source:
+        if not source.streams.video:
+            raise ImageError(f"{shown(path)}: has no pictures, only sound or text")
+        stream = source.streams.video[0]
+        first = next(source.decode(stream), None)
+        if first is None or stream.time_base is None:
+            raise ImageError(f"{shown(path)}: has no frame that can be decoded")
+        if first.interlaced_frame:
+            raise ImageError(f"{shown(path)}: is interlaced; make it progressive first")
+        rate = stream.average_rate or stream.guessed_rate or Fraction(25)
+        seconds = (source.duration or 0) / av.time_base
+        return Clip(
+            path,
+            first.width,
+            first.height,
+            stream.frames or max(1, round(seconds * rate)),
+            rate,
+            stream.time_base,
+            int(first.rotation),
+            stream.sample_aspect_ratio or None,
+            _colours(first),
+            source.metadata.get("comment", source.metadata.get("COMMENT", "")),
+        )
+
+
+def to_rgb(frame: VideoFrame, colours: Colours, deep: bool) -> NDArray[Any]:
+    """[H, W, 3], uint16 if `deep`, through the clip's own matrix and range."""
+    rgb = frame.reformat(
+        format="rgb48le" if deep else "rgb24",
+        src_colorspace=colours.matrix,
+        src_color_range=_range(colours),
+        dst_color_range=ColorRange.JPEG,
+        interpolation=_EXACTLY,
+    )
+    return np.ascontiguousarray(rgb.to_ndarray())
+
+
+def from_rgb(samples: NDArray[Any], colours: Colours) -> VideoFrame:
+    """The way back: a frame in the clip's pixel format, matrix and range."""
+    rgb = VideoFrame.from_ndarray(samples, "rgb48le" if samples.dtype == np.uint16 else "rgb24")
+    return rgb.reformat(
+        format=colours.pixel_format,
+        dst_colorspace=colours.matrix,
+        src_color_range=ColorRange.JPEG,
+        dst_color_range=_range(colours),
+        interpolation=_EXACTLY,
+    )
+
+
+@contextmanager
+def explaining(path: Path) -> Iterator[None]:
+    """Turn what PyAV and the system say of `path` into one line of `ImageError`."""
+    try:
+        yield
+    except av.error.FFmpegError as error:
+        raise ImageError(f"{shown(path)}: {error.strerror or error}") from error
+    except OSError as error:
+        raise ImageError(f"{shown(path)}: {error.strerror or error}") from error
+
+
+def _range(colours: Colours) -> ColorRange:
+    return ColorRange.JPEG if colours.full_range else ColorRange.MPEG
+
+
+def _colours(frame: VideoFrame) -> Colours:
+    """What is kept of the sampling: 4:2:0, 4:2:2 or 4:4:4 in 8 or 10 bits, gray in 8."""
+    known = frame.format
+    sampling = {(2, 2): "420", (2, 1): "422", (1, 1): "444"}
+    chroma = known.components[1] if len(known.components) > 1 else None
+    across, down = (
+        (frame.width // chroma.width, frame.height // chroma.height) if chroma else (2, 2)
+    )
+    deep = known.components[0].bits > 8
+    name = f"yuv{sampling.get((across, down), '444')}p{'10le' if deep else ''}"
+    guess = Colorspace.ITU709 if frame.height >= HD_LINES else Colorspace.ITU601
+    matrix = frame.colorspace if frame.colorspace in set(Colorspace) else guess
+    tags = frame.color_range, frame.colorspace, frame.color_primaries, frame.color_trc
+    full = frame.color_range == ColorRange.JPEG or known.name.startswith("yuvj") or known.is_rgb
+    return Colours(
+        name, int(matrix), full, (int(tags[0]), int(tags[1]), int(tags[2]), int(tags[3]))
+    )

@@ -1,0 +1,164 @@
+"""A clip enlarged frame by frame, in segments that a later run goes on from.
+
+Beside the result a hidden folder holds a finished segment of every so many frames. They are
+joined at the end, without being coded again, with the sound and texts of the clip.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+import av
+from av.packet import Packet
+from av.stream import Stream
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from prosr.errors import ImageError
+from prosr.files import replacing
+from prosr.images import shown
+from prosr.video.clips import Clip, Frame, explaining, from_rgb
+
+Enlarge = Callable[[NDArray[Any]], NDArray[Any]]
+"""[H, W, 3] samples to [sH, sW, 3] of the same type."""
+
+_SEGMENT = 48
+"""Frames between two points that a run goes on from: two seconds of film."""
+
+_QUALITY = {"crf": "16", "preset": "medium", "bf": "0", "rc-lookahead": "10", "threads": "2"}
+"""Near what the eye can tell. Without frames that refer to later ones, segments join with
+no more than their packets in a row; few frames are looked ahead at, each is in memory."""
+
+_FRAMES_HELD = 34
+"""Frames of a result, as RGB, that would fill the memory that encoding takes: 30 at
+1280×720 to 2560×1440 in 8 bits, 29 in 10 (PyAV 18, two threads)."""
+
+_COPIED = ("audio", "subtitle")
+
+
+def frame_memory(clip: Clip, scale: int) -> int:
+    """Bytes for the frames of the result that are in memory at once."""
+    sample = 6 if "10" in clip.colours.pixel_format else 3
+    return _FRAMES_HELD * sample * clip.width * clip.height * scale**2
+
+
+def enlarge_clip(
+    clip: Clip,
+    target: Path,
+    scale: int,
+    enlarge: Enlarge,
+    made_by: str,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> None:
+    """Write `clip` with every frame enlarged by `enlarge`, and with all else it has.
+
+    Frame times, sound, subtitles, chapters, rotation, pixel aspect and colour tags are the
+    clip's own. Interrupted and called again with the same `made_by`, it goes on from the last whole
+    segment. Raises `ImageError`.
+    """
+    with explaining(target):
+        folder = _folder(clip, target, made_by)
+        done = len(list(folder.glob("*.nut"))) * _SEGMENT
+        frames = clip.read(done)
+        progress(done, max(done, clip.frames))
+        while segment := list(_enlarged(islice(frames, 1), enlarge)):
+            rest = _enlarged(islice(frames, _SEGMENT - 1), enlarge)
+            with replacing(folder / f"{done // _SEGMENT:06}.nut") as temporary:
+                for _ in _encode(chain(segment, rest), clip, scale, temporary):
+                    done += 1
+                    progress(done, max(done, clip.frames))
+            done += -done % _SEGMENT
+        with replacing(target) as temporary:
+            _join(sorted(folder.glob("*.nut")), clip, temporary, made_by)
+        shutil.rmtree(folder)
+
+
+def _folder(clip: Clip, target: Path, made_by: str) -> Path:
+    """Where segments are; another one for another clip, network or scale."""
+    status = clip.path.stat()
+    what = f"{clip.path.resolve()} {status.st_size} {status.st_mtime_ns} {made_by} {_QUALITY}"
+    digest = hashlib.sha256(what.encode("utf-8", "surrogateescape")).hexdigest()[:12]
+    folder = target.with_name(f".{target.stem[:80]}.{digest}.segments")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _enlarged(frames: Iterator[Frame], enlarge: Enlarge) -> Iterator[Frame]:
+    for frame in frames:
+        yield frame._replace(samples=enlarge(frame.samples))
+
+
+def _encode(frames: Iterator[Frame], clip: Clip, scale: int, path: Path) -> Iterator[None]:
+    """Write a segment; yields after each frame."""
+    with av.open(str(path), "w", format="nut") as output:
+        stream = output.add_stream("libx264", rate=clip.rate, options=dict(_QUALITY))
+        assert isinstance(stream, VideoStream)
+        _describe(stream, clip, scale)
+        for frame in frames:
+            picture = from_rgb(frame.samples, clip.colours)
+            picture.pts, picture.time_base = frame.start, clip.time_unit
+            output.mux(stream.encode(picture))
+            yield
+        output.mux(stream.encode(None))
+
+
+def _describe(stream: VideoStream, clip: Clip, scale: int) -> None:
+    context, tags = stream.codec_context, clip.colours.tags
+    context.width, context.height = scale * clip.width, scale * clip.height
+    context.pix_fmt = clip.colours.pixel_format
+    context.time_base = stream.time_base = clip.time_unit
+    context.color_range, context.colorspace, context.color_primaries, context.color_trc = tags
+    if clip.pixel_aspect:
+        context.sample_aspect_ratio = clip.pixel_aspect
+
+
+def _join(segments: list[Path], clip: Clip, path: Path, made_by: str) -> None:
+    """One file of the segments' packets and the clip's own sound and texts, by time."""
+    if not segments:
+        raise ImageError(f"{shown(clip.path)}: has no frame that can be decoded")
+    with ExitStack() as opened:
+        source = opened.enter_context(av.open(str(clip.path)))
+        first = opened.enter_context(av.open(str(segments[0])))
+        output = opened.enter_context(av.open(str(path), "w"))
+        stream = output.add_stream_from_template(first.streams.video[0])
+        stream.time_base = clip.time_unit
+        stream.metadata.update(source.streams.video[0].metadata)
+        if clip.rotation:
+            stream.set_display_rotation(clip.rotation)
+        kept = [s for s in source.streams if s.type in _COPIED]
+        copies = {s.index: output.add_stream_from_template(s) for s in kept}
+        for index, copy in copies.items():
+            copy.metadata.update(source.streams[index].metadata)
+        comment = "; ".join(filter(None, (clip.comment, made_by)))
+        output.metadata.update({**source.metadata, "comment": comment})
+        output.set_chapters(source.chapters())
+        # Asked for no streams, PyAV would give all.
+        sound = _copied(source.demux(kept), copies) if kept else iter(())
+        packets = heapq.merge(_packets(segments, stream), sound, key=_seconds)
+        for packet in packets:
+            output.mux(packet)
+
+
+def _packets(segments: list[Path], stream: Stream) -> Iterator[Packet[Any]]:
+    for segment in segments:
+        with av.open(str(segment)) as source:
+            yield from _copied(source.demux(video=0), {0: stream})
+
+
+def _copied(packets: Iterator[Packet[Any]], streams: dict[int, Any]) -> Iterator[Packet[Any]]:
+    for packet in packets:
+        if packet.size:  # the last of each stream has none
+            packet.stream = streams[packet.stream_index]
+            yield packet
+
+
+def _seconds(packet: Packet[Any]) -> float:
+    time = packet.pts if packet.dts is None else packet.dts
+    return float((time or 0) * packet.time_base)

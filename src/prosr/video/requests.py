@@ -1,0 +1,56 @@
+"""Which requests are clips, and what they become; known by their names alone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from prosr.errors import ConfigError
+from prosr.images import shown
+from prosr.inference.batch import Job
+
+_HOLDING_H264 = (".mp4", ".m4v", ".mov", ".mkv")
+_SUFFIXES = (*_HOLDING_H264, ".webm", ".avi")
+
+
+def find_clips(
+    requests: Sequence[str], scale: int, output: str | None = None
+) -> tuple[list[Job], list[str]]:
+    """The jobs that are clips, and the requests that are not.
+
+    A clip gives "clip_x2.mp4" beside it, or in the folder `output`, or `output` itself if
+    that has a clip's suffix. Raises `ConfigError` where `output` cannot be meant.
+    """
+    clips = [Path(request) for request in requests if _is_clip(Path(request))]
+    others = [request for request in requests if not _is_clip(Path(request))]
+    return [_job(clip, scale, output, alone=len(requests) == 1) for clip in clips], others
+
+
+def clip_path(path: Path, scale: int) -> Path:
+    """Where a clip's enlargement goes unless asked: "clip_x2.mp4" beside it.
+
+    What H.264 does not belong in (WebM, AVI) becomes Matroska.
+    """
+    suffix = path.suffix if path.suffix.lower() in _HOLDING_H264 else ".mkv"
+    return path.with_name(f"{path.stem}_x{scale}{suffix}")
+
+
+def _is_clip(path: Path) -> bool:
+    return path.suffix.lower() in _SUFFIXES and not path.is_dir()
+
+
+def _job(clip: Path, scale: int, output: str | None, alone: bool) -> Job:
+    target = clip_path(clip, scale)
+    if output is not None:
+        path = Path(output)
+        if path.is_dir() or output.endswith(("/", os.sep)) or not path.suffix:
+            target = path / target.name
+        elif alone and path.suffix.lower() in _HOLDING_H264:
+            target = path
+        else:
+            raise ConfigError(
+                f"{shown(path)}: give a folder, or for a single clip a name with one of "
+                + ", ".join(_HOLDING_H264)
+            )
+    return Job(clip, target, "" if clip.exists() else f"{shown(clip)}: no such file")
