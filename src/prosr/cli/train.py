@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 if TYPE_CHECKING:
+    from prosr.adversary import Adversarial
     from prosr.cli.watching import TrainingDisplay
     from prosr.training.session import Session
 
@@ -60,7 +61,6 @@ def train(
     from prosr.data.benchmarks import open_benchmark
     from prosr.evaluation.protocol import find_protocol
     from prosr.inference.memory import parse_size
-    from prosr.legacy.features import download_missing
     from prosr.training.session import Job, is_first_process, prepare
 
     settled = load_recipe(recipe, settings or [])
@@ -68,7 +68,7 @@ def train(
         show_forecast(settled)
         return
     if download_features and settled.adversarial:
-        download_missing(settled.adversarial.features, settled.adversarial.file)
+        _download(settled.adversarial)
     if needs_processes(devices, nodes):
         run_processes(devices)
     protocol = find_protocol("paper")
@@ -91,6 +91,12 @@ def train(
         if validation is None:
             display.note("no --validation folder: the last weights are all there will be")
         _go(session, display, max_minutes)
+
+
+def _download(adversarial: Adversarial) -> None:
+    from prosr.legacy.features import download_missing
+
+    download_missing(adversarial.features, adversarial.file)
 
 
 def _go(session: Session, display: TrainingDisplay, max_minutes: float | None) -> None:
