@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from skimage import data
 
 from prosr.errors import DataError
@@ -54,7 +55,7 @@ def test_the_parameters_say_what_they_were_fitted_to() -> None:
 
 def test_noise_on_a_photograph_makes_it_less_natural() -> None:
 
-    pixels = data.astronaut()[:384, :384]
+    pixels: NDArray[np.uint8] = data.astronaut()[:384, :384]  # type: ignore[no-untyped-call]
     noise = np.random.default_rng(0).normal(0, 25, pixels.shape)
     noisy = np.clip(pixels + noise, 0, 255).astype(np.uint8)
     blurred = pixels.astype(np.float64)
