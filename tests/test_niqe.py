@@ -54,12 +54,11 @@ def test_the_parameters_say_what_they_were_fitted_to() -> None:
 
 
 def test_noise_on_a_photograph_makes_it_less_natural() -> None:
-
     pixels: NDArray[np.uint8] = data.astronaut()[:384, :384]  # type: ignore[no-untyped-call]
     noise = np.random.default_rng(0).normal(0, 25, pixels.shape)
     noisy = np.clip(pixels + noise, 0, 255).astype(np.uint8)
     blurred = pixels.astype(np.float64)
     for axis in (0, 1):
-        blurred = sum(np.roll(blurred, i, axis) for i in range(-3, 4)) / 7
+        blurred = np.mean([np.roll(blurred, i, axis) for i in range(-3, 4)], axis=0)
     scores = [niqe.niqe(p) for p in (pixels, noisy, blurred.astype(np.uint8))]
     assert scores[0] < min(scores[1:])
