@@ -8,6 +8,7 @@ from pathlib import Path
 
 import matplotlib
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
 from prosr.timing.rows import Row, read_rows
 
@@ -15,27 +16,33 @@ DOCS = Path(__file__).parent
 MEASURED = DOCS.parent / "results" / "speed" / "engines.json"
 PICTURE = DOCS / "engines.svg"
 # Told apart by the colour-blind too (Okabe and Ito).
+MARKERS = ("s", "o", "D", "^", "v")
 COLOURS = ("#999999", "#0072b2", "#009e73", "#d55e00", "#cc79a7")
 
 
 def draw(rows: Sequence[Row]) -> str:
-    """A group of bars for each case, a bar for each engine; the axis is logarithmic."""
+    """A line for each case, a dot for each engine; the axis is logarithmic."""
     cases = list(dict.fromkeys(row.case for row in rows))
     subjects = sorted({row.subject for row in rows}, reverse=True)
     # Names inside the file are random otherwise.
     with matplotlib.rc_context({"svg.hashsalt": "prosr", "font.size": 10}):
-        figure = Figure(figsize=(8, 0.8 + 0.17 * len(cases) * len(subjects)), layout="constrained")
+        figure = Figure(figsize=(8, 1.5 + 0.4 * len(cases)), layout="constrained")
         axes = figure.add_subplot()
         for place, subject in enumerate(subjects):
             own = [row for row in rows if row.subject == subject and row.megapixels]
-            heights = [cases.index(row.case) + (place - len(subjects) / 2) / 6 for row in own]
+            heights = [cases.index(row.case) for row in own]
             speeds = [row.seconds / (row.megapixels or 1) for row in own]
-            axes.barh(heights, speeds, 1 / 7, label=subject, color=COLOURS[place % len(COLOURS)])
+            colour, marker = COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)]
+            axes.scatter(speeds, heights, s=50, marker=marker, color=colour, label=subject)
         axes.set_yticks(range(len(cases)), cases)
         axes.invert_yaxis()
+        axes.margins(y=0.3)
         axes.set_xscale("log")
+        for ticks in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
+            ticks(FuncFormatter(lambda value, place: f"{value:g}"))
+        axes.grid(axis="x", which="both", color="#d9dce3", linewidth=0.6)
         axes.set_xlabel("seconds per megapixel of the result (less is better)")
-        axes.legend(frameon=False, fontsize=8)
+        figure.legend(loc="outside upper center", ncols=len(subjects), frameon=False, fontsize=8)
         file = io.StringIO()
         figure.savefig(file, format="svg", metadata={"Date": None})
         return file.getvalue()
