@@ -32,7 +32,7 @@ from prosr.training.loop import make_stepper
 from prosr.training.losses import pixel_loss
 from prosr.training.objectives import supervised, update_average
 from prosr.training.run import open_run
-from prosr.training.session import launch
+from prosr.training.session import has_native_bf16, launch
 
 _CLIP, _DECAY = 1.0, 0.999
 _PREFETCHED, _PICTURES = 4, 8
@@ -105,9 +105,13 @@ def time_steps(
     cannot run.
     """
     notes: list[str] = []
+    native = has_native_bf16()
     with ExitStack() as processes:
         steps: dict[str, Apart[Any]] = {}
         for name, variant in VARIANTS.items():
+            if variant is not None and variant.bf16 and not native:
+                notes.append(f"{name}: not available (no bfloat16 in hardware)")
+                continue
             step = processes.enter_context(Apart(make_step, (work, variant)))
             progress(f"{name}: starting")
             if problem := _problem(step):
@@ -116,7 +120,8 @@ def time_steps(
                 steps[name] = step
         products = {
             f"matrix product, {str(kind).removeprefix('torch.')}": Apart(matmul, kind)
-            for kind in (torch.float32, torch.bfloat16)
+            # Emulated, a single product took a minute (2 cores with AVX2).
+            for kind in (torch.float32, *([torch.bfloat16] if native else []))
         }
         for product in products.values():
             processes.enter_context(product)
