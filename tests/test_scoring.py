@@ -62,6 +62,7 @@ def test_a_row_says_what_was_measured(bicubic: Upscaler, benchmark: Benchmark) -
     assert [picture.name for picture in row.pictures] == ["a", "b"]
     assert row.megapixels == round(2 * 48 * 40 / 1e6, 4)
     assert row.weights is None
+    assert row.engine == "torch fp32"
     assert row.seconds > 0
 
 

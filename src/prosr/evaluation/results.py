@@ -40,7 +40,8 @@ class Row(Value):
 
     PSNR and consistency are in dB; scores are means over the pictures, `seconds` and
     `megapixels` (of enlarged pictures) are sums. `weights` is the SHA-256 of the
-    parameters, None for a model without any; `commit` is None outside a checkout.
+    parameters, None for a model without any; `engine` and its precision enlarged;
+    `commit` is None outside a checkout.
     """
 
     model: str
@@ -54,6 +55,7 @@ class Row(Value):
     megapixels: float
     also: dict[str, float] = Field(default_factory=dict)
     weights: str | None
+    engine: str = "torch fp32"
     machine: Machine
     prosr: str
     commit: str | None

@@ -70,6 +70,7 @@ def score(
         megapixels=round(pixels / 1e6, 4),
         also={key: round(fmean(p.also[key] for p in pictures), 4) for key in also},
         weights=upscaler.sha256 or None,
+        engine=upscaler.work.computed_by,
         machine=machine(),
         prosr=__version__,
         commit=commit(),

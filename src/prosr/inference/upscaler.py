@@ -70,9 +70,14 @@ class Work:
     pixels: int = 0
     seconds: float = 0.0
 
+    @property
+    def computed_by(self) -> str:
+        """The engine and the precision of what it ran last."""
+        return f"{self.engine.name} {self.engine.precision}"
+
     def __str__(self) -> str:
         speed = self.pixels / 1e6 / self.seconds if self.seconds else 0.0
-        return f"{self.engine.name} {self.engine.precision}, {speed:.2f} megapixels/s"
+        return f"{self.computed_by}, {speed:.2f} megapixels/s"
 
 
 class Upscaler:

@@ -44,7 +44,7 @@ class OpenVinoRunner:
         self._core = openvino.Core()
         self._native = self._native_precision()
         self._may_int8 = precision == "auto"
-        self.precision = self._native
+        self.precision: str = self._native
         self._active: Any = None
         self._identity = cache(identity)
 
@@ -59,7 +59,6 @@ class OpenVinoRunner:
         """What is to be compiled for the part: the quantized graph, or the traced one."""
         int8 = self._place(net, part, "-int8.xml")
         if self._may_int8 and int8.exists():
-            self.precision = "int8"
             return int8
 
         def make(path: Path) -> None:
@@ -69,6 +68,10 @@ class OpenVinoRunner:
             check(lambda x: self.run(model, x), function, channels, atol)
 
         return cached(self._place(net, part, ".onnx"), make)
+
+    def precision_of(self, graph: Path) -> str:
+        """What a graph of the cache is computed in."""
+        return "int8" if graph.suffix == ".xml" else self._native
 
     def traced(self, net: nn.Module, scale: int) -> Path:
         """Where R_s is, once it has been traced."""
@@ -111,9 +114,11 @@ class _Graph:
     def __init__(self, runner: OpenVinoRunner, net: nn.Module, part: str, function: Function):
         self._runner, self._net, self._part, self._function = runner, net, part, function
         self._compiled: OrderedDict[tuple[int, ...], Any] = OrderedDict()
+        self._precision = runner.precision
 
     def __call__(self, x: Tensor) -> Tensor:
         model = self._model(x.shape[1], x.shape[2], x.shape[3])
+        self._runner.precision = self._precision
         return torch.cat([self._runner.run(model, one) for one in torch.split(x, 1)])
 
     def _model(self, channels: int, height: int, width: int) -> Any:
@@ -123,6 +128,7 @@ class _Graph:
             while len(self._compiled) >= _SHAPES:
                 self._compiled.popitem(last=False)
             path = self._runner.graph(self._net, self._part, self._function, channels)
+            self._precision = self._runner.precision_of(path)
             self._compiled[shape] = self._runner.compile(path, shape)
         self._compiled.move_to_end(shape)
         return self._compiled[shape]
