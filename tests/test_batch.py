@@ -127,6 +127,15 @@ def test_two_pictures_with_one_result_are_not_both_made(make: Make) -> None:
     assert "would replace that of in/a.jpg" in outcomes[1].reason
 
 
+def test_no_picture_that_was_asked_for_is_replaced_by_the_result_of_another(make: Make) -> None:
+    make("a.png", "a_x2.png")
+    before = Path("a_x2.png").read_bytes()
+    outcomes = run("a.png", "a_x2.png", overwrite=True)
+    assert kinds(outcomes) == ["failed", "made"]
+    assert "would replace a_x2.png, which is to be enlarged too" in outcomes[0].reason
+    assert Path("a_x2.png").read_bytes() == before
+
+
 def test_a_second_run_makes_nothing_again_and_no_result_of_a_result(make: Make) -> None:
     make("in/a.png", "in/sub/b.jpg", "c.png")
     requests = ["in", "c.png"]

@@ -107,6 +107,7 @@ def test_quiet_says_only_what_failed(run: Run) -> None:
         (["a.png", "--model", "prosr-xxs"], "no model is called 'prosr-xxs'; did you mean"),
         (["a.png", "--format", "bmp"], "'bmp' is not a format that can be written; use JPEG"),
         (["a.png", "--output", "a.png", "--overwrite"], "a.png: is the input itself"),
+        (["a.png", "--output", "a.png"], "a.png: is the input itself; give another output"),
         (["a.png", "--max-memory", "much"], "'much' is no size; write for example 2G or 512M"),
         (["a.png", "--max-memory", "100M"], "a memory limit of 0.1 GB is too low"),
     ],

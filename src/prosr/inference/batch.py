@@ -55,7 +55,8 @@ def find_jobs(
     - Results of earlier runs are not enlarged again together with what they were made of.
 
     `file_format` asks for another format than their own. A request that matches nothing
-    becomes a job with a refusal, and so does a picture whose target is another's. Raises
+    becomes a job with a refusal, and so does a picture whose target is another's or is to be
+    enlarged itself. Raises
     `ConfigError` where `output` cannot be meant for these requests, or a folder has no
     picture.
     """
@@ -209,19 +210,28 @@ def _without_results(jobs: list[Job]) -> list[Job]:
 
 
 def _without_collisions(jobs: list[Job]) -> list[Job]:
+    """Refuse jobs whose result would replace another's, or a picture that is a job itself."""
+    sources = {_place(job.source): job.source for job in jobs}
     taken: dict[Path, Path] = {}
     checked = []
     for job in jobs:
-        other = taken.setdefault(_place(job.target), job.source)
-        if other != job.source:
-            why = f"{shown(job.source)}: its result would replace that of {shown(other)}"
-            job = replace(job, refusal=job.refusal or f"{why}; enlarge it by itself")
+        place = _place(job.target)
+        wanted, other = sources.get(place, job.source), taken.setdefault(place, job.source)
+        why = ""
+        if wanted != job.source:
+            why = f"{shown(wanted)}, which is to be enlarged too; give another output"
+        elif other != job.source:
+            why = f"that of {shown(other)}; enlarge it by itself"
+        if why and not job.refusal:
+            job = replace(job, refusal=f"{shown(job.source)}: its result would replace {why}")
         checked.append(job)
     return checked
 
 
 def _is_ours(job: Job, mark: str) -> bool:
     """Whether the target was made as we would make it; `ImageError` if it was not."""
+    if job.target.samefile(job.source):
+        raise ImageError(f"{shown(job.target)}: is the input itself; give another output")
     found = _mark(job.target)
     if found == mark:
         return True
