@@ -121,7 +121,7 @@ def step(run: Run, batch: Batch, alpha: float = 1.0) -> StepResult:
     net, optimizer = FABRIC.setup(run.net, run.optimizer)
     assert run.adversary is not None
     parts = FABRIC, net, optimizer, run.adversary
-    return adversarial_step(*parts, batch, alpha, run.progress.grown, None)
+    return adversarial_step(*parts, batch, alpha, batch.scale in run.progress.grown, None)
 
 
 @pytest.mark.parametrize("alpha", [1.0, 0.3])
@@ -264,7 +264,7 @@ def test_what_started_the_run_is_its_partner_and_on_the_sheets(
 def test_a_grown_generator_is_not_opened_or_blended_again(tmp_path: Path, recipe: Recipe) -> None:
     run, pairs = made(tmp_path, recipe), batch()
     assert run.adversary is not None
-    run.progress.grown = True
+    run.progress.grown = (2, 4, 8)
     before = {name: value.clone() for name, value in run.net.state_dict().items()}
     run.open((4, 8))
     assert all(torch.equal(value, before[name]) for name, value in run.net.state_dict().items())

@@ -91,6 +91,19 @@ def test_a_wrong_request_is_one_line_and_exit_code_2(
     assert "\n" not in printed
 
 
+def test_an_output_that_cannot_be_written_is_refused_before_any_work(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    sets: list[str],
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setattr("prosr.evaluation.scoring.score_all", None)
+    words = ["bicubic", "--set", sets[0], "--output", str(tmp_path / "file" / "scores.json")]
+    assert prosr(monkeypatch, "evaluate", *words) == 2
+    assert "scores.json: cannot be written" in capsys.readouterr().err
+
+
 def test_a_file_that_is_no_results_file_is_refused_before_any_work(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

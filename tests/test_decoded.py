@@ -114,6 +114,13 @@ def test_a_cache_that_cannot_be_written_is_named_with_the_remedy(
         opened(tmp_path, 100 * BYTES)
 
 
+def test_a_file_in_place_of_the_cache_is_named(tmp_path: Path) -> None:
+    make_folder(tmp_path / "pictures", 1)
+    (tmp_path / "cache").touch()
+    with pytest.raises(DataError, match=r"cache: decoded pictures cannot be kept there \(.+\)"):
+        opened(tmp_path, 100 * BYTES)
+
+
 def test_detail_has_one_number_for_each_cell() -> None:
     assert detail(np.zeros((CELL + 1, 3 * CELL, 3), np.uint8)).shape == (2, 3)
     assert detail(np.zeros((5, 5, 3), np.uint8)).max() == 0

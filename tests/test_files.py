@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from prosr.errors import ProSRError
 from prosr.files import replacing, write_text
 
 
@@ -25,6 +26,12 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(
         raise error
     assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
     assert path.read_text() == "old"
+
+
+def test_a_place_that_takes_no_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ProSRError, match=r"file/a\.txt: cannot be written \(.+\)"):
+        write_text(tmp_path / "file" / "a.txt", "new")
 
 
 def test_temporary_name_keeps_the_suffix_and_fits_long_names(tmp_path: Path) -> None:

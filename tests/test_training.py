@@ -1,5 +1,6 @@
 """Runs: the loop, the folder, and going on as if nothing had happened."""
 
+import copy
 import json
 import os
 import signal
@@ -17,7 +18,7 @@ from PIL import Image
 from prosr.checkpoint import load_state, load_weights
 from prosr.config import SCALES, Recipe, Scale, Schedule, Simultaneous, Single
 from prosr.data.benchmarks import open_benchmark
-from prosr.errors import CheckpointError, ConfigError, DataError
+from prosr.errors import CheckpointError, ConfigError, DataError, ProSRError
 from prosr.evaluation.protocol import find_protocol
 from prosr.training.objectives import DivergedError, StepResult
 from prosr.training.run import open_run
@@ -193,6 +194,43 @@ def test_a_run_can_start_from_weights_and_says_so(pictures: Path, tmp_path: Path
     assert run.card["started from"] == stored.sha256
 
 
+def test_scales_that_the_first_weights_know_are_not_opened_or_blended_again(
+    pictures: Path, tmp_path: Path
+) -> None:
+    """Also when it stops in between, and when what it then leaves starts another run."""
+    go(session(pictures, tmp_path / "whole"))
+    start = tmp_path / "whole" / "last.safetensors"
+    assert load_weights(start).card["scales"] == [2, 4, 8]
+    seen: list[float] = []
+    for name, stops in (("once", ()), ("stopped", (1,))):
+        asked = replace(job(pictures, tmp_path / name), start_from=start)
+        for until in (*stops, 1000):
+            made = prepare(asked, nothing)
+            before = copy.deepcopy(made.run.net.state_dict())
+            made.run.open((4, 8))
+            after = made.run.net.state_dict()
+            assert all(torch.equal(value, before[name]) for name, value in after.items())
+            made.run.net.register_forward_hook(lambda m, inputs, _: seen.append(inputs[2]))
+            go(made, until)
+            assert load_weights(tmp_path / name / "last.safetensors").card["scales"] == [2, 4, 8]
+    assert len(seen) == 2 * RECIPE.steps and set(seen) == {1.0}
+    assert states_are_equal(tmp_path / "once", tmp_path / "stopped")
+    with pytest.raises(ConfigError, match="began with --start-from; give it again"):
+        session(pictures, tmp_path / "once")
+
+
+def test_scales_that_the_first_weights_do_not_know_are_opened(
+    pictures: Path, tmp_path: Path
+) -> None:
+    go(session(pictures, tmp_path / "first"), until=1)
+    weights = tmp_path / "first" / "last.safetensors"
+    assert load_weights(weights).card["scales"] == [2]
+    run = prepare(replace(job(pictures, tmp_path / "second"), start_from=weights), nothing).run
+    run.open((4,))
+    state = run.net.state_dict()
+    assert torch.equal(state["v.4.weight"], state["v.2.weight"])
+
+
 def test_another_recipe_does_not_go_on_from_a_run(pictures: Path, tmp_path: Path) -> None:
     go(session(pictures, tmp_path / "run"), until=1)
     other = RECIPE.model_copy(update={"batch": 4})
@@ -219,7 +257,7 @@ def test_a_failed_save_leaves_the_last_state(
 
     monkeypatch.setattr(os, "replace", crash)
     run = open_run(folder, RECIPE, {}, torch.device("cpu"))
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(ProSRError, match=r"cannot be written \(disk full\)"):
         run.save()
     assert (folder / "state.safetensors").read_bytes() == before
     assert not [path for path in folder.iterdir() if path.name.startswith(".")]

@@ -252,6 +252,11 @@ def test_a_wrong_request_is_refused(tmp_path: Path) -> None:
         Upscaler(NET, "tiny", "", RESERVED + 200_000).upscale(np.zeros((99, 99)), 8)
 
 
+@pytest.mark.parametrize("scale", [4.0, np.int64(4)])
+def test_a_scale_is_a_number_of_whatever_type(scale: Any) -> None:
+    assert load("bicubic").upscale(np.zeros((2, 3), np.uint8), scale).shape == (8, 12)
+
+
 def test_models_are_loaded_by_name() -> None:
     assert prosr.load is upscaler_module.load
     assert (load("bicubic").name, load("bicubic").sha256) == ("bicubic", "")

@@ -28,10 +28,10 @@ from prosr.config import (
     LaplacianConfig,
     NetConfig,
     net_config,
-    preset,
+    suggestion,
 )
 from prosr.errors import CheckpointError, ConfigError
-from prosr.files import replacing
+from prosr.files import write_bytes
 from prosr.nets import baselines
 from prosr.nets.baselines.bicubic import Bicubic
 from prosr.nets.direct import Direct
@@ -101,9 +101,8 @@ def save_weights(
         "config": config.model_dump_json(),
         "card": json.dumps(dict(card)),
     }
-    with replacing(path) as temporary:
-        # `save_file` would leave it readable for nobody else.
-        temporary.write_bytes(save(state, metadata=header))
+    # `save_file` would leave it readable for nobody else.
+    write_bytes(path, save(state, metadata=header))
     return weights_hash(state)
 
 
@@ -152,15 +151,17 @@ def find(name: str | Path) -> Weights:
             f"{path}: not a .safetensors weights file; turn a released .pth into one with "
             "`prosr convert`"
         )
-    config = preset(str(name))
+    with_weights = [other for other in PRESETS if is_bundled(other)]
+    if str(name) not in PRESETS:
+        raise ConfigError(f"no model is called {str(name)!r}{suggestion(str(name), with_weights)}")
+    config = PRESETS[str(name)]
     if isinstance(config, BicubicConfig):
         return Weights(str(name), Bicubic().eval(), config, {}, "")
     bundled = Path(str(files("prosr") / "weights" / f"{name}.safetensors"))
     if not bundled.exists():
-        with_weights = ", ".join(other for other in PRESETS if is_bundled(other))
         raise CheckpointError(
             f"{name} comes without weights; train it, convert a released file with "
-            f"`prosr convert`, or use one of: {with_weights}"
+            f"`prosr convert`, or use one of: {', '.join(with_weights)}"
         )
     return load_weights(bundled)
 
@@ -212,8 +213,7 @@ def _partner(weights: Weights, path: Path) -> Weights:
 def save_state(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, str]) -> None:
     """Write training state atomically: the old file stays whole until the new one is."""
     state = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    with replacing(path) as temporary:
-        temporary.write_bytes(save(state, metadata={"format": STATE_FORMAT, **header}))
+    write_bytes(path, save(state, metadata={"format": STATE_FORMAT, **header}))
 
 
 def load_state(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -31,7 +31,7 @@ from prosr.layouts import Scale as Scale
 
 
 def check_scale(scale: int) -> Scale:
-    """Return `scale` if it is one that the networks know, or raise `ConfigError`."""
+    """Return `scale` as an int if it is one that the networks know, or raise `ConfigError`."""
     for known in SCALES:
         if scale == known:
             return known

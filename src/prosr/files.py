@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from prosr.errors import ProSRError
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
@@ -27,7 +29,16 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write `data` in place of `path`, atomically, or raise `ProSRError` with what forbids it."""
+    try:
+        with replacing(path) as temporary:
+            temporary.write_bytes(data)
+    except OSError as error:
+        reason = error.strerror or error
+        raise ProSRError(f"{path}: cannot be written ({reason}); give another place") from error
+
+
 def write_text(path: Path, text: str) -> None:
-    """Write `text` as UTF-8 in place of `path`, atomically."""
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    """As `write_bytes`, of `text` as UTF-8."""
+    write_bytes(path, text.encode())

@@ -24,7 +24,7 @@ Sets = Annotated[list[Path], typer.Option("--set", metavar="DIR...", help="Folde
 RunFolder = Annotated[Path, typer.Option(metavar="DIR", help="Folder of the runs; the same command goes on from it.")]
 MaxMinutes = Annotated[float | None, typer.Option(min=0, help="Save and stop after this time; the same command goes on.")]
 Workers = Annotated[int, typer.Option(min=0, help="Processes that prepare batches.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="List the runs and start nothing.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", metavar="", help="List the runs and start nothing.")]
 # fmt: on
 
 

@@ -14,7 +14,7 @@ def convert(
         Path, typer.Argument(metavar="OUT.safetensors", help="The weights file to write.")
     ],
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the output if it exists.")
+        bool, typer.Option("--overwrite", metavar="", help="Replace the output if it exists.")
     ] = False,
 ) -> None:
     """Turn a released checkpoint into a weights file.
@@ -22,6 +22,7 @@ def convert(
     Takes ProSR's .pth, LapSRN's and MS-LapSRN's .mat and VDSR's .safetensors.
     Nothing in the file is executed: a pickle that asks for more than tensors
     and options is refused. The result is given as --model.
+
     Example: prosr convert proSR.pth prosr-l.safetensors
     """
     from prosr import legacy
@@ -41,9 +42,5 @@ def convert(
     typer.echo(
         f"{source}: {released.name}, {released.tensors} tensors, {released.parameters:,} parameters"
     )
-    try:
-        digest = save_weights(output, released.net, released.config, released.card(source.name))
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise CheckpointError(f"{output}: cannot be written ({reason})") from error
+    digest = save_weights(output, released.net, released.config, released.card(source.name))
     typer.echo(f"{output}: written, weights hash {digest}")

@@ -15,7 +15,7 @@ from prosr.cli.options import EngineOption, EnsembleOption
 Scales = Annotated[list[int] | None, typer.Option("--scale", metavar="2|4|8...", help="Scales; all three unless given.")]
 Also = Annotated[list[str] | None, typer.Option(metavar="NAME...", help="More scores, less is better: colour, niqe, squeezenet=FILE, lpips, dists.")]
 Output = Annotated[Path | None, typer.Option(metavar="FILE", help="Results file (JSON) to add the scores to.")]
-Published = Annotated[bool, typer.Option("--published", help="Show published figures beside the scores.")]
+Published = Annotated[bool, typer.Option("--published", metavar="", help="Show published figures beside the scores.")]
 # fmt: on
 
 
@@ -53,7 +53,7 @@ def evaluate(
     from prosr.data.benchmarks import open_benchmark
     from prosr.evaluation.perceptual import find_scorers
     from prosr.evaluation.protocol import find_protocol
-    from prosr.evaluation.results import read_results, save_results
+    from prosr.evaluation.results import save_results
     from prosr.evaluation.scoring import name_models, score_all
     from prosr.evaluation.tables import SYSTEMS, to_rich
 
@@ -62,11 +62,11 @@ def evaluate(
     wanted = [check_scale(scale) for scale in dict.fromkeys(scales or SCALES)]
     benchmarks = [open_benchmark(folder) for folder in dict.fromkeys(sets)]
     scorers = find_scorers(also or [])
-    if output is not None and output.exists():
-        read_results(output)
     upscalers = name_models(
         {model: prosr.load(model, engine=engine, ensemble=ensemble) for model in models}
     )
+    if output is not None:
+        save_results(output, [])
 
     rows = []
     total = sum(len(benchmark.paths) for benchmark in benchmarks) * len(wanted) * len(upscalers)

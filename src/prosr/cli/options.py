@@ -9,6 +9,6 @@ import typer
 EngineOption = Annotated[
     str, typer.Option("--engine", metavar="NAME", help="auto, torch, openvino or onnx.")
 ]
-EnsembleOption = Annotated[
-    bool, typer.Option("--ensemble", help="Mean over 8 flips and turns: better, 8 times slower.")
-]
+# fmt: off
+EnsembleOption = Annotated[bool, typer.Option("--ensemble", metavar="", help="Mean over 8 flips and turns: better, 8 times slower.")]
+# fmt: on

@@ -18,16 +18,16 @@ Data = Annotated[list[Path], typer.Option(metavar="DIR...", help="Folders of tra
 RunFolder = Annotated[Path, typer.Option(metavar="DIR", help="Folder of the run; the same command goes on from it.")]
 Validation = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of pictures to choose the best weights on (none: no choice).")]
 Cache = Annotated[Path | None, typer.Option(metavar="DIR", help="Where decoded pictures are kept (default: in the run's folder).")]
-MaxMinutes = Annotated[float | None, typer.Option(min=0, help="Save and stop after this time; the same command goes on.")]
+MaxMinutes = Annotated[float | None, typer.Option(min=0, metavar="MINUTES", help="Save and stop after this time; the same command goes on.")]
 Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a value of the recipe; repeatable.")]
-Workers = Annotated[int, typer.Option(min=0, help="Processes that prepare batches.")]
-Devices = Annotated[int, typer.Option(min=1, help="Training processes on this machine, one for each device.")]
-Nodes = Annotated[int, typer.Option(min=1, help="Machines; each runs this command under torchrun or SLURM.")]
-StartFrom = Annotated[Path | None, typer.Option(metavar="FILE", help="Weights to begin a new run with, instead of random ones.")]
+Workers = Annotated[int, typer.Option(min=0, metavar="N", help="Processes that prepare batches.")]
+Devices = Annotated[int, typer.Option(min=1, metavar="N", help="Training processes on this machine, one for each device.")]
+Nodes = Annotated[int, typer.Option(min=1, metavar="N", help="Machines; each runs this command under torchrun or SLURM.")]
+StartFrom = Annotated[Path | None, typer.Option(metavar="FILE|NAME", help="Weights file or model to begin a new run with.")]
 OnNonfinite = Annotated[Literal["stop", "skip"], typer.Option(help="What to do when a loss or gradient is not finite.")]
 CacheSize = Annotated[str, typer.Option(metavar="SIZE", help="Most that --cache may take; least recently used pictures go.")]
-DownloadFeatures = Annotated[bool, typer.Option("--download-features", help="Fetch the recipe's feature file where it is missing; checked by its SHA-256.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the schedule, and what it takes in time and memory; start nothing.")]
+DownloadFeatures = Annotated[bool, typer.Option("--download-features", metavar="", help="Fetch the recipe's feature file where it is missing; checked by its SHA-256.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", metavar="", help="Show the schedule, and what it takes in time and memory; start nothing.")]
 # fmt: on
 
 

@@ -9,16 +9,16 @@ import typer
 from prosr.cli.options import EngineOption, EnsembleOption
 
 # fmt: off
-Paths = Annotated[list[str], typer.Argument(metavar="PATH...", help="Pictures, folders, patterns, or clips.")]
+Paths = Annotated[list[str], typer.Argument(metavar="PATH", help="Pictures, folders, patterns such as '*.jpg', or clips.")]
 Scale = Annotated[int, typer.Option(metavar="2|4|8", help="How many times larger.")]
 Model = Annotated[str, typer.Option(metavar="NAME|FILE", help="Model name or .safetensors file.")]
-Output = Annotated[str | None, typer.Option(metavar="FILE|DIR", help="Where to; NAME_x4.EXT or DIR_x4 unless given.")]
+Output = Annotated[str | None, typer.Option(metavar="FILE|DIR", help="Where to (default: NAME_x4.EXT or DIR_x4 beside it).")]
 FileFormat = Annotated[str | None, typer.Option("--format", metavar="NAME", help="jpeg, png, webp, tiff or avif; else kept.")]
 MaxMemory = Annotated[str, typer.Option(metavar="SIZE", help="Limit for the whole process, from 512M.")]
 Strength = Annotated[float, typer.Option(metavar="0…1", help="How much a GAN model such as progansr-xs invents.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace results that are there already.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what it would take, and write nothing.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but what went wrong.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", metavar="", help="Replace results that are there already.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", metavar="", help="Say what it would take, and write nothing.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", metavar="", help="Say nothing but what went wrong.")]
 # fmt: on
 
 

@@ -53,7 +53,7 @@ class Decoded:
         key = _key(path)
         try:
             return key, self.cells(key)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return key, self.add(key, images.read_rgb(path))
 
     def add(self, key: str, pixels: Pixels) -> NDArray[np.float64]:

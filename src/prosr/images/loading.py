@@ -69,6 +69,8 @@ def explaining(path: Path, trouble: str = "damaged or not supported") -> Iterato
         raise ImageError(f"{shown(path)}: no such file") from None
     except IsADirectoryError:
         raise ImageError(f"{shown(path)}: is a folder, not a picture") from None
+    except (FileExistsError, NotADirectoryError):
+        raise ImageError(f"{shown(path)}: a file stands where its folder should be") from None
     except OSError as error:
         raise ImageError(f"{shown(path)}: {error.strerror or error}") from error
 

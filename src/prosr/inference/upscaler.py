@@ -146,7 +146,7 @@ class Upscaler:
         Raises `ConfigError` for a request that makes no sense, `ImageError` for a file that
         cannot be read or written, and `InferenceError` if the network fails.
         """
-        check_scale(scale)
+        scale = check_scale(scale)
         if isinstance(image, str | os.PathLike):
             target = Path(output) if output is not None else result_path(Path(image), scale)
             self._upscale_file(Path(image), scale, target, overwrite, progress)
@@ -177,7 +177,7 @@ class Upscaler:
 
         Raises what `upscale` raises before it begins.
         """
-        check_scale(scale)
+        scale = check_scale(scale)
         target = Path(output) if output is not None else result_path(Path(path), scale)
         picture, canvas = self._prepare(Path(path), scale, target, overwrite)
         size = picture.height, picture.width

@@ -78,7 +78,7 @@ def adversarial_step(
     Each turn takes an equal part of the batch, pictures i, i + turns, …, so that processes
     that share a batch do together what one would do. Both judge residuals, r̂ = ŷ − φ_s(x)
     and r = y − φ_s(x). The level that a scale adds is blended in by `alpha`, in both
-    networks or, where the generator is `grown` (trained at all scales), in the
+    networks or, where the generator is `grown` (trained at that scale before), in the
     discriminator alone. Raises `DivergedError` if a loss or gradient is not finite, before
     the network that it belongs to changes.
     """

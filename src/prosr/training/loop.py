@@ -133,12 +133,14 @@ def make_stepper(run: Run, fabric: Fabric) -> Step:
     """Make the run's networks ready to learn in this process; lend what takes a step."""
     net, optimizer = fabric.setup(supervised(run.net), run.optimizer)
     net.train()
-    adversary, clip = run.adversary, run.recipe.clip
+    adversary, clip, grown = run.adversary, run.recipe.clip, run.progress.grown
     if adversary is None:
-        return lambda batch, alpha: pixel_step(fabric, net, optimizer, batch, alpha, clip)
+        return lambda batch, alpha: pixel_step(
+            fabric, net, optimizer, batch, 1.0 if batch.scale in grown else alpha, clip
+        )
     adversary.set_up(fabric)
-    parts, grown = (fabric, net, optimizer, adversary), run.progress.grown
-    return lambda batch, alpha: adversarial_step(*parts, batch, alpha, grown, clip)
+    parts = fabric, net, optimizer, adversary
+    return lambda batch, alpha: adversarial_step(*parts, batch, alpha, batch.scale in grown, clip)
 
 
 def _watch_adversary(run: Run, result: StepResult) -> None:

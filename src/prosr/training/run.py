@@ -25,9 +25,9 @@ from prosr.checkpoint import (
     Weights,
     build,
     build_discriminator,
+    find,
     fit,
     load_state,
-    load_weights,
     save_state,
     save_weights,
 )
@@ -38,6 +38,7 @@ from prosr.legacy.features import open_features
 from prosr.nets.generator import ProSR
 from prosr.nets.laplacian import LaplacianPyramid
 from prosr.training.adversarial import Adversary
+from prosr.training.curriculum import stage_at
 
 
 @dataclass
@@ -47,7 +48,8 @@ class Progress:
     `seconds` is the time spent on steps, without validation. `best` is (number of scales,
     mean PSNR) of best.safetensors, `skipped` the number of steps that were left out because
     their loss or gradient was not finite. `useless` counts the last steps in which a
-    discriminator was of no use, `grown` says that a generator was trained before it met one.
+    discriminator was of no use, `grown` are the scales that the weights which the run started
+    from had been trained at.
     """
 
     step: int = 0
@@ -55,7 +57,7 @@ class Progress:
     best: tuple[int, float] = (0, 0.0)
     skipped: int = 0
     useless: int = 0
-    grown: bool = False
+    grown: tuple[int, ...] = ()
 
 
 @dataclass
@@ -92,9 +94,9 @@ class Run:
     def open(self, scales: Sequence[int]) -> None:
         """Begin with scales that the curriculum opens (3.4), low ones first.
 
-        A grown generator has them already; only its adversary begins with them.
+        A scale that is grown keeps its entrance; only an adversary begins with it.
         """
-        for scale in () if self.progress.grown else scales:
+        for scale in (scale for scale in scales if scale not in self.progress.grown):
             for net in (self.net, self.average):
                 cast(ProSR | LaplacianPyramid, net).open(scale)
 
@@ -126,7 +128,9 @@ class Run:
 
     def export(self, name: str) -> None:
         """Write the averaged weights as a weights file with a model card."""
+        open_now = stage_at(max(self.progress.step - 1, 0), self.recipe).scales
         card = self.card | {
+            "scales": sorted({*self.progress.grown, *open_now}),
             "steps": self.progress.step,
             "hours": round(self.progress.seconds / 3600, 2),
         }
@@ -143,14 +147,15 @@ def open_run(
 ) -> Run:
     """Start a run in `folder`, or go on with the one there.
 
-    A run that starts takes its first parameters from the weights file `start_from`, if
-    there is one. Raises `ConfigError` if the folder holds a run of another recipe, and
-    `CheckpointError` if its state cannot be read.
+    A run that starts takes its first parameters from the model or weights file `start_from`,
+    if there is one. The scales that these were trained at, all unless their card says
+    otherwise, are not opened or blended in again. Raises `ConfigError` if the folder holds a
+    run of another recipe, and `CheckpointError` if its state cannot be read.
     """
+    first = find(start_from) if start_from is not None else None
     _keep_recipe(folder, recipe)
     torch.manual_seed(recipe.seed)
     net = _placed(build(recipe.net), device)
-    first = load_weights(start_from) if start_from is not None else None
     if first is not None:
         fit(net, first.net.state_dict(), str(start_from))
         card = card | {"started from": first.sha256}
@@ -160,9 +165,10 @@ def open_run(
     average = copy.deepcopy(net).eval().requires_grad_(False)
     optimizer = Adam(net.parameters(), recipe.learning_rate, betas=recipe.betas)
     run = Run(folder, recipe, net, average, optimizer, card, first)
+    if first is not None:
+        run.progress.grown = tuple(first.card.get("scales", recipe.net.scales))
     if recipe.adversarial is not None:
         run.adversary = _open_adversary(recipe.adversarial, recipe.betas, device)
-        run.progress.grown = first is not None
     if (folder / "state.safetensors").exists():
         _restore(run, device)
     return run
@@ -222,7 +228,9 @@ def _restore(run: Run, device: torch.device) -> None:
             moved = value.to(target, memory_format=layout)
             optimizer.state[parameters[parameter]][key] = moved
     progress = Progress(**json.loads(header["progress"]))
-    scales, psnr = progress.best
-    if progress.grown and run.first is None:
+    (scales, psnr), grown = progress.best, progress.grown
+    if isinstance(grown, bool):  # as it was, of all scales, before it named them
+        grown = run.recipe.scales if grown else ()
+    if grown and run.first is None:
         raise ConfigError(f"{run.folder}: this run began with --start-from; give it again")
-    run.progress = replace(progress, best=(scales, psnr))
+    run.progress = replace(progress, best=(scales, psnr), grown=tuple(grown))

@@ -41,8 +41,8 @@ class Job:
     `cache` keeps decoded pictures, `cache_size` bytes at most; `validation` is scored under
     `protocol`, if there is one. `workers` prepare batches for each of `devices`
     processes on each of `nodes` machines. `skip_nonfinite` leaves out steps that would end
-    the run otherwise. A new run takes its first parameters from the weights file
-    `start_from`.
+    the run otherwise. A new run takes its first parameters from the model or weights
+    file `start_from`.
     """
 
     recipe: Recipe
