@@ -29,6 +29,7 @@ def export(
 
     Height and width stay open. The file says its scale, halo, model and weights, and is
     compared with PyTorch after it is written.
+
     Example: prosr export prosr-xs --format onnx --scale 4
     """
     from prosr.checkpoint import find

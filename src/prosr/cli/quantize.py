@@ -19,6 +19,7 @@ def quantize(model: Model, data: Data, scales: Scales = None) -> None:
 
     Half of the pictures show which values occur, the others what is lost: at most 0.03 dB,
     or nothing changes. The result is kept in the user's cache and used from then on.
+
     Example: prosr quantize prosr-xs --data photographs/ --scale 4
     """
     from prosr.checkpoint import find
