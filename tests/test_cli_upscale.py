@@ -105,6 +105,7 @@ def test_quiet_says_only_what_failed(run: Run) -> None:
         (["empty.png"], "empty.png: empty file"),
         (["a.png", "--scale", "3"], "scale 3 is not one of 2, 4, 8"),
         (["a.png", "--model", "prosr-xxs"], "no model is called 'prosr-xxs'; did you mean"),
+        (["a.png", "--model", "edsr-x5"], "no model is called 'edsr-x5'; did you mean 'edsr-x"),
         (["a.png", "--model", "none"], "no model is called 'none'; known: bicubic, prosr-xs"),
         (["a.png", "--format", "bmp"], "'bmp' is not a format that can be written; use JPEG"),
         (["a.png", "--output", "a.png", "--overwrite"], "a.png: is the input itself"),

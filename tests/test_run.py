@@ -26,7 +26,7 @@ def opened(folder: Path, recipe: Recipe) -> Run:
 
 def test_a_recipe_stored_before_a_key_existed_goes_on(tmp_path: Path) -> None:
     recipe = Recipe(model="prosr-xs", steps=9)
-    opened(tmp_path, recipe)
+    opened(tmp_path, recipe).save()
     stored = json.loads((tmp_path / "recipe.json").read_text())
     del stored["layout"], stored["schedule"]["kind"]
     (tmp_path / "recipe.json").write_text(json.dumps(stored))
@@ -73,3 +73,11 @@ def test_weights_that_are_not_there_leave_no_folder(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="no such file"):
         open_run(tmp_path / "run", NORMALIZED, {}, torch.device("cpu"), nowhere)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_never_began_does_not_hold_its_folder(tmp_path: Path) -> None:
+    other = NORMALIZED.model_copy(update={"batch": 3})
+    opened(tmp_path, NORMALIZED)
+    opened(tmp_path, other).save()
+    with pytest.raises(ConfigError, match="batch = 3, this recipe says 16"):
+        opened(tmp_path, NORMALIZED)

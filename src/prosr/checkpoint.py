@@ -153,7 +153,8 @@ def find(name: str | Path) -> Weights:
         )
     with_weights = [other for other in PRESETS if is_bundled(other)]
     if str(name) not in PRESETS:
-        raise ConfigError(f"no model is called {str(name)!r}{suggestion(str(name), with_weights)}")
+        other = suggestion(str(name), PRESETS, with_weights)
+        raise ConfigError(f"no model is called {str(name)!r}{other}")
     config = PRESETS[str(name)]
     if isinstance(config, BicubicConfig):
         return Weights(str(name), Bicubic().eval(), config, {}, "")

@@ -352,10 +352,15 @@ def _override(table: dict[str, Any], override: str) -> None:
     table[last] = value
 
 
-def suggestion(word: str, known: Sequence[str] | Mapping[str, Any]) -> str:
-    """The end of a message about an unknown `word`: the nearest known one, or all of them."""
+def suggestion(
+    word: str, known: Sequence[str] | Mapping[str, Any], listed: Sequence[str] = ()
+) -> str:
+    """The end of a message about an unknown `word`: the nearest known one, or those `listed`.
+
+    All that are known are listed unless it says otherwise.
+    """
     near = difflib.get_close_matches(word, list(known), n=1)
-    return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"
+    return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(listed or known)}"
 
 
 _KINDS: dict[object, type[BaseModel]] = {

@@ -149,8 +149,8 @@ def open_run(
 
     A run that starts takes its first parameters from the model or weights file `start_from`,
     if there is one. The scales that these were trained at, all unless their card says
-    otherwise, are not opened or blended in again. Raises `ConfigError` if the folder holds a
-    run of another recipe, and `CheckpointError` if its state cannot be read.
+    otherwise, are not opened or blended in again. Raises `ConfigError` if the folder holds the
+    state of a run of another recipe, and `CheckpointError` if its state cannot be read.
     """
     first = find(start_from) if start_from is not None else None
     _keep_recipe(folder, recipe)
@@ -190,7 +190,7 @@ def _placed(net: nn.Module, device: torch.device) -> nn.Module:
 def _keep_recipe(folder: Path, recipe: Recipe) -> None:
     path = folder / "recipe.json"
     ours = json.loads(recipe.model_dump_json())
-    if not path.exists():
+    if not (path.exists() and (folder / "state.safetensors").exists()):
         write_text(path, json.dumps(ours, indent=2) + "\n")
         return
     try:
