@@ -132,7 +132,7 @@ def test_no_picture_that_was_asked_for_is_replaced_by_the_result_of_another(make
     before = Path("a_x2.png").read_bytes()
     outcomes = run("a.png", "a_x2.png", overwrite=True)
     assert kinds(outcomes) == ["failed", "made"]
-    assert "would replace a_x2.png, which is to be enlarged too" in outcomes[0].reason
+    assert "would replace a_x2.png; give it another output" in outcomes[0].reason
     assert Path("a_x2.png").read_bytes() == before
 
 

@@ -75,6 +75,26 @@ def test_a_file_that_could_not_be_made_is_not_there(folder: Path) -> None:
     assert not list(folder.iterdir())
 
 
+def test_a_cache_that_cannot_be_written_is_done_without(folder: Path) -> None:
+    folder.touch()
+    made: list[Path] = []
+
+    def make(path: Path) -> None:
+        made.append(path)
+        path.touch()
+
+    paths = [cached(folder / "a.onnx", make) for _ in range(2)]
+    assert paths[0] == paths[1] and paths[0].exists() and len(made) == 1
+
+
+def test_a_user_without_a_home_has_no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PROSR_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    path = tracing.cache_folder() / "home.onnx"
+    assert cached(path, lambda path: path.touch()) != path
+
+
 def test_what_was_not_used_for_longest_is_deleted(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -212,18 +212,15 @@ def _without_results(jobs: list[Job]) -> list[Job]:
 def _without_collisions(jobs: list[Job]) -> list[Job]:
     """Refuse jobs whose result would replace another's, or a picture that is a job itself."""
     sources = {_place(job.source): job.source for job in jobs}
-    taken: dict[Path, Path] = {}
+    taken = dict(sources)
     checked = []
     for job in jobs:
         place = _place(job.target)
-        wanted, other = sources.get(place, job.source), taken.setdefault(place, job.source)
-        why = ""
-        if wanted != job.source:
-            why = f"{shown(wanted)}, which is to be enlarged too; give another output"
-        elif other != job.source:
-            why = f"that of {shown(other)}; enlarge it by itself"
-        if why and not job.refusal:
-            job = replace(job, refusal=f"{shown(job.source)}: its result would replace {why}")
+        other = taken.setdefault(place, job.source)
+        if other != job.source:
+            what = shown(other) if place in sources else f"that of {shown(other)}"
+            why = f"{shown(job.source)}: its result would replace {what}; give it another output"
+            job = replace(job, refusal=job.refusal or why)
         checked.append(job)
     return checked
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,7 +15,7 @@ from prosr import __version__
 from prosr.checkpoint import Weights
 from prosr.config import check_scale
 from prosr.errors import ConfigError
-from prosr.files import replacing
+from prosr.files import write_bytes
 from prosr.inference.tracing import check, trace
 
 _SUFFIXES = {"onnx": ".onnx", "openvino": ".xml"}
@@ -54,8 +53,7 @@ def export(
         # The values first: a description without them would be of no use.
         for path in sorted({new.with_suffix(".bin"), new}):
             if path.exists():
-                with replacing(output.with_suffix(path.suffix)) as temporary:
-                    shutil.copyfile(path, temporary)
+                write_bytes(output.with_suffix(path.suffix), path.read_bytes())
     return metadata
 
 

@@ -8,7 +8,10 @@ import os
 import sys
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 from torch import Tensor, nn
@@ -114,9 +117,17 @@ def identity(net: nn.Module) -> str:
 
 
 def cached(path: Path, make: Callable[[Path], None]) -> Path:
-    """The file at `path` in the user's cache, made by `make` unless it is there."""
+    """The file at `path` in the user's cache, made by `make` unless it is there.
+
+    Where the cache cannot be written, as in a container without a home, it is made for this
+    process alone.
+    """
+    if not path.exists() and not _takes_files(path.parent):
+        path = Path(_spare_folder().name) / path.name
     if path.exists():
-        path.touch()
+        # A cache that somebody else keeps can be used all the same.
+        with suppress(PermissionError):
+            path.touch()
     else:
         with replacing(path) as temporary:
             make(temporary)
@@ -124,15 +135,31 @@ def cached(path: Path, make: Callable[[Path], None]) -> Path:
     return path
 
 
+def _takes_files(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(folder, os.W_OK)
+
+
+@cache
+def _spare_folder() -> TemporaryDirectory[str]:
+    return TemporaryDirectory(prefix="prosr-")
+
+
 def cache_folder() -> Path:
     """`$PROSR_CACHE`, or else "prosr" where the system keeps users' caches."""
     if chosen := os.environ.get("PROSR_CACHE"):
         return Path(chosen)
+    found = os.path.expanduser("~")
+    # A user without a home gets a place that takes no files.
+    home = Path(found if found != "~" else os.devnull)
     if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "prosr"
+        return Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local") / "prosr"
     if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "prosr"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "prosr"
+        return home / "Library" / "Caches" / "prosr"
+    return Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache") / "prosr"
 
 
 def _prune(folder: Path) -> None:
