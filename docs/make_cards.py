@@ -54,6 +54,7 @@ def card(weights: Weights, table: str) -> str:
     cost = " / ".join(f"{2 * TILE**2 * net.multiply_adds(s) / 1e9:.1f}" for s in SCALES)
     recipe: dict[str, Any] = about["recipe"]
     first = about.get("started from", "")
+    before = f", after {about['hours before']:.1f} in earlier runs," if first else ""
     lines = [
         f"# {weights.name}",
         "",
@@ -65,7 +66,7 @@ def card(weights: Weights, table: str) -> str:
         f"| GFLOP for {TILE}×{TILE} pixels at 2 / 4 / 8 times | {cost} |",
         f"| trained on | {about['pictures']} pictures: {', '.join(about['trained on'])} |",
         f"| steps | {about['steps']:,} of {recipe['steps']:,}, batches of {recipe['batch']} |",
-        f"| hours of training | {about['hours']:.1f} on {about['machine']} |",
+        f"| hours of training | {about['hours']:.1f}{before} on {about['machine']} |",
         *([f"| started from | parameters `{first[:12]}…` of an earlier run |"] if first else []),
         f"| objective | {objective(about)} |",
         f"| SHA-256 of the parameters | `{weights.sha256}` |",

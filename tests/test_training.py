@@ -15,7 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
-from prosr.checkpoint import load_state, load_weights
+from prosr.checkpoint import load_state, load_weights, save_weights
 from prosr.config import SCALES, Recipe, Scale, Schedule, Simultaneous, Single
 from prosr.data.benchmarks import open_benchmark
 from prosr.errors import CheckpointError, ConfigError, DataError, ProSRError
@@ -185,13 +185,16 @@ def test_training_lowers_the_loss(pictures: Path, tmp_path: Path) -> None:
 def test_a_run_can_start_from_weights_and_says_so(pictures: Path, tmp_path: Path) -> None:
     go(session(pictures, tmp_path / "first"), until=2)
     weights = tmp_path / "first" / "last.safetensors"
+    stored = load_weights(weights)
+    hours = {"hours": 1.5, "hours before": 0.25}
+    save_weights(weights, stored.net, stored.config, stored.card | hours)
     asked = replace(job(pictures, tmp_path / "second"), start_from=weights)
     run = prepare(asked, nothing).run
-    stored = load_weights(weights)
     for name, value in stored.net.state_dict().items():
         assert torch.equal(run.net.state_dict()[name], value)
         assert torch.equal(run.average.state_dict()[name], value)
     assert run.card["started from"] == stored.sha256
+    assert run.card["hours before"] == 1.75
 
 
 def test_scales_that_the_first_weights_know_are_not_opened_or_blended_again(

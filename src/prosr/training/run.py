@@ -158,7 +158,8 @@ def open_run(
     net = _placed(build(recipe.net), device)
     if first is not None:
         fit(net, first.net.state_dict(), str(start_from))
-        card = card | {"started from": first.sha256}
+        before = sum(first.card.get(key, 0.0) for key in ("hours", "hours before"))
+        card = card | {"started from": first.sha256, "hours before": round(before, 2)}
         if recipe.adversarial is not None:
             partner = first.card.get("model", first.name)
             card = card | {"partner": {"model": partner, "sha256": first.sha256}}
