@@ -1,6 +1,8 @@
 """Scores that are asked for by name, and what is said where one cannot be had."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from urllib.error import URLError
 
 import numpy as np
 import pytest
@@ -111,6 +113,19 @@ def test_missing_files_packages_and_names_are_said(
     monkeypatch.setattr(perceptual, "import_module", absent)
     with pytest.raises(ConfigError, match="pip install torchmetrics torchvision"):
         find_scorers(["lpips"])
+
+
+@pytest.mark.parametrize("name", ["lpips", "dists"])
+def test_weights_that_cannot_be_fetched_are_said_before_the_first_picture(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def offline(*pictures: torch.Tensor, normalize: bool = False) -> torch.Tensor:
+        raise URLError("no route to host")
+
+    given = SimpleNamespace(**dict.fromkeys(perceptual._THEIRS.values(), offline))
+    monkeypatch.setattr(perceptual, "import_module", lambda module: given)
+    with pytest.raises(CheckpointError, match=f"{name}: its weights cannot .*no route to host"):
+        find_scorers([name])
 
 
 def test_a_file_that_is_not_squeezenet_is_refused(tmp_path: Path) -> None:

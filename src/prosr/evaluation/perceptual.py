@@ -3,7 +3,7 @@
 colour          largest difference of a channel's mean from the input's, in 8-bit levels
 squeezenet=FILE distance of SqueezeNet 1.1's features, see `nets.features.feature_distance`
 niqe            naturalness without a truth, see `evaluation.niqe`
-lpips, dists    torchmetrics' with its own weights, which it fetches when it first runs
+lpips, dists    torchmetrics' with its own weights, fetched before the first picture
 
 Less is better for each. They are taken of RGB with the protocol's border left out, except
 colour, which is of whole pictures.
@@ -16,13 +16,14 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from prosr.errors import ConfigError
+from prosr.errors import CheckpointError, ConfigError
 from prosr.evaluation.metrics import crop_border
 from prosr.evaluation.niqe import niqe
 from prosr.legacy.features import open_squeezenet
@@ -99,7 +100,14 @@ def _import_torchmetrics(name: str) -> Callable[[Tensor, Tensor], Tensor]:
             "install them with: pip install torchmetrics torchvision"
         ) from error
     measure = getattr(module, _THEIRS[name])
-    return partial(measure, normalize=True) if name == "lpips" else measure
+    if name == "lpips":
+        measure = partial(measure, normalize=True)
+    try:
+        # The first use fetches the weights: now, not once the first picture is enlarged.
+        measure(*torch.zeros(2, 1, 3, 64, 64))
+    except (OSError, RuntimeError) as error:
+        raise CheckpointError(f"{name}: its weights cannot be fetched ({error})") from error
+    return cast(Callable[[Tensor, Tensor], Tensor], measure)
 
 
 def _to_unit(pixels: Pixels) -> Tensor:
