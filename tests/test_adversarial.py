@@ -24,7 +24,13 @@ from prosr.nets.features import POOLS
 from prosr.resample import upscale
 from prosr.training import loop
 from prosr.training.adversarial import CollapsedError, adversarial_step
-from prosr.training.losses import adversarial_loss, discriminator_loss, perceptual_loss, pixel_loss
+from prosr.training.losses import (
+    adversarial_loss,
+    discriminator_loss,
+    grid_loss,
+    perceptual_loss,
+    pixel_loss,
+)
 from prosr.training.objectives import DivergedError, StepResult
 from prosr.training.run import Run, open_run
 from prosr.training.session import Job, Session, prepare
@@ -54,6 +60,7 @@ def recipe(tmp_path: Path) -> Recipe:
                 "features": "distilled",
                 "file": str(write_distilled(tmp_path / "features.safetensors")),
                 "pixel": 0.5,
+                "grid": 0.25,
                 "sheet_every": 4,
             },
         }
@@ -146,6 +153,7 @@ def test_the_generator_follows_eq4_and_the_discriminator_eq3(
         adversarial_loss(fake),
         *(w * perceptual_loss(ours[k], theirs[k]) for w, k in zip((0.5, 2), POOLS, strict=True)),
         0.5 * pixel_loss(y_hat, y),
+        0.25 * grid_loss(y_hat, y, 4),
     ]
     result = step(run, pairs, alpha)
     assert result.loss == pytest.approx(sum(terms).item(), rel=1e-4)  # type: ignore[union-attr]

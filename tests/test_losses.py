@@ -6,6 +6,7 @@ from prosr.resample import downscale
 from prosr.training.losses import (
     adversarial_loss,
     discriminator_loss,
+    grid_loss,
     perceptual_loss,
     pixel_loss,
     pyramid_loss,
@@ -46,6 +47,20 @@ def test_eq4_compares_features_by_their_norm_picture_by_picture() -> None:
     ours, theirs = torch.rand(2, 3, 4, 5), torch.rand(2, 3, 4, 5)
     norms = [(a - b).square().mean().sqrt() for a, b in zip(ours, theirs, strict=True)]
     torch.testing.assert_close(perceptual_loss(ours, theirs), (norms[0] + norms[1]) / 2)
+
+
+def test_a_grid_of_xs_pixels_is_seen_whatever_lies_beneath() -> None:
+    torch.manual_seed(0)
+    y = torch.rand(2, 3, 12, 8)
+    places = torch.randn(3, 4, 4)
+    grid = grid_loss(y + places.repeat(1, 3, 2), y, 4)
+    torch.testing.assert_close(grid, places.square().mean().sqrt())
+
+
+def test_detail_that_does_not_repeat_is_no_grid() -> None:
+    y_hat = torch.zeros(1, 3, 8, 8)
+    y_hat[..., :4, :], y_hat[..., 4:, :] = 1, -1
+    assert grid_loss(y_hat, torch.zeros(1, 3, 8, 8), 4) == 0
 
 
 def test_equal_features_have_a_gradient_of_zero() -> None:

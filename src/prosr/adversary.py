@@ -55,7 +55,8 @@ class Adversarial(Frozen):
 
     `layout` changes fields of the preset `discriminator`. `features` names the net of the
     perceptual term and `file` its weights. Weights are of Eq. 4's terms: `gan`, those of
-    pools 2 and 4 in `perceptual`, and `pixel` of Eq. 5. In each step the discriminator
+    pools 2 and 4 in `perceptual`, `pixel` of Eq. 5 and `grid` of
+    what no paper has, `training.losses.grid_loss`. In each step the discriminator
     learns `turns` times, from an equal part of the batch each time, then the generator
     once. The run ends when the discriminator has failed for `collapse_after` steps in a
     row. Every `sheet_every` steps samples are drawn.
@@ -68,6 +69,7 @@ class Adversarial(Frozen):
     gan: float = Field(default=1.0, ge=0)
     perceptual: tuple[float, float] = (0.5, 2.0)
     pixel: float = Field(default=0.0, ge=0)
+    grid: float = Field(default=0.0, ge=0)
     learning_rate: float = Field(default=1e-4, gt=0)
     turns: int = Field(default=2, gt=0)
     collapse_after: int = Field(default=500, gt=0)

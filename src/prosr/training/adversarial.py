@@ -21,6 +21,7 @@ from prosr.resample import upscale
 from prosr.training.losses import (
     adversarial_loss,
     discriminator_loss,
+    grid_loss,
     perceptual_loss,
     pixel_loss,
 )
@@ -172,6 +173,8 @@ def _terms(
                 terms[f"pool{k}"] = weight * distance
     if settings.pixel:
         terms["pixel"] = settings.pixel * pixel_loss(y_hat, y)
+    if settings.grid:
+        terms["grid"] = settings.grid * grid_loss(y_hat, y, scale)
     return terms
 
 

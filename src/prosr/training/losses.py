@@ -34,6 +34,20 @@ def pyramid_loss(estimates: Sequence[Tensor], y: Tensor) -> Tensor:
     return loss
 
 
+def grid_loss(y_hat: Tensor, y: Tensor, scale: int) -> Tensor:
+    """How strong a pattern of ŷ − y repeats with each pixel of x, as a mean of the batch.
+
+    Both are [N, 3, sH, sW]. ŷ − y is averaged over H and W for each of the s × s places within
+    a pixel of x; the root mean square of these is what y can have only by chance. Not in the
+    paper: a sub-pixel upsampler draws such a grid, and features rather gain by it.
+    """
+    n, c, height, width = y.shape
+    places = (y_hat - y).reshape(n, c, height // scale, scale, width // scale, scale)
+    pattern = places.mean(dim=(2, 4)).flatten(1)
+    norms: Tensor = torch.linalg.vector_norm(pattern, dim=1)
+    return norms.mean() / math.sqrt(pattern.shape[1])
+
+
 def discriminator_loss(score_fake: Tensor, score_real: Tensor) -> Tensor:
     """Eq. 3: (D(r̂))² + (D(r) − 1)², each a mean over the batch and its patches' scores."""
     return score_fake.square().mean() + (score_real - 1).square().mean()
