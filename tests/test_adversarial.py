@@ -131,6 +131,32 @@ def step(run: Run, batch: Batch, alpha: float = 1.0) -> StepResult:
     return adversarial_step(*parts, batch, alpha, batch.scale in run.progress.grown, None)
 
 
+def test_srgans_discriminator_judges_pictures_and_not_residuals(
+    tmp_path: Path, recipe: Recipe
+) -> None:
+    settings = adversarial_of(recipe).model_dump() | {"discriminator": "srgan", "layout": {}}
+    own = {"patch": [49, 25, 13], "adversarial": settings | {"turns": 1}}
+    run = made(tmp_path, Recipe.model_validate(recipe.model_dump() | own))
+    adversary = run.adversary
+    assert adversary is not None
+    adversary.net.eval()  # with statistics that do not depend on the batch
+    shown = torch.randint(256, (2, 3, 100, 100), dtype=torch.uint8)
+    pair = Batch(0, 4, torch.zeros(2, 3, 25, 25, dtype=torch.uint8), shown, ("a.png",) * 2)
+    with torch.no_grad():
+        wanted = adversary.net(shown[window(pair)] / 255).mean().item()
+    assert step(run, pair).health["d_real"] == pytest.approx(wanted, abs=1e-5)
+
+
+@pytest.mark.parametrize(("patch", "scale"), [([48, 25, 13], 2), ([49, 24, 13], 4)])
+def test_patches_of_another_size_than_srgans_discriminator_judges_are_refused(
+    recipe: Recipe, patch: list[int], scale: int
+) -> None:
+    settings = adversarial_of(recipe).model_dump() | {"discriminator": "srgan", "layout": {}}
+    problem = f"patch: srgan judges 96×96 pixels, for which scale {scale} needs a patch of"
+    with pytest.raises(ValueError, match=problem):
+        Recipe.model_validate(recipe.model_dump() | {"patch": patch, "adversarial": settings})
+
+
 @pytest.mark.parametrize("alpha", [1.0, 0.3])
 def test_the_generator_follows_eq4_and_the_discriminator_eq3(
     tmp_path: Path, recipe: Recipe, alpha: float

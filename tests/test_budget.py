@@ -56,6 +56,14 @@ def test_steps_are_those_whose_expected_time_is_the_budget() -> None:
     assert steps_within(0.001, single, seconds) == 1
 
 
+def test_a_machine_that_is_busy_most_of_the_time_gives_the_same_seconds() -> None:
+    quiet, busy = budget._Stopwatch(), budget._Stopwatch()
+    quiet.ends = [float(step) for step in range(42)]
+    taken = [1.0, 5.0, 9.0] * 13 + [1.0, 1.0]
+    busy.ends = [sum(taken[:step]) for step in range(42)]
+    assert quiet.seconds == busy.seconds == 1.0
+
+
 def test_measured_steps_are_kept_and_nothing_else_is(
     job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

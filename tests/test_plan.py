@@ -54,6 +54,12 @@ def test_steps_in_a_recipe_go_before_minutes() -> None:
         ("seeds = [1, 1]\n" + CELL, "every seed counts once"),
         (CELL + "[cells.'A b']\nmodel = 'prosr-xs'\n", r"cells\.A b"),
         ("minutes = 1\n", "cells"),
+        (CELL + "start_from = 'a'\n", "cells.a: start_from names no cell before it"),
+        (
+            CELL + "[cells.b]\nmodel = 'prosr-xs'\nstart_from = 'A'\n",
+            "cells.b: start_from names no cell before it; known: a",
+        ),
+        (CELL + "sets = 'Set5'\n", "cells.a: sets is a list of names"),
     ],
 )
 def test_what_makes_no_sense_is_refused_by_name(tmp_path: Path, text: str, message: str) -> None:

@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from prosr.checkpoint import load_state
+from prosr.checkpoint import load_state, load_weights
 from prosr.config import Scale
 from prosr.data.benchmarks import open_benchmark
 from prosr.errors import ConfigError
@@ -161,6 +161,51 @@ def test_scores_of_other_weights_do_not_count(made: Comparison) -> None:
     rows[0]["weights"] = "0" * 64
     path.write_text(json.dumps(rows))
     assert len(read_outcome(made.output).rows) == len(rows) - 1
+
+
+def test_a_cell_can_begin_with_what_another_has_learnt(made: Comparison) -> None:
+    first = {"model": "table1-curriculum", "schedule": {"kind": "single", "scale": 2}}
+    later = {**first, "start_from": "first", "sets": ["Set5"]}
+    plan = PLAN.model_copy(update={"cells": {"first": first, "later": later}})
+    both = replace(made, plan=plan, sets=[*made.sets, replace(made.sets[0], name="Set5")])
+    assert not go(both, patience=6)[0]
+    assert go(both)[0]
+    runs = {(run.cell, run.seed): run for run in read_outcome(made.output).runs}
+    for seed in (0, 1):
+        card = load_weights(both.place("later", seed) / "last.safetensors").card
+        assert card["started from"] == runs["first", seed].weights
+        assert read_outcome(made.output).of("first", seed, 2).keys() == {"Set14", "Set5"}
+        assert read_outcome(made.output).of("later", seed, 2).keys() == {"Set5"}
+
+
+def test_scoring_stops_between_two_pictures(made: Comparison) -> None:
+    crowd, looked = Crowd(), 0
+
+    def stop() -> bool:
+        nonlocal looked
+        looked += crowd.lines[-1].startswith("scoring")
+        return looked == 2
+
+    assert not compare(made, crowd, lambda: bool(crowd.lines) and stop(), crowd.reports.append)
+    outcome = read_outcome(made.output)
+    assert (len(outcome.runs), len(outcome.rows)) == (1, 0)
+
+
+def test_features_that_are_not_there_are_missed_before_training(made: Comparison) -> None:
+    gan = {
+        "model": "prosr-xs",
+        "layout": {},
+        "patch": [16, 8, 4],
+        "adversarial": {
+            "discriminator": "progansr-xs",
+            "features": "distilled",
+            "file": "no.pth",
+            "turns": 1,
+        },
+    }
+    plan = PLAN.model_copy(update={"cells": {**PLAN.cells, "gan": gan}})
+    with pytest.raises(ConfigError, match=r"cells\.gan: there is no no\.pth here"):
+        replace(made, plan=plan)
 
 
 def test_minutes_become_steps_once_and_for_every_seed(

@@ -40,12 +40,23 @@ class DiscriminatorConfig(Frozen):
         return self
 
 
+class PictureJudgeConfig(Frozen):
+    """SRGAN's discriminator, `prosr.nets.baselines.srgan`: it judges pictures of `side` pixels."""
+
+    side: Literal[96] = 96
+
+    @property
+    def scales(self) -> tuple[Scale, ...]:
+        return SCALES
+
+
 _D = partial(DiscriminatorConfig, spectral=True)
 # fmt: off
-DISCRIMINATORS: dict[str, DiscriminatorConfig] = {
+DISCRIMINATORS: dict[str, DiscriminatorConfig | PictureJudgeConfig] = {
     # name         layout                                                         parameters
     "progansr-l":  _D(features=(128, 96, 64), layers=(2, 2, 2), head=(256, 256)),  # 1,329,281
     "progansr-xs": _D(features=(32, 24, 16), layers=(1, 1, 1), head=(48, 64, 64)),  # 91,529
+    "srgan": PictureJudgeConfig(),                                                  # 23,565,505
 }
 # fmt: on
 
@@ -76,11 +87,10 @@ class Adversarial(Frozen):
     sheet_every: int = Field(default=1000, gt=0)
 
     @property
-    def net(self) -> DiscriminatorConfig:
+    def net(self) -> DiscriminatorConfig | PictureJudgeConfig:
         """The discriminator's layout: the preset with the recipe's changes."""
-        return DiscriminatorConfig.model_validate(
-            DISCRIMINATORS[self.discriminator].model_dump() | self.layout
-        )
+        preset = DISCRIMINATORS[self.discriminator]
+        return type(preset).model_validate(preset.model_dump() | self.layout)
 
     @model_validator(mode="after")
     def _known(self) -> Self:

@@ -19,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from prosr.adversary import DiscriminatorConfig
+from prosr.adversary import DiscriminatorConfig, PictureJudgeConfig
 from prosr.config import (
     PRESETS,
     BaselineConfig,
@@ -34,6 +34,7 @@ from prosr.errors import CheckpointError, ConfigError
 from prosr.files import write_bytes
 from prosr.nets import baselines
 from prosr.nets.baselines.bicubic import Bicubic
+from prosr.nets.baselines.srgan import SRGANDiscriminator
 from prosr.nets.direct import Direct
 from prosr.nets.discriminator import ProgressiveDiscriminator
 from prosr.nets.generator import ProSR
@@ -71,8 +72,10 @@ def build(config: NetConfig) -> nn.Module:
     return LaplacianPyramid(parts) if isinstance(config, LaplacianConfig) else parts
 
 
-def build_discriminator(config: DiscriminatorConfig) -> ProgressiveDiscriminator:
+def build_discriminator(config: DiscriminatorConfig | PictureJudgeConfig) -> nn.Module:
     """Make the discriminator of a layout, with fresh parameters."""
+    if isinstance(config, PictureJudgeConfig):
+        return SRGANDiscriminator()
     return ProgressiveDiscriminator(**config.model_dump())
 
 

@@ -298,6 +298,13 @@ def _check_adversary(
         raise ValueError("adversarial.discriminator: has fewer scales than the model")
     if batch % adversarial.turns:
         raise ValueError(f"adversarial.turns: {adversarial.turns} do not share {batch} evenly")
+    side = getattr(adversarial.net, "side", None)
+    for s, p in zip(SCALES, patch, strict=True):
+        if side and s in net.scales and s * (p - 1) != side:
+            raise ValueError(
+                f"patch: {adversarial.discriminator} judges {side}×{side} pixels, for which "
+                f"scale {s} needs a patch of {side // s + 1}"
+            )
     if any(s * (p - 1) < SMALLEST for s, p in zip(SCALES, patch, strict=True)):
         least = [SMALLEST // s + 1 for s in SCALES]
         raise ValueError(f"patch: the features of an adversarial recipe need at least {least}")

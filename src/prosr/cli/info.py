@@ -15,7 +15,10 @@ def info(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A preset or a weights file.")],
     results: Annotated[
         list[Path] | None,
-        typer.Option(metavar="FILE.json...", help="Results to find the model's scores in."),
+        typer.Option(
+            metavar="FILE.json...",
+            help="Results to find the model's scores in; results/scores.json if it is there.",
+        ),
     ] = None,
 ) -> None:
     """Show a model's layout, parameters, costs, training and scores.
@@ -28,7 +31,8 @@ def info(
     from prosr.evaluation.tables import to_rich
     from prosr.timing.facts import facts
 
-    found = facts(model, results or ())
+    usual = Path("results", "scores.json")
+    found = facts(model, results or [usual] * usual.is_file())
     console = Console()
     for line in [f"{found.name}: {found.parameters:,} parameters", *_layout(found)]:
         console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -58,6 +58,7 @@ _FIGURES: tuple[tuple[str, int, str, tuple[float | None, ...]], ...] = (
     ("MS-LapSRN", 4, _MSLAPSRN, (31.74, 28.26, 27.43, 25.51)),
     ("SRDenseNet", 4, _PROSR,   (None,  28.50, 27.53, 26.05)),
     ("SRResNet",  4, _SRGAN,    (32.05, 28.49, 27.58, None)),
+    ("SRGAN",     4, _SRGAN,    (29.40, 26.02, 25.16, None)),
     ("IMDN",      4, _IMDN,     (32.21, 28.58, 27.56, 26.04)),
     ("ProSR-s",   4, _PROSR,    (None,  28.59, 27.58, 26.01)),
     ("EDSR",      4, _RCAN,     (32.46, 28.80, 27.71, 26.64)),
@@ -74,7 +75,7 @@ _FIGURES: tuple[tuple[str, int, str, tuple[float | None, ...]], ...] = (
     ("ProSR-l",   8, _PROSR,    (None,  25.29, 24.99, 23.04)),
     ("RCAN",      8, _RCAN,     (27.31, 25.23, 24.98, 23.00)),
 )
-SSIM_SOURCE = "as EDSR's authors print it, CVPRW 2017; SRResNet's and DRRN's as their own do"
+SSIM_SOURCE = "EDSR, CVPRW 2017; of SRResNet, SRGAN and DRRN from their own papers"
 _SIMILARITIES: dict[tuple[str, int], tuple[float | None, ...]] = {
     # model       s    Set5    Set14   BSD100  Urban100
     ("bicubic",   2): (0.9299, 0.8688, 0.8431, 0.8403),
@@ -87,6 +88,7 @@ _SIMILARITIES: dict[tuple[str, int], tuple[float | None, ...]] = {
     ("VDSR",      4): (0.8838, 0.7674, 0.7251, 0.7524),
     ("DRRN",      4): (0.8888, None,   None,   None),
     ("SRResNet",  4): (0.9019, 0.8184, 0.7620, None),
+    ("SRGAN",     4): (0.8472, 0.7397, 0.6688, None),
     ("EDSR",      4): (0.8968, 0.7876, 0.7420, 0.8033),
 }
 # fmt: on

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from statistics import median
+from statistics import quantiles
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -26,7 +26,7 @@ Opening = Callable[[int, int], None]
 WARM_UP = 2
 """Steps that are not timed: the first ones load kernels and start workers."""
 
-LEAST, MOST, SECONDS = 3, 60, 5.0
+LEAST, MOST, SECONDS = 8, 400, 20.0
 """Steps timed at each scale: at least the first number, then until one of the others."""
 
 
@@ -124,6 +124,15 @@ class _Stopwatch:
         ends = self.ends[WARM_UP:]
         return [end - start for start, end in pairwise(ends)]
 
+    @property
+    def seconds(self) -> float:
+        """Lower quartile of a step's time.
+
+        Whatever else the machine does makes steps slower, never faster: most of them may
+        be disturbed.
+        """
+        return quantiles(self.timed)[0]
+
     def enough(self) -> bool:
         timed = self.timed
         return len(timed) >= MOST or (len(timed) >= LEAST and sum(timed) > SECONDS)
@@ -132,7 +141,7 @@ class _Stopwatch:
 def _seconds_of_a_step(
     job: Job, scale: Scale, folder: Path, opening: Opening, stop: Stop
 ) -> float | None:
-    """Median time of a step of one scale, by training for a while in a folder thrown away."""
+    """Time of a step of one scale, by training for a while in a folder thrown away."""
     endless = {"schedule": Single(scale=scale), "steps": 1_000_000, "save_minutes": 1e6}
     watch = _Stopwatch()
     folder.mkdir(parents=True, exist_ok=True)
@@ -145,4 +154,4 @@ def _seconds_of_a_step(
         )
         session = prepare(trial, opening)
         session.go(watch, lambda: stop() or watch.enough())
-    return median(watch.timed) if watch.enough() else None
+    return watch.seconds if watch.enough() else None

@@ -8,8 +8,11 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, StringConstraints, ValidationError, model_validator
 
-from prosr.config import Frozen, Recipe, first_problem, read_table, recipe_from
+from prosr.config import Frozen, Recipe, first_problem, read_table, recipe_from, suggestion
 from prosr.errors import ConfigError
+
+_NO_RECIPE = ("start_from", "sets")
+"""Keys of a cell that are not of its recipe."""
 
 CellName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]*$")]
 
@@ -18,8 +21,10 @@ class Plan(Frozen):
     """Cells that are trained with equal budgets, each once for every seed.
 
     `recipe` is what all cells share, and a cell's own keys go before it. A cell whose recipe
-    says `steps` has these; the others get as many as fit into `minutes`. Each run is
-    validated `validations` times, on the first `validation_pictures` of the set.
+    says `steps` has these; the others get as many as fit into `minutes`. A cell with
+    `start_from` begins with what an earlier cell has learnt, one with `sets` is scored on
+    these alone. Each run is validated `validations` times, on the first
+    `validation_pictures` of the set.
     """
 
     minutes: float | None = Field(default=None, gt=0)
@@ -34,11 +39,21 @@ class Plan(Frozen):
         steps: int | None = (self.recipe | self.cells[cell]).get("steps")
         return steps
 
+    def start_from(self, cell: str) -> str | None:
+        """The cell whose run of the same seed gives a cell's first weights, if any."""
+        first: str | None = self.cells[cell].get("start_from")
+        return first
+
+    def is_scored_on(self, cell: str, name: str) -> bool:
+        """Whether a cell is to be scored on the set called `name`."""
+        return name in self.cells[cell].get("sets", [name])
+
     def recipe_of(self, cell: str, steps: int, seed: int) -> Recipe:
         """The resolved recipe of one run."""
         own = {"steps": steps, "seed": seed, "validate_every": math.ceil(steps / self.validations)}
+        theirs = {k: v for k, v in self.cells[cell].items() if k not in _NO_RECIPE}
         try:
-            return recipe_from(self.recipe | self.cells[cell] | own)
+            return recipe_from(self.recipe | theirs | own)
         except ConfigError as error:
             raise ConfigError(f"cells.{cell}: {error}") from error
 
@@ -46,7 +61,14 @@ class Plan(Frozen):
     def _complete(self) -> Self:
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError("seeds: every seed counts once")
+        earlier: list[str] = []
         for name, own in self.cells.items():
+            if (first := own.get("start_from")) is not None and first not in earlier:
+                near = suggestion(str(first), earlier)
+                raise ValueError(f"cells.{name}: start_from names no cell before it{near}")
+            if not isinstance(own.get("sets", []), list):
+                raise ValueError(f"cells.{name}: sets is a list of names")
+            earlier.append(name)
             for key, instead in (("seed", "seeds"), ("validate_every", "validations")):
                 if key in self.recipe | own:
                     raise ValueError(f"cells.{name}: {key} is settled by the plan's {instead}")

@@ -71,8 +71,8 @@ def figure_4(curves: Sequence[Curve]) -> str:
         return _svg(figure)
 
 
-def quality_plot(panels: Mapping[str, Sequence[Dot]], cost: str) -> str:
-    """PSNR against a cost on a logarithmic axis, a panel for each scale; the axis says `cost`."""
+def quality_plot(panels: Mapping[str, Sequence[Dot]], plotted: str, cost: str) -> str:
+    """PSNR on the set `plotted` against a cost on a logarithmic axis, a panel for each scale."""
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(6 * len(panels), 5), layout="constrained")
         groups = sorted({dot.group for dots in panels.values() for dot in dots})
@@ -87,7 +87,7 @@ def quality_plot(panels: Mapping[str, Sequence[Dot]], cost: str) -> str:
             axes.xaxis.set_major_formatter(FuncFormatter(lambda value, place: f"{value:g}"))
             axes.margins(0.12)
             if place == 1:
-                axes.set_ylabel("PSNR over all pictures, dB")
+                axes.set_ylabel(f"PSNR on {plotted}, dB")
                 handles, labels = axes.get_legend_handles_labels()
                 figure.legend(handles, labels, loc="outside lower center", ncols=len(groups))
         return _svg(figure)

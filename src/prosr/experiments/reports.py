@@ -37,5 +37,6 @@ def write_table_4(outcome: Outcome, beside: Iterable[Row], folder: Path) -> None
             if line.parameters:
                 sizes.setdefault(panel, []).append(dot._replace(cost=line.parameters / 1e6))
     seconds = "seconds of this CPU for a megapixel of enlarged picture"
-    write_text(folder / "quality-time.svg", quality_plot(times, seconds))
-    write_text(folder / "quality-parameters.svg", quality_plot(sizes, "million parameters"))
+    write_text(folder / "quality-time.svg", quality_plot(times, table.plotted, seconds))
+    parameters = quality_plot(sizes, table.plotted, "million parameters")
+    write_text(folder / "quality-parameters.svg", parameters)

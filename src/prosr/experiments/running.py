@@ -14,6 +14,7 @@ from torch import nn
 from prosr.checkpoint import load_weights
 from prosr.config import Scale
 from prosr.data.benchmarks import Benchmark
+from prosr.errors import ConfigError
 from prosr.evaluation.protocol import find_protocol
 from prosr.evaluation.scoring import score
 from prosr.experiments.budget import measure, settled_steps
@@ -33,7 +34,7 @@ from prosr.nets.laplacian import LaplacianPyramid
 from prosr.training.loop import Observer
 from prosr.training.session import Job, Session, prepare
 
-PROTOCOL = "paper"
+PROTOCOL, LAST = "paper", "last.safetensors"
 Stop = Callable[[], bool]
 
 
@@ -52,7 +53,10 @@ class Audience(Protocol):
 
 @dataclass(frozen=True)
 class Comparison:
-    """A plan with all that its runs share; `folder` keeps the runs, `output` what they gave."""
+    """A plan with all that its runs share; `folder` keeps the runs, `output` what they gave.
+
+    Raises `ConfigError` if a cell's features are not there, before hours of other cells.
+    """
 
     plan: Plan
     data: Sequence[Path]
@@ -61,6 +65,15 @@ class Comparison:
     folder: Path
     output: Path
     workers: int = 1
+
+    def __post_init__(self) -> None:
+        for cell in self.plan.cells:
+            adversarial = self.plan.recipe_of(cell, 1, 0).adversarial
+            if adversarial and not adversarial.file.is_file():
+                raise ConfigError(
+                    f"cells.{cell}: there is no {adversarial.file} here; run the command where "
+                    "adversarial.file is"
+                )
 
     @property
     def runs(self) -> list[tuple[str, int]]:
@@ -72,16 +85,22 @@ class Comparison:
 
         A step that is not finite is left out: one net that diverges must not end the others.
         """
+        first = self.plan.start_from(cell)
         return Job(
             recipe=self.plan.recipe_of(cell, steps, seed),
             data=self.data,
-            folder=self.folder / cell / f"seed-{seed}",
+            folder=self.place(cell, seed),
             cache=self.folder / "cache",
             protocol=find_protocol(PROTOCOL),
             validation=self.validation.first(self.plan.validation_pictures),
             workers=self.workers,
             skip_nonfinite=True,
+            start_from=self.place(first, seed) / LAST if first else None,
         )
+
+    def place(self, cell: str, seed: int) -> Path:
+        """The folder of a run."""
+        return self.folder / cell / f"seed-{seed}"
 
 
 def compare(
@@ -178,7 +197,7 @@ def _hours_left(comparison: Comparison, done: int) -> str:
 
 def _finished(comparison: Comparison, cell: str, seed: int) -> Trained | None:
     """The run's record, if it was trained as the plan says and its weights are there."""
-    weights = comparison.folder / cell / f"seed-{seed}" / "last.safetensors"
+    weights = comparison.place(cell, seed) / LAST
     runs = (run for run in current(comparison).runs if (run.cell, run.seed) == (cell, seed))
     return next(runs, None) if weights.exists() else None
 
@@ -198,7 +217,7 @@ def _train(cell: str, seed: int, job: Job, audience: Audience, stop: Stop) -> Tr
         seconds=round(run.progress.seconds, 1),
         skipped=run.progress.skipped,
         parameters={scale: parameters(run.net, scale) for scale in job.recipe.scales},
-        weights=load_weights(job.folder / "last.safetensors").sha256,
+        weights=load_weights(job.folder / LAST).sha256,
         validation=tuple(_validations(job.folder / "log.jsonl", job.recipe.scales)),
     )
 
@@ -213,6 +232,10 @@ def _validations(log: Path, scales: Sequence[Scale]) -> Iterator[Point]:
             yield Point(step=entry["step"], seconds=round(entry["seconds"], 1), psnr=psnr)
 
 
+class _Stopped(Exception):
+    """Scoring was stopped between two pictures."""
+
+
 def _score(
     comparison: Comparison, trained: Trained, folder: Path, audience: Audience, stop: Stop
 ) -> bool:
@@ -222,17 +245,33 @@ def _score(
         (benchmark, scale)
         for scale in trained.recipe.scales
         for benchmark in comparison.sets
-        if benchmark.name not in outcome.of(trained.cell, trained.seed, scale)
+        if comparison.plan.is_scored_on(trained.cell, benchmark.name)
+        and benchmark.name not in outcome.of(trained.cell, trained.seed, scale)
     ]
     if not missing:
         return True
-    audience.note(f"scoring {trained.name} on {', '.join(b.name for b in comparison.sets)}")
-    weights = load_weights(folder / "last.safetensors")
+    audience.note(f"scoring {trained.name} on {', '.join({b.name: 0 for b, _ in missing})}")
+    weights = load_weights(folder / LAST)
     upscaler = Upscaler(weights.net, weights.name, weights.sha256)
-    for benchmark, scale in missing:
+    protocol = find_protocol(PROTOCOL)
+
+    def stop_between_pictures() -> None:
         if stop():
+            raise _Stopped
+
+    for benchmark, scale in missing:
+        try:
+            stop_between_pictures()
+            row = score(
+                upscaler,
+                benchmark,
+                scale,
+                protocol,
+                name=trained.name,
+                progress=stop_between_pictures,
+            )
+        except _Stopped:
             return False
-        row = score(upscaler, benchmark, scale, find_protocol(PROTOCOL), name=trained.name)
         save_scores(comparison.output, [row])
         audience.note(f"  {benchmark.name} ×{scale}: {row.psnr:.2f} dB")
     return True

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from statistics import median
+from statistics import fmean, median
 
 from prosr.checkpoint import build, is_bundled
 from prosr.config import PRESETS, SCALES, Frozen, Scale
 from prosr.evaluation.published import PROTOCOL, PUBLISHED, SSIM_SOURCE, Published
 from prosr.evaluation.results import Row
-from prosr.experiments.outcome import Outcome, picture_mean
+from prosr.experiments.outcome import Outcome
 from prosr.experiments.running import parameters
 from prosr.experiments.spread import NOTHING, Spread, markdown, spread
 
@@ -24,11 +24,13 @@ KINDS = {
 
 SYSTEMS = (
     *("bicubic", "SRCNN", "VDSR", "DRRN", "LapSRN", "MS-LapSRN", "SRDenseNet", "SRResNet"),
-    *("SRGAN", "EnhanceNet", "ProSR-s", "EDSR baseline", "EDSR", "ProSR-l"),
+    *("SRGAN", "EnhanceNet", "EnhanceNet-PA", "ProSR-s", "EDSR baseline", "EDSR", "ProSR-l"),
 )
 """In the order of the table, under their authors' names; others follow under their own."""
 
 USUAL_SETS = ("Set5", "Set14", "BSD100")
+PLOTTED = "Set14"
+"""The set of the plots, as of the paper's Table 1; the slowest systems are scored on no larger."""
 
 
 class Figure(Frozen):
@@ -41,9 +43,8 @@ class Figure(Frozen):
 class Line(Frozen):
     """A system at a scale: for each kind its score on each set, and what it costs.
 
-    `source` printed the published PSNR. `quality` is PSNR in dB over the pictures of all
-    sets, `seconds` the time for a megapixel of enlarged picture; a kind has both if it was
-    scored on all sets.
+    `source` printed the published PSNR. `quality` is PSNR in dB on the plotted set,
+    `seconds` the time for a megapixel of enlarged picture there.
     """
 
     system: str
@@ -56,9 +57,13 @@ class Line(Frozen):
 
 
 class Table4(Frozen):
-    """All lines, the scales rising; `minutes` is what a run trained here took."""
+    """All lines, the scales rising; `minutes` is what a run trained here took.
+
+    `plotted` is the set of the plots.
+    """
 
     sets: tuple[str, ...]
+    plotted: str
     minutes: float | None
     lines: tuple[Line, ...]
 
@@ -87,6 +92,7 @@ def table_4(outcome: Outcome, beside: Iterable[Row] = ()) -> Table4:
     taken = [run.seconds / 60 for run in outcome.runs]
     return Table4(
         sets=sets,
+        plotted=_plotted(sets),
         minutes=round(median(taken), 1) if taken else None,
         lines=tuple(line for line in lines if line.scores),
     )
@@ -130,17 +136,18 @@ def _line(
     known = _published(system, scale)
     if known and (printed := _printed(known, sets)):
         scores["published"] = printed
-    whole = {kind: some for kind, some in rows.items() if {row.set for row in some} >= set(sets)}
+    plotted = _plotted(sets)
+    seen = {kind: [row for row in some if row.set == plotted] for kind, some in rows.items()}
     return Line(
         system=system,
         scale=scale,
         parameters=_parameters(system, scale, outcome, rows),
         scores=scores,
         source=known.source if known else None,
-        quality={kind: round(picture_mean(some), 4) for kind, some in whole.items() if some},
+        quality={k: round(fmean(row.psnr for row in some), 4) for k, some in seen.items() if some},
         seconds={
             kind: round(sum(r.seconds for r in some) / sum(r.megapixels for r in some), 4)
-            for kind, some in whole.items()
+            for kind, some in seen.items()
             if some
         },
     )
@@ -209,6 +216,10 @@ def _sets(rows: Iterable[Row]) -> tuple[str, ...]:
     names = {row.set for row in rows}
     usual = [name for name in USUAL_SETS if name in names]
     return (*usual, *sorted(names - set(usual))) or USUAL_SETS
+
+
+def _plotted(sets: Sequence[str]) -> str:
+    return PLOTTED if PLOTTED in sets else sets[0]
 
 
 def _cell(figures: Mapping[str, Figure], sets: Sequence[str], metric: str) -> str:

@@ -13,7 +13,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
-from prosr.adversary import Adversarial
+from prosr.adversary import Adversarial, PictureJudgeConfig
 from prosr.data.sampler import Batch
 from prosr.errors import ProSRError
 from prosr.nets.features import POOLS
@@ -77,11 +77,11 @@ def adversarial_step(
     """Let the discriminator learn Eq. 3 `turns` times, then the generator Eq. 4 once.
 
     Each turn takes an equal part of the batch, pictures i, i + turns, …, so that processes
-    that share a batch do together what one would do. Both judge residuals, r̂ = ŷ − φ_s(x)
-    and r = y − φ_s(x). The level that a scale adds is blended in by `alpha`, in both
-    networks or, where the generator is `grown` (trained at that scale before), in the
-    discriminator alone. Raises `DivergedError` if a loss or gradient is not finite, before
-    the network that it belongs to changes.
+    that share a batch do together what one would do. Judged are residuals, r̂ = ŷ − φ_s(x)
+    and r = y − φ_s(x), or ŷ and y where the discriminator judges pictures. The level that a
+    scale adds is blended in by `alpha`, in both networks or, where the generator is `grown`
+    (trained at that scale before), in the discriminator alone. Raises `DivergedError` if a
+    loss or gradient is not finite, before the network that it belongs to changes.
     """
     x, y = to_unit(fabric, batch.x), to_unit(fabric, batch.y)
     with statistics_kept_unless_finite(net):
@@ -89,7 +89,8 @@ def adversarial_step(
         phi = upscale(x, batch.scale)
         seen = _window(batch)
         y_hat, y, phi = y_hat[seen], y[seen], phi[seen]
-        r_hat, r = y_hat - phi, y - phi
+        judges_pictures = isinstance(adversary.settings.net, PictureJudgeConfig)
+        r_hat, r = (y_hat, y) if judges_pictures else (y_hat - phi, y - phi)
         turns = adversary.settings.turns
         told = [
             _turn(fabric, adversary, batch, r_hat.detach()[i::turns], r[i::turns], alpha)

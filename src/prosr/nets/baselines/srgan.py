@@ -34,11 +34,11 @@ class SRGANDiscriminator(nn.Module):
         hidden = nn.Linear(channels * (SIDE // 16) ** 2, 1024)
         self.dense = nn.Sequential(hidden, nn.LeakyReLU(LEAK), nn.Linear(1024, 1))
 
-    def forward(self, y: Tensor) -> Tensor:
-        """Judge pictures, [N, 3, 96, 96] in [0, 1]: the logit that each is real, [N].
+    def forward(self, y: Tensor, scale: int = 4, alpha: float = 1.0) -> Tensor:
+        """Judge pictures, [N, 3, 96, 96] in [0, 1]: a score for each, [N], whatever its scale.
 
-        The paper ends in a sigmoid, which losses on logits contain. As the generator's,
-        the units inside are [−1, 1].
+        The paper ends in a sigmoid, which losses on logits contain and Eq. 3 does without. As
+        the generator's, the units inside are [−1, 1].
         """
         z = self.convolutions(2 * y - 1).flatten(1)
         return cast(Tensor, self.dense(z)).flatten()
