@@ -52,9 +52,11 @@ def test_the_command_prints_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["prosr", "info", "prosr-xs"])
+    monkeypatch.chdir(ROOT)
     with pytest.raises(SystemExit) as stop:
         cli.main()
     assert stop.value.code == 0
     printed = capsys.readouterr().out
+    assert "BSD100" in printed
     assert "457,185 parameters" in printed
     assert "hours:" in printed and "trained on:" in printed
