@@ -27,6 +27,7 @@ from prosr.nets.baselines.anatomy import kernel_weights
 from prosr.nets.baselines.drrn import DRRN
 from prosr.nets.baselines.mslapsrn import MsLapSRN
 from prosr.nets.luminance import LuminanceModel
+from prosr.resample import upscale
 
 TINY: dict[str, list[NetConfig]] = {
     "srcnn": [SRCNNConfig(sizes=(5, 1, 1), widths=(3, 2))],
@@ -221,3 +222,8 @@ def test_mslapsrn_shares_its_weights_over_levels_and_scales() -> None:
         net(torch.rand(1, 1, 4, 4), scale).sum().backward()
         used.append({name for name, p in net.named_parameters() if p.grad is not None})
     assert used[0] == used[1] == used[2] == {name for name, _ in net.named_parameters()}
+
+
+def test_drrn_begins_with_the_bicubic() -> None:
+    net, x = DRRN(blocks=1, units=3, features=4), torch.rand(1, 1, 5, 6)
+    assert torch.equal(net(x, 2), upscale(x, 2))

@@ -64,6 +64,9 @@ class DRRN(Baseline):
         self.leave = PreActivated(features)
         self.last = conv(features, 1, bias=False)
         draw_he(self)
+        # Of normalized features it would give a residual as strong as the picture, which
+        # takes longer to unlearn than a short training lasts.
+        nn.init.zeros_(self.last.weight)
 
     def enlarge(self, x: Tensor, scale: int) -> Tensor:
         interpolated = upscale(x, scale)
