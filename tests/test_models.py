@@ -9,6 +9,7 @@ from prosr import cli
 from prosr.checkpoint import build
 from prosr.config import PRESETS
 from prosr.errors import ConfigError
+from prosr.timing import models
 from prosr.timing.models import CASES, Case, systems, time_models
 from prosr.timing.rows import read_rows
 
@@ -25,7 +26,7 @@ def test_a_case_has_the_systems_made_for_its_scale() -> None:
 
 
 def test_rows_come_fastest_first_with_the_models_size_and_work() -> None:
-    rows = time_models([Case(12, 4)], ["srcnn", "bicubic"], 2, 10, False, lambda name: None)
+    rows = time_models([Case(12, 4)], ["srcnn", "bicubic"], 2, 1000, False, lambda name: None)
     assert [row.subject for row in rows] == sorted(
         ("srcnn", "bicubic"), key=lambda name: [r.seconds for r in rows if r.subject == name]
     )
@@ -52,3 +53,24 @@ def test_the_command_writes_json_and_a_table(
     assert stop.value.code == 0
     assert {row.case for row in read_rows(output)} == {"8×8 ×2", "8×8 ×4"}
     assert output.with_suffix(".md").read_text() == capsys.readouterr().out
+
+
+def test_one_size_after_another_makes_one_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "speed.json"
+    for side in ("8", "12", "8"):
+        words = ["--models", "bicubic", "--size", side, "--scale", "2", "--rounds", "1"]
+        more = ["--no-memory", "--output", str(output)]
+        monkeypatch.setattr(sys, "argv", ["prosr", "bench", "models", *words, *more])
+        with pytest.raises(SystemExit):
+            cli.main()
+    assert [row.case for row in read_rows(output)] == ["12×12 ×2", "8×8 ×2"]
+
+
+def test_what_takes_too_long_is_not_enlarged_again_for_its_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(models, "peak_memory", lambda *_: pytest.fail("it was enlarged again"))
+    (row,) = time_models([Case(12, 4)], ["srcnn"], 1, 0, True, lambda name: None)
+    assert row.memory is None

@@ -15,7 +15,7 @@ Engines = Annotated[list[str] | None, typer.Option("--engine", metavar="NAME..."
 Rounds = Annotated[int, typer.Option(min=1, help="Rounds in which all take turns.")]
 Limit = Annotated[float, typer.Option(min=0, help="Seconds after which one gets no further round.")]
 MaxMemory = Annotated[str, typer.Option(metavar="SIZE", help="Limit for each engine's process.")]
-Output = Annotated[Path | None, typer.Option(metavar="FILE.json", help="Write the rows here, and Markdown beside it.")]
+Output = Annotated[Path | None, typer.Option(metavar="FILE.json", help="Add the rows to this file, and write Markdown beside it.")]
 # fmt: on
 
 

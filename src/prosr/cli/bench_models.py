@@ -29,7 +29,9 @@ def models(
     ] = True,
     output: Annotated[
         Path | None,
-        typer.Option(metavar="FILE.json", help="Write the rows here, and Markdown beside it."),
+        typer.Option(
+            metavar="FILE.json", help="Add the rows to this file, and write Markdown beside it."
+        ),
     ] = None,
 ) -> None:
     """Time every model enlarging 128×128 by 4, and 520×520 by 2, 4 and 8.

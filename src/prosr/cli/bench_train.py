@@ -16,7 +16,9 @@ def train(
     rounds: Annotated[int, typer.Option(min=1, help="Rounds in which all take turns.")] = 15,
     output: Annotated[
         Path | None,
-        typer.Option(metavar="FILE.json", help="Write the rows here, and Markdown beside it."),
+        typer.Option(
+            metavar="FILE.json", help="Add the rows to this file, and write Markdown beside it."
+        ),
     ] = None,
 ) -> None:
     """Time a training step, plain and with each thing that might make it faster.

@@ -22,11 +22,17 @@ def telling() -> Iterator[Callable[[str], None]]:
 
 
 def present(rows: Sequence[Row], output: Path | None) -> None:
-    """Print the rows as a table; write them to `output`, if given, and Markdown beside it."""
+    """Print the rows as a table; add them to `output`, if given, and write Markdown beside it.
+
+    They go in place of rows of the same subjects in the same cases.
+    """
     from prosr.files import write_text
-    from prosr.timing.rows import save_rows, to_markdown
+    from prosr.timing.rows import read_rows, save_rows, to_markdown
 
     typer.echo(to_markdown(rows))
     if output is not None:
-        save_rows(output, rows)
-        write_text(output.with_suffix(".md"), to_markdown(rows) + "\n")
+        new = {(row.case, row.subject) for row in rows}
+        old = read_rows(output) if output.exists() else []
+        every = [*(row for row in old if (row.case, row.subject) not in new), *rows]
+        save_rows(output, every)
+        write_text(output.with_suffix(".md"), to_markdown(every) + "\n")

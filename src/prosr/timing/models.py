@@ -60,7 +60,8 @@ def time_models(
     The networks are new: how long they take does not depend on what they have learnt.
     They enlarge through the `Upscaler`, within its usual limit of memory. `models` are
     names of presets, those of `systems` for None; raises `ConfigError` for an unknown one
-    and where none has any of the scales. `limit` is in seconds, as in `measure`.
+    and where none has any of the scales. `limit` is in seconds, as in `measure`; the memory
+    of one that takes ten times as long is not measured, which would be once more as long.
     """
     chosen = {case: systems(case) for case in cases}
     if models is not None:
@@ -92,7 +93,7 @@ def _time_case(
     rows = []
     for name in names:
         memory = None
-        if with_memory:
+        if with_memory and timings[name].best <= 10 * limit:
             progress(f"{case}: memory of {name}")
             memory = peak_memory(enlarging, (name, case))
         net: Any = build(preset(name))
