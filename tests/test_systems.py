@@ -60,6 +60,14 @@ def test_quality_and_time_are_of_the_plotted_set(table: Table4) -> None:
     assert table.plotted == "Set5"
 
 
+def test_weights_that_were_scored_another_day_take_as_long_as_those_trained_here() -> None:
+    slow = row("vdsr", "Set5", 2, 37.0).model_copy(update={"seconds": 99.0})
+    rows = (row("vdsr/seed-0", "Set5", 2, 36.0),)
+    table = table_4(Outcome((run("vdsr", 0),), rows), [slow])
+    assert line(table, "VDSR", 2).seconds == {"trained": 1.0, "released": 1.0}
+    assert line(table_4(Outcome((), ()), [slow]), "VDSR", 2).seconds == {"released": 99.0}
+
+
 def test_a_system_that_is_too_slow_for_a_large_set_is_in_the_plots_all_the_same() -> None:
     rows = [row("vdsr/seed-0", name, 2, 36.0) for name in ("Set14", "BSD100")]
     runs = (run("vdsr", 0), run("drrn", 0))

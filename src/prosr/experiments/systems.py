@@ -44,7 +44,8 @@ class Line(Frozen):
     """A system at a scale: for each kind its score on each set, and what it costs.
 
     `source` printed the published PSNR. `quality` is PSNR in dB on the plotted set,
-    `seconds` the time for a megapixel of enlarged picture there.
+    `seconds` the time for a megapixel of enlarged picture there: that of the net trained
+    here, where there is one, for others of the system were scored another day.
     """
 
     system: str
@@ -138,6 +139,11 @@ def _line(
         scores["published"] = printed
     plotted = _plotted(sets)
     seen = {kind: [row for row in some if row.set == plotted] for kind, some in rows.items()}
+    seconds = {
+        kind: round(sum(r.seconds for r in some) / sum(r.megapixels for r in some), 4)
+        for kind, some in seen.items()
+        if some
+    }
     return Line(
         system=system,
         scale=scale,
@@ -145,11 +151,7 @@ def _line(
         scores=scores,
         source=known.source if known else None,
         quality={k: round(fmean(row.psnr for row in some), 4) for k, some in seen.items() if some},
-        seconds={
-            kind: round(sum(r.seconds for r in some) / sum(r.megapixels for r in some), 4)
-            for kind, some in seen.items()
-            if some
-        },
+        seconds={kind: seconds.get("trained", own) for kind, own in seconds.items()},
     )
 
 
