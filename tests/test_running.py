@@ -208,6 +208,12 @@ def test_features_that_are_not_there_are_missed_before_training(made: Comparison
         replace(made, plan=plan)
 
 
+def test_a_cell_that_would_be_scored_on_nothing_is_refused(made: Comparison) -> None:
+    cells = {"single-x2": {**PLAN.cells["single-x2"], "sets": ["Set41"]}}
+    with pytest.raises(ConfigError, match=r"cells\.single-x2: none of its sets is among Set14"):
+        replace(made, plan=PLAN.model_copy(update={"cells": cells}))
+
+
 def test_minutes_become_steps_once_and_for_every_seed(
     made: Comparison, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -55,7 +55,8 @@ class Audience(Protocol):
 class Comparison:
     """A plan with all that its runs share; `folder` keeps the runs, `output` what they gave.
 
-    Raises `ConfigError` if a cell's features are not there, before hours of other cells.
+    Raises `ConfigError` if a cell's features or all of its sets are not there, before hours of
+    other cells.
     """
 
     plan: Plan
@@ -74,6 +75,9 @@ class Comparison:
                     f"cells.{cell}: there is no {adversarial.file} here; run the command where "
                     "adversarial.file is"
                 )
+            if not any(self.plan.is_scored_on(cell, one.name) for one in self.sets):
+                names = ", ".join(one.name for one in self.sets)
+                raise ConfigError(f"cells.{cell}: none of its sets is among {names}")
 
     @property
     def runs(self) -> list[tuple[str, int]]:
