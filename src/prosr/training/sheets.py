@@ -55,5 +55,6 @@ def _row(x: Tensor, y: Tensor, scale: Scale, nets: Sequence[nn.Module]) -> list[
 
 def _window(pixels: NDArray[np.uint8], top: int, left: int, side: int) -> Tensor:
     """A square of a picture, [1, 3, side, side] in [0, 1]."""
-    window = np.ascontiguousarray(pixels[top : top + side, left : left + side])
-    return torch.from_numpy(window).permute(2, 0, 1)[None].float() / 255
+    # A copy: pixels that are read cannot be written to, of which PyTorch warns.
+    window = torch.tensor(pixels[top : top + side, left : left + side])
+    return window.permute(2, 0, 1)[None].float() / 255
