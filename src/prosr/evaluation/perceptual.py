@@ -111,5 +111,6 @@ def _import_torchmetrics(name: str) -> Callable[[Tensor, Tensor], Tensor]:
 
 
 def _to_unit(pixels: Pixels) -> Tensor:
-    whole = torch.from_numpy(np.ascontiguousarray(pixels))
+    # A copy: pixels that are read cannot be written to, of which PyTorch warns.
+    whole = torch.from_numpy(pixels.copy())
     return whole.permute(2, 0, 1)[None].float() / 255
