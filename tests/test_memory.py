@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch import nn
@@ -37,3 +40,11 @@ def test_what_is_no_size_is_refused(text: str) -> None:
 def test_keeping_freed_memory_is_possible_or_refused_but_no_error() -> None:
     assert reuse_freed_memory() in (True, False)
     release_freed_memory()
+
+
+def test_watching_does_not_import_the_compiler() -> None:
+    code = (
+        "import sys, torch; from prosr.inference.memory import observe; "
+        "observe(torch.relu, torch.ones(1)); sys.exit('torch._dynamo' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -54,6 +54,11 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.peak = self.multiply_adds = 0
         self._alive: dict[int, int] = {}
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        # To skip PyTorch's compiler is to import it, a third of the time to the first tile.
+        return False
+
     def __torch_dispatch__(
         self,
         func: Any,
