@@ -33,7 +33,8 @@ ALLOWED: dict[str, set[str]] = {
     "resample": LEAVES,
     "nets": {"resample", "errors"},
     "images": LEAVES,
-    "checkpoint": {"nets", *LEAVES},
+    "community": LEAVES,
+    "checkpoint": {"nets", "community", *LEAVES},
     "legacy": {"checkpoint", "nets", *LEAVES},
     "inference": {"checkpoint", "images", "resample", *LEAVES},
     "video": {"inference", "images", *LEAVES},
@@ -75,6 +76,7 @@ FOREIGN: dict[str, set[str]] = {
     "onnxruntime": {"inference"},
     "pickle": set(),
     "torchvision": set(),
+    "spandrel": {"community"},
 }
 NETS_MAY = {
     "torch",

@@ -20,6 +20,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from prosr.adversary import DiscriminatorConfig, PictureJudgeConfig
+from prosr.community import SUFFIXES, load_community
 from prosr.config import (
     PRESETS,
     BaselineConfig,
@@ -32,6 +33,7 @@ from prosr.config import (
 )
 from prosr.errors import CheckpointError, ConfigError
 from prosr.files import write_bytes
+from prosr.layouts import CommunityConfig
 from prosr.nets import baselines
 from prosr.nets.baselines.bicubic import Bicubic
 from prosr.nets.baselines.srgan import SRGANDiscriminator
@@ -54,7 +56,7 @@ class Weights:
 
     name: str
     net: nn.Module
-    config: NetConfig
+    config: NetConfig | CommunityConfig
     card: dict[str, Any]
     sha256: str
 
@@ -143,17 +145,17 @@ def fit(net: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
 def find(name: str | Path) -> Weights:
     """Load a bundled model by its name or any weights file by its path.
 
+    A .pth, .pt or .ckpt is what `prosr.community.load_community` makes of it.
     Raises `CheckpointError` where there is no such file, or the name is a preset whose
     weights are not bundled, and `ConfigError` for an unknown name.
     """
     path = Path(name)
     if path.suffix == ".safetensors":
         return load_weights(path)
-    if path.exists() or path.suffix in {".pth", ".pt", ".ckpt"}:
-        raise CheckpointError(
-            f"{path}: not a .safetensors weights file; turn a released .pth into one with "
-            "`prosr convert`"
-        )
+    if path.suffix in SUFFIXES:
+        return _load_community(path)
+    if path.exists():
+        raise CheckpointError(f"{path}: not a .safetensors weights file")
     with_weights = [other for other in PRESETS if is_bundled(other)]
     if str(name) not in PRESETS:
         other = suggestion(str(name), PRESETS, with_weights)
@@ -168,6 +170,14 @@ def find(name: str | Path) -> Weights:
             f"`prosr convert`, or use one of: {', '.join(with_weights)}"
         )
     return load_weights(bundled)
+
+
+def _load_community(path: Path) -> Weights:
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such file")
+    net, architecture = load_community(path)
+    config = CommunityConfig(scale=net.scales[0], architecture=architecture)
+    return Weights(path.stem, net, config, {}, weights_hash(net.state_dict()))
 
 
 def at_strength(name: str | Path, strength: float) -> Weights:
@@ -186,6 +196,7 @@ def at_strength(name: str | Path, strength: float) -> Weights:
     partner = _partner(weights, Path(name))
     if strength == 0:
         return partner
+    assert not isinstance(weights.config, CommunityConfig), "it has no partner"
     ours, theirs = weights.net.state_dict(), partner.net.state_dict()
     state = {
         key: torch.lerp(theirs[key], value, strength) if value.is_floating_point() else value

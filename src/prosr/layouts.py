@@ -37,6 +37,12 @@ class OneScale(Frozen):
         return (self.scale,)
 
 
+class CommunityConfig(OneScale):
+    """Of a network of another project: what its file says, not what it is built from."""
+
+    architecture: str
+
+
 class SRCNNConfig(AllScales):
     kind: Literal["srcnn"] = "srcnn"
     sizes: tuple[Count, Count, Count]

@@ -56,7 +56,7 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        # To skip PyTorch's compiler is to import it, a third of the time to the first tile.
+        # To skip PyTorch's compiler is to import it, which takes nearly as long as PyTorch.
         return False
 
     def __torch_dispatch__(

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from prosr.checkpoint import build, find, is_bundled
+from prosr.checkpoint import Weights, build, find, is_bundled
 from prosr.config import PRESETS, NetConfig, Scale
 from prosr.evaluation.results import Row, read_results
+from prosr.layouts import CommunityConfig
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Facts:
     """
 
     name: str
-    layout: NetConfig
+    layout: NetConfig | CommunityConfig
     scales: tuple[ScaleFacts, ...]
     parameters: int
     sha256: str
@@ -53,11 +54,11 @@ def facts(name: str, results: Iterable[Path] = ()) -> Facts:
     Raises `CheckpointError` or `ConfigError` for what is neither.
     """
     if name in PRESETS and not is_bundled(name):
-        net: Any = build(PRESETS[name])
-        layout, sha256, card = PRESETS[name], "", {}
+        weights = Weights(name, build(PRESETS[name]), PRESETS[name], {}, "")
     else:
         weights = find(name)
-        net, layout, sha256, card = weights.net, weights.config, weights.sha256, weights.card
+    net: Any = weights.net
+    layout, sha256, card = weights.config, weights.sha256, weights.card
     total = sum(parameter.numel() for parameter in net.parameters())
     rows = [row for path in results for row in read_results(path)]
     return Facts(

@@ -1,0 +1,150 @@
+"""Networks of other projects: recognised, measured, tiled, or refused in one line."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+import prosr
+from prosr import cli
+from prosr.community import find_radius
+from prosr.errors import CheckpointError, ConfigError
+from prosr.inference.tiling import tiled
+
+
+class Stranger(nn.Sequential):
+    """Three convolutions of 3×3 and an enlargement by 2: radius 3."""
+
+    def __init__(self) -> None:
+        layers = [nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 8, 3, padding=1)]
+        super().__init__(*layers, nn.Conv2d(8, 12, 3, padding=1), nn.PixelShuffle(2), nn.Sigmoid())
+
+
+class Descriptor:
+    """What spandrel gives for a file that it knows."""
+
+    def __init__(self, model: nn.Module, **differing: Any) -> None:
+        self.model, self.scale, self.input_channels, self.output_channels = model, 2, 3, 3
+        self.architecture = SimpleNamespace(name="Stranger")
+        self.size_requirements = SimpleNamespace(multiple_of=1, square=False)
+        vars(self).update(differing)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        y: Tensor = self.model(x)
+        return y
+
+
+@pytest.fixture
+def spandrel(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """A stand-in: spandrel needs a torchvision that was built for the PyTorch beside it."""
+
+    def load_from_state_dict(state: dict[str, Tensor]) -> Descriptor:
+        net = Stranger()
+        net.load_state_dict(state)
+        return Descriptor(net, **differing)
+
+    differing: dict[str, Any] = {}
+    loader = SimpleNamespace(load_from_state_dict=load_from_state_dict)
+    module = ModuleType("spandrel")
+    module.__dict__.update(
+        ModelLoader=lambda: loader,
+        canonicalize_state_dict=lambda state: state.get("params", state),
+        ImageModelDescriptor=Descriptor,
+    )
+    monkeypatch.setitem(sys.modules, "spandrel", module)
+    return SimpleNamespace(differing=differing)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    torch.manual_seed(0)
+    torch.save({"params": Stranger().state_dict()}, tmp_path / "stranger.pth")
+    return tmp_path / "stranger.pth"
+
+
+@pytest.mark.usefixtures("spandrel")
+def test_a_network_of_another_project_is_tiled_as_ours_are(path: Path) -> None:
+    upscaler = prosr.load(path)
+    assert (upscaler.name, upscaler.work.computed_by) == ("stranger", "torch fp32")
+    x = np.random.default_rng(0).random((40, 30, 3), np.float32)
+    whole = upscaler.upscale(x, 2)
+    net = Stranger()
+    net.load_state_dict(torch.load(path)["params"])
+    with torch.inference_mode():
+        z = torch.from_numpy(x).permute(2, 0, 1)[None]
+        expected, parts = net(z), tiled(lambda x, _: net(x), z, 2, (16, 12), find_radius(net, 2))
+    assert np.abs(whole - expected[0].permute(1, 2, 0).numpy()).max() < 1e-6
+    assert (parts - expected).abs().max() < 1e-6
+    with pytest.raises(ConfigError, match="scale 4 is not 2, the only one of this model"):
+        upscaler.upscale(x, 4)
+
+
+def test_a_radius_is_found_however_far_and_however_faint() -> None:
+    for layers in (1, 5, 40):
+        convolutions = [nn.Conv2d(3, 3, 3, padding=1) for _ in range(layers)]
+        for convolution in convolutions:
+            nn.init.constant_(convolution.weight, 1e-9)
+        net = nn.Sequential(*convolutions, nn.Upsample(scale_factor=2))
+        assert find_radius(net, 2) == layers
+    assert find_radius(nn.Conv2d(3, 3, (7, 1), padding=(3, 0)), 1) == 3
+
+
+def test_what_depends_on_the_whole_picture_is_refused() -> None:
+    with pytest.raises(CheckpointError, match="cannot be computed in tiles"):
+        find_radius(lambda x: x - x.mean(dim=(2, 3), keepdim=True), 1)
+
+
+@pytest.mark.parametrize(
+    ("differing", "complaint"),
+    [
+        ({"scale": 3}, "does not enlarge pictures by 2, 4 or 8"),
+        ({"input_channels": 1}, "does not go from RGB to RGB"),
+        ({"size_requirements": SimpleNamespace(multiple_of=8, square=False)}, "windows of 8"),
+    ],
+)
+def test_what_does_not_fit_is_refused(
+    spandrel: SimpleNamespace, path: Path, differing: dict[str, Any], complaint: str
+) -> None:
+    spandrel.differing.update(differing)
+    with pytest.raises(CheckpointError, match=complaint):
+        prosr.load(path)
+
+
+@pytest.mark.usefixtures("spandrel")
+def test_what_is_no_network_is_one_line_and_executes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "text.pth").write_text("hello")
+    torch.save({"stranger": torch.zeros(1)}, tmp_path / "other.pth")
+    torch.save(Stranger(), tmp_path / "pickled.pth")
+    for name in ("text.pth", "other.pth", "pickled.pth"):
+        with pytest.raises(CheckpointError, match=f"^[^\n]*{name}: no network that [^\n]*$"):
+            prosr.load(tmp_path / name)
+
+
+@pytest.mark.usefixtures("spandrel")
+def test_it_can_be_looked_at(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sys.argv = ["prosr", "info", str(path)]
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert not stop.value.code
+    assert "architecture = Stranger" in capsys.readouterr().out
+
+
+def test_a_spandrel_that_cannot_be_imported_is_one_line(
+    path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(sys.modules, "spandrel", None)
+    with pytest.raises(CheckpointError, match=r"pip install 'prosr\[spandrel\]'"):
+        prosr.load(path)
+    monkeypatch.delitem(sys.modules, "spandrel")
+    for code in ("import no_torchvision", "raise RuntimeError('operator nms does not exist')"):
+        (tmp_path / "spandrel.py").write_text(code)
+        monkeypatch.syspath_prepend(str(tmp_path))
+        with pytest.raises(CheckpointError, match=r"cannot be imported \(.*no.*\); install the"):
+            prosr.load(path)
