@@ -249,6 +249,21 @@ def test_sound_alone_is_refused(tmp_path: Path) -> None:
         open_clip(path)
 
 
+@pytest.mark.parametrize(
+    ("name", "codec", "pixels"), [("a.mov", "png", "rgba"), ("a.webm", "libvpx-vp9", "yuva420p")]
+)
+def test_transparency_is_refused(tmp_path: Path, name: str, codec: str, pixels: str) -> None:
+    with av.open(str(tmp_path / name), "w") as output:
+        stream = output.add_stream(codec, rate=25)
+        assert isinstance(stream, VideoStream)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, pixels
+        samples = np.dstack((picture(0, (64, 48)), np.full((48, 64), 99, np.uint8)))
+        output.mux(stream.encode(VideoFrame.from_ndarray(samples, "rgba").reformat(format=pixels)))
+        output.mux(stream.encode(None))
+    with pytest.raises(ImageError, match="has transparency, which H.264 cannot hold; extract its"):
+        open_clip(tmp_path / name)
+
+
 def test_requests_are_told_apart(tmp_path: Path) -> None:
     clips, others = find_clips(["a.png", "b/c.MP4", "d.webm"], 2)
     assert others == ["a.png"]

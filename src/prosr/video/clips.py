@@ -88,6 +88,13 @@ def open_clip(path: Path) -> Clip:
             raise ImageError(f"{shown(path)}: has no frame that can be decoded")
         if first.interlaced_frame:
             raise ImageError(f"{shown(path)}: is interlaced; make it progressive first")
+        # VP8 and VP9 keep it in packets of their own, which the decoder does not show.
+        beside = {key.lower(): value for key, value in stream.metadata.items()}.get("alpha_mode")
+        if beside == "1" or any(part.is_alpha for part in first.format.components):
+            raise ImageError(
+                f"{shown(path)}: has transparency, which H.264 cannot hold; "
+                "extract its frames, then enlarge those"
+            )
         rate = stream.average_rate or stream.guessed_rate or Fraction(25)
         seconds = (source.duration or 0) / av.time_base
         return Clip(
