@@ -87,7 +87,7 @@ def test_find_knows_bicubic_paths_and_presets_without_weights(tmp_path: Path) ->
         find("prosr-xxs")
     with pytest.raises(CheckpointError, match="no such file"):
         find(tmp_path / "none.safetensors")
-    with pytest.raises(CheckpointError, match="released.pth: no such file"):
+    with pytest.raises(CheckpointError, match=r"released\.pth: no such file"):
         find(tmp_path / "released.pth")
 
 

@@ -249,6 +249,39 @@ def test_sound_alone_is_refused(tmp_path: Path) -> None:
         open_clip(path)
 
 
+def test_clips_below_a_folder_go_where_its_pictures_go(tmp_path: Path) -> None:
+    folder = tmp_path / "trip"
+    (folder / "day").mkdir(parents=True)
+    for name in ("a.mp4", "a_x2.mp4", "b_x2.mp4", ".hidden.mp4", "day/c.avi"):
+        (folder / name).touch()
+    into = tmp_path / "trip_x2"
+    clips, others = find_clips([str(folder)], 2)
+    assert {job.source.name: job.target for job in clips} == {
+        "a.mp4": into / "a.mp4",
+        "b_x2.mp4": into / "b_x2.mp4",
+        "c.avi": into / "day" / "c.mkv",
+    }
+    assert others == []
+    (folder / "day" / "c.mkv").touch()
+    clips, _ = find_clips([str(folder)], 2)
+    assert "its result would replace that of" in clips[-1].refusal
+    (folder / "picture.png").touch()
+    clips, others = find_clips([str(folder)], 2, str(tmp_path / "out"))
+    assert clips[0].target == tmp_path / "out" / "a.mp4"
+    assert others == [str(folder)]
+
+
+def test_a_folder_of_clips_is_enlarged(tmp_path: Path) -> None:
+    (tmp_path / "trip").mkdir()
+    make(tmp_path / "trip" / "a.mp4")
+    command = ["upscale", str(tmp_path / "trip"), "--scale", "2", "--model", "bicubic"]
+    sys.argv = ["prosr", *command]
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert not stop.value.code
+    assert open_clip(tmp_path / "trip_x2" / "a.mp4").width == 128
+
+
 @pytest.mark.parametrize(
     ("name", "codec", "pixels"), [("a.mov", "png", "rgba"), ("a.webm", "libvpx-vp9", "yuva420p")]
 )
@@ -260,7 +293,9 @@ def test_transparency_is_refused(tmp_path: Path, name: str, codec: str, pixels: 
         samples = np.dstack((picture(0, (64, 48)), np.full((48, 64), 99, np.uint8)))
         output.mux(stream.encode(VideoFrame.from_ndarray(samples, "rgba").reformat(format=pixels)))
         output.mux(stream.encode(None))
-    with pytest.raises(ImageError, match="has transparency, which H.264 cannot hold; extract its"):
+    with pytest.raises(
+        ImageError, match=r"has transparency, which H\.264 cannot hold; extract its"
+    ):
         open_clip(tmp_path / name)
 
 

@@ -75,7 +75,7 @@ def find_jobs(
     if not jobs:
         names = ", ".join(shown(folder) for folder in folders)
         raise ConfigError(f"{names}: no pictures in it; name files, or a folder that has some")
-    return _without_collisions(_without_results(list(jobs.values())))
+    return without_collisions(_without_results(list(jobs.values())))
 
 
 def run_jobs(
@@ -169,6 +169,16 @@ def _file_job(
 def _folder_jobs(
     folder: Path, scale: int, into: Path | None, kind: Format | None, several: bool
 ) -> Iterator[Job]:
+    for path, target in walk(folder, scale, into, several):
+        if is_picture(path):
+            yield Job(path, target.with_suffix(result_suffix(path, kind)))
+
+
+def walk(folder: Path, scale: int, into: Path | None, several: bool) -> Iterator[tuple[Path, Path]]:
+    """All files below a folder that are not hidden, with their places below `into`.
+
+    Without `into` that is "folder_x4"; one of `several` folders has its own name in `into`.
+    """
     root = folder.resolve()
     if into is None:
         into = (
@@ -188,9 +198,8 @@ def _folder_jobs(
         )
         for name in sorted(names):
             path = Path(place, name)
-            if is_picture(path) and not name.startswith("."):
-                target = into / path.relative_to(folder)
-                yield Job(path, target.with_suffix(result_suffix(path, kind)))
+            if not name.startswith("."):
+                yield path, into / path.relative_to(folder)
 
 
 def _without_results(jobs: list[Job]) -> list[Job]:
@@ -209,7 +218,7 @@ def _without_results(jobs: list[Job]) -> list[Job]:
     return [job for job in jobs if not is_result(job.source)]
 
 
-def _without_collisions(jobs: list[Job]) -> list[Job]:
+def without_collisions(jobs: list[Job]) -> list[Job]:
     """Refuse jobs whose result would replace another's, or a picture that is a job itself."""
     sources = {_place(job.source): job.source for job in jobs}
     taken = dict(sources)

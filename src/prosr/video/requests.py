@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from prosr.errors import ConfigError
-from prosr.images import shown
-from prosr.inference.batch import Job
+from prosr.images import is_picture, shown
+from prosr.inference.batch import Job, walk, without_collisions
 
 _HOLDING_H264 = (".mp4", ".m4v", ".mov", ".mkv")
 _SUFFIXES = (*_HOLDING_H264, ".webm", ".avi")
@@ -20,11 +20,24 @@ def find_clips(
     """The jobs that are clips, and the requests that are not.
 
     A clip gives "clip_x2.mp4" beside it, or in the folder `output`, or `output` itself if
-    that has a clip's suffix. Raises `ConfigError` where `output` cannot be meant.
+    that has a clip's suffix; those below a folder go where its pictures go, and a folder of
+    clips alone is none of the others. Raises `ConfigError` where `output` cannot be meant.
     """
     clips = [Path(request) for request in requests if _is_clip(Path(request))]
+    jobs = [_job(clip, scale, output, alone=len(requests) == 1) for clip in clips]
     others = [request for request in requests if not _is_clip(Path(request))]
-    return [_job(clip, scale, output, alone=len(requests) == 1) for clip in clips], others
+    folders = [request for request in others if os.path.isdir(request)]
+    for folder in folders:
+        files = dict(walk(Path(folder), scale, Path(output) if output else None, len(folders) > 1))
+        found = {path: target for path, target in files.items() if _is_clip(path)}
+        jobs += [
+            Job(path, target.with_suffix(_suffix(path)))
+            for path, target in found.items()
+            if not _is_result(path, found)
+        ]
+        if found and not any(map(is_picture, files)):
+            others.remove(folder)
+    return without_collisions(jobs), others
 
 
 def clip_path(path: Path, scale: int) -> Path:
@@ -32,8 +45,17 @@ def clip_path(path: Path, scale: int) -> Path:
 
     What H.264 does not belong in (WebM, AVI) becomes Matroska.
     """
-    suffix = path.suffix if path.suffix.lower() in _HOLDING_H264 else ".mkv"
-    return path.with_name(f"{path.stem}_x{scale}{suffix}")
+    return path.with_name(f"{path.stem}_x{scale}{_suffix(path)}")
+
+
+def _suffix(path: Path) -> str:
+    return path.suffix if path.suffix.lower() in _HOLDING_H264 else ".mkv"
+
+
+def _is_result(path: Path, clips: Iterable[Path]) -> bool:
+    """Whether it is named as an enlargement of a clip beside it."""
+    stem, _, scale = path.stem.rpartition("_x")
+    return scale in ("2", "4", "8") and path.with_name(stem) in {c.with_suffix("") for c in clips}
 
 
 def _is_clip(path: Path) -> bool:
