@@ -282,6 +282,21 @@ def test_a_folder_of_clips_is_enlarged(tmp_path: Path) -> None:
     assert open_clip(tmp_path / "trip_x2" / "a.mp4").width == 128
 
 
+def test_without_av_the_pictures_of_a_folder_are_enlarged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("prosr.video.requests.find_spec", lambda name: None)
+    (tmp_path / "trip").mkdir()
+    (tmp_path / "trip" / "a.mp4").touch()
+    VideoFrame.from_ndarray(picture(0, (8, 8)), "rgb24").save(str(tmp_path / "trip" / "b.png"))
+    sys.argv = ["prosr", "upscale", str(tmp_path / "trip"), "--scale", "2", "--model", "bicubic"]
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert stop.value.code == 1
+    assert (tmp_path / "trip_x2" / "b.png").exists()
+    assert "clips need av; install it with: pip install 'prosr[video]'" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("name", "codec", "pixels"), [("a.mov", "png", "rgba"), ("a.webm", "libvpx-vp9", "yuva420p")]
 )

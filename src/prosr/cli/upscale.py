@@ -57,6 +57,8 @@ def upscale(
     clips, others = find_clips(paths, scale, output)
     kind = find_format(file_format) if file_format else None
     jobs = find_jobs(others, scale, output, kind) if others else []
+    jobs += [job for job in clips if job.refusal]
+    clips = [job for job in clips if not job.refusal]
     held = 0
     if clips:
         from prosr.video.running import reserve, run_clips

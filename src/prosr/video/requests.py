@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 from prosr.errors import ConfigError
@@ -12,6 +14,8 @@ from prosr.inference.batch import Job, walk, without_collisions
 
 _HOLDING_H264 = (".mp4", ".m4v", ".mov", ".mkv")
 _SUFFIXES = (*_HOLDING_H264, ".webm", ".avi")
+
+_NEEDS = "clips need av; install it with: pip install 'prosr[video]'"
 
 
 def find_clips(
@@ -37,6 +41,8 @@ def find_clips(
         ]
         if found and not any(map(is_picture, files)):
             others.remove(folder)
+    if find_spec("av") is None:
+        jobs = [replace(job, refusal=f"{shown(job.source)}: {_NEEDS}") for job in jobs]
     return without_collisions(jobs), others
 
 
