@@ -113,6 +113,15 @@ def test_windows_are_upright_and_of_any_order(tmp_path: Path, orientation: int) 
             assert np.array_equal(samples.window(top, bottom, left, right), expected)
 
 
+def test_the_tiles_of_a_tiff_count_as_memory(tmp_path: Path) -> None:
+    path = tmp_path / "tiled.tif"
+    image = pyvips.Image.black(300, 200, bands=3).copy(interpretation="srgb")
+    image.tiffsave(str(path), tile=True, tile_width=256, tile_height=128)
+    assert open_picture(path).decoding == 3 * (512 * 128 * 3)
+    image.tiffsave(str(path))
+    assert open_picture(path).decoding == 0
+
+
 def test_decoding_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("prosr.images.reading._BATCH", 500)  # several batches, the last short
     path = saved(tmp_path, Image.fromarray(NOISE), "a.png")
