@@ -96,7 +96,7 @@ def weights_hash(state: Mapping[str, Tensor]) -> str:
 def save_weights(
     path: Path,
     net: nn.Module,
-    config: NetConfig,
+    config: NetConfig | CommunityConfig,
     card: Mapping[str, Any],
 ) -> str:
     """Write the network's parameters, layout and model card; return the parameters' hash."""

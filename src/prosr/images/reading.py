@@ -173,11 +173,11 @@ def read_rgb(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
 
 def _decoder_bytes(image: pyvips.Image, file_format: str) -> int:
     """What a decoder keeps, 0 if it goes from row to row."""
-    pixels = image.width * image.height
+    pixels = int(image.width) * int(image.height)
     if file_format == "TIFF" and image.get_typeof("tile-height"):
         tile = int(image.get("tile-width")), int(image.get("tile-height"))
-        width = math.ceil(image.width / tile[0]) * tile[0]
-        sample = np.dtype(_SAMPLE_TYPES[image.format]).itemsize
+        width: int = math.ceil(image.width / tile[0]) * tile[0]
+        sample: int = np.dtype(_SAMPLE_TYPES[image.format]).itemsize
         return _TILE_ROWS * width * tile[1] * int(image.bands) * sample
     for field in ("jpeg-multiscan", "interlaced"):
         if image.get_typeof(field) and image.get(field):
