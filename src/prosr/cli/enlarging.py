@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -53,14 +52,9 @@ class BatchDisplay:
         self._bars.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self._bars.stop()
-        if error is not None and self.outcomes:
+        if any(raised) and self.outcomes:
             self.close()
 
     def starting(self, job: Job) -> TileProgress:

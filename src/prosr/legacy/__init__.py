@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prosr.legacy.peers import ALL_SUFFIXES, Peer, read_any
+from prosr.legacy.peers import ALL_SUFFIXES, read_any
 from prosr.legacy.released import (
     RELEASED,
     SUFFIXES,
@@ -19,7 +19,6 @@ __all__ = [
     "ALL_SUFFIXES",
     "RELEASED",
     "SUFFIXES",
-    "Peer",
     "Released",
     "config_from_released",
     "load",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -27,37 +26,7 @@ LAPSRN = ("lapsrn-x2", "lapsrn-x4", "lapsrn-x8")
 AUTHORS = "released by the authors of {}"
 
 
-@dataclass(frozen=True)
-class Peer:
-    """A net of another paper and where it came from."""
-
-    name: str
-    """The preset that it is, or what to call it where its layout is of no preset."""
-    config: NetConfig
-    net: nn.Module
-    origin: str
-    sha256: str
-    """Of the file it was read from."""
-
-    @property
-    def tensors(self) -> int:
-        return len(self.net.state_dict())
-
-    @property
-    def parameters(self) -> int:
-        return sum(parameter.numel() for parameter in self.net.parameters())
-
-    def card(self, source: str) -> dict[str, str]:
-        """Return a model card that tells where the weights come from."""
-        return {
-            "model": self.name,
-            "origin": f"converted from {source}, {self.origin}",
-            "source sha256": self.sha256,
-            "licence": "of those who released the file; not this package's",
-        }
-
-
-def read_any(path: Path) -> Released | Peer:
+def read_any(path: Path) -> Released:
     """Return the network in a released file, recognised by its content.
 
     Raises `CheckpointError`, naming the file, for one that is damaged or of no known net.
@@ -73,7 +42,7 @@ def read_any(path: Path) -> Released | Peer:
     return read(path)
 
 
-def _read_matconvnet(data: bytes) -> Peer:
+def _read_matconvnet(data: bytes) -> Released:
     dag = matconvnet.unpack(data)
     leak = dag.leak()
     if "conv1_f" in dag.parameters:
@@ -86,7 +55,7 @@ def _read_matconvnet(data: bytes) -> Peer:
         config = MsLapSRNConfig(recursions=recursions, leak=leak)
         name = "mslapsrn" if config == PRESETS["mslapsrn"] else f"mslapsrn-d5r{recursions}"
         net = _fill(config, dag.parameters, _mslapsrn_name, name)
-        return Peer(name, config, net, AUTHORS.format("MS-LapSRN"), _sha256(data))
+        return _released(name, config, net, data, AUTHORS.format("MS-LapSRN"))
     levels = sum(key.endswith("_upconv_f") for key in dag.parameters)
     if not 1 <= levels <= len(LAPSRN):
         raise Refused("it is neither LapSRN for 2, 4 or 8 times nor MS-LapSRN")
@@ -95,10 +64,10 @@ def _read_matconvnet(data: bytes) -> Peer:
     assert isinstance(preset, LapSRNConfig)
     config_lap = preset.model_copy(update={"leak": leak})
     net = _fill(config_lap, dag.parameters, lambda ours: _lapsrn_name(ours, levels), name)
-    return Peer(name, config_lap, net, AUTHORS.format("LapSRN"), _sha256(data))
+    return _released(name, config_lap, net, data, AUTHORS.format("LapSRN"))
 
 
-def _read_vdsr(data: bytes) -> Peer:
+def _read_vdsr(data: bytes) -> Released:
     try:
         tensors = load_safetensors(data)
     except SafetensorError as error:
@@ -107,7 +76,7 @@ def _read_vdsr(data: bytes) -> Peer:
         raise Refused("it is not VDSR; if it is a weights file already, give it as --model")
     config = VDSRConfig()
     net = _fill(config, tensors, lambda ours: _vdsr_name(ours, config.layers), "vdsr")
-    return Peer("vdsr", config, net, "trained by a third party as VDSR's paper says", _sha256(data))
+    return _released("vdsr", config, net, data, "trained by a third party as VDSR's paper says")
 
 
 def _fill(
@@ -165,5 +134,6 @@ _PARTS = {
 }
 
 
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
+def _released(name: str, config: NetConfig, net: nn.Module, data: bytes, origin: str) -> Released:
+    licence = "of those who released the file; not this package's"
+    return Released(name, config, net, hashlib.sha256(data).hexdigest(), origin, licence)

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from prosr.checkpoint import build
-from prosr.config import PRESETS, ProSRConfig, net_config
+from prosr.config import PRESETS, NetConfig, ProSRConfig, net_config
 from prosr.errors import CheckpointError, ConfigError
 from prosr.legacy import archives
 from prosr.legacy.tensors import Refused, StoredTensor, printable
@@ -31,11 +31,13 @@ class Released:
     """A released network and where it came from."""
 
     name: str
-    """The preset that it is."""
-    config: ProSRConfig
-    net: ProSR
+    """The preset that it is, or what to call it where its layout is of no preset."""
+    config: NetConfig
+    net: nn.Module
     sha256: str
     """Of the file it was read from."""
+    origin: str = "released by the authors of ProSR"
+    licence: str = "the authors' own, which came with the released file; not this package's"
 
     @property
     def tensors(self) -> int:
@@ -49,9 +51,9 @@ class Released:
         """Return a model card that tells where the weights come from."""
         return {
             "model": self.name,
-            "origin": f"converted from {source}, released by the authors of ProSR",
+            "origin": f"converted from {source}, {self.origin}",
             "source sha256": self.sha256,
-            "licence": "the authors' own, which came with the released file; not this package's",
+            "licence": self.licence,
         }
 
 

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from types import TracebackType
 from typing import Generic, TypeVar
 
 from prosr.errors import InferenceError
@@ -37,12 +36,7 @@ class Apart(Generic[T]):
     def __enter__(self) -> Apart[T]:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self._pool.shutdown(cancel_futures=True)
 
     def __call__(self) -> object:
