@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -184,3 +186,20 @@ def test_on_set5_every_engine_agrees(prosr_data: Path, scale: int) -> None:
         for other in others:
             least = 60 if other.work.engine.precision == "fp32" else 50
             assert agreement(torch.from_numpy(other.upscale(x, scale)), y) > least
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="no such signals on this system")
+def test_a_signal_finds_its_stack_after_an_engine_has_gone_in_another_thread() -> None:
+    code = """if True:
+        import faulthandler, gc, os, signal, threading
+        from prosr.inference.engines.openvino import OpenVinoRunner
+        faulthandler.enable()
+        signal.signal(signal.SIGUSR1, lambda number, frame: print("handled"))
+        kept = [OpenVinoRunner()]
+        dropping = threading.Thread(target=lambda: (kept.clear(), gc.collect()))
+        dropping.start()
+        dropping.join()
+        os.kill(os.getpid(), signal.SIGUSR1)
+    """
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout) == (0, "handled\n"), ended.stderr

@@ -105,11 +105,12 @@ def _write_openvino(
 ) -> Callable[[Tensor], Tensor]:
     import openvino
 
-    core = openvino.Core()
-    model = core.read_model(traced)
+    from prosr.inference.engines.openvino import core
+
+    model = core().read_model(traced)
     for key, value in metadata.items():
         model.set_rt_info(value, ["prosr", key])
     openvino.save_model(model, new, compress_to_fp16=compress)
     options = {"INFERENCE_PRECISION_HINT": "f32"}
-    compiled = core.compile_model(core.read_model(new), "CPU", options)
+    compiled = core().compile_model(core().read_model(new), "CPU", options)
     return lambda x: torch.from_numpy(compiled(x.numpy())[0])

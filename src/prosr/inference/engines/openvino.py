@@ -26,6 +26,16 @@ _LIBRARY = 40_000_000
 _TOLERANCE = {"fp32": 1e-4, "bf16": 3e-2}
 
 
+@cache
+def core() -> Any:
+    """OpenVINO's core, one for the process and never let go.
+
+    Its CPU plugin lends the thread that loads it a stack for signal handlers. Let go in
+    another thread, it takes that memory away, and the next signal ends the process.
+    """
+    return openvino.Core()
+
+
 class OpenVinoRunner:
     """OpenVINO on the CPU: in bfloat16 where that is native, else in float32.
 
@@ -41,7 +51,7 @@ class OpenVinoRunner:
 
     def __init__(self, precision: Literal["auto", "native"] = "auto") -> None:
         reuse_freed_memory()
-        self._core = openvino.Core()
+        self._core = core()
         self._native = self._native_precision()
         self._may_int8 = precision == "auto"
         self.precision: str = self._native
