@@ -7,7 +7,6 @@ import pytest
 import torch
 from torch import nn
 
-from prosr.checkpoint import load_state, save_state
 from prosr.config import Recipe, Single
 from prosr.errors import CheckpointError, ConfigError
 from prosr.training.run import Run, open_run
@@ -50,22 +49,6 @@ def test_statistics_of_batch_normalization_are_kept(tmp_path: Path) -> None:
 def test_a_run_trains_the_layout_of_its_recipe(tmp_path: Path) -> None:
     run = opened(tmp_path, NORMALIZED)
     assert sum(isinstance(module, nn.BatchNorm2d) for module in run.net.modules()) == 4
-
-
-def test_a_state_stored_before_grown_scales_were_named_goes_on(tmp_path: Path) -> None:
-    opened(tmp_path, NORMALIZED).save()
-    path = tmp_path / "state.safetensors"
-    tensors, header = load_state(path)
-
-    def store(grown: bool) -> None:
-        progress = json.loads(header["progress"]) | {"grown": grown}
-        save_state(path, tensors, {"progress": json.dumps(progress)})
-
-    store(False)
-    assert opened(tmp_path, NORMALIZED).progress.grown == ()
-    store(True)
-    with pytest.raises(ConfigError, match="began with --start-from"):
-        opened(tmp_path, NORMALIZED)
 
 
 def test_weights_that_are_not_there_leave_no_folder(tmp_path: Path) -> None:

@@ -230,8 +230,6 @@ def _restore(run: Run, device: torch.device) -> None:
             optimizer.state[parameters[parameter]][key] = moved
     progress = Progress(**json.loads(header["progress"]))
     (scales, psnr), grown = progress.best, progress.grown
-    if isinstance(grown, bool):  # as it was, of all scales, before it named them
-        grown = run.recipe.scales if grown else ()
     if grown and run.first is None:
         raise ConfigError(f"{run.folder}: this run began with --start-from; give it again")
     run.progress = replace(progress, best=(scales, psnr), grown=tuple(grown))
