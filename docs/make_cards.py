@@ -37,11 +37,17 @@ LIMITS_GAN = """\
 - Do not use it to find out what a face, a number plate or a document says.
 """
 
+SCHEDULES = {
+    "curriculum": "curriculum of section 3.4",
+    "simultaneous": "all scales at once",
+    "single": "one scale",
+}
+
 
 def objective(about: dict[str, Any]) -> str:
     """What the network was trained for, in a table's cell."""
     if not about["recipe"].get("adversarial"):
-        return "mean absolute difference (Eq. 5), curriculum of section 3.4"
+        return f"mean absolute difference (Eq. 5), {SCHEDULES[about['recipe']['schedule']['kind']]}"
     first = f", from {about['partner']['model']}" if "partner" in about else ""
     return f"a discriminator's judgement and features (Eq. 4){first}"
 
