@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import onnx
 import onnxruntime
-import openvino
 import pytest
 import torch
 
@@ -16,6 +15,7 @@ from prosr.checkpoint import Weights, build
 from prosr.config import ProSRConfig
 from prosr.errors import ConfigError, InferenceError
 from prosr.inference import exporting
+from prosr.inference.engines.openvino import core
 from prosr.inference.exporting import export
 
 SMALL = ProSRConfig(features=6, growth=(4, 4), dcus=((2,), (1,)), value_range=1.0)
@@ -48,7 +48,7 @@ def test_the_file_gives_what_the_network_does(
     if file_format == "onnx":
         y = onnxruntime.InferenceSession(str(path)).run(None, {"x": x.numpy()})[0]
     else:
-        y = openvino.Core().compile_model(path, "CPU")(x.numpy())[0]
+        y = core().compile_model(path, "CPU")(x.numpy())[0]
     with torch.inference_mode():
         expected: Any = weights.net(x, 4)
     assert y.dtype == np.float32
@@ -68,7 +68,7 @@ def test_the_onnx_file_says_what_it_is(weights: Weights, tmp_path: Path) -> None
 def test_the_openvino_file_says_what_it_is(weights: Weights, tmp_path: Path) -> None:
     path = tmp_path / "a.xml"
     said = export(weights, 2, "openvino", "fp32", path)
-    model = openvino.Core().read_model(path)
+    model = core().read_model(path)
     assert {key: model.get_rt_info(["prosr", key]).astype(str) for key in said} == said
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import pyvips
+import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -119,6 +120,36 @@ def test_the_tiles_of_a_tiff_count_as_memory(tmp_path: Path) -> None:
     image.tiffsave(str(path), tile=True, tile_width=256, tile_height=128)
     assert open_picture(path).decoding == 3 * (512 * 128 * 3)
     image.tiffsave(str(path))
+    assert open_picture(path).decoding < 300 * 200 * 3
+
+
+def test_a_tiff_in_one_large_strip_is_read_and_its_strip_counts(tmp_path: Path) -> None:
+    path, apart = tmp_path / "strip.tif", tmp_path / "apart.tif"
+    noise = np.random.default_rng(0).integers(0, 256, (7_000, 3_000, 3), np.uint8)
+    tifffile.imwrite(path, noise, compression="zlib", rowsperstrip=7_000, photometric="rgb")
+    picture = open_picture(path)
+    assert path.stat().st_size < picture.decoding < 2 * path.stat().st_size
+    with picture.decoded(tmp_path) as samples:
+        expected = noise[6_990:, :9] / np.float32(255)
+        assert np.array_equal(samples.window(6_990, 7_000, 0, 9), expected)
+    tifffile.imwrite(
+        apart, np.moveaxis(noise[:99], 2, 0), photometric="rgb", planarconfig="separate"
+    )
+    assert open_picture(apart).decoding >= noise[:99].nbytes
+
+
+@pytest.mark.parametrize(
+    ("mode", "subsampling", "samples"), [("RGB", 0, 3), ("RGB", 2, 1.5), ("L", 0, 1)]
+)
+def test_a_progressive_jpeg_counts_its_coefficients(
+    tmp_path: Path, mode: str, subsampling: int, samples: float
+) -> None:
+    path = tmp_path / "a.jpg"
+    picture = Image.new(mode, (64, 48))
+    picture.save(path, progressive=True, subsampling=subsampling)
+    # 16 bits for each sample, and what the decoder takes beside them.
+    assert 1 <= open_picture(path).decoding / (2 * samples * 64 * 48) <= 1.3
+    picture.save(path)
     assert open_picture(path).decoding == 0
 
 

@@ -60,6 +60,10 @@ READ_ONLY_SUFFIXES = (".gif", ".heic", ".heif")
 _LOADERS = {"JPEG": "jpegload", "PNG": "pngload", "TIFF": "tiffload", "GIF": "gifload"}
 _LOADERS |= {"WebP": "webpload", "AVIF": "heifload", "HEIC": "heifload"}
 
+_STARTS: dict[str, tuple[bytes, ...]] = {"JPEG": (b"\xff\xd8\xff",)}
+_STARTS |= {"PNG": (b"\x89PNG\r\n\x1a\n",), "GIF": (b"GIF87a", b"GIF89a")}
+_STARTS |= {"TIFF": (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")}
+
 
 def find_format(name: str) -> Format:
     """The format of a suffix (".JPG") or name ("jpeg"), or `ImageError` with those known."""
@@ -87,16 +91,8 @@ def sniff(head: bytes) -> tuple[str, str] | None:
     Names lie, and libvips would hand unknown content to loaders (SVG, PDF) that are no
     business of ours; so the content decides, among the formats below.
     """
-    name = None
-    if head.startswith(b"\xff\xd8\xff"):
-        name = "JPEG"
-    elif head.startswith(b"\x89PNG\r\n\x1a\n"):
-        name = "PNG"
-    elif head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
-        name = "TIFF"
-    elif head[:6] in (b"GIF87a", b"GIF89a"):
-        name = "GIF"
-    elif head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+    name = next((name for name, starts in _STARTS.items() if head.startswith(starts)), None)
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         name = "WebP"
     elif head[4:8] == b"ftyp":
         brands = head[8:32]

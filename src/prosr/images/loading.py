@@ -52,7 +52,9 @@ def open_image(path: Path) -> tuple[pyvips.Image, str]:
         finally:
             os.close(descriptor)
         load = getattr(pyvips.Image, f"{kind[1]}_source")
-        image = load(source, access="sequential", fail_on="error")
+        # Of a TIFF libvips would refuse what is stored in large pieces, whose memory we count.
+        unlimited = {"unlimited": True} if kind[0] == "TIFF" else {}
+        image = load(source, access="sequential", fail_on="error", **unlimited)
         _check_header(image, path)
         return _normalised(image, path), kind[0]
 

@@ -6,28 +6,15 @@ import io
 import struct
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 SHORT, LONG, LONG8, IFD8 = 3, 4, 16, 18
-_SIZES = {
-    1: 1,
-    2: 1,
-    3: 2,
-    4: 4,
-    5: 8,
-    6: 1,
-    7: 1,
-    8: 2,
-    9: 4,
-    10: 8,
-    11: 4,
-    12: 8,
-    13: 4,
-    16: 8,
-    18: 8,
-}
+_SIZES = dict.fromkeys((1, 2, 6, 7), 1) | dict.fromkeys((3, 8), 2)
+_SIZES |= dict.fromkeys((4, 9, 11, 13), 4) | dict.fromkeys((5, 10, 12, 16, 18), 8)
 """Bytes of one value of each TIFF type."""
 
+_STRIP_BYTES, _PLANES, _SEPARATE = 279, 284, 2
 _FRACTIONS = (5, 10)
 _MOST_ENTRIES, _MOST_BYTES = 1000, 1_000_000
 
@@ -41,6 +28,11 @@ class Value(NamedTuple):
 
     def number(self) -> int:
         return int.from_bytes(self.data, "little")
+
+    def numbers(self) -> list[int]:
+        size = _SIZES[self.kind]
+        parts = (self.data[at : at + size] for at in range(0, len(self.data), size))
+        return [int.from_bytes(part, "little") for part in parts]
 
     @classmethod
     def of(cls, kind: int, *numbers: int) -> Value:
@@ -59,6 +51,23 @@ def make_header(tags: Directory) -> bytes:
     tiff = Tiff(stream)
     tiff.set_first(tiff.write({tag: tiff.entry(tag, value) for tag, value in tags.items()}, 0))
     return stream.getvalue()
+
+
+def largest_strip(path: Path) -> tuple[int, bool]:
+    """Bytes of the longest strip as it is stored, and whether each channel has its own strips.
+
+    0 for a file whose directory makes no sense, or of strips so many that each is short.
+    """
+    try:
+        with path.open("rb") as stream:
+            tiff = Tiff(stream)
+            tags = tiff.directory(tiff.first())
+            length = stream.seek(0, io.SEEK_END)
+    except (struct.error, KeyError, ValueError, OSError):
+        return 0, False
+    longest = max(tags.get(_STRIP_BYTES, Value.of(LONG, 0)).numbers())
+    apart = tags.get(_PLANES, Value.of(SHORT, 1)).number() == _SEPARATE
+    return min(longest, length), apart
 
 
 class Tiff:

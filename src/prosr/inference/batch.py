@@ -181,11 +181,8 @@ def walk(folder: Path, scale: int, into: Path | None, several: bool) -> Iterator
     """
     root = folder.resolve()
     if into is None:
-        into = (
-            root.with_name(f"{root.name}_x{scale}")
-            if folder.name in ("", "..")
-            else (folder.with_name(f"{folder.name}_x{scale}"))
-        )
+        beside = root if folder.name in ("", "..") else folder
+        into = beside.with_name(f"{beside.name}_x{scale}")
     elif several:
         into = into / root.name
     if into.resolve() == root:

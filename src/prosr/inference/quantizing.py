@@ -12,6 +12,8 @@ import nncf
 import openvino
 from torch import Tensor
 
+from prosr.inference.engines.openvino import core
+
 
 def quantize(graph: Path, inputs: Sequence[Tensor], new: Path) -> None:
     """Write `graph`'s convolutions in 8 bits, with ranges that `inputs` show, as `new` (.xml).
@@ -19,7 +21,7 @@ def quantize(graph: Path, inputs: Sequence[Tensor], new: Path) -> None:
     The first and the last convolution stay in float32: they cost little, and the picture's
     own values pass through them. With them in 8 bits, prosr-xs lost twice as much.
     """
-    model = openvino.Core().read_model(graph)
+    model = core().read_model(graph)
     names = [
         op.get_friendly_name()
         for op in model.get_ordered_ops()
