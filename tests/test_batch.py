@@ -155,6 +155,25 @@ def test_results_inside_the_folder_are_not_enlarged(make: Make) -> None:
     assert sorted(path.name for path in Path("in").rglob("*.png")) == ["a.png", "a.png"]
 
 
+def test_results_of_the_same_name_in_another_folder_are_not_enlarged(make: Make) -> None:
+    make("in/a.png", "in/b/c.png")
+    run("in", output="in/large")
+    make("in/more/a.png", size=(8, 6))  # of that size, but not made by us
+    make("in/far/d.png", size=(10, 6))
+    run("in/far/d.png", output="other/a.png")
+    expected = {"in/a.png", "in/b/c.png", "in/far/d.png", "in/more/a.png"}
+    assert pairs(find_jobs(["in"], 2)).keys() == expected
+    # The result of something else that is called so is as good as any picture.
+    assert pairs(find_jobs(["in/a.png", "other"], 2)).keys() == {"in/a.png", "other/a.png"}
+
+
+def test_linked_folders_are_followed_but_not_round_and_round(make: Make) -> None:
+    make("in/a.png", "far/b.png")
+    for link, folder in [("in/far", "far"), ("in/self", "in"), ("far/back", "in")]:
+        Path(link).symlink_to(Path(folder).absolute(), target_is_directory=True)
+    assert pairs(find_jobs(["in"], 2)).keys() == {"in/a.png", "in/far/b.png"}
+
+
 def test_a_picture_that_only_sounds_like_a_result_is_enlarged(make: Make) -> None:
     make("in/a.png", "in/a_x2.png")
     assert len(find_jobs(["in"], 2)) == 2

@@ -176,6 +176,16 @@ def test_what_is_coded_as_a_whole_must_fit_into_memory(
     assert os.listdir(tmp_path) == [source]
 
 
+def test_a_folder_as_output_takes_the_result(tmp_path: Path) -> None:
+    path, folder = tmp_path / "a.png", tmp_path / "large"
+    Image.new("RGB", (4, 3)).save(path)
+    folder.mkdir()
+    upscaler = load("bicubic")
+    assert upscaler.estimate(path, 2, output=folder).width == 8
+    assert upscaler.upscale(path, 2, output=folder) == folder / "a_x2.png"
+    assert [entry.name for entry in folder.iterdir()] == ["a_x2.png"]
+
+
 def test_files_are_replaced_only_when_asked(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     Image.new("L", (4, 4)).save(path)

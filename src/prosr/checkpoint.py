@@ -94,10 +94,7 @@ def weights_hash(state: Mapping[str, Tensor]) -> str:
 
 
 def save_weights(
-    path: Path,
-    net: nn.Module,
-    config: NetConfig | CommunityConfig,
-    card: Mapping[str, Any],
+    path: Path, net: nn.Module, config: NetConfig | CommunityConfig, card: Mapping[str, Any]
 ) -> str:
     """Write the network's parameters, layout and model card; return the parameters' hash."""
     state = {name: value.detach().cpu().contiguous() for name, value in net.state_dict().items()}

@@ -107,11 +107,9 @@ class BatchDisplay:
 
 
 def _describe(estimate: Estimate) -> str:
-    tiles = f"{estimate.tiles} tile{'s' * (estimate.tiles > 1)}"
-    memory = f"{estimate.memory / 1e9:.1f} GB of memory"
-    return (
-        f"{estimate.width}×{estimate.height} pixels, {tiles}, {_time(estimate.seconds)}, {memory}"
-    )
+    size = f"{estimate.width}×{estimate.height} pixels"
+    work = f"{estimate.tiles} tile{'s' * (estimate.tiles > 1)}, {_time(estimate.seconds)}"
+    return f"{size}, {work}, {estimate.memory / 1e9:.1f} GB of memory"
 
 
 def _time(seconds: float) -> str:

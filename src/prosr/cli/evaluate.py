@@ -21,12 +21,10 @@ Published = Annotated[bool, typer.Option("--published", metavar="", help="Show p
 
 def evaluate(
     models: Annotated[
-        list[str],
-        typer.Argument(metavar="MODEL", help="Model names, 'bicubic', or weights files."),
+        list[str], typer.Argument(metavar="MODEL", help="Model names, 'bicubic', or weights files.")
     ],
     sets: Annotated[
-        list[Path],
-        typer.Option("--set", metavar="DIR...", help="Folders of pictures to score on."),
+        list[Path], typer.Option("--set", metavar="DIR...", help="Folders of pictures to score on.")
     ],
     scales: Scales = None,
     protocol: Annotated[

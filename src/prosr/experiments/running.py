@@ -18,14 +18,7 @@ from prosr.errors import ConfigError
 from prosr.evaluation.protocol import find_protocol
 from prosr.evaluation.scoring import score
 from prosr.experiments.budget import measure, settled_steps
-from prosr.experiments.outcome import (
-    Outcome,
-    Point,
-    Trained,
-    read_outcome,
-    save_run,
-    save_scores,
-)
+from prosr.experiments.outcome import Outcome, Point, Trained, read_outcome, save_run, save_scores
 from prosr.experiments.plan import Plan
 from prosr.inference.upscaler import Upscaler
 from prosr.nets.direct import Direct

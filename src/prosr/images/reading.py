@@ -184,9 +184,9 @@ def _decoder_bytes(image: pyvips.Image, file_format: str, path: Path) -> int:
     pixels, bands = int(image.width) * int(image.height), int(image.bands)
     sample: int = np.dtype(_SAMPLE_TYPES[image.format]).itemsize
     if file_format == "TIFF" and image.get_typeof("tile-height"):
-        tile = int(image.get("tile-width")), int(image.get("tile-height"))
-        width: int = math.ceil(image.width / tile[0]) * tile[0]
-        return _TILE_ROWS * width * tile[1] * bands * sample
+        width, height = int(image.get("tile-width")), int(image.get("tile-height"))
+        row = math.ceil(int(image.width) / width) * width
+        return _TILE_ROWS * row * height * bands * sample
     if file_format == "TIFF":
         stored, apart = largest_strip(path)
         return int(_STORED * stored) + apart * bands * sample * pixels

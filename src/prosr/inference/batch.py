@@ -5,11 +5,13 @@ from __future__ import annotations
 import glob
 import os
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from prosr.config import SCALES
 from prosr.errors import ConfigError, ImageError, ProSRError
 from prosr.images import Format, find_format, is_picture, is_writable, open_picture, shown
 from prosr.inference.estimates import Estimate
@@ -50,8 +52,9 @@ def find_jobs(
 
     - A file gives "photo_x4.jpg" beside it, or in the folder `output`, or `output` itself
       if that has a picture's suffix and the file is the only request.
-    - A folder's tree is copied, names kept, to "folder_x4" beside it or to `output`; several
-      folders go to folders of their names in `output`. Hidden files are left alone.
+    - A folder's tree, linked folders included, is copied, names kept, to "folder_x4" beside it
+      or to `output`; several folders go to folders of their names in `output`. Hidden files are
+      left alone.
     - Results of earlier runs are not enlarged again together with what they were made of.
 
     `file_format` asks for another format than their own. A request that matches nothing
@@ -187,11 +190,14 @@ def walk(folder: Path, scale: int, into: Path | None, several: bool) -> Iterator
         into = into / root.name
     if into.resolve() == root:
         raise ConfigError(f"{shown(folder)}: results would go into itself; give another output")
-    for place, below, names in os.walk(folder):
+    for place, below, names in os.walk(folder, followlinks=True):
+        # A link to a folder that it is in would lead round and round.
+        parents = Path(place, "x").absolute().parents
+        around = {into.resolve(), *(parent.resolve() for parent in parents)}
         below[:] = sorted(
             name
             for name in below
-            if not name.startswith(".") and Path(place, name).resolve() != into.resolve()
+            if not name.startswith(".") and Path(place, name).resolve() not in around
         )
         for name in sorted(names):
             path = Path(place, name)
@@ -200,7 +206,13 @@ def walk(folder: Path, scale: int, into: Path | None, several: bool) -> Iterator
 
 
 def _without_results(jobs: list[Job]) -> list[Job]:
-    """Leave out what an earlier run made of a picture that is among the jobs."""
+    """Leave out what an earlier run made of a picture that is among the jobs.
+
+    Results carry a mark, and "_x4" in their path, or else the name and a size that fits.
+    """
+    named: defaultdict[str, list[Path]] = defaultdict(list)
+    for job in jobs:
+        named[job.source.stem].append(job.source)
     stems = {_place(job.source).with_suffix("") for job in jobs}
 
     def is_result(path: Path) -> bool:
@@ -210,7 +222,8 @@ def _without_results(jobs: list[Job]) -> list[Job]:
                 origin = Path(*stem.parts[:level], name[1], *stem.parts[level + 1 :])
                 if origin in stems and _mark(path):
                     return True
-        return False
+        others = [other for other in named[path.stem] if other != path]
+        return bool(others and _mark(path)) and any(_enlarges(path, x, SCALES) for x in others)
 
     return [job for job in jobs if not is_result(job.source)]
 
@@ -246,8 +259,16 @@ def _is_current(job: Job, scale: int) -> bool:
     """Whether the picture is older than its result and has the size for it."""
     if job.target.stat().st_mtime_ns < job.source.stat().st_mtime_ns:
         return False
-    source, target = open_picture(job.source), open_picture(job.target)
-    return (target.width, target.height) == (scale * source.width, scale * source.height)
+    return _enlarges(job.target, job.source, (scale,))
+
+
+def _enlarges(result: Path, origin: Path, scales: Sequence[int]) -> bool:
+    """Whether the sizes say so; not of what cannot be read."""
+    try:
+        x, y = open_picture(origin), open_picture(result)
+    except ImageError:
+        return False
+    return any((y.width, y.height) == (s * x.width, s * x.height) for s in scales)
 
 
 def _place(path: Path) -> Path:

@@ -135,10 +135,11 @@ class Upscaler:
     ) -> Any:
         """Enlarge `image` by 2, 4 or 8 and give the same kind of thing back.
 
-        - A path: a file is written, at `output` or beside it ("photo_x4.jpg"), and its path
-          returned. The format is that of the output's suffix. Gray, alpha, depth, ICC
-          profile, EXIF and XMP are kept as far as that format can hold them. A file that is
-          there already is replaced only with `overwrite`; the input never.
+        - A path: a file is written, at `output`, in it if it is a folder, or beside the
+          picture ("photo_x4.jpg"), and its path returned. The format is that of the output's
+          suffix. Gray, alpha, depth, ICC profile, EXIF and XMP are kept as far as that format
+          can hold them. A file that is there already is replaced only with `overwrite`; the
+          input never.
         - A PIL image: see `prosr.inference.inputs.upscale_pil`.
         - An array, [H, W] or [H, W, 1 to 4] (gray, gray and alpha, RGB, RGB and alpha) of
           uint8, uint16, or float32 or float64 in [0, 1]: the same rank and type.
@@ -148,7 +149,7 @@ class Upscaler:
         """
         scale = check_scale(scale)
         if isinstance(image, str | os.PathLike):
-            target = Path(output) if output is not None else result_path(Path(image), scale)
+            target = _target(Path(image), scale, output)
             self._upscale_file(Path(image), scale, target, overwrite, progress)
             return target
         if output is not None or overwrite:
@@ -178,7 +179,7 @@ class Upscaler:
         Raises what `upscale` raises before it begins.
         """
         scale = check_scale(scale)
-        target = Path(output) if output is not None else result_path(Path(path), scale)
+        target = _target(Path(path), scale, output)
         picture, canvas = self._prepare(Path(path), scale, target, overwrite)
         size = picture.height, picture.width
         tiles = self._plan(size, scale)
@@ -287,6 +288,12 @@ class Upscaler:
                 f"{self.max_memory / 1e9:.2g} GB are too little memory for {self.name} at scale "
                 f"{scale}; allow twice as much"
             ) from error
+
+
+def _target(path: Path, scale: int, output: str | os.PathLike[str] | None) -> Path:
+    beside = result_path(path, scale)
+    place = beside if output is None else Path(output)
+    return place / beside.name if place.is_dir() else place
 
 
 def _check_target(path: Path, target: Path, overwrite: bool) -> None:
