@@ -65,7 +65,7 @@ def largest_strip(path: Path) -> tuple[int, bool]:
             length = stream.seek(0, io.SEEK_END)
     except (struct.error, KeyError, ValueError, OSError):
         return 0, False
-    longest = max(tags.get(_STRIP_BYTES, Value.of(LONG, 0)).numbers())
+    longest = max(tags.get(_STRIP_BYTES, Value.of(LONG, 0)).numbers(), default=0)
     apart = tags.get(_PLANES, Value.of(SHORT, 1)).number() == _SEPARATE
     return min(longest, length), apart
 
