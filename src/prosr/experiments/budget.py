@@ -16,7 +16,7 @@ from prosr.config import Frozen, Recipe, Scale, Single
 from prosr.errors import ConfigError
 from prosr.experiments.plan import Plan
 from prosr.files import write_text
-from prosr.training.curriculum import shares
+from prosr.training.curriculum import scale_at, shares
 from prosr.training.objectives import StepResult
 from prosr.training.session import Job, prepare
 
@@ -39,6 +39,10 @@ class Budget(Frozen):
     minutes: float
     seconds: dict[int, float]
     recipe: Recipe
+
+    def seconds_until(self, step: int, recipe: Recipe) -> float:
+        """The time of the first steps of a run, as they were timed, whatever ran beside it."""
+        return round(sum(self.seconds[scale_at(s, recipe)] for s in range(step)), 1)
 
 
 _BUDGETS = TypeAdapter(dict[str, Budget])

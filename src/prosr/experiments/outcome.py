@@ -27,8 +27,9 @@ class Point(Frozen):
 
 
 class Trained(Frozen):
-    """A finished run of a cell. `seconds` were spent on steps, without validation.
+    """A finished run of a cell. `seconds` are those of its steps, without validation.
 
+    Where minutes became steps, a step counts as long as it took when it was timed for that.
     `skipped` steps were left out because their loss or gradient was not finite. `parameters`
     counts those that a scale uses, `weights` is the SHA-256 of the averaged weights after
     the last step.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -17,7 +17,7 @@ from prosr.data.benchmarks import Benchmark
 from prosr.errors import ConfigError
 from prosr.evaluation.protocol import find_protocol
 from prosr.evaluation.scoring import score
-from prosr.experiments.budget import measure, settled_steps
+from prosr.experiments.budget import measure, read_budgets, settled_steps
 from prosr.experiments.outcome import Outcome, Point, Trained, read_outcome, save_run, save_scores
 from prosr.experiments.plan import Plan
 from prosr.inference.upscaler import Upscaler
@@ -105,22 +105,31 @@ def compare(
 ) -> bool:
     """Train and score what is not yet, and return whether everything is.
 
+    Steps are timed before the first run, of all cells one after the other: what the machine
+    does beside training later on is no cell's advantage.
+
     `report` gets the outcome so far whenever there is more of it, and at least once. When
     `stop` says so, the state is saved and the same call goes on from there. Raises what
     training and scoring raise.
     """
     reported: Outcome | None = None
-    for number, (cell, seed) in enumerate(comparison.runs, 1):
-        steps = _steps(comparison, cell, seed, audience, stop)
-        if steps is None or stop():
+    steps_of: dict[str, int] = {}
+    for cell in comparison.plan.cells:
+        steps = _steps(comparison, cell, audience, stop)
+        if steps is None:
             return False
+        steps_of[cell] = steps
+    for number, (cell, seed) in enumerate(comparison.runs, 1):
+        if stop():
+            return False
+        steps = steps_of[cell]
         job = comparison.job(cell, seed, steps)
         title = f"{cell}, seed {seed} ({number} of {len(comparison.runs)})"
         trained = _finished(comparison, cell, seed)
         if trained is None:
             left = _hours_left(comparison, number - 1)
             audience.note(f"training {title}: {steps} steps of {job.recipe.model}{left}")
-            trained = _train(cell, seed, job, audience, stop)
+            trained = _train(comparison, cell, seed, job, audience, stop)
             if trained is None:
                 return False
             save_run(comparison.output, trained)
@@ -172,14 +181,12 @@ def parameters(net: nn.Module, scale: int) -> int:
     return sum(parameter.numel() for parameter in net.parameters())
 
 
-def _steps(
-    comparison: Comparison, cell: str, seed: int, audience: Audience, stop: Stop
-) -> int | None:
+def _steps(comparison: Comparison, cell: str, audience: Audience, stop: Stop) -> int | None:
     plan = comparison.plan
     steps = settled_steps(plan, cell, comparison.folder)
     if steps is None and not stop():
         audience.note(f"{cell}: timing steps, to find how many fit into {plan.minutes:g} minutes")
-        job = comparison.job(cell, seed, 1)
+        job = replace(comparison.job(cell, plan.seeds[0], 1), start_from=None)
         steps = measure(plan, cell, comparison.folder, job, audience.opening, stop)
     return steps
 
@@ -199,7 +206,9 @@ def _finished(comparison: Comparison, cell: str, seed: int) -> Trained | None:
     return next(runs, None) if weights.exists() else None
 
 
-def _train(cell: str, seed: int, job: Job, audience: Audience, stop: Stop) -> Trained | None:
+def _train(
+    comparison: Comparison, cell: str, seed: int, job: Job, audience: Audience, stop: Stop
+) -> Trained | None:
     """Train a run to its end and describe it, or return None if it was stopped before."""
     session = prepare(job, audience.opening)
     with audience.watching(session) as observer:
@@ -207,15 +216,21 @@ def _train(cell: str, seed: int, job: Job, audience: Audience, stop: Stop) -> Tr
     run = session.run
     if not run.finished:
         return None
+    points = list(_validations(job.folder / "log.jsonl", job.recipe.scales))
+    seconds = run.progress.seconds
+    if budget := read_budgets(comparison.folder).get(cell):
+        took = {p.step: budget.seconds_until(p.step, job.recipe) for p in points}
+        points = [p.model_copy(update={"seconds": took[p.step]}) for p in points]
+        seconds = budget.seconds_until(job.recipe.steps, job.recipe)
     return Trained(
         cell=cell,
         seed=seed,
         recipe=job.recipe,
-        seconds=round(run.progress.seconds, 1),
+        seconds=round(seconds, 1),
         skipped=run.progress.skipped,
         parameters={scale: parameters(run.net, scale) for scale in job.recipe.scales},
         weights=load_weights(job.folder / LAST).sha256,
-        validation=tuple(_validations(job.folder / "log.jsonl", job.recipe.scales)),
+        validation=tuple(points),
     )
 
 
