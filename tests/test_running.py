@@ -227,7 +227,23 @@ def test_minutes_become_steps_once_and_for_every_seed(
     monkeypatch.setattr(budget, "_seconds_of_a_step", lambda *_: 1.0)
     assert go(timed)[0]
     assert [run.recipe.steps for run in read_outcome(made.output).runs] == [3, 3]
+    assert [run.seconds for run in read_outcome(made.output).runs] == [30.0, 30.0]
     assert describe(timed)[0].endswith("single ×2, 3 steps, done")
+
+
+def test_all_cells_are_timed_before_the_first_is_trained(
+    made: Comparison, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    single: dict[str, object] = {**PLAN.cells["single-x2"], "steps": None}
+    later = {**single, "start_from": "single"}
+    shared = {key: value for key, value in PLAN.recipe.items() if key != "steps"}
+    cells = {"single": single, "later": later}
+    changes = {"minutes": 0.5, "seeds": (0,), "recipe": shared, "cells": cells}
+    monkeypatch.setattr(budget, "_seconds_of_a_step", lambda *_: 10.0)
+    crowd = Crowd()
+    timed = replace(made, plan=PLAN.model_copy(update=changes))
+    assert compare(timed, crowd, crowd.stop, crowd.reports.append)
+    assert [line.split()[0] for line in crowd.lines[:3]] == ["single:", "later:", "training"]
 
 
 def test_the_tables_forget_runs_that_the_plan_no_longer_has(made: Comparison) -> None:
