@@ -68,6 +68,17 @@ def test_the_table_names_its_protocol(
     assert "bicubic" in printed
 
 
+def test_no_number_is_cut_short_in_a_narrow_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], sets: list[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    words = ["--set", sets[0], "--scale", "2", "--also", "colour"]
+    assert prosr(monkeypatch, "evaluate", "bicubic", *words) == 0
+    printed = capsys.readouterr().out
+    assert "consistency" in printed
+    assert "…" not in printed
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [

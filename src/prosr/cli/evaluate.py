@@ -74,7 +74,10 @@ def evaluate(
             if output is not None:
                 save_results(output, [row])
     console = Console()
+    wide = console.options.update(width=1000)
     for table in to_rich(rows, beside=SYSTEMS if published else ()):
+        # A line too long for the terminal can be read, a number cut short cannot.
+        console.width = max(console.width, console.measure(table, options=wide).maximum)
         console.print(table)
 
 
