@@ -307,6 +307,19 @@ def test_what_started_the_run_is_its_partner_and_on_the_sheets(
         session(pictures, tmp_path / "second", recipe)
 
 
+def test_what_starts_from_a_gan_has_the_gans_partner(
+    pictures: Path, tmp_path: Path, recipe: Recipe
+) -> None:
+    plain = recipe.model_copy(update={"adversarial": None})
+    go(session(pictures, tmp_path / "1", plain), until=1)
+    for number in (1, 2):
+        start = tmp_path / f"{number}" / "last.safetensors"
+        following = job(pictures, tmp_path / f"{number + 1}", recipe, start)
+        go(prepare(following, nothing), until=1)
+    first, third = (load_weights(tmp_path / name / "last.safetensors") for name in "13")
+    assert third.card["partner"]["sha256"] == first.sha256 != third.card["started from"]
+
+
 def test_a_grown_generator_is_not_opened_or_blended_again(tmp_path: Path, recipe: Recipe) -> None:
     run, pairs = made(tmp_path, recipe), batch()
     assert run.adversary is not None

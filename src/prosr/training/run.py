@@ -161,8 +161,8 @@ def open_run(
         before = sum(first.card.get(key, 0.0) for key in ("hours", "hours before"))
         card = card | {"started from": first.sha256, "hours before": round(before, 2)}
         if recipe.adversarial is not None:
-            partner = first.card.get("model", first.name)
-            card = card | {"partner": {"model": partner, "sha256": first.sha256}}
+            itself = {"model": first.card.get("model", first.name), "sha256": first.sha256}
+            card = card | {"partner": first.card.get("partner", itself)}
     average = copy.deepcopy(net).eval().requires_grad_(False)
     optimizer = Adam(net.parameters(), recipe.learning_rate, betas=recipe.betas)
     run = Run(folder, recipe, net, average, optimizer, card, first)
