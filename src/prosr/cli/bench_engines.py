@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from prosr.cli.options import Rounds, RowsOutput
 
 # fmt: off
 Models = Annotated[list[str] | None, typer.Option("--models", metavar="MODEL...", help="Default: prosr-xs prosr-s prosr-l.")]
 Sizes = Annotated[list[str] | None, typer.Option("--size", metavar="WxH...", help="Default: 128x128 520x520 4000x3000.")]
 Scales = Annotated[list[int] | None, typer.Option("--scale", metavar="2|4|8...", help="Default: all three.")]
 Engines = Annotated[list[str] | None, typer.Option("--engine", metavar="NAME...", help="Default: those installed.")]
-Rounds = Annotated[int, typer.Option(min=1, help="Rounds in which all take turns.")]
 Limit = Annotated[float, typer.Option(min=0, help="Seconds after which one gets no further round.")]
 MaxMemory = Annotated[str, typer.Option(metavar="SIZE", help="Limit for each engine's process.")]
-Output = Annotated[Path | None, typer.Option(metavar="FILE.json", help="Add the rows to this file, and write Markdown beside it.")]
 # fmt: on
 
 
@@ -27,7 +26,7 @@ def engines(
     rounds: Rounds = 7,
     limit: Limit = 60.0,
     max_memory: MaxMemory = "2G",
-    output: Output = None,
+    output: RowsOutput = None,
 ) -> None:
     """Time engines on the same pictures, beside plain PyTorch and the machine's peak.
 

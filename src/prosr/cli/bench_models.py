@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from prosr.cli.options import Rounds, RowsOutput
 
 
 def models(
@@ -19,19 +20,14 @@ def models(
     scales: Annotated[
         list[int] | None, typer.Option("--scale", metavar="2|4|8...", help="Scales.")
     ] = None,
-    rounds: Annotated[int, typer.Option(min=1, help="Rounds in which all take turns.")] = 7,
+    rounds: Rounds = 7,
     limit: Annotated[
         float, typer.Option(min=0, help="Seconds after which a model gets no further round.")
     ] = 30.0,
     memory: Annotated[
         bool, typer.Option(help="Measure peak memory too, in a fresh process each.")
     ] = True,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE.json", help="Add the rows to this file, and write Markdown beside it."
-        ),
-    ] = None,
+    output: RowsOutput = None,
 ) -> None:
     """Time every model enlarging 128×128 by 4, and 520×520 by 2, 4 and 8.
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from prosr.cli.options import Rounds, RowsOutput
 
 
 def train(
@@ -13,13 +14,8 @@ def train(
     scale: Annotated[int, typer.Option(metavar="2|4|8", help="Scale of the step.")] = 2,
     patch: Annotated[int, typer.Option(min=2, help="Side of the input's patches.")] = 48,
     batch: Annotated[int, typer.Option(min=1, help="Patches in a step.")] = 8,
-    rounds: Annotated[int, typer.Option(min=1, help="Rounds in which all take turns.")] = 15,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE.json", help="Add the rows to this file, and write Markdown beside it."
-        ),
-    ] = None,
+    rounds: Rounds = 15,
+    output: RowsOutput = None,
 ) -> None:
     """Time a training step, plain and with each thing that might make it faster.
 
