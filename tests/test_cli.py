@@ -205,6 +205,12 @@ def test_a_reader_that_leaves_is_no_error() -> None:
     assert done.returncode in {0, 1}
 
 
+def test_what_the_system_says_of_a_file_is_no_bug_of_ours(run: Run) -> None:
+    name = "y" * 300
+    code, _, err = run("upscale", "docs/sample.png", "--output", f"{name}.png")
+    assert (code, err) == (2, f"error: {name}.png: File name too long\n")
+
+
 def test_a_file_that_is_not_there_is_named(run: Run, tmp_path: Path) -> None:
     code, out, err = run("convert", str(tmp_path / "no.pth"), str(tmp_path / "out.safetensors"))
     assert (code, out) == (2, "")

@@ -6,6 +6,7 @@ import math
 import signal
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -140,8 +141,26 @@ def test_an_engine_that_is_not_installed_is_named_with_its_extra(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(engines, "find_spec", lambda package: None)
-    with pytest.raises(ConfigError, match=r"needs onnxruntime; .*'prosr\[onnx\]'"):
+    with pytest.raises(ConfigError, match=r"needs onnxruntime and onnx; .*'prosr\[onnx\]'"):
         make_engine(tiny("zeros"), 10**9, "onnx")
+
+
+def test_an_extra_brings_all_that_its_engine_needs() -> None:
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())
+    for name, needed in engines._PACKAGES.items():
+        extra = project["project"]["optional-dependencies"][name]
+        assert set(needed) <= {requirement.partition(">")[0] for requirement in extra}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_an_engine_without_the_exporters_package_is_not_chosen(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines, "find_spec", lambda package: package != "onnx" or None)
+    monkeypatch.setattr(engines, "_device", lambda: "cpu")
+    assert make_engine(tiny("zeros"), 10**9).name == "torch"
+    with pytest.raises(ConfigError, match="and onnx; install it with"):
+        make_engine(tiny("zeros"), 10**9, name)
 
 
 def test_an_unknown_engine_is_refused_with_the_known() -> None:

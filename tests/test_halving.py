@@ -42,6 +42,9 @@ ERRORS: list[Callable[[], Exception]] = [
     lambda: RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"),
     lambda: RuntimeError("MPS backend out of memory"),
     lambda: RuntimeError("std::bad_alloc"),
+    lambda: RuntimeError("DefaultCPUAllocator: not enough memory: you tried to get 8 bytes"),
+    lambda: RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+    lambda: RuntimeError("[CPU] Could not allocate 8 bytes"),
 ]
 
 

@@ -161,3 +161,17 @@ def test_what_is_no_file_is_one_line(
     outcomes = list(run_jobs(BICUBIC, find_jobs([str(tmp_path)], 2, f"{tmp_path}/out"), 2))
     assert [outcome.kind for outcome in outcomes] == ["failed", "made"]
     assert complaint in outcomes[0].reason and "\n" not in outcomes[0].reason
+
+
+def test_a_result_whose_name_would_be_too_long_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / ("x" * 250 + ".png")
+    RGB.save(path)
+    (outcome,) = run_jobs(BICUBIC, find_jobs([str(path)], 2), 2)
+    assert outcome.reason.endswith("_x2.png: File name too long; give another output")
+
+
+def test_a_name_of_wide_characters_leaves_room_for_the_temporary_one(tmp_path: Path) -> None:
+    path = tmp_path / ("\N{GRINNING FACE}" * 61 + ".png")
+    RGB.save(path)
+    (outcome,) = run_jobs(BICUBIC, find_jobs([str(path)], 2), 2)
+    assert (outcome.kind, outcome.reason) == ("made", "")

@@ -19,7 +19,7 @@ def replacing(path: Path) -> Iterator[Path]:
     a dot, and is removed when the block raises, `KeyboardInterrupt` included.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem[:80]}.{secrets.token_hex(4)}{path.suffix}")
+    temporary = path.with_name(f".{path.stem[:60]}.{secrets.token_hex(4)}{path.suffix}")
     try:
         yield temporary
         with open(temporary, "rb") as written:

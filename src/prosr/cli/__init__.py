@@ -123,6 +123,9 @@ def _explain(error: Exception) -> int:
         package = error.name.partition(".")[0]
         if extra := _EXTRA.get(package):
             return _fail(f"this needs {package}; install it with: pip install 'prosr[{extra}]'", 2)
+    # What the system says of a file (a name too long, a folder not to be read) is no bug.
+    if isinstance(error, OSError) and error.filename:
+        return _fail(f"{error.filename!s}: {error.strerror}", 2)
     summary = " ".join(f"{type(error).__name__}: {error}".split())
     return _fail(f"unexpected {summary} (for the traceback, run again with PROSR_DEBUG=1)", 70)
 

@@ -124,6 +124,9 @@ def attempt(jobs: Sequence[Job], do: Callable[[Job], Outcome]) -> Iterator[Outco
             yield do(job)
         except ProSRError as error:
             yield Outcome(job, "failed", str(error))
+        except OSError as error:
+            reason = f"{shown(job.target)}: {error.strerror or error}; give another output"
+            yield Outcome(job, "failed", reason)
         # The pictures after this one are no less wanted for what is wrong with this one,
         # be it a bug of ours; the reason is given with the failure.
         except Exception as error:

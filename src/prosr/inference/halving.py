@@ -13,7 +13,7 @@ from prosr.inference.engines import Engine
 from prosr.inference.tiling import fit, tiled
 
 _LOG = logging.getLogger(__name__)
-_OUT_OF_MEMORY = re.compile(r"out of memory|allocate memory|bad.?alloc", re.IGNORECASE)
+_OUT_OF_MEMORY = re.compile(r"(out of|enough) memory|allocate|bad.?alloc|alloc_failed", re.I)
 
 
 class Halving:

@@ -51,6 +51,8 @@ def trace(net: nn.Module, function: Callable[[Tensor], Tensor], channels: int, p
     Batch, height and width stay open; the input is called "x" and the result "y". Height
     and width must be 2 or more. Raises `InferenceError` for what cannot be traced.
     """
+    import onnx  # noqa: F401  # PyTorch asks for it last; missing, it is to be named.
+
     x = torch.full((1, channels, *_EXAMPLE), 0.5)
     axes = {0: "batch", 2: "height", 3: "width"}
     with warnings.catch_warnings(), torch.no_grad():

@@ -85,7 +85,7 @@ def _folder(clip: Clip, target: Path, made_by: str) -> Path:
     status = clip.path.stat()
     what = f"{clip.path.resolve()} {status.st_size} {status.st_mtime_ns} {made_by} {_QUALITY}"
     digest = hashlib.sha256(what.encode("utf-8", "surrogateescape")).hexdigest()[:12]
-    folder = target.with_name(f".{target.stem[:80]}.{digest}.segments")
+    folder = target.with_name(f".{target.stem[:50]}.{digest}.segments")
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 

@@ -36,13 +36,13 @@ class Engine(Protocol):
         ...
 
 
-_PACKAGES = {"openvino": "openvino", "onnx": "onnxruntime"}
-"""What each engine needs beside PyTorch."""
+_PACKAGES = {"openvino": ("openvino", "onnx"), "onnx": ("onnxruntime", "onnx")}
+"""What each engine needs beside PyTorch, whose exporter needs the second."""
 
 
 def installed() -> list[str]:
     """The engines that can be asked for by name."""
-    return ["torch", *(name for name, package in _PACKAGES.items() if find_spec(package))]
+    return ["torch", *(name for name, needed in _PACKAGES.items() if all(map(find_spec, needed)))]
 
 
 def make_engine(net: nn.Module, max_memory: int, wanted: str = "auto") -> Engine:
@@ -72,7 +72,7 @@ def _runner(net: nn.Module, wanted: str) -> Runner:
         return TorchRunner(device)
     if wanted not in installed():
         raise ConfigError(
-            f"engine {wanted} needs {_PACKAGES[wanted]}; "
+            f"engine {wanted} needs {' and '.join(_PACKAGES[wanted])}; "
             f"install it with: pip install 'prosr[{wanted}]'"
         )
     if wanted == "onnx":
