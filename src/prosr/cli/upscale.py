@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from prosr.cli.options import EngineOption, EnsembleOption
+from prosr.cli.waiting import import_torch
 
 # fmt: off
 Paths = Annotated[list[str], typer.Argument(metavar="PATH", help="Pictures, folders, patterns such as '*.jpg', or clips.")]
@@ -43,6 +44,7 @@ def upscale(
 
     Example: prosr upscale photo.jpg holiday/ --scale 4
     """
+    import_torch()
     import prosr
     from prosr.cli.enlarging import BatchDisplay
     from prosr.config import check_scale

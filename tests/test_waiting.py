@@ -1,0 +1,42 @@
+"""An interrupt in the midst of PyTorch's import waits until that has ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import prosr
+
+IMPORTED = "import os, signal\nos.kill(os.getpid(), signal.{name})\nprint('whole')\n"
+PROGRAM = """\
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from prosr import cli
+from prosr.cli.waiting import import_torch
+cli.app = lambda **words: import_torch()
+cli.main()
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="needs masks of signals")
+@pytest.mark.parametrize(
+    ("name", "code", "line"), [("SIGINT", 130, "interrupted\n"), ("SIGTERM", 143, "terminated\n")]
+)
+def test_a_signal_waits_for_pytorch(tmp_path: Path, name: str, code: int, line: str) -> None:
+    (tmp_path / "torch.py").write_text(IMPORTED.format(name=name))
+    sources = str(Path(prosr.__file__).parents[1])
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join((str(tmp_path), sources))}
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("whole\n", line)
+    assert done.returncode in (code, -signal.Signals[name])
