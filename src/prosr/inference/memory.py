@@ -107,13 +107,23 @@ def release_freed_memory() -> None:
         ctypes.CDLL(None).malloc_trim(0)
 
 
-def peak_memory() -> int | None:
-    """Most bytes that this process had in memory so far, or None where nothing tells."""
+def resident_memory() -> int | None:
+    """Bytes that this process has in memory now, or None where nothing tells."""
+    return _told_by_linux("VmRSS:")
+
+
+def _told_by_linux(field: str) -> int | None:
     try:
         status = Path("/proc/self/status").read_text(encoding="ascii")
-        return 1024 * int(status.partition("VmHWM:")[2].split()[0])
+        return 1024 * int(status.partition(field)[2].split()[0])
     except (OSError, IndexError):
-        pass
+        return None
+
+
+def peak_memory() -> int | None:
+    """Most bytes that this process had in memory so far, or None where nothing tells."""
+    if peak := _told_by_linux("VmHWM:"):
+        return peak
     try:
         import resource
     except ModuleNotFoundError:

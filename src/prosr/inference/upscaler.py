@@ -25,7 +25,7 @@ from prosr.inference.ensemble import Ensemble
 from prosr.inference.estimates import Estimate, Rates, measure
 from prosr.inference.halving import Halving
 from prosr.inference.inputs import ArrayCanvas, ArrayPicture, Sink, Source, is_pil, upscale_pil
-from prosr.inference.memory import RESERVED, release_freed_memory
+from prosr.inference.memory import RESERVED, release_freed_memory, resident_memory
 from prosr.inference.tiling import Tile, fit, plan, run
 from prosr.resample import upscale as phi
 
@@ -190,12 +190,15 @@ class Upscaler:
                 return self._upscale_array(samples, scale, None)
 
             self._rates[kind] = measure(picture, canvas, enlarge)
+            release_freed_memory()
         rates, areas = self._rates[kind], [tile.area for tile in tiles]
         seconds = rates.computing * sum(areas)
         seconds += (rates.decoding + scale**2 * rates.encoding) * math.prod(size)
         working = max(areas) * (self.max_memory - RESERVED) // self._engine.pixels(scale)
         encoding = canvas.format.memory * canvas.height * canvas.width
-        memory = RESERVED + max(working, picture.decoding, encoding)
+        # What is reserved is for the worst case; after the trial it is known what it came to.
+        held = min(RESERVED, resident_memory() or RESERVED)
+        memory = held + max(working, picture.decoding, encoding)
         return Estimate(canvas.width, canvas.height, len(tiles), seconds, memory)
 
     def _upscale_file(
