@@ -5,13 +5,16 @@ python docs/make_tables.py
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
+from prosr.errors import ConfigError
 from prosr.evaluation.results import Row, read_results
-from prosr.evaluation.tables import to_markdown, update_table
+from prosr.evaluation.tables import to_markdown
 from prosr.experiments import ablation, systems
 from prosr.experiments.outcome import read_outcome
+from prosr.files import write_text
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results"
@@ -55,6 +58,23 @@ def tables_1_to_3() -> str:
 def _plot(folder: str, name: str, what: str) -> str:
     exists = (RESULTS / folder / name).is_file()
     return f"![{what}](../results/{folder}/{name})" if exists else ""
+
+
+def update_table(path: Path, name: str, table: str) -> None:
+    """Put `table` between `<!-- begin name -->` and `<!-- end name -->` in a text file.
+
+    Raises `ConfigError` where the file has no such pair of lines, or more than one.
+    """
+    begin, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}; give an existing text file") from error
+    between = re.compile(f"({re.escape(begin)}\n).*?({re.escape(end)})", re.DOTALL)
+    text, found = between.subn(lambda match: f"{match[1]}{table.strip()}\n{match[2]}", text)
+    if found != 1:
+        raise ConfigError(f"{path} has {found} places for a table; it needs one {begin} … {end}")
+    write_text(path, text)
 
 
 PLACES: tuple[tuple[Path, str, Callable[[], str]], ...] = (

@@ -19,6 +19,7 @@ from typer.main import get_command
 from prosr import cli
 from prosr.checkpoint import find, load_weights
 from prosr.cli.arguments import expand_lists
+from prosr.errors import ConfigError
 from prosr.evaluation.results import read_results
 from prosr.evaluation.tables import to_markdown
 from prosr.inference.exporting import export
@@ -204,3 +205,19 @@ def test_the_plot_of_engines_has_every_case_and_engine() -> None:
     assert all(f"<!-- {name} -->" in drawn for name in ("case 1", "case 2", "engine a", "engine b"))
     if plot.MEASURED.exists():
         assert plot.PICTURE.read_text("utf-8") == plot.draw(read_rows(plot.MEASURED))
+
+
+def test_a_table_replaces_what_stands_between_its_markers(tmp_path: Path) -> None:
+    path = tmp_path / "README.md"
+    path.write_text("a\n<!-- begin scores -->\nold\n<!-- end scores -->\nb\n", encoding="utf-8")
+    for _ in range(2):
+        script("make_tables").update_table(path, "scores", r"| ×2 \1 |")
+        text = path.read_text(encoding="utf-8")
+        assert text == "a\n<!-- begin scores -->\n| ×2 \\1 |\n<!-- end scores -->\nb\n"
+
+
+@pytest.mark.parametrize("text", ["", "<!-- end t -->\n<!-- begin t -->\n", "<!-- begin t -->\n"])
+def test_a_file_without_markers_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.md").write_text(text)
+    with pytest.raises(ConfigError, match=r"a\.md has 0 places for a table; it needs one"):
+        script("make_tables").update_table(tmp_path / "a.md", "t", "table")

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
-import pytest
 from rich.console import Console
 
-from prosr.errors import ConfigError
 from prosr.evaluation.published import PUBLISHED
 from prosr.evaluation.results import Row
-from prosr.evaluation.tables import SYSTEMS, to_markdown, to_rich, update_table
+from prosr.evaluation.tables import SYSTEMS, to_markdown, to_rich
 from test_results import make_row
 
 
@@ -101,19 +98,3 @@ def test_the_terminal_table_can_show_published_figures() -> None:
     assert "HAT †" in text
     assert "HAT, CVPR 2023" in " ".join(text.split())
     assert "33.04" in text
-
-
-def test_a_table_replaces_what_stands_between_its_markers(tmp_path: Path) -> None:
-    path = tmp_path / "README.md"
-    path.write_text("a\n<!-- begin scores -->\nold\n<!-- end scores -->\nb\n", encoding="utf-8")
-    for _ in range(2):
-        update_table(path, "scores", r"| ×2 \1 |")
-        text = path.read_text(encoding="utf-8")
-        assert text == "a\n<!-- begin scores -->\n| ×2 \\1 |\n<!-- end scores -->\nb\n"
-
-
-@pytest.mark.parametrize("text", ["", "<!-- end t -->\n<!-- begin t -->\n", "<!-- begin t -->\n"])
-def test_a_file_without_markers_is_refused(tmp_path: Path, text: str) -> None:
-    (tmp_path / "a.md").write_text(text)
-    with pytest.raises(ConfigError, match=r"a\.md has 0 places for a table; it needs one"):
-        update_table(tmp_path / "a.md", "t", "table")

@@ -1,22 +1,18 @@
-"""From rows of scores to tables: in a terminal, and in Markdown between two markers."""
+"""From rows of scores to tables, in a terminal and in Markdown."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import fmean
 
 from rich.table import Table
 
-from prosr.errors import ConfigError
 from prosr.evaluation import published
 from prosr.evaluation.niqe import fitted_to
 from prosr.evaluation.protocol import PROTOCOLS, find_protocol
 from prosr.evaluation.published import PUBLISHED
 from prosr.evaluation.results import Row
-from prosr.files import write_text
 
 USUAL_SETS = ("Set5", "Set14", "BSD100", "Urban100", "DIV2K")
 SYSTEMS = tuple(dict.fromkeys(figures.model for figures in PUBLISHED))
@@ -47,23 +43,6 @@ def to_markdown(rows: Sequence[Row], *, beside: Sequence[str] = SYSTEMS) -> str:
 def to_rich(rows: Sequence[Row], *, beside: Sequence[str] = ()) -> list[Table]:
     """One terminal table for each protocol among `rows`, its title naming it."""
     return [_rich(name, some, beside) for name, some in _by_protocol(rows)]
-
-
-def update_table(path: Path, name: str, table: str) -> None:
-    """Put `table` between `<!-- begin name -->` and `<!-- end name -->` in a text file.
-
-    Raises `ConfigError` where the file has no such pair of lines, or more than one.
-    """
-    begin, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}; give an existing text file") from error
-    between = re.compile(f"({re.escape(begin)}\n).*?({re.escape(end)})", re.DOTALL)
-    text, found = between.subn(lambda match: f"{match[1]}{table.strip()}\n{match[2]}", text)
-    if found != 1:
-        raise ConfigError(f"{path} has {found} places for a table; it needs one {begin} … {end}")
-    write_text(path, text)
 
 
 def _by_protocol(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
