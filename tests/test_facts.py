@@ -17,8 +17,8 @@ ROOT = Path(__file__).parents[1]
 @pytest.mark.parametrize("name", ["prosr-s-2018", "table1-block", "table3-laplacian", "vdsr"])
 def test_a_preset_without_weights_has_layout_and_costs(name: str) -> None:
     found = facts(name)
-    assert found.layout == PRESETS[name]
-    assert not found.sha256 and not found.card and not found.scores
+    assert found.weights.config == PRESETS[name]
+    assert not found.weights.sha256 and not found.weights.card and not found.scores
     net = build(PRESETS[name])
     assert found.parameters == sum(parameter.numel() for parameter in net.parameters())
     for one in found.scales:
@@ -34,12 +34,12 @@ def test_a_weights_file_has_its_card(tmp_path: Path) -> None:
     layout = PRESETS["srcnn"]
     digest = save_weights(path, build(layout), layout, {"steps": 7})
     found = facts(str(path))
-    assert (found.name, found.sha256, found.card) == ("mine", digest, {"steps": 7})
+    assert (found.name, found.weights.sha256, found.weights.card) == ("mine", digest, {"steps": 7})
 
 
 def test_scores_are_those_of_the_same_weights() -> None:
     found = facts("prosr-xs", [ROOT / "results" / "scores.json"])
-    assert all(row.weights == found.sha256 for row in found.scores)
+    assert all(row.weights == found.weights.sha256 for row in found.scores)
     assert {row.scale for row in found.scores} == {2, 4, 8}
 
 

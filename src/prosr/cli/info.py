@@ -49,15 +49,15 @@ def info(
 
 
 def _layout(found: Facts) -> list[str]:
-    fields = found.layout.model_dump(exclude_none=True)
+    fields = found.weights.config.model_dump(exclude_none=True)
     return [f"  {name} = {value}" for name, value in fields.items()]
 
 
 def _training(found: Facts) -> list[str]:
-    card = found.card
+    sha256, card = found.weights.sha256, found.weights.card
     if not card:
-        return ["no weights come with it" if not found.sha256 else "its file has no model card"]
-    lines = [f"weights {found.sha256}"]
+        return ["its file has no model card" if sha256 else "no weights come with it"]
+    lines = [f"weights {sha256}"]
     for name, value in card.items():
         if name == "recipe":
             value = ", ".join(f"{key} = {setting}" for key, setting in value.items())

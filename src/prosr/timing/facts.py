@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from prosr.checkpoint import Weights, build, find, is_bundled
-from prosr.config import PRESETS, NetConfig, Scale
+from prosr.config import PRESETS, Scale
 from prosr.evaluation.results import Row, read_results
-from prosr.layouts import CommunityConfig
 
 
 @dataclass(frozen=True)
@@ -36,15 +35,13 @@ class ScaleFacts:
 class Facts:
     """A model as its file, its name and results tell it.
 
-    `sha256` is empty and `card` holds nothing for a preset without weights.
+    The hash of `weights` is empty and their card holds nothing for a preset without weights.
     """
 
     name: str
-    layout: NetConfig | CommunityConfig
+    weights: Weights
     scales: tuple[ScaleFacts, ...]
     parameters: int
-    sha256: str
-    card: dict[str, Any]
     scores: tuple[Row, ...]
 
 
@@ -58,17 +55,14 @@ def facts(name: str, results: Iterable[Path] = ()) -> Facts:
     else:
         weights = find(name)
     net: Any = weights.net
-    layout, sha256, card = weights.config, weights.sha256, weights.card
     total = sum(parameter.numel() for parameter in net.parameters())
     rows = [row for path in results for row in read_results(path)]
     return Facts(
         Path(name).stem,
-        layout,
-        tuple(_scale_facts(net, scale, total) for scale in layout.scales),
+        weights,
+        tuple(_scale_facts(net, scale, total) for scale in weights.config.scales),
         total,
-        sha256,
-        card,
-        tuple(row for row in rows if sha256 and row.weights == sha256),
+        tuple(row for row in rows if row.weights == weights.sha256),
     )
 
 
