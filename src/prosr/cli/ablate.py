@@ -13,10 +13,10 @@ from prosr.cli.comparing import (
     MaxMinutes,
     PlanFile,
     RunFolder,
-    Sets,
     Validation,
     Workers,
 )
+from prosr.cli.options import Sets
 
 
 def ablate(

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from prosr.cli.options import Rounds, RowsOutput
+from prosr.cli.options import Rounds, RowsFile
 
 # fmt: off
 Models = Annotated[list[str] | None, typer.Option("--models", metavar="MODEL...", help="Default: prosr-xs prosr-s prosr-l.")]
@@ -26,7 +26,7 @@ def engines(
     rounds: Rounds = 7,
     limit: Limit = 60.0,
     max_memory: MaxMemory = "2G",
-    output: RowsOutput = None,
+    output: RowsFile = None,
 ) -> None:
     """Time engines on the same pictures, beside plain PyTorch and the machine's peak.
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from prosr.cli.options import Rounds, RowsOutput
+from prosr.cli.options import Rounds, RowsFile
 
 
 def models(
@@ -27,7 +27,7 @@ def models(
     memory: Annotated[
         bool, typer.Option(help="Measure peak memory too, in a fresh process each.")
     ] = True,
-    output: RowsOutput = None,
+    output: RowsFile = None,
 ) -> None:
     """Time every model enlarging 128×128 by 4, and 520×520 by 2, 4 and 8.
 

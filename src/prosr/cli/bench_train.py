@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from prosr.cli.options import Rounds, RowsOutput
+from prosr.cli.options import Rounds, RowsFile
 
 
 def train(
@@ -15,7 +15,7 @@ def train(
     patch: Annotated[int, typer.Option(min=2, help="Side of the input's patches.")] = 48,
     batch: Annotated[int, typer.Option(min=1, help="Patches in a step.")] = 8,
     rounds: Rounds = 15,
-    output: RowsOutput = None,
+    output: RowsFile = None,
 ) -> None:
     """Time a training step, plain and with each thing that might make it faster.
 

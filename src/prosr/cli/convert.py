@@ -7,15 +7,15 @@ from typing import Annotated
 
 import typer
 
+from prosr.cli.options import Overwrite
+
 
 def convert(
     source: Annotated[Path, typer.Argument(metavar="RELEASED", help="The file to read.")],
     output: Annotated[
         Path, typer.Argument(metavar="OUT.safetensors", help="The weights file to write.")
     ],
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", metavar="", help="Replace the output if it exists.")
-    ] = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Turn a released checkpoint into a weights file.
 

@@ -9,10 +9,9 @@ from typing import Annotated
 
 import typer
 
-from prosr.cli.options import EngineOption, EnsembleOption
+from prosr.cli.options import EngineOption, EnsembleOption, Scales, Sets
 
 # fmt: off
-Scales = Annotated[list[int] | None, typer.Option("--scale", metavar="2|4|8...", help="Scales; all three unless given.")]
 Also = Annotated[list[str] | None, typer.Option(metavar="NAME...", help="More scores, less is better: colour, niqe, squeezenet=FILE, lpips, dists.")]
 Output = Annotated[Path | None, typer.Option(metavar="FILE", help="Results file (JSON) to add the scores to.")]
 Published = Annotated[bool, typer.Option("--published", metavar="", help="Show published figures beside the scores.")]
@@ -23,9 +22,7 @@ def evaluate(
     models: Annotated[
         list[str], typer.Argument(metavar="MODEL", help="Model names, 'bicubic', or weights files.")
     ],
-    sets: Annotated[
-        list[Path], typer.Option("--set", metavar="DIR...", help="Folders of pictures to score on.")
-    ],
+    sets: Sets,
     scales: Scales = None,
     protocol: Annotated[
         str, typer.Option(metavar="NAME", help="How to score: paper, released or ntire.")

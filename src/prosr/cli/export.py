@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
+from prosr.cli.options import Model, Overwrite
+
 # fmt: off
-Model = Annotated[str, typer.Argument(metavar="MODEL", help="Model name or .safetensors file.")]
 Format = Annotated[str, typer.Option("--format", metavar="NAME", help="onnx or openvino.")]
 Scale = Annotated[int, typer.Option(metavar="2|4|8", help="How many times larger.")]
 Precision = Annotated[str, typer.Option(metavar="NAME", help="fp32 or fp16.")]
 Output = Annotated[Path | None, typer.Option(metavar="FILE", help="Where to; MODEL_x4.onnx or .xml unless given.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", metavar="", help="Replace the output if it exists.")]
 # fmt: on
 
 

@@ -7,9 +7,15 @@ from typing import Annotated
 
 import typer
 
+EngineOption = Annotated[
+    str, typer.Option("--engine", metavar="NAME", help="auto, torch, openvino or onnx.")
+]
 # fmt: off
-EngineOption = Annotated[str, typer.Option("--engine", metavar="NAME", help="auto, torch, openvino or onnx.")]
+Model = Annotated[str, typer.Argument(metavar="MODEL", help="Model name or .safetensors file.")]
+Sets = Annotated[list[Path], typer.Option("--set", metavar="DIR...", help="Folders of pictures to score on.")]
+Scales = Annotated[list[int] | None, typer.Option("--scale", metavar="2|4|8...", help="Scales; all three unless given.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", metavar="", help="Replace the output if it exists.")]
+Rounds = Annotated[int, typer.Option(min=1, help="Rounds in which all take turns.")]
+RowsFile = Annotated[Path | None, typer.Option(metavar="FILE.json", help="Add the rows to this file, and write Markdown beside it.")]
 EnsembleOption = Annotated[bool, typer.Option("--ensemble", metavar="", help="Mean over 8 flips and turns: better, 8 times slower.")]
-RowsOutput = Annotated[Path | None, typer.Option("--output", metavar="FILE.json", help="Add the rows to this file, and write Markdown beside it.")]
-Rounds = Annotated[int, typer.Option("--rounds", min=1, help="Rounds in which all take turns.")]
 # fmt: on

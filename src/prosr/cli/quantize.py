@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
+from prosr.cli.options import Model, Scales
+
 # fmt: off
-Model = Annotated[str, typer.Argument(metavar="MODEL", help="Model name or .safetensors file.")]
 Data = Annotated[list[Path], typer.Option("--data", metavar="DIR...", help="Folders of pictures, none of them scored on.")]
-Scales = Annotated[list[int] | None, typer.Option("--scale", metavar="2|4|8...", help="Scales; all three unless given.")]
 # fmt: on
 
 
