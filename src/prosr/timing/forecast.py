@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import groupby
 
 from prosr.checkpoint import build
 from prosr.config import Recipe, Scale
@@ -68,14 +69,9 @@ def forecast(recipe: Recipe, rounds: int, progress: Callable[[str], None]) -> Fo
 
 def phases(recipe: Recipe) -> tuple[Phase, ...]:
     """Cut the steps where a scale opens and where one has been blended in."""
-    found: list[Phase] = []
-    start, kind = 0, _kind(recipe, 0)
-    for step in range(1, recipe.steps + 1):
-        if step == recipe.steps or _kind(recipe, step) != kind:
-            found.append(_phase(recipe, start, step - 1))
-            start = step
-            kind = _kind(recipe, min(step, recipe.steps - 1))
-    return tuple(found)
+    groups = groupby(range(recipe.steps), key=lambda step: _kind(recipe, step))
+    alike = [list(steps) for _, steps in groups]
+    return tuple(_phase(recipe, steps[0], steps[-1]) for steps in alike)
 
 
 def _kind(recipe: Recipe, step: int) -> tuple[tuple[Scale, ...], bool]:
