@@ -23,7 +23,7 @@ from pydantic import (
 
 from prosr.adversary import SMALLEST, Adversarial
 from prosr.errors import ConfigError
-from prosr.layouts import BASELINES
+from prosr.layouts import BASELINES, AllScales, OneScale
 from prosr.layouts import SCALES as SCALES
 from prosr.layouts import BaselineConfig as BaselineConfig
 from prosr.layouts import Frozen as Frozen
@@ -89,7 +89,7 @@ class LaplacianConfig(PyramidConfig):
     kind: Literal["laplacian"] = "laplacian"
 
 
-class DirectConfig(Frozen):
+class DirectConfig(OneScale):
     """Layout of a network for one scale that enlarges at its end, as `D-D-D-D-S-S` (4.1).
 
     The fields are those of a pyramid's level; `batch_norm` makes the dense layers the
@@ -108,19 +108,11 @@ class DirectConfig(Frozen):
     padding: Literal["reflect", "zeros"] = "reflect"
     value_range: float = Field(default=255.0, gt=0)
 
-    @property
-    def scales(self) -> tuple[Scale, ...]:
-        return (self.scale,)
 
-
-class BicubicConfig(Frozen):
+class BicubicConfig(AllScales):
     """φ_s alone: the baseline of every table."""
 
     kind: Literal["bicubic"] = "bicubic"
-
-    @property
-    def scales(self) -> tuple[Scale, ...]:
-        return SCALES
 
 
 NetConfig = Annotated[
