@@ -77,12 +77,6 @@ def test_psnr_alone_is_the_same_psnr(bicubic: Upscaler, benchmark: Benchmark) ->
     assert (quick.ssim, quick.consistency) == (None, None)
 
 
-def test_a_limit_takes_the_first_pictures(bicubic: Upscaler, benchmark: Benchmark) -> None:
-    whole, part = (score(bicubic, benchmark, 2, PAPER, limit=limit) for limit in (None, 1))
-    assert part.psnr == whole.pictures[0].psnr
-    assert len(part.pictures) == 1
-
-
 def test_progress_is_told_after_each_picture(bicubic: Upscaler, benchmark: Benchmark) -> None:
     told: list[None] = []
     score(bicubic, benchmark, 8, PAPER, progress=lambda: told.append(None))
@@ -100,11 +94,6 @@ def test_a_picture_too_small_for_the_protocol_is_named(bicubic: Upscaler, tmp_pa
     Image.new("RGB", (24, 24)).save(tmp_path / "small.png")
     with pytest.raises(DataError, match=r"picture small of .* too small for protocol released"):
         score(bicubic, open_benchmark(tmp_path), 8, PROTOCOLS["released"])
-
-
-def test_a_limit_of_nothing_is_refused(bicubic: Upscaler, benchmark: Benchmark) -> None:
-    with pytest.raises(ConfigError, match="limit 0 leaves no picture"):
-        score(bicubic, benchmark, 2, PAPER, limit=0)
 
 
 def test_a_row_can_be_given_another_name(bicubic: Upscaler, benchmark: Benchmark) -> None:

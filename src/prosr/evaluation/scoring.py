@@ -32,12 +32,11 @@ def score(
     protocol: Protocol,
     *,
     name: str | None = None,
-    limit: int | None = None,
     psnr_only: bool = False,
     also: Mapping[str, Scorer] = MappingProxyType({}),
     progress: Callable[[], None] = lambda: None,
 ) -> Row:
-    """Enlarge and score the set's pictures, or its first `limit` ones.
+    """Enlarge and score the set's pictures.
 
     `name` is the row's model, the upscaler's own unless given. `psnr_only` leaves out SSIM
     and consistency. `also` are further scorers by their names. `progress` is called after
@@ -46,13 +45,11 @@ def score(
     protocol.
     """
     scale = check_scale(scale)
-    if limit is not None and limit < 1:
-        raise ConfigError(f"limit {limit} leaves no picture to score; use 1 or more")
     # The first call of a process pays for loading kernels, which is no property of the model.
     upscaler.upscale(np.zeros((16, 16, 3), np.uint8), scale)
     pictures: list[PictureScore] = []
     pixels = 0
-    for pair in benchmark.first(limit).pairs(scale):
+    for pair in benchmark.pairs(scale):
         pictures.append(
             _score_picture(upscaler, benchmark.name, pair, scale, protocol, psnr_only, also)
         )

@@ -58,7 +58,7 @@ def _markdown(protocol: str, rows: Sequence[Row], beside: Sequence[str]) -> str:
         model = f"*{line.model}*" if line.source else line.model
         table.append([f"×{line.scale}", model, *(line.cells.get(s, NOTHING) for s in sets)])
     caption = f"PSNR in dB / SSIM; protocol {find_protocol(protocol).describe()}."
-    if sources := _unique(line.source for line in lines if line.source):
+    if sources := dict.fromkeys(line.source for line in lines if line.source):
         caption += f" In italics: figures as printed by others ({'; '.join(sources)})."
     return "\n".join("| " + " | ".join(cells) + " |" for cells in table) + f"\n\n{caption}"
 
@@ -87,7 +87,7 @@ def _rich(protocol: str, rows: Sequence[Row], beside: Sequence[str]) -> Table:
                 table.add_row(*place, *_values(row), *others)
         table.add_section()
     captions = [f"niqe: parameters of {fitted_to()}"] if "niqe" in more else []
-    if sources := _unique(line.source for line in lines if line.source):
+    if sources := dict.fromkeys(line.source for line in lines if line.source):
         captions.append(f"† published figures: {'; '.join(sources)}")
     table.caption = "\n".join(captions) or None
     return table
@@ -134,7 +134,3 @@ def _worst_first(lines: Iterable[_Line], scale: int) -> list[_Line]:
 def _sorted_sets(rows: Iterable[Row]) -> list[str]:
     names = {row.set for row in rows}
     return [name for name in USUAL_SETS if name in names] + sorted(names - set(USUAL_SETS))
-
-
-def _unique(values: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys(values))
