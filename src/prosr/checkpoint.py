@@ -81,6 +81,13 @@ def build_discriminator(config: DiscriminatorConfig | PictureJudgeConfig) -> nn.
     return ProgressiveDiscriminator(**config.model_dump())
 
 
+def parameters(net: nn.Module, scale: int) -> int:
+    """Parameters that a net uses at `scale`; other systems use all of theirs."""
+    if isinstance(net, ProSR | LaplacianPyramid | Direct):
+        return net.parameter_count(scale)
+    return sum(parameter.numel() for parameter in net.parameters())
+
+
 def weights_hash(state: Mapping[str, Tensor]) -> str:
     """SHA-256 of the parameters in the order of their names; empty if there are none."""
     if not state:

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from prosr.config import Frozen, Recipe
 from prosr.errors import ConfigError
-from prosr.evaluation.results import Row, read_results, save_results
+from prosr.evaluation.results import Row, read_results
 from prosr.files import write_text
 
 RUNS, SCORES = "runs.json", "scores.json"
@@ -116,8 +116,3 @@ def save_run(folder: Path, run: Trained) -> None:
     runs[run.cell, run.seed] = run
     lines = [json.dumps(json.loads(one.model_dump_json())) for one in runs.values()]
     write_text(folder / RUNS, "[\n" + ",\n".join(lines) + "\n]\n")
-
-
-def save_scores(folder: Path, rows: Sequence[Row]) -> None:
-    """Add scores to those stored in `folder`."""
-    save_results(folder / SCORES, rows)

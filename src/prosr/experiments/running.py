@@ -9,26 +9,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from torch import nn
-
-from prosr.checkpoint import load_weights
+from prosr.checkpoint import load_weights, parameters
 from prosr.config import Scale
 from prosr.data.benchmarks import Benchmark
 from prosr.errors import ConfigError
 from prosr.evaluation.protocol import find_protocol
+from prosr.evaluation.results import save_results
 from prosr.evaluation.scoring import score
-from prosr.experiments.budget import measure, read_budgets, settled_steps
-from prosr.experiments.outcome import Outcome, Point, Trained, read_outcome, save_run, save_scores
+from prosr.experiments.budget import Stop, measure, read_budgets, settled_steps
+from prosr.experiments.outcome import SCORES, Outcome, Point, Trained, read_outcome, save_run
 from prosr.experiments.plan import Plan
 from prosr.inference.upscaler import Upscaler
-from prosr.nets.direct import Direct
-from prosr.nets.generator import ProSR
-from prosr.nets.laplacian import LaplacianPyramid
 from prosr.training.loop import Observer
 from prosr.training.session import Job, Session, prepare
 
 PROTOCOL, LAST = "paper", "last.safetensors"
-Stop = Callable[[], bool]
 
 
 class Audience(Protocol):
@@ -174,13 +169,6 @@ def current(comparison: Comparison) -> Outcome:
     return Outcome(tuple(runs), tuple(row for row in outcome.rows if row.model in names))
 
 
-def parameters(net: nn.Module, scale: int) -> int:
-    """Parameters that a net uses at `scale`; other systems use all of theirs."""
-    if isinstance(net, ProSR | LaplacianPyramid | Direct):
-        return net.parameter_count(scale)
-    return sum(parameter.numel() for parameter in net.parameters())
-
-
 def _steps(comparison: Comparison, cell: str, audience: Audience, stop: Stop) -> int | None:
     plan = comparison.plan
     steps = settled_steps(plan, cell, comparison.folder)
@@ -284,6 +272,6 @@ def _score(
             )
         except _Stopped:
             return False
-        save_scores(comparison.output, [row])
+        save_results(comparison.output / SCORES, [row])
         audience.note(f"  {benchmark.name} ×{scale}: {row.psnr:.2f} dB")
     return True

@@ -6,12 +6,11 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean, median
 
-from prosr.checkpoint import build, is_bundled
+from prosr.checkpoint import build, is_bundled, parameters
 from prosr.config import PRESETS, SCALES, Frozen, Scale
 from prosr.evaluation.published import PROTOCOL, PUBLISHED, SSIM_SOURCE, Published
 from prosr.evaluation.results import Row
 from prosr.experiments.outcome import Outcome
-from prosr.experiments.running import parameters
 from prosr.experiments.spread import NOTHING, Spread, markdown, spread
 
 KINDS = {

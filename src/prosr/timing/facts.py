@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from prosr.checkpoint import Weights, build, find, is_bundled
+from prosr.checkpoint import Weights, build, find, is_bundled, parameters
 from prosr.config import PRESETS, Scale
 from prosr.evaluation.results import Row, read_results
 
@@ -60,13 +60,12 @@ def facts(name: str, results: Iterable[Path] = ()) -> Facts:
     return Facts(
         Path(name).stem,
         weights,
-        tuple(_scale_facts(net, scale, total) for scale in weights.config.scales),
+        tuple(
+            ScaleFacts(
+                scale, parameters(net, scale), net.multiply_adds(scale), net.receptive_radius(scale)
+            )
+            for scale in weights.config.scales
+        ),
         total,
         tuple(row for row in rows if row.weights == weights.sha256),
     )
-
-
-def _scale_facts(net: Any, scale: Scale, total: int) -> ScaleFacts:
-    # A net of another system has the same parameters at all of its scales.
-    count = net.parameter_count(scale) if hasattr(net, "parameter_count") else total
-    return ScaleFacts(scale, count, net.multiply_adds(scale), net.receptive_radius(scale))
