@@ -1,9 +1,9 @@
-"""Draw README.md's picture, and the sample that `make demo` enlarges.
+"""Draw the documents' pictures, and the sample that `make demo` enlarges.
 
     python docs/make_figure.py [FOLDER]
 
 The photographs come with scikit-image. Each is reduced like a benchmark's truth, enlarged
-whole by bicubic and by the bundled network, and shown where there is something to see.
+whole by bicubic and by bundled networks, and shown where there is something to see.
 """
 
 from __future__ import annotations
@@ -22,8 +22,6 @@ from prosr.resample import make_input
 
 Pixels = NDArray[np.uint8]
 
-SCALE = 4
-MODEL = "prosr-xs"
 SIDE = 112
 """Side of a crop, in pixels of the truth."""
 ZOOM = 2
@@ -33,14 +31,36 @@ GAP, LABEL = 6, 26
 
 @dataclass(frozen=True)
 class Crop:
-    """A square of a photograph; `top` and `left` are multiples of SCALE."""
+    """A square of a photograph; `top` and `left` are multiples of 8."""
 
     photograph: str
     top: int
     left: int
 
 
-CROPS = (Crop("astronaut", 72, 168), Crop("chelsea", 60, 116), Crop("coffee", 212, 316))
+@dataclass(frozen=True)
+class Figure:
+    """A row for each crop, a column for each model, between the input and the original.
+
+    A number after a model's name is its strength.
+    """
+
+    scale: int
+    models: tuple[str, ...]
+    crops: tuple[Crop, ...]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return ("input", *self.models, "original")
+
+
+CROPS = (Crop("astronaut", 72, 168), Crop("chelsea", 56, 112), Crop("coffee", 216, 320))
+GAN = ("bicubic", "prosr-xs", "progansr-xs 0.7", "progansr-xs")
+FIGURES = {
+    "enlarged.png": Figure(4, ("bicubic", "prosr-xs"), CROPS),
+    "gan-x4.png": Figure(4, GAN, (*CROPS, Crop("rocket", 200, 280))),
+    "gan-x8.png": Figure(8, GAN, (*CROPS, Crop("rocket", 200, 280))),
+}
 
 
 def sample() -> Pixels:
@@ -48,21 +68,21 @@ def sample() -> Pixels:
     return make_input(_photograph("astronaut"), 2)
 
 
-def figure(crops: tuple[Crop, ...] = CROPS) -> Pixels:
-    """One row for each crop: the input, bicubic, the network, the original."""
-    rows = [_labels(("input", "bicubic", MODEL, "original"))]
-    rows += [_side_by_side(_panels(crop)) for crop in crops]
+def draw(figure: Figure) -> Pixels:
+    """The figure, its columns named above."""
+    rows = [_labels(figure.columns)]
+    rows += [_side_by_side(_panels(figure, crop)) for crop in figure.crops]
     gap = np.full((GAP, rows[0].shape[1], 3), 255, np.uint8)
     return np.concatenate([part for row in rows for part in (row, gap)][:-1])
 
 
-def _panels(crop: Crop) -> list[Pixels]:
-    photograph = _photograph(crop.photograph)
-    height, width = (length // SCALE * SCALE for length in photograph.shape[:2])
+def _panels(figure: Figure, crop: Crop) -> list[Pixels]:
+    scale, photograph = figure.scale, _photograph(crop.photograph)
+    height, width = (length // scale * scale for length in photograph.shape[:2])
     y = photograph[:height, :width]
-    x = make_input(y, SCALE)
-    estimates = [prosr.load(name).upscale(x, scale=SCALE) for name in ("bicubic", MODEL)]
-    panels = (_repeat(x, SCALE), *estimates, y)
+    x = make_input(y, scale)
+    estimates = [_load(model).upscale(x, scale=scale) for model in figure.models]
+    panels = (_repeat(x, scale), *estimates, y)
     part = slice(crop.top, crop.top + SIDE), slice(crop.left, crop.left + SIDE)
     return [_repeat(panel[part], ZOOM) for panel in panels]
 
@@ -74,6 +94,11 @@ def _photograph(name: str) -> Pixels:
 
 def _repeat(pixels: Pixels, times: int) -> Pixels:
     return pixels.repeat(times, axis=0).repeat(times, axis=1)
+
+
+def _load(model: str) -> prosr.Upscaler:
+    name, _, strength = model.partition(" ")
+    return prosr.load(name, strength=float(strength or 1))
 
 
 def _side_by_side(panels: list[Pixels]) -> Pixels:
@@ -93,9 +118,10 @@ def _labels(texts: tuple[str, ...]) -> Pixels:
 
 
 def main(folder: Path) -> None:
-    """Write sample.png and enlarged.png into `folder`."""
+    """Write the sample and the figures into `folder`."""
     Image.fromarray(sample()).save(folder / "sample.png", optimize=True)
-    Image.fromarray(figure()).save(folder / "enlarged.png", optimize=True)
+    for name, figure in FIGURES.items():
+        Image.fromarray(draw(figure)).save(folder / name, optimize=True)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from prosr.evaluation.results import Row, read_results
 from prosr.evaluation.tables import to_markdown
 from prosr.experiments import ablation, systems
 from prosr.experiments.outcome import read_outcome
+from prosr.experiments.spread import markdown
 from prosr.files import write_text
 
 ROOT = Path(__file__).parents[1]
@@ -30,6 +31,18 @@ def scores() -> str:
     """Every score of ours and the bicubic under the papers' protocol."""
     ours = read_results(RESULTS / "scores.json")
     return to_markdown([row for row in ours if row.protocol == PROTOCOL], beside=())
+
+
+def perceptual() -> str:
+    """What PSNR does not see, of ours and the bicubic."""
+    measured = [row for row in read_results(RESULTS / "scores.json") if row.also]
+    names = list(dict.fromkeys(name for row in measured for name in row.also))
+    lines = [
+        [f"×{row.scale}", row.set, row.model, f"{row.psnr:.2f}", f"{row.consistency:.1f}"]
+        + [f"{row.also[name]:.3g}" for name in names]
+        for row in sorted(measured, key=lambda row: (row.scale, row.set, row.psnr))
+    ]
+    return markdown(["scale", "set", "model", "PSNR dB", "consistency dB", *names], lines)
 
 
 def table_4() -> str:
@@ -82,6 +95,7 @@ PLACES: tuple[tuple[Path, str, Callable[[], str]], ...] = (
     (ROOT / "README.md", "table-4", table_4),
     (ROOT / "docs" / "baselines.md", "table-4", comparison),
     (ROOT / "docs" / "ablation.md", "tables", tables_1_to_3),
+    (ROOT / "docs" / "gan.md", "scores", perceptual),
 )
 """Which table is written where: the file, the name between its marks, the table."""
 

@@ -68,12 +68,13 @@ def test_measured_steps_are_kept_and_nothing_else_is(
     job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(budget, "SECONDS", 0.0)
-    folder = tmp_path / "run"
+    folder = tmp_path / "out"
     steps = measure(PLAN, "a", folder, job, nothing, lambda: False)
     assert steps == settled_steps(PLAN, "a", folder)
     kept = read_budgets(folder)["a"]
     assert steps == steps_within(0.01, kept.recipe, kept.seconds)
-    assert {path.name for path in folder.iterdir()} == {"budgets.json", "cache"}
+    assert [path.name for path in folder.iterdir()] == ["budgets.json"]
+    assert not any(job.folder.iterdir())
 
 
 def test_a_measurement_that_is_stopped_settles_nothing(job: Job, tmp_path: Path) -> None:

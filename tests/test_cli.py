@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import os
 import resource
 import signal
@@ -12,12 +13,13 @@ from collections.abc import Callable
 from importlib import metadata
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
 
 import prosr
-from prosr import cli
+from prosr import __main__, cli
 from prosr.errors import CheckpointError, ProSRError
 
 ROOT = Path(__file__).parents[1]
@@ -217,3 +219,19 @@ def test_a_file_that_is_not_there_is_named(run: Run, tmp_path: Path) -> None:
     assert err.startswith("error: ")
     assert "no.pth" in err
     assert err.count("\n") == 1
+
+
+def test_an_interruption_while_the_command_line_is_imported_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    real = builtins.__import__
+
+    def interrupted(name: str, *rest: Any) -> Any:
+        if name == "prosr.cli":
+            raise KeyboardInterrupt
+        return real(name, *rest)
+
+    monkeypatch.setattr(builtins, "__import__", interrupted)
+    with pytest.raises(SystemExit) as stop:
+        __main__.main()
+    assert (stop.value.code, capsys.readouterr().err) == (130, "interrupted\n")

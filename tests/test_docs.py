@@ -173,22 +173,23 @@ def test_the_sample_is_what_its_script_makes(figures: ModuleType) -> None:
         assert np.array_equal(np.asarray(picture), figures.sample())
 
 
-def test_the_figure_has_a_row_for_each_crop_and_a_column_for_each_kind(
+def test_a_figure_has_a_row_for_each_crop_and_a_column_for_each_kind(
     figures: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     load: Callable[[str], Any] = figures.prosr.load
-    monkeypatch.setattr(figures.prosr, "load", lambda name: load("bicubic"), raising=False)
-    pixels = figures.figure(figures.CROPS[:1])
+    monkeypatch.setattr(figures.prosr, "load", lambda *_, **__: load("bicubic"), raising=False)
+    pixels = figures.draw(figures.Figure(4, ("bicubic", "prosr-xs"), figures.CROPS[:1]))
     side, gap = figures.SIDE * figures.ZOOM, figures.GAP
     assert pixels.dtype == np.uint8
     assert pixels.shape == (figures.LABEL + gap + side, 4 * side + 3 * gap, 3)
 
 
-def test_the_figure_in_the_documents_is_the_whole_one(figures: ModuleType) -> None:
-    side, gap = figures.SIDE * figures.ZOOM, figures.GAP
-    rows = len(figures.CROPS)
-    expected = (4 * side + 3 * gap, figures.LABEL + rows * (gap + side))
-    with Image.open(ROOT / "docs" / "enlarged.png") as picture:
+@pytest.mark.parametrize("name", script("make_figure").FIGURES)
+def test_the_figures_in_the_documents_are_whole(figures: ModuleType, name: str) -> None:
+    figure, side, gap = figures.FIGURES[name], figures.SIDE * figures.ZOOM, figures.GAP
+    columns, rows = len(figure.columns), len(figure.crops)
+    expected = (columns * (side + gap) - gap, figures.LABEL + rows * (gap + side))
+    with Image.open(ROOT / "docs" / name) as picture:
         assert picture.size == expected
 
 

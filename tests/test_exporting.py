@@ -48,7 +48,8 @@ def test_the_file_gives_what_the_network_does(
     if file_format == "onnx":
         y = onnxruntime.InferenceSession(str(path)).run(None, {"x": x.numpy()})[0]
     else:
-        y = core().compile_model(path, "CPU")(x.numpy())[0]
+        options = {"INFERENCE_PRECISION_HINT": "f32"}
+        y = core().compile_model(path, "CPU", options)(x.numpy())[0]
     with torch.inference_mode():
         expected: Any = weights.net(x, 4)
     assert y.dtype == np.float32

@@ -59,6 +59,12 @@ def halved(data: bytes) -> bytes:
     return data[: len(data) // 2]
 
 
+def grown(jpeg: bytes) -> bytes:
+    """Says that it is 30,000 pixels wide and high."""
+    size = jpeg.index(b"\xff\xc0") + 5
+    return jpeg[:size] + struct.pack(">HH", 30_000, 30_000) + jpeg[size + 4 :]
+
+
 def flipped(data: bytes) -> bytes:
     middle = len(data) // 2
     return data[:middle] + bytes([data[middle] ^ 0xFF]) + data[middle + 1 :]
@@ -84,6 +90,8 @@ CASES: dict[str, tuple[bytes, str]] = {
     "half.png": (halved(encoded(RGB, "png")), "damaged or not supported"),
     "tail.png": (encoded(RGB, "png")[:-20], "damaged or not supported"),
     "half.jpg": (halved(encoded(RGB, "jpeg")), "damaged or not supported"),
+    "grown.jpg": (grown(encoded(RGB, "jpeg")), "is cut off"),
+    "black.jpg": (encoded(Image.new("L", (400, 300)), "jpeg", optimize=True), MADE),
     "flipped.png": (flipped(encoded(RGB, "png")), "damaged or not supported"),
     "empty.jpg": (b"", "empty file"),
     "byte.png": (b"\x89", "not a picture in a known format"),

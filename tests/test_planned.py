@@ -50,6 +50,18 @@ def test_stage_by_stage_is_the_same_picture(
         assert (y - net(x, scale)).abs().max() < 1e-5
 
 
+@pytest.mark.parametrize(("resident", "released"), [(0, False), (10**12, True), (None, False)])
+def test_freed_memory_goes_back_before_a_stage_that_has_no_room(
+    net: torch.nn.Module, monkeypatch: pytest.MonkeyPatch, resident: int | None, released: bool
+) -> None:
+    calls: list[bool] = []
+    monkeypatch.setattr(planned, "resident_memory", lambda: resident)
+    monkeypatch.setattr(planned, "release_freed_memory", lambda: calls.append(True))
+    monkeypatch.setattr(planned, "_LARGE", 96)
+    torch_engine(net, RESERVED + 12_000_000)(torch.rand(1, 3, 96, 96), 4)
+    assert bool(calls) is released
+
+
 def test_more_memory_means_larger_tiles(net: torch.nn.Module) -> None:
     pixels = [torch_engine(net, memory * 10**9).pixels(4) for memory in (1, 2, 4)]
     assert pixels == sorted(pixels) and pixels[0] < pixels[-1]

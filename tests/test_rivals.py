@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,7 +12,7 @@ from prosr import cli
 from prosr.errors import ConfigError
 from prosr.timing import rivals
 from prosr.timing.rivals import PLAIN, Case, make_subject, parse_picture
-from prosr.timing.rows import read_rows
+from prosr.timing.rows import Row, read_rows
 
 CASE = Case("bicubic", 2, 12, 16)
 
@@ -52,3 +54,24 @@ def test_engines_take_turns_beside_the_peak(
     assert rows[0].agreement == 200
     assert "s/megapixel" in capsys.readouterr().out
     assert json.loads(output.read_text())
+
+
+def test_what_was_timed_is_kept_when_a_later_picture_is_interrupted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = rivals.time_engines
+
+    def interrupted(case: Case, *rest: Any) -> Iterator[Row]:
+        if case.height == 10:
+            raise KeyboardInterrupt
+        return real(case, *rest)
+
+    monkeypatch.setattr(rivals, "time_engines", interrupted)
+    output = tmp_path / "engines.json"
+    words = ["--models", "bicubic", "--size", "9x9", "10x10", "--scale", "2", "--engine", "torch"]
+    more = ["--rounds", "1", "--output", str(output)]
+    monkeypatch.setattr(sys, "argv", ["prosr", "bench", "engines", *words, *more])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert stop.value.code == 130
+    assert {row.case for row in read_rows(output)} == {"bicubic ×2, 9×9"}

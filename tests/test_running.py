@@ -144,6 +144,24 @@ def test_a_set_that_is_added_later_is_scored_without_training(made: Comparison) 
     assert rows.keys() == {"Set14", "BSD100"}
 
 
+def test_what_is_finished_does_not_need_its_weights(made: Comparison) -> None:
+    go(made)
+    shutil.rmtree(made.folder)
+    finished, again = go(made)
+    assert finished
+    assert not again.runs
+
+
+def test_weights_that_are_lost_but_missed_are_trained_again(made: Comparison) -> None:
+    cells = {**PLAN.cells, "after": {**PLAN.cells["single-x2"], "start_from": "single-x2"}}
+    followed = replace(made, plan=PLAN.model_copy(update={"cells": cells, "seeds": (0,)}))
+    go(replace(followed, plan=PLAN))
+    shutil.rmtree(made.folder)
+    finished, again = go(followed)
+    assert finished
+    assert again.runs == ["single-x2/seed-0", "after/seed-0"]
+
+
 def test_a_record_says_what_the_tables_need(made: Comparison) -> None:
     go(made)
     run = read_outcome(made.output).run("simultaneous")

@@ -84,6 +84,19 @@ def test_the_fitting_tile_is_within_its_pixels(
     assert all((r.last - r.first) * (c.last - c.first) <= pixels for r, c in spans)
 
 
+@given(
+    st.tuples(st.integers(100, 3000), st.integers(100, 3000)),
+    st.integers(100, 2000),
+    st.integers(0, 40),
+)
+def test_the_fitting_tiles_compute_no_more_than_square_ones(
+    size: tuple[int, int], side: int, halo: int
+) -> None:
+    side -= side % 2
+    fitting, square = (plan(size, tile, halo) for tile in (fit(size, side**2, halo), (side, side)))
+    assert sum(tile.area for tile in fitting) <= sum(tile.area for tile in square)
+
+
 @settings(max_examples=60)
 @given(
     st.sampled_from(NETS),

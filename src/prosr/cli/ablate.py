@@ -7,16 +7,8 @@ from typing import Annotated
 
 import typer
 
-from prosr.cli.comparing import (
-    Data,
-    DryRun,
-    MaxMinutes,
-    PlanFile,
-    RunFolder,
-    Validation,
-    Workers,
-)
-from prosr.cli.options import Sets
+from prosr.cli.comparing import DryRun, PlanFile, RunFolder, Validation
+from prosr.cli.options import Data, MaxMinutes, Sets, Workers
 
 
 def ablate(

@@ -30,7 +30,8 @@ def engines(
 ) -> None:
     """Time engines on the same pictures, beside plain PyTorch and the machine's peak.
 
-    Plain PyTorch is eager, in float32 and contiguous, and takes the picture as a whole.
+    Plain PyTorch is eager, in float32 and contiguous, and takes the picture as a whole. Each
+    picture's rows are shown and kept when it is done.
     Example: prosr bench engines --models prosr-xs --size 520x520 --scale 4
     """
     from prosr.cli.measuring import present, telling
@@ -45,8 +46,8 @@ def engines(
         for size in dict.fromkeys(sizes or ("128x128", "520x520", "4000x3000"))
         for scale in dict.fromkeys(scales or SCALES)
     ]
-    with telling() as tell:
-        rows = time_engines(
-            cases, names or installed(), rounds, limit, parse_size(max_memory), tell
-        )
-    present(rows, output)
+    chosen, memory = names or installed(), parse_size(max_memory)
+    for case in cases:
+        with telling() as tell:
+            rows = list(time_engines(case, chosen, rounds, limit, memory, tell))
+        present(rows, output)

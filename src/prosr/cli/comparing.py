@@ -18,11 +18,8 @@ if TYPE_CHECKING:
 
 # fmt: off
 PlanFile = Annotated[Path, typer.Argument(metavar="PLAN.toml", help="What to compare: cells, seeds and their budget.")]
-Data = Annotated[list[Path], typer.Option(metavar="DIR...", help="Folders of training pictures, searched recursively.")]
 Validation = Annotated[Path, typer.Option(metavar="DIR", help="Folder of pictures for the curves over training time.")]
 RunFolder = Annotated[Path, typer.Option(metavar="DIR", help="Folder of the runs; the same command goes on from it.")]
-MaxMinutes = Annotated[float | None, typer.Option(min=0, metavar="MINUTES", help="Save and stop after this time; the same command goes on.")]
-Workers = Annotated[int, typer.Option(min=0, metavar="N", help="Processes that prepare batches.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", metavar="", help="List the runs and start nothing.")]
 # fmt: on
 

@@ -109,7 +109,7 @@ class BatchDisplay:
 def _describe(estimate: Estimate) -> str:
     size = f"{estimate.width}×{estimate.height} pixels"
     work = f"{estimate.tiles} tile{'s' * (estimate.tiles > 1)}, {_time(estimate.seconds)}"
-    return f"{size}, {work}, {estimate.memory / 1e9:.1f} GB of memory"
+    return f"{size}, {work}, {estimate.memory / 1e9:.2f} GB of memory"
 
 
 def _time(seconds: float) -> str:

@@ -18,4 +18,7 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", metavar="", help="Replac
 Rounds = Annotated[int, typer.Option(min=1, help="Rounds in which all take turns.")]
 RowsFile = Annotated[Path | None, typer.Option(metavar="FILE.json", help="Add the rows to this file, and write Markdown beside it.")]
 EnsembleOption = Annotated[bool, typer.Option("--ensemble", metavar="", help="Mean over 8 flips and turns: better, 8 times slower.")]
+Data = Annotated[list[Path], typer.Option(metavar="DIR...", help="Folders of training pictures, searched recursively.")]
+MaxMinutes = Annotated[float | None, typer.Option(min=0, metavar="MINUTES", help="Save and stop after this time; the same command goes on.")]
+Workers = Annotated[int, typer.Option(min=0, metavar="N", help="Processes that prepare batches.")]
 # fmt: on

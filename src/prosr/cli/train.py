@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from prosr.cli.options import Data, MaxMinutes, Workers
+
 if TYPE_CHECKING:
     from prosr.adversary import Adversarial
     from prosr.cli.watching import TrainingDisplay
@@ -14,13 +16,10 @@ if TYPE_CHECKING:
 
 # fmt: off
 RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE.toml", help="What to train, and how.")]
-Data = Annotated[list[Path], typer.Option(metavar="DIR...", help="Folders of training pictures, searched recursively.")]
 RunFolder = Annotated[Path, typer.Option(metavar="DIR", help="Folder of the run; the same command goes on from it.")]
 Validation = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of pictures to choose the best weights on (none: no choice).")]
 Cache = Annotated[Path | None, typer.Option(metavar="DIR", help="Where decoded pictures are kept (default: in the run's folder).")]
-MaxMinutes = Annotated[float | None, typer.Option(min=0, metavar="MINUTES", help="Save and stop after this time; the same command goes on.")]
 Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a value of the recipe; repeatable.")]
-Workers = Annotated[int, typer.Option(min=0, metavar="N", help="Processes that prepare batches.")]
 Devices = Annotated[int, typer.Option(min=1, metavar="N", help="Training processes on this machine, one for each device.")]
 Nodes = Annotated[int, typer.Option(min=1, metavar="N", help="Machines; each runs this command under torchrun or SLURM.")]
 StartFrom = Annotated[Path | None, typer.Option(metavar="FILE|NAME", help="Weights file or model to begin a new run with.")]

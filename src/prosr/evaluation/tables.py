@@ -41,8 +41,13 @@ def to_markdown(rows: Sequence[Row], *, beside: Sequence[str] = SYSTEMS) -> str:
 
 
 def to_rich(rows: Sequence[Row], *, beside: Sequence[str] = ()) -> list[Table]:
-    """One terminal table for each protocol among `rows`, its title naming it."""
-    return [_rich(name, some, beside) for name, some in _by_protocol(rows)]
+    """One terminal table for each protocol among `rows`, its title naming it.
+
+    What was measured beside PSNR and SSIM has a table of its own: 80 columns hold no more.
+    """
+    tables = [_rich(name, some, beside) for name, some in _by_protocol(rows)]
+    others = [_rich_others(name, some) for name, some in _by_protocol([r for r in rows if r.also])]
+    return tables + others
 
 
 def _by_protocol(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
@@ -64,12 +69,7 @@ def _markdown(protocol: str, rows: Sequence[Row], beside: Sequence[str]) -> str:
 
 
 def _rich(protocol: str, rows: Sequence[Row], beside: Sequence[str]) -> Table:
-    table = Table(title=f"protocol {find_protocol(protocol).describe()}")
-    for column in ("set", "scale", "model"):
-        table.add_column(column)
-    more = list(dict.fromkeys(name for row in rows for name in row.also))
-    for column in ("PSNR dB", "SSIM", "consistency dB", "seconds", *more):
-        table.add_column(column, justify="right")
+    table = _rich_table(protocol, ("PSNR dB", "SSIM", "consistency dB", "seconds"))
     measured = {(row.set, row.scale, row.model): row for row in rows}
     sets = _sorted_sets(rows)
     lines = _lines(protocol, rows, sets, beside)
@@ -82,14 +82,33 @@ def _rich(protocol: str, rows: Sequence[Row], beside: Sequence[str]) -> Table:
                 psnr = f"{line.psnr[set_name]:.2f}"
                 table.add_row(*place[:2], f"{line.model} †", psnr, style="dim")
             else:
-                row = measured[set_name, line.scale, line.model]
-                others = [f"{row.also[name]:.4g}" if name in row.also else NOTHING for name in more]
-                table.add_row(*place, *_values(row), *others)
+                table.add_row(*place, *_values(measured[set_name, line.scale, line.model]))
         table.add_section()
-    captions = [f"niqe: parameters of {fitted_to()}"] if "niqe" in more else []
     if sources := dict.fromkeys(line.source for line in lines if line.source):
-        captions.append(f"† published figures: {'; '.join(sources)}")
-    table.caption = "\n".join(captions) or None
+        table.caption = f"† published figures: {'; '.join(sources)}"
+    return table
+
+
+def _rich_others(protocol: str, rows: Sequence[Row]) -> Table:
+    names = list(dict.fromkeys(name for row in rows for name in row.also))
+    table = _rich_table(protocol, names)
+    for set_name in _sorted_sets(rows):
+        some = [row for row in rows if row.set == set_name]
+        for row in sorted(some, key=lambda row: row.scale):
+            cells = [f"{row.also[name]:.4g}" if name in row.also else NOTHING for name in names]
+            table.add_row(set_name, f"×{row.scale}", row.model, *cells)
+        table.add_section()
+    if "niqe" in names:
+        table.caption = f"niqe: parameters of {fitted_to()}"
+    return table
+
+
+def _rich_table(protocol: str, measures: Sequence[str]) -> Table:
+    table = Table(title=f"protocol {find_protocol(protocol).describe()}")
+    for column in ("set", "scale", "model"):
+        table.add_column(column)
+    for column in measures:
+        table.add_column(column, justify="right")
     return table
 
 

@@ -55,14 +55,14 @@ def steps_within(minutes: float, recipe: Recipe, seconds: Mapping[int, float]) -
 
 
 def read_budgets(folder: Path) -> dict[str, Budget]:
-    """The budgets that were measured so far for the runs in `folder`."""
+    """The budgets that were measured so far, kept in `folder` with what their runs gave."""
     path = folder / "budgets.json"
     try:
         return _BUDGETS.validate_json(path.read_bytes())
     except FileNotFoundError:
         return {}
     except (OSError, ValidationError) as error:
-        raise ConfigError(f"{path}: not readable; use another --run folder") from error
+        raise ConfigError(f"{path}: not readable; use another --output folder") from error
 
 
 def settled_steps(plan: Plan, cell: str, folder: Path) -> int | None:
@@ -80,7 +80,7 @@ def settled_steps(plan: Plan, cell: str, folder: Path) -> int | None:
         if now[key] != then[key] and key not in {"seed", "validate_every"}:
             raise ConfigError(
                 f"{folder} holds {cell} with {key} = {then[key]}, this plan says {now[key]}; "
-                "use the same plan or another --run folder"
+                "use the same plan or other --run and --output folders"
             )
     return steps
 
@@ -96,7 +96,7 @@ def measure(
     assert plan.minutes is not None, "a plan without steps has minutes"
     seconds: dict[int, float] = {}
     for scale in job.recipe.scales:
-        taken = _seconds_of_a_step(job, scale, folder, opening, stop)
+        taken = _seconds_of_a_step(job, scale, opening, stop)
         if taken is None:
             return None
         seconds[scale] = taken
@@ -142,14 +142,12 @@ class _Stopwatch:
         return len(timed) >= MOST or (len(timed) >= LEAST and sum(timed) > SECONDS)
 
 
-def _seconds_of_a_step(
-    job: Job, scale: Scale, folder: Path, opening: Opening, stop: Stop
-) -> float | None:
+def _seconds_of_a_step(job: Job, scale: Scale, opening: Opening, stop: Stop) -> float | None:
     """Time of a step of one scale, by training for a while in a folder thrown away."""
     endless = {"schedule": Single(scale=scale), "steps": 1_000_000, "save_minutes": 1e6}
     watch = _Stopwatch()
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder) as trial_folder:
+    job.folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=job.folder) as trial_folder:
         trial = replace(
             job,
             recipe=job.recipe.model_copy(update=endless),

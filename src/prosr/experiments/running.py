@@ -142,7 +142,7 @@ def describe(comparison: Comparison) -> list[str]:
     done = {run.name for run in current(comparison).runs}
     lines = []
     for cell, seed in comparison.runs:
-        steps = settled_steps(comparison.plan, cell, comparison.folder)
+        steps = settled_steps(comparison.plan, cell, comparison.output)
         recipe = comparison.plan.recipe_of(cell, steps or 1, seed)
         scales = ", ".join(f"×{scale}" for scale in recipe.scales)
         length = f"{steps} steps" if steps else f"{comparison.plan.minutes:g} min"
@@ -162,7 +162,7 @@ def current(comparison: Comparison) -> Outcome:
     runs = []
     for run in outcome.runs:
         if (run.cell, run.seed) in known:
-            steps = settled_steps(plan, run.cell, comparison.folder)
+            steps = settled_steps(plan, run.cell, comparison.output)
             if steps and run.recipe == plan.recipe_of(run.cell, steps, run.seed):
                 runs.append(run)
     names = {run.name for run in runs}
@@ -171,11 +171,11 @@ def current(comparison: Comparison) -> Outcome:
 
 def _steps(comparison: Comparison, cell: str, audience: Audience, stop: Stop) -> int | None:
     plan = comparison.plan
-    steps = settled_steps(plan, cell, comparison.folder)
+    steps = settled_steps(plan, cell, comparison.output)
     if steps is None and not stop():
         audience.note(f"{cell}: timing steps, to find how many fit into {plan.minutes:g} minutes")
         job = replace(comparison.job(cell, plan.seeds[0], 1), start_from=None)
-        steps = measure(plan, cell, comparison.folder, job, audience.opening, stop)
+        steps = measure(plan, cell, comparison.output, job, audience.opening, stop)
     return steps
 
 
@@ -188,10 +188,18 @@ def _hours_left(comparison: Comparison, done: int) -> str:
 
 
 def _finished(comparison: Comparison, cell: str, seed: int) -> Trained | None:
-    """The run's record, if it was trained as the plan says and its weights are there."""
-    weights = comparison.place(cell, seed) / LAST
-    runs = (run for run in current(comparison).runs if (run.cell, run.seed) == (cell, seed))
-    return next(runs, None) if weights.exists() else None
+    """The run's record, if it was trained as the plan says and its weights are not missed.
+
+    They are where it is still to be scored, or another cell's run to be started from it.
+    """
+    done = {(run.cell, run.seed): run for run in current(comparison).runs}
+    trained = done.get((cell, seed))
+    if trained is None or (comparison.place(cell, seed) / LAST).exists():
+        return trained
+    plan = comparison.plan
+    followers = [other for other in plan.cells if plan.start_from(other) == cell]
+    missed = _missing(comparison, trained) or any((c, seed) not in done for c in followers)
+    return None if missed else trained
 
 
 def _train(
@@ -206,7 +214,7 @@ def _train(
         return None
     points = list(_validations(job.folder / "log.jsonl", job.recipe.scales))
     seconds = run.progress.seconds
-    if budget := read_budgets(comparison.folder).get(cell):
+    if budget := read_budgets(comparison.output).get(cell):
         took = {p.step: budget.seconds_until(p.step, job.recipe) for p in points}
         points = [p.model_copy(update={"seconds": took[p.step]}) for p in points]
         seconds = budget.seconds_until(job.recipe.steps, job.recipe)
@@ -214,7 +222,7 @@ def _train(
         cell=cell,
         seed=seed,
         recipe=job.recipe,
-        seconds=round(seconds, 1),
+        seconds=round(seconds, 3),
         skipped=run.progress.skipped,
         parameters={scale: parameters(run.net, scale) for scale in job.recipe.scales},
         weights=load_weights(job.folder / LAST).sha256,
@@ -229,7 +237,19 @@ def _validations(log: Path, scales: Sequence[Scale]) -> Iterator[Point]:
             psnr: dict[int, float] = {
                 s: round(entry[f"psnr_x{s}"], 4) for s in scales if f"psnr_x{s}" in entry
             }
-            yield Point(step=entry["step"], seconds=round(entry["seconds"], 1), psnr=psnr)
+            yield Point(step=entry["step"], seconds=round(entry["seconds"], 3), psnr=psnr)
+
+
+def _missing(comparison: Comparison, trained: Trained) -> list[tuple[Benchmark, Scale]]:
+    """The sets and scales that a run is still to be scored on."""
+    outcome = read_outcome(comparison.output)
+    return [
+        (benchmark, scale)
+        for scale in trained.recipe.scales
+        for benchmark in comparison.sets
+        if comparison.plan.is_scored_on(trained.cell, benchmark.name)
+        and benchmark.name not in outcome.of(trained.cell, trained.seed, scale)
+    ]
 
 
 class _Stopped(Exception):
@@ -240,14 +260,7 @@ def _score(
     comparison: Comparison, trained: Trained, folder: Path, audience: Audience, stop: Stop
 ) -> bool:
     """Score the last averaged weights where they are not yet; False if stopped before the end."""
-    outcome = read_outcome(comparison.output)
-    missing = [
-        (benchmark, scale)
-        for scale in trained.recipe.scales
-        for benchmark in comparison.sets
-        if comparison.plan.is_scored_on(trained.cell, benchmark.name)
-        and benchmark.name not in outcome.of(trained.cell, trained.seed, scale)
-    ]
+    missing = _missing(comparison, trained)
     if not missing:
         return True
     audience.note(f"scoring {trained.name} on {', '.join({b.name: 0 for b, _ in missing})}")

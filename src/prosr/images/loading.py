@@ -18,9 +18,14 @@ from prosr.images.turning import TURNS, Turn
 MAX_PIXELS = 1_000_000_000
 """More is taken for a decompression bomb, or for something to be cut up first."""
 
+_JPEG_PIXELS = 8 * 64
+"""The most that a byte can stand for: a block of 8×8 takes a bit at least. What is missing would
+be decoded as gray."""
+
 _RGB = {"srgb", "rgb", "rgb16", "scrgb", "multiband", "b-w", "grey16"}
 _SAMPLES = ("uchar", "ushort", "float")
 _EXTRACT = "extract its pictures, then enlarge those"
+_UNREADABLE = "damaged or not supported; try to open it elsewhere and save it as PNG"
 _READABLE = "JPEG, PNG, WebP, TIFF, AVIF or GIF"
 
 
@@ -37,7 +42,8 @@ def open_image(path: Path) -> tuple[pyvips.Image, str]:
         flags = getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
         descriptor = os.open(path, os.O_RDONLY | flags)
         try:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode) and not path.is_dir():
+            about = os.fstat(descriptor)
+            if not stat.S_ISREG(about.st_mode) and not path.is_dir():
                 raise ImageError(f"{shown(path)}: is no regular file; save it to one first")
             head = os.read(descriptor, 4096)
             os.lseek(descriptor, 0, os.SEEK_SET)
@@ -56,11 +62,16 @@ def open_image(path: Path) -> tuple[pyvips.Image, str]:
         unlimited = {"unlimited": True} if kind[0] == "TIFF" else {}
         image = load(source, access="sequential", fail_on="error", **unlimited)
         _check_header(image, path)
+        if kind[0] == "JPEG" and _JPEG_PIXELS * about.st_size < image.width * image.height:
+            raise ImageError(
+                f"{shown(path)}: is cut off ({about.st_size} bytes are too few for "
+                f"{image.width}×{image.height} pixels); get a whole copy"
+            )
         return _normalised(image, path), kind[0]
 
 
 @contextmanager
-def explaining(path: Path, trouble: str = "damaged or not supported") -> Iterator[None]:
+def explaining(path: Path, trouble: str = _UNREADABLE) -> Iterator[None]:
     """Turn what libvips and the system say of `path` into one line of `ImageError`."""
     pyvips.vips_lib.vips_error_clear()
     try:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 
 import torch
@@ -62,27 +63,28 @@ def plan(size: tuple[int, int], tile: tuple[int, int], halo: int) -> list[Tile]:
     return [Tile(row, column) for row in rows for column in columns]
 
 
+@cache
 def fit(size: tuple[int, int], pixels: int, halo: int) -> tuple[int, int]:
-    """Height and width of the largest tile of at most `pixels`, as square as fits `size`.
+    """Height and width of tiles of at most `pixels` that together compute the least.
 
     Raises `ConfigError` if even the smallest useful tile is larger than that.
     """
     height, width = size
-    side = math.isqrt(pixels)
-    rows, columns = min(height, side), min(width, side)
-    if rows < side:
-        columns = min(width, pixels // max(rows, 1))
-    elif columns < side:
-        rows = min(height, pixels // max(columns, 1))
-    # Rounding up to even may add a row and a column.
-    rows, columns = (
-        length if length == whole else length - length % 2
-        for length, whole in ((rows, height), (columns, width))
-    )
-    for length, whole in ((rows, height), (columns, width)):
-        if length < whole and length <= 2 * halo:
-            raise ConfigError(f"tiles of {pixels} pixels are too small for a halo of {halo}")
-    return rows, columns
+    best: tuple[int, int, int, int] | None = None
+    for wanted in range(1, height + 1):
+        down, rows = _windows(height, math.ceil((height - 2 * halo) / wanted) + 2 * halo, halo)
+        columns = pixels // rows
+        columns = width if columns >= width else columns - columns % 2
+        if columns == width or columns > 2 * halo:
+            across, each = _windows(width, columns, halo)
+            tiles = down * across
+            cost = tiles * rows * each, tiles, rows, columns
+            best = cost if best is None else min(best, cost)
+        if rows <= 2 * halo + 2:
+            break
+    if best is None:
+        raise ConfigError(f"tiles of {pixels} pixels are too small for a halo of {halo}")
+    return best[2:]
 
 
 def run(
@@ -142,16 +144,21 @@ def _kept(y: Tensor, tile: Tile, scale: int) -> Tensor:
     return y
 
 
-def _spans(length: int, most: int, halo: int) -> list[Span]:
-    """Cut an axis: windows of one even length, evenly spread, cut midway in the overlaps."""
+def _windows(length: int, most: int, halo: int) -> tuple[int, int]:
+    """How many windows cover an axis, and their even length of about `most` or less."""
     if length <= most:
-        return [Span(0, length, 0, length)]
-    if most <= 2 * halo:
-        raise ConfigError(f"tiles of {most} pixels have no room for a halo of {halo} on each side")
+        return 1, length
     count = math.ceil((length - 2 * halo) / (most - 2 * halo))
     window = math.ceil((length - 2 * halo) / count) + 2 * halo
     window = min(window + window % 2, length)
-    count = math.ceil((length - 2 * halo) / (window - 2 * halo))
+    return math.ceil((length - 2 * halo) / (window - 2 * halo)), window
+
+
+def _spans(length: int, most: int, halo: int) -> list[Span]:
+    """Cut an axis: windows of one even length, evenly spread, cut midway in the overlaps."""
+    if most <= 2 * halo and most < length:
+        raise ConfigError(f"tiles of {most} pixels have no room for a halo of {halo} on each side")
+    count, window = _windows(length, most, halo)
     if count == 1:
         return [Span(0, length, 0, length)]
     firsts = [i * (length - window) // (count - 1) for i in range(count)]

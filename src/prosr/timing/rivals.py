@@ -64,27 +64,6 @@ def parse_picture(text: str) -> tuple[int, int]:
 
 
 def time_engines(
-    cases: Sequence[Case],
-    engines: Sequence[str],
-    rounds: int,
-    limit: float,
-    max_memory: int,
-    progress: Callable[[str], None],
-) -> list[Row]:
-    """Let engines take turns at each case, with plain PyTorch and a matrix product.
-
-    Each is in a process of its own. Engines enlarge through the `Upscaler`, within
-    `max_memory` bytes; plain PyTorch is left out where it would need too much. Networks
-    that come without weights are new. `limit` is in seconds, as in `measure`.
-    """
-    return [
-        row
-        for case in cases
-        for row in _time_case(case, engines, rounds, limit, max_memory, progress)
-    ]
-
-
-def _time_case(
     case: Case,
     engines: Sequence[str],
     rounds: int,
@@ -92,6 +71,12 @@ def _time_case(
     max_memory: int,
     progress: Callable[[str], None],
 ) -> Iterator[Row]:
+    """Let engines take turns at a case, with plain PyTorch and a matrix product.
+
+    Each is in a process of its own. Engines enlarge through the `Upscaler`, within
+    `max_memory` bytes; plain PyTorch is left out where it would need too much. Networks
+    that come without weights are new. `limit` is in seconds, as in `measure`.
+    """
     net: Any = _network(case.model)
     names = list(engines)
     if "openvino" in names and _has_int8(net, case.scale):

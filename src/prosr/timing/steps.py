@@ -24,6 +24,7 @@ from prosr.data.patches import Picture
 from prosr.data.sampler import Batch, PatchSampler
 from prosr.errors import ProSRError
 from prosr.inference.memory import reuse_freed_memory
+from prosr.inference.precision import has_native_bf16
 from prosr.timing.apart import Apart
 from prosr.timing.rounds import PEAK_SIDE, Subject, Timing, matmul, measure
 from prosr.timing.rows import Row, make_row
@@ -32,7 +33,7 @@ from prosr.training.loop import make_stepper
 from prosr.training.losses import pixel_loss
 from prosr.training.objectives import supervised, update_average
 from prosr.training.run import open_run
-from prosr.training.session import has_native_bf16, launch
+from prosr.training.session import launch
 
 _CLIP, _DECAY = 1.0, 0.999
 _PREFETCHED, _PICTURES = 4, 8

@@ -26,6 +26,7 @@ from prosr.evaluation.protocol import Protocol
 from prosr.evaluation.provenance import machine
 from prosr.evaluation.scoring import score
 from prosr.inference.memory import reuse_freed_memory
+from prosr.inference.precision import bf16_pays
 from prosr.inference.upscaler import Upscaler
 from prosr.training.curriculum import scale_at
 from prosr.training.failures import named_failures
@@ -162,20 +163,10 @@ def is_first_process() -> bool:
 
 
 def resolve_precision(recipe: Recipe) -> Literal["bf16-mixed", "32-true"]:
-    """Fabric's name for the precision: bf16 where asked for or where it is native."""
+    """Fabric's name for the precision: bf16 where asked for or where it pays."""
     if recipe.precision == "auto":
-        return "bf16-mixed" if has_native_bf16() else "32-true"
+        return "bf16-mixed" if bf16_pays() else "32-true"
     return "bf16-mixed" if recipe.precision == "bf16" else "32-true"
-
-
-def has_native_bf16() -> bool:
-    """Whether this machine multiplies bfloat16 in hardware; emulation is many times slower."""
-    if torch.cuda.is_available():
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    # Not in the older releases of torch that the package runs with.
-    asked = getattr(torch.cpu, "get_capabilities", None)
-    known: dict[str, object] = asked() if asked else {}
-    return bool(known.get("avx512_bf16") or known.get("amx_bf16"))
 
 
 def stop_after(minutes: float | None, interrupted: Callable[[], bool]) -> Callable[[], bool]:

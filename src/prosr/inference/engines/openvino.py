@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from prosr.inference.engines.planned import Function, residual_part
 from prosr.inference.memory import reuse_freed_memory
+from prosr.inference.precision import bf16_pays
 from prosr.inference.tracing import cache_folder, cached, check, identity, trace
 
 _SHAPES = 2
@@ -37,7 +38,7 @@ def core() -> Any:
 
 
 class OpenVinoRunner:
-    """OpenVINO on the CPU: in bfloat16 where that is native, else in float32.
+    """OpenVINO on the CPU: in bfloat16 where that pays, else in float32.
 
     With "auto" R_s is in 8-bit integers where `prosr quantize` has found that to pay.
     """
@@ -115,7 +116,7 @@ class OpenVinoRunner:
 
     def _native_precision(self) -> str:
         capable = self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-        return "bf16" if "BF16" in capable else "fp32"
+        return "bf16" if "BF16" in capable and bf16_pays() else "fp32"
 
 
 class _Graph:

@@ -1,0 +1,43 @@
+"""Whether bfloat16 pays on this machine."""
+
+from __future__ import annotations
+
+import time
+from functools import cache
+
+import torch
+
+_SIDE, _TIMES = 512, 5
+
+
+def has_native_bf16() -> bool:
+    """Whether this machine multiplies bfloat16 in hardware; emulation is many times slower."""
+    if torch.cuda.is_available():
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    # Not in the older releases of torch that the package runs with.
+    asked = getattr(torch.cpu, "get_capabilities", None)
+    known: dict[str, object] = asked() if asked else {}
+    return bool(known.get("avx512_bf16") or known.get("amx_bf16"))
+
+
+@cache
+def bf16_pays() -> bool:
+    """Whether products of matrices are faster here in bfloat16 than in float32, as timed.
+
+    Hardware for it does not say so: AVX-512 without AMX took twice the time (a Xeon of the
+    fifth generation).
+    """
+    if not has_native_bf16():
+        return False
+    return torch.cuda.is_available() or _seconds(torch.bfloat16) < _seconds(torch.float32)
+
+
+def _seconds(kind: torch.dtype) -> float:
+    """The least time of a product, after one that loads the kernel."""
+    a = torch.ones(_SIDE, _SIDE, dtype=kind)
+    times = []
+    for _ in range(1 + _TIMES):
+        start = time.perf_counter()
+        a @ a
+        times.append(time.perf_counter() - start)
+    return min(times[1:])
