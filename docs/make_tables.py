@@ -11,10 +11,9 @@ from pathlib import Path
 
 from prosr.errors import ConfigError
 from prosr.evaluation.results import Row, read_results
-from prosr.evaluation.tables import to_markdown
+from prosr.evaluation.tables import markdown, to_markdown
 from prosr.experiments import ablation, systems
 from prosr.experiments.outcome import read_outcome
-from prosr.experiments.spread import markdown
 from prosr.files import write_text
 
 ROOT = Path(__file__).parents[1]

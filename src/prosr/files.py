@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -42,3 +43,9 @@ def write_bytes(path: Path, data: bytes) -> None:
 def write_text(path: Path, text: str) -> None:
     """As `write_bytes`, of `text` as UTF-8."""
     write_bytes(path, text.encode())
+
+
+def write_rows(path: Path, rows: Iterable[object]) -> None:
+    """As `write_bytes`, of a JSON list with each of `rows` on a line of its own."""
+    lines = [json.dumps(row, ensure_ascii=False) for row in rows]
+    write_text(path, "[\n" + ",\n".join(lines) + "\n]\n")

@@ -34,7 +34,9 @@ def info(
     usual = Path("results", "scores.json")
     found = facts(model, results or [usual] * usual.is_file())
     console = Console()
-    for line in [f"{found.name}: {found.parameters:,} parameters", *_layout(found)]:
+    layout = found.weights.config.model_dump(exclude_none=True).items()
+    lines = [f"{found.name}: {found.parameters:,} parameters", *(f"  {k} = {v}" for k, v in layout)]
+    for line in lines:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     table = Table()
     for name in ("scale", "parameters", "GFLOP per megapixel", "radius"):
@@ -46,11 +48,6 @@ def info(
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     for scores in to_rich(found.scores, beside=()):
         console.print(scores)
-
-
-def _layout(found: Facts) -> list[str]:
-    fields = found.weights.config.model_dump(exclude_none=True)
-    return [f"  {name} = {value}" for name, value in fields.items()]
 
 
 def _training(found: Facts) -> list[str]:

@@ -10,7 +10,6 @@ import typer
 from prosr.cli.options import Data, MaxMinutes, Workers
 
 if TYPE_CHECKING:
-    from prosr.adversary import Adversarial
     from prosr.cli.watching import TrainingDisplay
     from prosr.training.session import Session
 
@@ -60,6 +59,7 @@ def train(
     from prosr.data.benchmarks import open_benchmark
     from prosr.evaluation.protocol import find_protocol
     from prosr.inference.memory import parse_size
+    from prosr.legacy.features import download_missing
     from prosr.training.session import Job, is_first_process, prepare
 
     settled = load_recipe(recipe, settings or [])
@@ -67,16 +67,15 @@ def train(
         show_forecast(settled)
         return
     if download_features and settled.adversarial:
-        _download(settled.adversarial)
+        download_missing(settled.adversarial.features, settled.adversarial.file)
     if needs_processes(devices, nodes):
         run_processes(devices)
-    protocol = find_protocol("paper")
     job = Job(
         recipe=settled,
         data=data,
         folder=run,
         cache=cache or run / "cache",
-        protocol=protocol,
+        protocol=find_protocol("paper"),
         validation=open_benchmark(validation) if validation else None,
         workers=workers,
         devices=devices,
@@ -85,17 +84,11 @@ def train(
         start_from=start_from,
         cache_size=parse_size(cache_size),
     )
-    with TrainingDisplay(settled.steps, protocol.name, quiet=not is_first_process()) as display:
+    with TrainingDisplay(settled.steps, job.protocol.name, quiet=not is_first_process()) as display:
         session = prepare(job, display.opening)
         if validation is None:
             display.note("no --validation folder: the last weights are all there will be")
         _go(session, display, max_minutes)
-
-
-def _download(adversarial: Adversarial) -> None:
-    from prosr.legacy.features import download_missing
-
-    download_missing(adversarial.features, adversarial.file)
 
 
 def _go(session: Session, display: TrainingDisplay, max_minutes: float | None) -> None:

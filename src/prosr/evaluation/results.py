@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from prosr.config import Frozen
 from prosr.errors import ConfigError
 from prosr.evaluation.provenance import Machine
-from prosr.files import write_text
+from prosr.files import write_rows
 
 Key = tuple[str, str, str, int]
 
@@ -92,14 +93,13 @@ def merge(old: Iterable[Row], new: Iterable[Row]) -> list[Row]:
 def save_results(path: Path, rows: Sequence[Row]) -> None:
     """Merge `rows` into the results file `path`, new or not, atomically; one line for each row."""
     old = read_results(path) if path.exists() else ()
-    lines = [_line(row) for row in merge(old, rows)]
-    write_text(path, "[\n" + ",\n".join(lines) + "\n]\n")
+    write_rows(path, map(_to_json, merge(old, rows)))
 
 
-def _line(row: Row) -> str:
-    # Pydantic's own JSON has no spaces; with them a row can be read and searched.
-    values = json.loads(row.model_dump_json())
+def _to_json(row: Row) -> dict[str, Any]:
+    # Infinite PSNR becomes a string only on the way to JSON text.
+    values: dict[str, Any] = json.loads(row.model_dump_json())
     for scores in (values, *values["pictures"]):
         if not scores["also"]:
             del scores["also"]
-    return json.dumps(values, ensure_ascii=False)
+    return values

@@ -17,6 +17,7 @@ from prosr.evaluation.results import Row
 USUAL_SETS = ("Set5", "Set14", "BSD100", "Urban100", "DIV2K")
 SYSTEMS = tuple(dict.fromkeys(figures.model for figures in PUBLISHED))
 NOTHING = "–"
+USUAL = ("PSNR dB", "SSIM", "consistency dB", "seconds")
 
 
 @dataclass(frozen=True)
@@ -45,9 +46,10 @@ def to_rich(rows: Sequence[Row], *, beside: Sequence[str] = ()) -> list[Table]:
 
     What was measured beside PSNR and SSIM has a table of its own: 80 columns hold no more.
     """
-    tables = [_rich(name, some, beside) for name, some in _by_protocol(rows)]
-    others = [_rich_others(name, some) for name, some in _by_protocol([r for r in rows if r.also])]
-    return tables + others
+    tables = [_rich(name, some, beside, USUAL) for name, some in _by_protocol(rows)]
+    more = [row for row in rows if row.also]
+    names = list(dict.fromkeys(name for row in more for name in row.also))
+    return tables + [_rich(protocol, some, (), names) for protocol, some in _by_protocol(more)]
 
 
 def _by_protocol(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
@@ -58,18 +60,38 @@ def _by_protocol(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
 def _markdown(protocol: str, rows: Sequence[Row], beside: Sequence[str]) -> str:
     sets = _sorted_sets(rows)
     lines = _lines(protocol, rows, sets, beside)
-    table = [["scale", "model", *sets], ["---"] * (2 + len(sets))]
+    table = []
     for line in lines:
         model = f"*{line.model}*" if line.source else line.model
         table.append([f"×{line.scale}", model, *(line.cells.get(s, NOTHING) for s in sets)])
     caption = f"PSNR in dB / SSIM; protocol {find_protocol(protocol).describe()}."
     if sources := dict.fromkeys(line.source for line in lines if line.source):
         caption += f" In italics: figures as printed by others ({'; '.join(sources)})."
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in table) + f"\n\n{caption}"
+    return f"{markdown(['scale', 'model', *sets], table)}\n\n{caption}"
 
 
-def _rich(protocol: str, rows: Sequence[Row], beside: Sequence[str]) -> Table:
-    table = _rich_table(protocol, ("PSNR dB", "SSIM", "consistency dB", "seconds"))
+def markdown(head: Sequence[str], lines: Sequence[Sequence[str]], left: int | None = None) -> str:
+    """A Markdown table.
+
+    With `left` it is padded to be read as text, its columns after so many to the right.
+    """
+    rows = [head, ["---"] * len(head), *lines]
+    if left is not None:
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        rows[1] = ["-" * w if i < left else "-" * (w - 1) + ":" for i, w in enumerate(widths)]
+        forms = [f"{'<' if i < left else '>'}{w}" for i, w in enumerate(widths)]
+        rows = [[format(*cell) for cell in zip(row, forms, strict=True)] for row in rows]
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def _rich(
+    protocol: str, rows: Sequence[Row], beside: Sequence[str], measures: Sequence[str]
+) -> Table:
+    table = Table(title=f"protocol {find_protocol(protocol).describe()}")
+    for column in ("set", "scale", "model"):
+        table.add_column(column)
+    for column in measures:
+        table.add_column(column, justify="right")
     measured = {(row.set, row.scale, row.model): row for row in rows}
     sets = _sorted_sets(rows)
     lines = _lines(protocol, rows, sets, beside)
@@ -82,40 +104,23 @@ def _rich(protocol: str, rows: Sequence[Row], beside: Sequence[str]) -> Table:
                 psnr = f"{line.psnr[set_name]:.2f}"
                 table.add_row(*place[:2], f"{line.model} †", psnr, style="dim")
             else:
-                table.add_row(*place, *_values(measured[set_name, line.scale, line.model]))
+                values = _values(measured[set_name, line.scale, line.model])
+                table.add_row(*place, *(values.get(name, NOTHING) for name in measures))
         table.add_section()
+    captions = [f"niqe: parameters of {fitted_to()}"] if "niqe" in measures else []
     if sources := dict.fromkeys(line.source for line in lines if line.source):
-        table.caption = f"† published figures: {'; '.join(sources)}"
+        captions.append(f"† published figures: {'; '.join(sources)}")
+    table.caption = "\n".join(captions) or None
     return table
 
 
-def _rich_others(protocol: str, rows: Sequence[Row]) -> Table:
-    names = list(dict.fromkeys(name for row in rows for name in row.also))
-    table = _rich_table(protocol, names)
-    for set_name in _sorted_sets(rows):
-        some = [row for row in rows if row.set == set_name]
-        for row in sorted(some, key=lambda row: row.scale):
-            cells = [f"{row.also[name]:.4g}" if name in row.also else NOTHING for name in names]
-            table.add_row(set_name, f"×{row.scale}", row.model, *cells)
-        table.add_section()
-    if "niqe" in names:
-        table.caption = f"niqe: parameters of {fitted_to()}"
-    return table
-
-
-def _rich_table(protocol: str, measures: Sequence[str]) -> Table:
-    table = Table(title=f"protocol {find_protocol(protocol).describe()}")
-    for column in ("set", "scale", "model"):
-        table.add_column(column)
-    for column in measures:
-        table.add_column(column, justify="right")
-    return table
-
-
-def _values(row: Row) -> tuple[str, str, str, str]:
-    ssim = NOTHING if row.ssim is None else f"{row.ssim:.4f}"
-    consistency = NOTHING if row.consistency is None else f"{row.consistency:.2f}"
-    return f"{row.psnr:.2f}", ssim, consistency, f"{row.seconds:.2f}"
+def _values(row: Row) -> dict[str, str]:
+    known = {"PSNR dB": f"{row.psnr:.2f}", "seconds": f"{row.seconds:.2f}"}
+    if row.ssim is not None:
+        known["SSIM"] = f"{row.ssim:.4f}"
+    if row.consistency is not None:
+        known["consistency dB"] = f"{row.consistency:.2f}"
+    return known | {name: f"{value:.4g}" for name, value in row.also.items()}
 
 
 def _lines(
@@ -125,8 +130,8 @@ def _lines(
     for row in rows:
         line = lines.setdefault((row.scale, row.model), _Line(row.scale, row.model, {}, {}))
         line.psnr[row.set] = row.psnr
-        psnr, ssim, *_ = _values(row)
-        line.cells[row.set] = psnr if row.ssim is None else f"{psnr} / {ssim}"
+        values = _values(row)
+        line.cells[row.set] = " / ".join(values[k] for k in USUAL[:2] if k in values)
     scales = {scale for scale, _ in lines}
     everything = list(lines.values())
     for other in PUBLISHED if protocol == published.PROTOCOL else ():

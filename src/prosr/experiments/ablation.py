@@ -6,12 +6,13 @@ from collections.abc import Sequence
 
 from prosr.config import SCALES, Frozen, Scale, suggestion
 from prosr.errors import ConfigError
+from prosr.evaluation.tables import NOTHING, markdown
 from prosr.experiments import findings as judged
 from prosr.experiments.findings import Finding
 from prosr.experiments.outcome import Outcome
 from prosr.experiments.plan import Plan
 from prosr.experiments.printed import SOURCE, TABLE_1, TABLE_2, TABLE_3
-from prosr.experiments.spread import NOTHING, Spread, gain, markdown, shown, spread
+from prosr.experiments.spread import Spread, gain, shown, spread
 
 CELLS = {
     "block": "single dense block",
@@ -212,16 +213,11 @@ def _markdown_2(rows: Sequence[Row2]) -> str:
     for row in rows:
         cells = [*(row.gains[name] for name in sets), row.average]
         printed = [row.printed.get(name) for name in (*sets, "average")]
-        lines.append(
-            [
-                f"×{row.scale}",
-                row.cell,
-                *(
-                    f"{shown(ours, sign=True)}" + ("" if p is None else f" *{p:+.2f}*")
-                    for ours, p in zip(cells, printed, strict=True)
-                ),
-            ]
-        )
+        texts = [
+            shown(ours, sign=True) + ("" if p is None else f" *{p:+.2f}*")
+            for ours, p in zip(cells, printed, strict=True)
+        ]
+        lines.append([f"×{row.scale}", row.cell, *texts])
     return markdown(["scale", "training", *sets, "average"], lines)
 
 
@@ -229,18 +225,8 @@ def _markdown_3(rows: Sequence[Row3]) -> str:
     lines = []
     for row in rows:
         ours, theirs = row.printed
-        lines.append(
-            [
-                row.training,
-                row.set,
-                f"×{row.scale}",
-                shown(row.ours),
-                shown(row.alternative),
-                shown(row.gain, sign=True),
-                f"*{ours:.2f}*",
-                f"*{theirs:.2f}*",
-                f"*{ours - theirs:+.2f}*",
-            ]
-        )
+        here = [shown(row.ours), shown(row.alternative), shown(row.gain, sign=True)]
+        printed = [f"*{ours:.2f}*", f"*{theirs:.2f}*", f"*{ours - theirs:+.2f}*"]
+        lines.append([row.training, row.set, f"×{row.scale}", *here, *printed])
     head = ["training", "set", "scale", "ours", "alt", "gain", "*ours*", "*alt*", "*gain*"]
     return markdown(head, lines)

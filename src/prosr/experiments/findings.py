@@ -7,9 +7,10 @@ from math import sqrt
 from typing import Literal
 
 from prosr.config import SCALES, Frozen, Scale
+from prosr.evaluation.tables import markdown
 from prosr.experiments.outcome import Outcome
 from prosr.experiments.printed import TABLE_1, TABLE_2
-from prosr.experiments.spread import Spread, gain, markdown, shown
+from prosr.experiments.spread import Spread, gain, shown
 
 Verdict = Literal["holds", "does not hold", "open", "not tried"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from prosr.config import Frozen, Recipe
 from prosr.errors import ConfigError
 from prosr.evaluation.results import Row, read_results
-from prosr.files import write_text
+from prosr.files import write_rows
 
 RUNS, SCORES = "runs.json", "scores.json"
 
@@ -114,5 +113,4 @@ def save_run(folder: Path, run: Trained) -> None:
     """Add a finished run to those stored in `folder`, in place of an older one."""
     runs = {(one.cell, one.seed): one for one in read_outcome(folder).runs}
     runs[run.cell, run.seed] = run
-    lines = [json.dumps(json.loads(one.model_dump_json())) for one in runs.values()]
-    write_text(folder / RUNS, "[\n" + ",\n".join(lines) + "\n]\n")
+    write_rows(folder / RUNS, (one.model_dump(mode="json") for one in runs.values()))

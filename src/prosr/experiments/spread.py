@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from statistics import fmean, stdev
 
 from prosr.config import Frozen
-
-NOTHING = "–"
+from prosr.evaluation.tables import NOTHING
 
 
 class Spread(Frozen):
@@ -46,9 +45,3 @@ def gain(ours: Mapping[int, float], theirs: Mapping[int, float]) -> Spread | Non
 def shown(value: Spread | None, sign: bool = False) -> str:
     """A table's cell."""
     return NOTHING if value is None else value.text(sign)
-
-
-def markdown(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    """A Markdown table."""
-    rows = [head, ["---"] * len(head), *lines]
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows)

@@ -10,8 +10,9 @@ from prosr.checkpoint import build, is_bundled, parameters
 from prosr.config import PRESETS, SCALES, Frozen, Scale
 from prosr.evaluation.published import PROTOCOL, PUBLISHED, SSIM_SOURCE, Published
 from prosr.evaluation.results import Row
+from prosr.evaluation.tables import NOTHING, markdown
 from prosr.experiments.outcome import Outcome
-from prosr.experiments.spread import NOTHING, Spread, markdown, spread
+from prosr.experiments.spread import Spread, spread
 
 KINDS = {
     "published": "published",
@@ -112,17 +113,14 @@ def to_markdown(table: Table4, metric: str = "psnr") -> str:
         cells = [_cell(line.scores.get(kind, {}), table.sets, metric) for kind in kinds]
         if set(cells) != {NOTHING}:
             lines.append([f"×{line.scale}", line.system, *cells])
-    unit, source = ("SSIM", SSIM_SOURCE) if metric == "ssim" else ("PSNR in dB", _sources(table))
+    sources = "; ".join(dict.fromkeys(line.source for line in table.lines if line.source))
+    unit, source = ("SSIM", SSIM_SOURCE) if metric == "ssim" else ("PSNR in dB", sources)
     caption = (
         f"{unit} on {' / '.join(table.sets)}, protocol `{PROTOCOL}`. Published: {source}; "
         "everything else is measured here."
     )
     head = ["scale", "system", *(titles[kind] for kind in kinds)]
     return markdown(head, lines) + f"\n\n{caption}"
-
-
-def _sources(table: Table4) -> str:
-    return "; ".join(dict.fromkeys(line.source for line in table.lines if line.source))
 
 
 def _line(
@@ -133,7 +131,7 @@ def _line(
     rows: Mapping[str, Sequence[Row]],
 ) -> Line:
     scores = {kind: _figures(some) for kind, some in rows.items() if some}
-    known = _published(system, scale)
+    known = next((one for one in PUBLISHED if (one.model, one.scale) == (system, scale)), None)
     if known and (printed := _printed(known, sets)):
         scores["published"] = printed
     plotted = _plotted(sets)
@@ -152,11 +150,6 @@ def _line(
         quality={k: round(fmean(row.psnr for row in some), 4) for k, some in seen.items() if some},
         seconds={kind: seconds.get("trained", own) for kind, own in seconds.items()},
     )
-
-
-def _published(system: str, scale: Scale) -> Published | None:
-    same = (one for one in PUBLISHED if (one.model, one.scale) == (system, scale))
-    return next(same, None) if system in SYSTEMS else None
 
 
 def _printed(known: Published, sets: Sequence[str]) -> dict[str, Figure]:

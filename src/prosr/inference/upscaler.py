@@ -38,11 +38,11 @@ Progress = Callable[[int, int], None]
 MAX_MEMORY = 2_000_000_000
 
 _LUMA = (0.299, 0.587, 0.114)
+"""BT.601: a gray picture goes through the network as RGB and comes back by these."""
 
 _TAKEN = {"torch": 0.55, "openvino": 0.75, "onnx": 0.75}
 """Of the memory that tiles may take, what they do take: 0.5 to 0.75 and 0.5 to 0.8 of it, in
 PyTorch and in OpenVINO, for `prosr-xs` on pictures of 0.03 to 1.5 megapixels."""
-"""BT.601: a gray picture goes through the network as RGB and comes back by these."""
 
 
 def load(

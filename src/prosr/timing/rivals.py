@@ -79,7 +79,7 @@ def time_engines(
     """
     net: Any = _network(case.model)
     names = list(engines)
-    if "openvino" in names and _has_int8(net, case.scale):
+    if "openvino" in names and _openvino("auto").int8_graph(net, case.scale).exists():
         names.append(NATIVE)
     if _plain_fits(net, case):
         names.append(PLAIN)
@@ -141,10 +141,6 @@ def _engine(net: nn.Module, name: str, max_memory: int) -> Engine:
     if name == NATIVE:
         return PlannedEngine(net, max_memory, _openvino("native"))
     return make_engine(net, max_memory, name)
-
-
-def _has_int8(net: nn.Module, scale: int) -> bool:
-    return _openvino("auto").int8_graph(net, scale).exists()
 
 
 def _openvino(precision: Literal["auto", "native"]) -> OpenVinoRunner:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -12,7 +11,8 @@ from prosr import __version__
 from prosr.config import Frozen
 from prosr.errors import ConfigError
 from prosr.evaluation.provenance import Machine, commit, machine
-from prosr.files import write_text
+from prosr.evaluation.tables import NOTHING, markdown
+from prosr.files import write_rows
 from prosr.timing.rounds import Timing
 
 
@@ -70,13 +70,13 @@ def make_row(
         quartiles=(round(first, 6), round(third, 6)),
         best=round(timing.best, 6),
         rounds=len(timing.seconds),
+        machine=machine(),
+        prosr=__version__,
+        commit=commit(),
         multiply_adds=multiply_adds,
         pictures=pictures,
         memory=memory,
         parameters=parameters,
-        machine=machine(),
-        prosr=__version__,
-        commit=commit(),
     )
 
 
@@ -85,8 +85,7 @@ _ROWS = TypeAdapter(list[Row])
 
 def save_rows(path: Path, rows: Sequence[Row]) -> None:
     """Write the rows of one run, one a line, in place of `path`."""
-    lines = [json.dumps(row.model_dump(mode="json"), ensure_ascii=False) for row in rows]
-    write_text(path, "[\n" + ",\n".join(lines) + "\n]\n")
+    write_rows(path, (row.model_dump(mode="json") for row in rows))
 
 
 def read_rows(path: Path) -> list[Row]:
@@ -118,28 +117,11 @@ COLUMNS: dict[str, Cell] = {
 }
 
 
-def _table(rows: Sequence[Row]) -> list[list[str]]:
-    """Heading and lines, without the columns that no row has anything for."""
-    filled = [name for name, cell in COLUMNS.items() if any(cell(row) for row in rows)]
-    return [filled, *([COLUMNS[name](row) or "–" for name in filled] for row in rows)]
-
-
 def to_markdown(rows: Sequence[Row]) -> str:
-    """The table, its columns aligned, with the machine below it."""
-    lines = _table(rows)
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    named = [name in ("case", "subject") for name in lines[0]]
-    rule = [
-        ("-" * w if left else "-" * (w - 1) + ":") for w, left in zip(widths, named, strict=True)
-    ]
-    text = [
-        " | ".join(
-            cell.ljust(width) if left else cell.rjust(width)
-            for cell, width, left in zip(cells, widths, named, strict=True)
-        )
-        for cells in (lines[0], rule, *lines[1:])
-    ]
-    return "\n".join(f"| {line} |" for line in text) + f"\n\n{_describe(rows)}"
+    """The table, without columns that no row has anything for, with the machine below it."""
+    filled = [name for name, cell in COLUMNS.items() if any(cell(row) for row in rows)]
+    lines = [[COLUMNS[name](row) or NOTHING for name in filled] for row in rows]
+    return f"{markdown(filled, lines, left=2)}\n\n{_describe(rows)}"
 
 
 def _describe(rows: Sequence[Row]) -> str:

@@ -102,7 +102,7 @@ def adversarial_step(
         fabric.backward(loss)
         means = all_mean(fabric, torch.stack([*terms.values()]))
         norm = clipped_norm(net, clip)
-        health = _mean_of_turns(told)
+        health = {name: sum(turn[name] for turn in told) / len(told) for name in told[0]}
         health |= {
             f"share_{k}": (v / means.sum()).item() for k, v in zip(terms, means, strict=True)
         }
@@ -187,7 +187,3 @@ def _frozen(net: nn.Module) -> Iterator[None]:
         yield
     finally:
         net.requires_grad_(True)
-
-
-def _mean_of_turns(told: list[dict[str, float]]) -> dict[str, float]:
-    return {name: sum(turn[name] for turn in told) / len(told) for name in told[0]}

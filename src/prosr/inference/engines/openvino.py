@@ -53,7 +53,8 @@ class OpenVinoRunner:
     def __init__(self, precision: Literal["auto", "native"] = "auto") -> None:
         reuse_freed_memory()
         self._core = core()
-        self._native = self._native_precision()
+        capable = self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        self._native = "bf16" if "BF16" in capable and bf16_pays() else "fp32"
         self._may_int8 = precision == "auto"
         self.precision: str = self._native
         self._active: Any = None
@@ -113,10 +114,6 @@ class OpenVinoRunner:
             self._active.release_memory()
         self._active = model
         return torch.from_numpy(model(x.contiguous().numpy(), share_inputs=True)[0])
-
-    def _native_precision(self) -> str:
-        capable = self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-        return "bf16" if "BF16" in capable and bf16_pays() else "fp32"
 
 
 class _Graph:
