@@ -36,8 +36,7 @@ def bf16_pays() -> bool:
         pairs = [(_seconds(torch.bfloat16), _seconds(torch.float32)) for _ in range(_TIMES)]
     finally:
         torch.set_num_threads(threads)
-    bf16, fp32 = map(min, zip(*pairs, strict=True))
-    return _GAIN * bf16 < fp32
+    return _GAIN * min(bf16 for bf16, _ in pairs) < min(fp32 for _, fp32 in pairs)
 
 
 def _seconds(kind: torch.dtype) -> float:
