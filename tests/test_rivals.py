@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ def test_a_size_is_width_by_height_and_anything_else_is_refused() -> None:
 
 @pytest.mark.parametrize("engine", ["torch", PLAIN])
 def test_a_subject_gives_nothing_back_that_would_have_to_travel(engine: str) -> None:
-    assert make_subject((CASE, engine, 10**9))() is None
+    assert make_subject((CASE, engine))() is None
 
 
 def test_plain_pytorch_is_left_out_where_it_would_need_the_whole_machine(
@@ -75,3 +76,8 @@ def test_what_was_timed_is_kept_when_a_later_picture_is_interrupted(
         cli.main()
     assert stop.value.code == 130
     assert {row.case for row in read_rows(output)} == {"bicubic ×2, 9×9"}
+
+
+def test_a_case_says_its_memory_where_that_is_not_the_usual() -> None:
+    assert str(CASE) == "bicubic ×2, 16×12"
+    assert str(replace(CASE, max_memory=8 * 10**9)) == "bicubic ×2, 16×12, 8 GB"

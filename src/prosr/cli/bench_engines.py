@@ -40,14 +40,14 @@ def engines(
     from prosr.inference.memory import parse_size
     from prosr.timing.rivals import Case, parse_picture, time_engines
 
+    memory = parse_size(max_memory)
     cases = [
-        Case(model, check_scale(scale), *parse_picture(size))
+        Case(model, check_scale(scale), *parse_picture(size), memory)
         for model in dict.fromkeys(models or ("prosr-xs", "prosr-s", "prosr-l"))
         for size in dict.fromkeys(sizes or ("128x128", "520x520", "4000x3000"))
         for scale in dict.fromkeys(scales or SCALES)
     ]
-    chosen, memory = names or installed(), parse_size(max_memory)
     for case in cases:
         with telling() as tell:
-            rows = list(time_engines(case, chosen, rounds, limit, memory, tell))
+            rows = list(time_engines(case, names or installed(), rounds, limit, tell))
         present(rows, output)

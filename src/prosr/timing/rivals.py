@@ -20,7 +20,7 @@ from prosr.errors import CheckpointError, ConfigError
 from prosr.inference.engines import Engine, make_engine
 from prosr.inference.engines.planned import PlannedEngine
 from prosr.inference.memory import observe
-from prosr.inference.upscaler import Upscaler
+from prosr.inference.upscaler import MAX_MEMORY, Upscaler
 from prosr.timing.apart import Apart
 from prosr.timing.rounds import PEAK_SIDE, Subject, Timing, matmul, measure
 from prosr.timing.rows import Row, make_row
@@ -44,15 +44,17 @@ _PLAIN_SHARE = 0.4
 
 @dataclass(frozen=True)
 class Case:
-    """A picture of this size, enlarged by a model."""
+    """A picture of this size, enlarged by a model whose engine has so many bytes."""
 
     model: str
     scale: Scale
     height: int
     width: int
+    max_memory: int = MAX_MEMORY
 
     def __str__(self) -> str:
-        return f"{self.model} ×{self.scale}, {self.width}×{self.height}"
+        within = "" if self.max_memory == MAX_MEMORY else f", {self.max_memory / 1e9:g} GB"
+        return f"{self.model} ×{self.scale}, {self.width}×{self.height}{within}"
 
 
 def parse_picture(text: str) -> tuple[int, int]:
@@ -68,13 +70,12 @@ def time_engines(
     engines: Sequence[str],
     rounds: int,
     limit: float,
-    max_memory: int,
     progress: Callable[[str], None],
 ) -> Iterator[Row]:
     """Let engines take turns at a case, with plain PyTorch and a matrix product.
 
-    Each is in a process of its own. Engines enlarge through the `Upscaler`, within
-    `max_memory` bytes; plain PyTorch is left out where it would need too much. Networks
+    Each is in a process of its own. Engines enlarge through the `Upscaler`;
+    plain PyTorch is left out where it would need too much. Networks
     that come without weights are new. `limit` is in seconds, as in `measure`.
     """
     net: Any = _network(case.model)
@@ -86,8 +87,7 @@ def time_engines(
     with ExitStack() as processes:
         subjects: dict[str, Apart[Any]] = {}
         for name in names:
-            request = case, name, max_memory
-            subjects[name] = processes.enter_context(Apart(make_subject, request))
+            subjects[name] = processes.enter_context(Apart(make_subject, (case, name)))
         peak = processes.enter_context(Apart(matmul, torch.float32))
         everything: dict[str, Subject] = {**subjects, "peak": peak}
         timings = measure(everything, rounds, limit, lambda name: progress(f"{case}: {name}"))
@@ -95,7 +95,7 @@ def time_engines(
         for name in names:
             precision, agreement = "fp32", None
             if name != PLAIN:
-                precision, agreement = _agreement(net, case.scale, name, max_memory)
+                precision, agreement = _agreement(net, case.scale, name, case.max_memory)
             label = f"{name.removesuffix(' native')} {precision}"
             row = _row(case, label, timings[name], net, subjects[name])
             # The peak is that of float32.
@@ -115,9 +115,9 @@ def _row(case: Case, subject: str, timing: Timing, net: Any, process: Apart[Any]
     return row.model_copy(update={"megapixels": case.scale**2 * area / 1e6})
 
 
-def make_subject(request: tuple[Case, str, int]) -> Subject:
+def make_subject(request: tuple[Case, str]) -> Subject:
     """Make what enlarges a picture of noise in each call, and gives nothing back."""
-    case, engine, max_memory = request
+    case, engine = request
     net: Any = _network(case.model)
     if engine == PLAIN:
         x = torch.rand(1, 3, case.height, case.width, generator=torch.Generator().manual_seed(0))
@@ -127,7 +127,7 @@ def make_subject(request: tuple[Case, str, int]) -> Subject:
                 net(x, case.scale)
 
         return plain
-    upscaler = Upscaler(net, case.model, "", max_memory, _engine(net, engine, max_memory))
+    upscaler = Upscaler(net, case.model, "", case.max_memory, _engine(net, engine, case.max_memory))
     shape = case.height, case.width, 3
     picture = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
 
