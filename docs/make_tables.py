@@ -11,10 +11,13 @@ from pathlib import Path
 
 from prosr.errors import ConfigError
 from prosr.evaluation.results import Row, read_results
-from prosr.evaluation.tables import markdown, to_markdown
+from prosr.evaluation.tables import NOTHING, markdown, to_markdown
 from prosr.experiments import ablation, systems
 from prosr.experiments.outcome import read_outcome
 from prosr.files import write_text
+from prosr.timing.rivals import PLAIN
+from prosr.timing.rows import read_rows
+from prosr.timing.rows import to_markdown as to_speeds
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results"
@@ -67,6 +70,24 @@ def tables_1_to_3() -> str:
     return "\n\n".join([ablation.to_markdown(known), figure])
 
 
+def training_step() -> str:
+    """What a training step takes, plain and with each change."""
+    return to_speeds(read_rows(RESULTS / "speed" / "train.json"))
+
+
+def engines() -> str:
+    """Seconds of each engine, and how many times as fast as plain PyTorch it is."""
+    measured = read_rows(RESULTS / "speed" / "engines.json")
+    plain = {row.case: row.seconds for row in measured if row.subject.startswith(PLAIN)}
+    lines = []
+    for row in measured:
+        gain = f"{plain[row.case] / row.seconds:.1f}" if row.case in plain else NOTHING
+        share = f"{row.share:.0%}" if row.share else NOTHING
+        lines.append([row.case, row.subject, f"{row.seconds:.3g}", gain, share])
+    head = ["model and picture", "engine", "seconds", "times plain", "share of peak"]
+    return markdown(head, lines)
+
+
 def _plot(folder: str, name: str, what: str) -> str:
     exists = (RESULTS / folder / name).is_file()
     return f"![{what}](../results/{folder}/{name})" if exists else ""
@@ -95,6 +116,8 @@ PLACES: tuple[tuple[Path, str, Callable[[], str]], ...] = (
     (ROOT / "docs" / "baselines.md", "table-4", comparison),
     (ROOT / "docs" / "ablation.md", "tables", tables_1_to_3),
     (ROOT / "docs" / "gan.md", "scores", perceptual),
+    (ROOT / "docs" / "training.md", "step", training_step),
+    (ROOT / "docs" / "engine.md", "engines", engines),
 )
 """Which table is written where: the file, the name between its marks, the table."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -51,15 +52,15 @@ def evaluate(
     from prosr.evaluation.results import save_results
     from prosr.evaluation.scoring import name_models, score_all
     from prosr.evaluation.tables import SYSTEMS, to_rich
+    from prosr.inference.upscaler import SCORING_MEMORY
 
     # Everything that can be refused is, before the first picture is enlarged.
     rules = find_protocol(protocol)
     wanted = [check_scale(scale) for scale in dict.fromkeys(scales or SCALES)]
     benchmarks = [open_benchmark(folder) for folder in dict.fromkeys(sets)]
     scorers = find_scorers(also or [])
-    upscalers = name_models(
-        {model: prosr.load(model, engine=engine, ensemble=ensemble) for model in models}
-    )
+    load = partial(prosr.load, max_memory=SCORING_MEMORY, engine=engine, ensemble=ensemble)
+    upscalers = name_models({model: load(model) for model in models})
     if output is not None:
         save_results(output, [])
 

@@ -19,7 +19,7 @@ from prosr.evaluation.scoring import score
 from prosr.experiments.budget import Stop, measure, read_budgets, settled_steps
 from prosr.experiments.outcome import SCORES, Outcome, Point, Trained, read_outcome, save_run
 from prosr.experiments.plan import Plan
-from prosr.inference.upscaler import Upscaler
+from prosr.inference.upscaler import SCORING_MEMORY, Upscaler
 from prosr.training.loop import Observer
 from prosr.training.session import Job, Session, prepare
 
@@ -157,11 +157,10 @@ def describe(comparison: Comparison) -> list[str]:
 
 def current(comparison: Comparison) -> Outcome:
     """What the comparison's output holds of runs as its plan has them now."""
-    outcome = read_outcome(comparison.output)
-    plan, known = comparison.plan, set(comparison.runs)
+    outcome, plan = read_outcome(comparison.output), comparison.plan
     runs = []
     for run in outcome.runs:
-        if (run.cell, run.seed) in known:
+        if (run.cell, run.seed) in comparison.runs:
             steps = settled_steps(plan, run.cell, comparison.output)
             if steps and run.recipe == plan.recipe_of(run.cell, steps, run.seed):
                 runs.append(run)
@@ -181,10 +180,8 @@ def _steps(comparison: Comparison, cell: str, audience: Audience, stop: Stop) ->
 
 def _hours_left(comparison: Comparison, done: int) -> str:
     """Say how long the runs after the first `done` train, where the plan says it."""
-    minutes = comparison.plan.minutes
-    if minutes is None:
-        return ""
-    return f"; about {minutes * (len(comparison.runs) - done) / 60:.1f} h of training left"
+    hours = (comparison.plan.minutes or 0) * (len(comparison.runs) - done) / 60
+    return f"; about {hours:.1f} h of training left" if comparison.plan.minutes else ""
 
 
 def _finished(comparison: Comparison, cell: str, seed: int) -> Trained | None:
@@ -265,7 +262,7 @@ def _score(
         return True
     audience.note(f"scoring {trained.name} on {', '.join({b.name: 0 for b, _ in missing})}")
     weights = load_weights(folder / LAST)
-    upscaler = Upscaler(weights.net, weights.name, weights.sha256)
+    upscaler = Upscaler(weights.net, weights.name, weights.sha256, SCORING_MEMORY)
     protocol = find_protocol(PROTOCOL)
 
     def stop_between_pictures() -> None:

@@ -37,6 +37,9 @@ Progress = Callable[[int, int], None]
 
 MAX_MEMORY = 2_000_000_000
 
+SCORING_MEMORY = 8_000_000_000
+"""For validation, scores and timings: the halos of EDSR and SRDenseNet need more than 2 GB."""
+
 _LUMA = (0.299, 0.587, 0.114)
 """BT.601: a gray picture goes through the network as RGB and comes back by these."""
 

@@ -11,7 +11,7 @@ import numpy as np
 from prosr.checkpoint import build
 from prosr.config import PRESETS, Scale, preset
 from prosr.errors import ConfigError
-from prosr.inference.upscaler import Upscaler
+from prosr.inference.upscaler import SCORING_MEMORY, Upscaler
 from prosr.layouts import LapSRNConfig
 from prosr.timing.apart import peak_memory
 from prosr.timing.rounds import Subject, measure
@@ -58,7 +58,7 @@ def time_models(
     """Let models take turns at each case; the fastest comes first.
 
     The networks are new: how long they take does not depend on what they have learnt.
-    They enlarge through the `Upscaler`, within its usual limit of memory. `models` are
+    They enlarge through the `Upscaler`, within `SCORING_MEMORY`. `models` are
     names of presets, those of `systems` for None; raises `ConfigError` for an unknown one
     and where none has any of the scales. `limit` is in seconds, as in `measure`; the memory
     of one that takes ten times as long is not measured, which would be once more as long.
@@ -112,7 +112,7 @@ def _time_case(
 def enlarging(request: tuple[str, Case]) -> Subject:
     """Make a new network of the preset that enlarges a picture of noise in each call."""
     name, case = request
-    upscaler = Upscaler(build(preset(name)).eval(), name, "")
+    upscaler = Upscaler(build(preset(name)).eval(), name, "", SCORING_MEMORY)
     shape = (case.side, case.side, 3)
     picture = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
     return lambda: upscaler.upscale(picture, case.scale)

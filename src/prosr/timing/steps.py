@@ -92,6 +92,7 @@ VARIANTS: dict[str, Variant | None] = {
     "plain, Adam fused": Variant(adam="fused"),
     "plain, clipped and averaged": Variant(care=True),
     "plain, compiled": Variant(compiled=True),
+    "channels last, freed memory kept, compiled": Variant(True, keep_memory=True, compiled=True),
     "as prosr train": None,
 }
 """By what they are called; None is the step of `prosr.training` itself."""

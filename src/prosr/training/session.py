@@ -27,7 +27,7 @@ from prosr.evaluation.provenance import machine
 from prosr.evaluation.scoring import score
 from prosr.inference.memory import reuse_freed_memory
 from prosr.inference.precision import bf16_pays
-from prosr.inference.upscaler import Upscaler
+from prosr.inference.upscaler import SCORING_MEMORY, Upscaler
 from prosr.training.curriculum import scale_at
 from prosr.training.failures import named_failures
 from prosr.training.loop import Draw, Observer, Validate, train
@@ -178,7 +178,7 @@ def stop_after(minutes: float | None, interrupted: Callable[[], bool]) -> Callab
 def _validator(benchmark: Benchmark, protocol: Protocol) -> Validate:
     def validate(run: Run, scales: tuple[Scale, ...]) -> dict[Scale, float]:
         digest = weights_hash(run.average.state_dict())
-        upscaler = Upscaler(run.average, run.recipe.model, digest)
+        upscaler = Upscaler(run.average, run.recipe.model, digest, SCORING_MEMORY)
         return {
             scale: score(upscaler, benchmark, scale, protocol, psnr_only=True).psnr
             for scale in scales
