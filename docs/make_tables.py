@@ -76,16 +76,22 @@ def training_step() -> str:
 
 
 def engines() -> str:
-    """Seconds of each engine, and how many times as fast as plain PyTorch it is."""
+    """Seconds of each engine for each picture, and how many times as fast as plain PyTorch."""
     measured = read_rows(RESULTS / "speed" / "engines.json")
-    plain = {row.case: row.seconds for row in measured if row.subject.startswith(PLAIN)}
+    found = {(row.case, row.subject): row.seconds for row in measured}
+    subjects = sorted({row.subject for row in measured}, key=lambda name: (PLAIN not in name, name))
     lines = []
-    for row in measured:
-        gain = f"{plain[row.case] / row.seconds:.1f}" if row.case in plain else NOTHING
-        share = f"{row.share:.0%}" if row.share else NOTHING
-        lines.append([row.case, row.subject, f"{row.seconds:.3g}", gain, share])
-    head = ["model and picture", "engine", "seconds", "times plain", "share of peak"]
-    return markdown(head, lines)
+    for case in dict.fromkeys(row.case for row in measured):
+        plain = found.get((case, subjects[0]))
+        cells = []
+        for subject in subjects:
+            seconds = found.get((case, subject))
+            cell = NOTHING if seconds is None else f"{seconds:.3g}"
+            if seconds and plain and subject != subjects[0]:
+                cell += f" ({plain / seconds:.1f})"
+            cells.append(cell)
+        lines.append([case, *cells])
+    return markdown(["model and picture", *subjects], lines)
 
 
 def _plot(folder: str, name: str, what: str) -> str:
