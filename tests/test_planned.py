@@ -42,12 +42,25 @@ def test_stage_by_stage_is_the_same_picture(
     net: torch.nn.Module, scale: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(planned, "_LARGE", 96)
+    monkeypatch.setattr(TorchRunner, "parting", 0.01)
     engine = torch_engine(net, RESERVED + {2: 4, 4: 12, 8: 40}[scale] * 1_000_000)
     x = torch.rand(1, 3, 96, 96)
     monkeypatch.setattr(engine, "_whole", lambda scale: pytest.fail("it went at once"))
     y = engine(x, scale)
     with torch.inference_mode():
         assert (y - net(x, scale)).abs().max() < 1e-5
+
+
+def test_whole_tiles_are_kept_where_stages_take_longer(
+    net: torch.nn.Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(planned, "_LARGE", 96)
+    quick, slow = TorchRunner(), TorchRunner()
+    monkeypatch.setattr(slow, "parting", 9.0)
+    parted, whole = (PlannedEngine(net, RESERVED + 12_000_000, r) for r in (quick, slow))
+    assert parted._staged(4) is not None
+    assert whole._staged(4) is None
+    assert whole.pixels(4) < parted.pixels(4)
 
 
 @pytest.mark.parametrize(("resident", "released"), [(0, False), (10**12, True), (None, False)])

@@ -98,9 +98,8 @@ class Teller:
         from prosr.cli.watching import TrainingDisplay
 
         run = session.run
-        every = max(1, run.recipe.steps // 5)
-        protocol = session.job.protocol.name
-        with TrainingDisplay(run.recipe.steps, protocol, line_every=every) as display:
+        steps, protocol = run.recipe.steps, session.job.protocol.name
+        with TrainingDisplay(steps, protocol, line_every=max(1, steps // 5)) as display:
             for line in session.notes:
                 if line not in self._told:
                     display.note(line)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import fmean
 
 from prosr.config import SCALES, Frozen, Scale, suggestion
 from prosr.errors import ConfigError
@@ -131,8 +132,7 @@ def _table_1(outcome: Outcome) -> tuple[Row1, ...]:
 
 def _row_2(outcome: Outcome, cell: str, scale: Scale) -> Row2:
     def over_single(sets: Sequence[str]) -> Spread | None:
-        alone = outcome.psnr(f"single-x{scale}", scale, sets)
-        return gain(outcome.psnr(cell, scale, sets), alone)
+        return gain(*(outcome.psnr(name, scale, sets) for name in (cell, f"single-x{scale}")))
 
     return Row2(
         cell=cell,
@@ -157,20 +157,18 @@ def _row_3(outcome: Outcome, training: str, scale: Scale, set_name: str) -> Row3
 
 
 def _curve(outcome: Outcome, cell: str, scale: Scale) -> Curve:
-    runs = [run for run in outcome.runs if run.cell == cell]
     psnr: dict[int, dict[int, float]] = {}
     seconds: dict[int, list[float]] = {}
-    for run in runs:
+    for run in outcome.runs:
         for point in run.validation:
-            if scale in point.psnr:
+            if run.cell == cell and scale in point.psnr:
                 psnr.setdefault(point.step, {})[run.seed] = point.psnr[scale]
                 seconds.setdefault(point.step, []).append(point.seconds)
     points = []
     for step in sorted(psnr):
         value = spread(psnr[step])
         assert value is not None, "a step without a score has no entry"
-        mean = sum(seconds[step]) / len(seconds[step])
-        points.append(CurvePoint(step=step, seconds=round(mean, 1), psnr=value))
+        points.append(CurvePoint(step=step, seconds=round(fmean(seconds[step]), 1), psnr=value))
     return Curve(cell=cell, scale=scale, points=tuple(points))
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import NamedTuple
 
 from torch import Tensor
@@ -139,9 +140,7 @@ def _in_tiles(
 
 
 def _at_once(stages: Sequence[Stage], z: Tensor) -> Tensor:
-    for stage in stages:
-        z = stage.function(z)
-    return z
+    return reduce(lambda z, stage: stage.function(z), stages, z)
 
 
 def _factor(stages: Sequence[Stage]) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from functools import cache, partial
+from functools import cache, partial, reduce
 from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
 
 import torch
@@ -40,14 +40,16 @@ class Runner(Protocol):
     """Runs a network, or a part of it, on one device.
 
     `growth` is what the process grows by over the peak of the tensors as PyTorch would hold
-    them, `held` the bytes that the runner takes for a network with so many bytes of weights,
-    and `least` the height and width from which it takes inputs.
+    them, `parting` how many times as long the same arithmetic takes stage by stage, `held` the
+    bytes that the runner takes for a network with so many bytes of weights, and `least` the
+    height and width from which it takes inputs.
     """
 
     name: str
     precision: str
     device: str
     growth: float
+    parting: float
     least: int
 
     def held(self, weights: int) -> int: ...
@@ -74,6 +76,8 @@ class Staged(Protocol):
     def stages(self, scale: int) -> Sequence[tuple[Callable[[Tensor], Tensor], int, int]]: ...
 
     def estimate(self, residual: Tensor, x: Tensor, scale: int) -> Tensor: ...
+
+    def multiply_adds(self, scale: int) -> int: ...
 
 
 class _Staged(NamedTuple):
@@ -145,10 +149,11 @@ class PlannedEngine:
     def _prepare_whole(self, scale: int) -> Function:
         net = self._net
         if not hasattr(net, "stages"):
-            return self._runner.prepare(net, f"x{scale}", partial(_call, net, scale))
+            return self._runner.prepare(net, f"x{scale}", lambda x: cast(Tensor, net(x, scale)))
         # Eq. 2 is computed in float32, whatever the precision of R_s.
         functions = [function for function, _, _ in net.stages(scale)]
-        residual = self._runner.prepare(net, residual_part(scale), partial(_chain, functions))
+        chain = partial(reduce, lambda z, function: function(z), functions)
+        residual = self._runner.prepare(net, residual_part(scale), chain)
         return lambda x: net.estimate(residual(x), x, scale)
 
     def radius(self, scale: int) -> int:
@@ -166,12 +171,15 @@ class PlannedEngine:
         return network + _READING + _ROUNDING * _result_bytes(scale)
 
     def _plan_stages(self, scale: int) -> _Staged | None:
-        """How to go stage by stage, or None where whole tiles are large enough."""
+        """How to go stage by stage, or None where whole tiles take less time."""
         side = math.isqrt(self._budget // self._bytes(scale))
         if side >= _ROOMY * self.radius(scale) or not isinstance(self._net, Staged):
             return None
         stages = self._measure_stages(scale)
         best, least = None, math.inf
+        if side > 2 * self.radius(scale):
+            whole = tiled_pixels(_LARGE, side, self.radius(scale)) * self._net.multiply_adds(scale)
+            least = whole / self._runner.parting
         for tile in sides(_LARGE, radius_of(stages)):
             left = self._budget - tile**2 * (_READING + _ROUNDING * _result_bytes(scale))
             plan = make_plan(stages, tile, left) if left > 0 else None
@@ -215,17 +223,6 @@ class PlannedEngine:
 def residual_part(scale: int) -> str:
     """What R_s as a whole is called."""
     return f"x{scale}-residual"
-
-
-def _call(net: nn.Module, scale: int, x: Tensor) -> Tensor:
-    y: Tensor = net(x, scale)
-    return y
-
-
-def _chain(functions: Sequence[Function], x: Tensor) -> Tensor:
-    for function in functions:
-        x = function(x)
-    return x
 
 
 def _area(x: Tensor) -> int:
