@@ -162,21 +162,6 @@ def test_a_worker_that_goes_while_it_hands_a_batch_over_is_named(error: Exceptio
         raise error
 
 
-def test_a_workers_end_is_told_once() -> None:
-    def notice(number: int, frame: object) -> None:
-        raise RuntimeError("DataLoader worker (pid 1) is killed by signal: Killed.")
-
-    before = signal.signal(signal.SIGALRM, notice)
-    signal.setitimer(signal.ITIMER_REAL, 0.2)
-    try:
-        with pytest.raises(DataError, match="prepares batches was ended"), named_failures(1):
-            raise EOFError
-        assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
-
-
 def test_other_errors_stay_what_they_are() -> None:
     with pytest.raises(RuntimeError, match="Connection closed"), named_failures(1):
         raise RuntimeError("Connection closed by peer")

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.utils.data._utils import signal_handling
 
 from prosr.checkpoint import load_state, load_weights, save_weights
 from prosr.config import SCALES, Recipe, Scale, Schedule, Simultaneous, Single
@@ -158,6 +159,24 @@ def test_killed_and_resumed_equals_uninterrupted(pictures: Path, tmp_path: Path)
         for run in (whole, killed)
     ]
     assert steps[0] == steps[1]
+
+
+def test_no_signal_of_a_data_worker_raises_in_the_middle_of_a_step(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handlers: list[object] = []
+
+    class Watching(Silent):
+        def stepped(self, step: int, result: StepResult, rate: float) -> None:
+            handlers.append(signal.getsignal(signal.SIGCHLD))
+
+    monkeypatch.setattr(signal_handling, "_SIGCHLD_handler_set", False)
+    before = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    try:
+        session(pictures, tmp_path / "run", workers=1).go(Watching(), lambda: False)
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+    assert handlers == [signal.SIG_DFL] * RECIPE.steps
 
 
 def test_a_finished_run_has_weights_log_and_scores(pictures: Path, tmp_path: Path) -> None:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 
 from prosr.data.decoded import Pixels
 from prosr.data.patches import Picture, cut
 from prosr.errors import DataError
+
+PREFETCHED = 4
+"""Batches that each worker prepares ahead."""
 
 
 @dataclass(frozen=True)
@@ -80,3 +85,22 @@ class PatchSampler(Dataset[Batch]):
         if mirror:
             x, y = x[:, ::-1], y[:, ::-1]
         return x, y, str(picture.path)
+
+
+def prepared(sampler: PatchSampler, steps: range, workers: int) -> Iterator[Batch]:
+    """Batches of these steps, in their order, prepared by `workers` processes, or this one if 0.
+
+    A worker's end is met where its batch is awaited. PyTorch would raise it in a signal handler,
+    in the middle of whatever runs then, a save or a destructor too.
+    """
+    ahead = PREFETCHED if workers else None
+    loader = DataLoader(
+        sampler, batch_size=None, sampler=steps, num_workers=workers, prefetch_factor=ahead
+    )
+    if sys.platform == "win32":
+        return iter(loader)
+    before = signal.getsignal(signal.SIGCHLD)
+    batches = iter(loader)
+    if signal.getsignal(signal.SIGCHLD) is not before:
+        signal.signal(signal.SIGCHLD, before)
+    return batches

@@ -15,13 +15,12 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from torch.optim import Adam
-from torch.utils.data import DataLoader
 
 from prosr.checkpoint import build
 from prosr.config import SCALES, Recipe, Scale, Single
 from prosr.data.decoded import Decoded
 from prosr.data.patches import Picture
-from prosr.data.sampler import Batch, PatchSampler
+from prosr.data.sampler import PREFETCHED, Batch, PatchSampler, prepared
 from prosr.errors import ProSRError
 from prosr.inference.memory import reuse_freed_memory
 from prosr.inference.precision import has_native_bf16
@@ -36,7 +35,7 @@ from prosr.training.run import open_run
 from prosr.training.session import launch
 
 _CLIP, _DECAY = 1.0, 0.999
-_PREFETCHED, _PICTURES = 4, 8
+_PICTURES = 8
 
 
 @dataclass(frozen=True)
@@ -226,20 +225,20 @@ def _train_and_wait(work: Work, steps: int) -> float:
     trained = _Trained(work)
     waited = total = 0.0
     with TemporaryDirectory() as folder:
-        batches = iter(_loader(work, Path(folder), _PREFETCHED + steps))
-        for index in range(_PREFETCHED + steps):
+        batches = prepared(_sampler(work, Path(folder)), range(PREFETCHED + steps), workers=1)
+        for index in range(PREFETCHED + steps):
             start = time.perf_counter()
             batch = next(batches)
             arrived = time.perf_counter()
             trained.step(batch)
-            if index >= _PREFETCHED:
+            if index >= PREFETCHED:
                 waited += arrived - start
                 total += time.perf_counter() - start
     return round(waited / total, 4)
 
 
-def _loader(work: Work, folder: Path, steps: int) -> DataLoader[Batch]:
-    """Batches as in training, by one process, from noise as large as BSDS500's pictures."""
+def _sampler(work: Work, folder: Path) -> PatchSampler:
+    """Batches from noise as large as BSDS500's pictures."""
     decoded, pictures = Decoded(folder), []
     for index in range(_PICTURES):
         name = f"noise {index}"
@@ -247,7 +246,4 @@ def _loader(work: Work, folder: Path, steps: int) -> DataLoader[Batch]:
         pictures.append(Picture(Path(name), 321, 481, name, decoded))
     single = work.recipe.model_copy(update={"schedule": Single(scale=work.scale)})
     chosen = partial(scale_at, recipe=single)
-    sampler = PatchSampler(pictures, chosen, {work.scale: work.patch}, work.recipe.batch, seed=0)
-    return DataLoader(
-        sampler, batch_size=None, sampler=range(steps), num_workers=1, prefetch_factor=_PREFETCHED
-    )
+    return PatchSampler(pictures, chosen, {work.scale: work.patch}, work.recipe.batch, seed=0)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 from prosr.errors import DataError, ImageError, ProSRError
 
@@ -35,10 +34,7 @@ def named_failures(processes: int) -> Iterator[None]:
         *traceback, line = str(error).strip().splitlines()
         raise type(error)(line.partition("Error: ")[2] if traceback else line) from error
     except (ConnectionError, EOFError) as error:
-        # A batch was on its way from a worker that is gone before anybody has noticed. PyTorch
-        # will: its signal handler raises wherever it is called, so it is waited for here.
-        with suppress(RuntimeError):
-            time.sleep(1)
+        # A batch was on its way from a worker that is gone.
         raise DataError(_WORKER_ENDED) from error
     except RuntimeError as error:
         if "DataLoader worker" in str(error):

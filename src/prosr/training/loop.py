@@ -13,10 +13,9 @@ import torch
 from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader
 
-from prosr.config import Recipe, Scale
-from prosr.data.sampler import Batch, PatchSampler
+from prosr.config import Scale
+from prosr.data.sampler import Batch, PatchSampler, prepared
 from prosr.training.adversarial import CollapsedError, adversarial_step, is_of_use
 from prosr.training.curriculum import ema_decay_at, learning_rate_at, opened_at, stage_at
 from prosr.training.log import RunLog
@@ -92,7 +91,7 @@ def train(
     means = Means({})
     saved = clock = time.monotonic()
     with RunLog(run.folder if speaks else None, progress.step) as log:
-        for batch in _batches(sampler, progress.step, recipe, workers):
+        for batch in prepared(sampler, range(progress.step, recipe.steps), workers):
             stage = stage_at(batch.step, recipe)
             rate = learning_rate_at(batch.step, recipe)
             run.set_rate(rate)
@@ -164,16 +163,6 @@ def _wants_sheet(run: Run) -> bool:
 
 def _is_due(run: Run, every: int) -> bool:
     return run.progress.step % every == 0 or run.finished
-
-
-def _batches(sampler: PatchSampler, start: int, recipe: Recipe, workers: int) -> DataLoader[Batch]:
-    return DataLoader(
-        sampler,
-        batch_size=None,
-        sampler=range(start, recipe.steps),
-        num_workers=workers,
-        prefetch_factor=4 if workers else None,
-    )
 
 
 def _any_process(fabric: Fabric, flag: bool) -> bool:
