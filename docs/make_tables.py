@@ -5,10 +5,14 @@ python docs/make_tables.py
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import product
 from pathlib import Path
+from statistics import fmean, stdev
 
+from prosr.config import SCALES
 from prosr.errors import ConfigError
 from prosr.evaluation.results import Row, read_results
 from prosr.evaluation.tables import NOTHING, markdown, to_markdown
@@ -94,6 +98,31 @@ def engines() -> str:
     return markdown(["model and picture", *subjects], lines)
 
 
+def gan_ablation() -> str:
+    """What a GAN gives with and without the curriculum, and how its discriminators fared."""
+    folder = RESULTS / "gan-ablation"
+    outcome = read_outcome(folder)
+    health = json.loads((folder / "health.json").read_text(encoding="utf-8"))
+    columns = ("PSNR dB", "squeezenet", "niqe", "D(r) − D(r̂)", "unsure", "spike", "drift")
+    lines = []
+    for scale, cell in product(SCALES, dict.fromkeys(run.cell for run in outcome.runs)):
+        scored = [
+            row for seed in outcome.seeds(cell) for row in outcome.of(cell, seed, scale).values()
+        ]
+        fared = [row for row in health if (row["cell"], row["scale"]) == (cell, scale)]
+        values = [[row.psnr for row in scored]]
+        values += [[row.also[name] for row in scored] for name in ("squeezenet", "niqe")]
+        values += [[row[name] for row in fared] for name in ("apart", "unsure", "spike", "drift")]
+        lines.append([f"×{scale}", cell, *map(_mean_of_seeds, values)])
+    return markdown(["scale", "schedule", *columns], lines)
+
+
+def _mean_of_seeds(values: Sequence[float]) -> str:
+    digits = 2 if fmean(values) >= 1 else 3
+    spread = f" ± {stdev(values):.{digits}f}" if len(values) > 1 else ""
+    return f"{fmean(values):.{digits}f}{spread}"
+
+
 def _plot(folder: str, name: str, what: str) -> str:
     exists = (RESULTS / folder / name).is_file()
     return f"![{what}](../results/{folder}/{name})" if exists else ""
@@ -122,6 +151,7 @@ PLACES: tuple[tuple[Path, str, Callable[[], str]], ...] = (
     (ROOT / "docs" / "baselines.md", "table-4", comparison),
     (ROOT / "docs" / "ablation.md", "tables", tables_1_to_3),
     (ROOT / "docs" / "gan.md", "scores", perceptual),
+    (ROOT / "docs" / "gan.md", "ablation", gan_ablation),
     (ROOT / "docs" / "training.md", "step", training_step),
     (ROOT / "docs" / "engine.md", "engines", engines),
 )
