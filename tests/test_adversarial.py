@@ -21,7 +21,7 @@ from prosr.data.benchmarks import open_benchmark
 from prosr.data.sampler import Batch
 from prosr.errors import CheckpointError, ConfigError
 from prosr.evaluation.protocol import find_protocol
-from prosr.nets.features import POOLS
+from prosr.nets.features import POOLS, feature_distance
 from prosr.resample import upscale
 from prosr.training import loop, sheets
 from prosr.training.adversarial import CollapsedError, adversarial_step
@@ -60,6 +60,7 @@ def recipe(tmp_path: Path) -> Recipe:
                 "layout": {"features": [4, 4, 4], "head": [4]},
                 "features": "distilled",
                 "file": str(write_distilled(tmp_path / "features.safetensors")),
+                "distance": 0.75,
                 "pixel": 0.5,
                 "grid": 0.25,
                 "sheet_every": 4,
@@ -179,6 +180,7 @@ def test_the_generator_follows_eq4_and_the_discriminator_eq3(
     terms = [
         adversarial_loss(fake),
         *(w * perceptual_loss(ours[k], theirs[k]) for w, k in zip((0.5, 2), POOLS, strict=True)),
+        0.75 * feature_distance([*ours.values()], [*theirs.values()]),
         0.5 * pixel_loss(y_hat, y),
         0.25 * grid_loss(y_hat, y, 4),
     ]

@@ -23,7 +23,7 @@ def vgg_like(path: Path) -> dict[str, torch.Tensor]:
     return state
 
 
-def test_vgg16_gives_the_inputs_of_its_second_and_fourth_pooling(tmp_path: Path) -> None:
+def test_vgg16_gives_the_inputs_of_its_first_four_poolings(tmp_path: Path) -> None:
     state = vgg_like(tmp_path / "vgg.pth")
     x = torch.rand(1, 3, 16, 16)
     mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
@@ -37,7 +37,7 @@ def test_vgg16_gives_the_inputs_of_its_second_and_fourth_pooling(tmp_path: Path)
         expected[pool] = z
         z = F.max_pool2d(z, 2)
     given = open_features("vgg16", tmp_path / "vgg.pth")(x)
-    assert given.keys() == {2, 4}
+    assert given.keys() == {1, 2, 3, 4}
     for k in given:
         torch.testing.assert_close(given[k], expected[k])
 
@@ -55,7 +55,8 @@ def test_the_distilled_net_takes_the_places_of_vgg19s_poolings(tmp_path: Path) -
     given = open_features("distilled", write_distilled(tmp_path / "d.safetensors"))(
         torch.rand(2, 3, 32, 16)
     )
-    assert {k: tuple(z.shape) for k, z in given.items()} == {2: (2, 32, 16, 8), 4: (2, 128, 4, 2)}
+    sizes = {1: (2, 16, 32, 16), 2: (2, 32, 16, 8), 3: (2, 64, 8, 4), 4: (2, 128, 4, 2)}
+    assert {k: tuple(z.shape) for k, z in given.items()} == sizes
 
 
 def test_the_distilled_net_has_features_of_unit_strength(prosr_data: Path) -> None:

@@ -65,12 +65,13 @@ class Adversarial(Frozen):
     """How a generator is trained against a discriminator (Eq. 3, Eq. 4).
 
     `layout` changes fields of the preset `discriminator`. `features` names the net of the
-    perceptual term and `file` its weights. Weights are of Eq. 4's terms: `gan`, those of
-    pools 2 and 4 in `perceptual`, `pixel` of Eq. 5 and `grid` of
-    what no paper has, `training.losses.grid_loss`. In each step the discriminator
-    learns `turns` times, from an equal part of the batch each time, then the generator
-    once. The run ends when the discriminator has failed for `collapse_after` steps in a
-    row. Every `sheet_every` steps samples are drawn.
+    perceptual term and `file` its weights. Weights are of Eq. 4's terms: `gan`, those of pools
+    2 and 4 in `perceptual`, `pixel` of Eq. 5; and of what the paper does not have: `distance`,
+    `nets.features.feature_distance` of the inputs of pools 1 to 4, and `grid`,
+    `training.losses.grid_loss`. In each step the discriminator learns `turns` times, from
+    an equal part of the batch each time, then the generator once. The run ends when
+    the former has failed for `collapse_after` steps in a row. Every `sheet_every` steps
+    samples are drawn.
     """
 
     discriminator: str
@@ -79,6 +80,7 @@ class Adversarial(Frozen):
     file: Path
     gan: float = Field(default=1.0, ge=0)
     perceptual: tuple[float, float] = (0.5, 2.0)
+    distance: float = Field(default=0.0, ge=0)
     pixel: float = Field(default=0.0, ge=0)
     grid: float = Field(default=0.0, ge=0)
     learning_rate: float = Field(default=1e-4, gt=0)

@@ -6,6 +6,8 @@ its parameters are those of the file that it is read from.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -32,16 +34,14 @@ class VGG16(nn.Module):
         self.features = nn.Sequential(*parts)
 
     def forward(self, x: Tensor) -> dict[int, Tensor]:
-        """Φ_k(x), the input of pooling k, for each k of Eq. 4."""
+        """Φ_k(x), the input of pooling k, for each k from 1 to 4."""
         mean, std = (x.new_tensor(v).view(1, 3, 1, 1) for v in (_IMAGENET_MEAN, _IMAGENET_STD))
-        z, pool, found = (x - mean) / std, 0, {}
+        z, found = (x - mean) / std, []
         for part in self.features:
             if isinstance(part, nn.MaxPool2d):
-                pool += 1
-                found[pool] = z
+                found.append(z)
             z = part(z)
-        found[pool + 1] = z
-        return {k: found[k] for k in POOLS}
+        return dict(enumerate((*found, z), 1))
 
 
 class DistilledVGG19(nn.Module):
@@ -52,7 +52,7 @@ class DistilledVGG19(nn.Module):
     training pictures, so that the weights of Eq. 4 are between features of equal strength.
     """
 
-    RMS = (7.5, 1.6)
+    RMS = (13.7, 7.5, 3.9, 1.6)
 
     def __init__(self) -> None:
         super().__init__()
@@ -67,14 +67,14 @@ class DistilledVGG19(nn.Module):
             self.stages.append(names)
 
     def forward(self, x: Tensor) -> dict[int, Tensor]:
-        """Φ_k(x), the input of pooling k, for each k of Eq. 4."""
+        """Φ_k(x), the input of pooling k, for each k from 1 to 4."""
         z, found = self.conv0(x), {}
         for stage, names in enumerate(self.stages, 1):
             for name in names:
                 z = F.relu(self.get_submodule(name)(F.pad(z, (1, 1, 1, 1), mode="reflect")))
-            found[stage] = z
+            found[stage] = z / self.RMS[stage - 1]
             z = F.max_pool2d(z, 2)
-        return {k: found[k] / rms for k, rms in zip(POOLS, self.RMS, strict=True)}
+        return found
 
 
 class Fire(nn.Module):
@@ -119,7 +119,7 @@ class SqueezeNet(nn.Module):
         return found
 
 
-def feature_distance(features_hat: list[Tensor], features: list[Tensor]) -> Tensor:
+def feature_distance(features_hat: Iterable[Tensor], features: Iterable[Tensor]) -> Tensor:
     """How far two pictures are apart for a feature net, 0 for equal ones, at most 4.
 
     At each position each layer's features become a vector of length 1; the squared distance
@@ -127,5 +127,5 @@ def feature_distance(features_hat: list[Tensor], features: list[Tensor]) -> Tens
     channels that were learned from people's judgements; here there are none.
     """
     pairs = zip(features_hat, features, strict=True)
-    squares = [(F.normalize(a, dim=1) - F.normalize(b, dim=1)).square() for a, b in pairs]
-    return torch.stack([square.sum(dim=1).mean() for square in squares]).mean()
+    units = [(F.normalize(a.float(), dim=1), F.normalize(b.float(), dim=1)) for a, b in pairs]
+    return torch.stack([(a - b).square().sum(dim=1).mean() for a, b in units]).mean()

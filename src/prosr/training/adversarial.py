@@ -16,7 +16,7 @@ from torch.optim import Adam, Optimizer
 from prosr.adversary import Adversarial, PictureJudgeConfig
 from prosr.data.sampler import Batch
 from prosr.errors import ProSRError
-from prosr.nets.features import POOLS
+from prosr.nets.features import POOLS, feature_distance
 from prosr.resample import upscale
 from prosr.training.losses import (
     adversarial_loss,
@@ -165,13 +165,13 @@ def _terms(
         if settings.gan:
             scores = adversary.net(r_hat, scale, alpha)
             terms["gan"] = settings.gan * adversarial_loss(scores.float())
-        if any(settings.perceptual):
-            with torch.no_grad():
-                wanted = adversary.features(y)
-            given = adversary.features(y_hat)
+        if any(settings.perceptual) or settings.distance:
+            given, wanted = adversary.features(y_hat), adversary.features(y)
             for k, weight in zip(POOLS, settings.perceptual, strict=True):
-                distance = perceptual_loss(given[k].float(), wanted[k].float())
-                terms[f"pool{k}"] = weight * distance
+                terms[f"pool{k}"] = weight * perceptual_loss(given[k].float(), wanted[k].float())
+            if settings.distance:
+                distance = feature_distance(given.values(), wanted.values())
+                terms["distance"] = settings.distance * distance
     if settings.pixel:
         terms["pixel"] = settings.pixel * pixel_loss(y_hat, y)
     if settings.grid:
