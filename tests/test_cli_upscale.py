@@ -56,6 +56,14 @@ def test_the_scale_is_4_unless_given_and_the_format_may_be_chosen(run: Run) -> N
         assert (result.format, result.size) == ("JPEG", (20, 16))
 
 
+def test_the_everyday_options_are_short_too(run: Run) -> None:
+    picture("a.png")
+    assert run("a.png", "-s", "2", "-o", "b.png")[1].startswith("made     b.png\n")
+    with Image.open("b.png") as result:
+        assert result.size == (10, 8)
+    assert "no model is called 'prosr-xss'" in run("a.png", "-m", "prosr-xss")[2]
+
+
 def test_a_batch_says_what_became_of_each(run: Run) -> None:
     for name in ("in/a.png", "in/sub/line\nbreak [b] é.png", "in/done.png"):
         picture(name)

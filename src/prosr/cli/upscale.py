@@ -11,9 +11,9 @@ from prosr.cli.waiting import import_torch
 
 # fmt: off
 Paths = Annotated[list[str], typer.Argument(metavar="PATH", help="Pictures, folders, patterns such as '*.jpg', or clips.")]
-Scale = Annotated[int, typer.Option(metavar="2|4|8", help="How many times larger.")]
-Model = Annotated[str, typer.Option(metavar="NAME|FILE", help="Model name or .safetensors file.")]
-Output = Annotated[str | None, typer.Option(metavar="FILE|DIR", help="Where to (default: NAME_x4.EXT or DIR_x4 beside it).")]
+Scale = Annotated[int, typer.Option("--scale", "-s", metavar="2|4|8", help="How many times larger.")]
+Model = Annotated[str, typer.Option("--model", "-m", metavar="NAME|FILE", help="Model name or .safetensors file.")]
+Output = Annotated[str | None, typer.Option("--output", "-o", metavar="FILE|DIR", help="Where to (default: NAME_x4.EXT or DIR_x4 beside it).")]
 FileFormat = Annotated[str | None, typer.Option("--format", metavar="NAME", help="jpeg, png, webp, tiff or avif; else kept.")]
 MaxMemory = Annotated[str, typer.Option(metavar="SIZE", help="Limit for the whole process, from 512M.")]
 Strength = Annotated[float, typer.Option(metavar="0…1", help="How much a GAN model such as progansr-xs invents.")]
