@@ -20,7 +20,7 @@ from prosr.config import PRESETS, DirectConfig, NetConfig, ProSRConfig
 from prosr.data.benchmarks import open_benchmark
 from prosr.errors import ConfigError, InferenceError
 from prosr.inference import engines
-from prosr.inference.engines import make_engine
+from prosr.inference.engines import Engine, make_engine
 from prosr.inference.engines.openvino import OpenVinoRunner
 from prosr.inference.engines.planned import PlannedEngine
 from prosr.inference.memory import RESERVED
@@ -51,25 +51,32 @@ def agreement(a: Tensor, b: Tensor) -> float:
     return math.inf if error == 0 else -10 * math.log10(error)
 
 
+def same(engine: Engine) -> float:
+    """Least agreement in dB of what an engine computes with float32 in PyTorch."""
+    return 100 if engine.precision == "fp32" else 50
+
+
 @pytest.mark.parametrize("name", OTHERS)
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_every_layout_gives_the_picture_that_torch_gives(name: str, layout: str) -> None:
     net, x = tiny(layout), picture(23, 30)
-    y = make_engine(net, 10**9, name)(x, 4)
+    engine = make_engine(net, 10**9, name)
+    y = engine(x, 4)
     with torch.inference_mode():
-        assert agreement(y, net(x, 4)) > 100
-        assert agreement(y, net(x, 4) + 1e-3) < 61, "the measure can tell"
+        assert agreement(y, net(x, 4)) > same(engine)
+        assert agreement(y, net(x, 4) + 1e-2) < 41, "the measure can tell"
 
 
 @pytest.mark.parametrize("name", OTHERS)
 @pytest.mark.parametrize("size", [(1, 1), (1, 7), (6, 1), (2, 2), (3, 17), (131, 130)])
 def test_every_size_gives_the_picture_that_torch_gives(name: str, size: tuple[int, int]) -> None:
     net, x = tiny("residual"), picture(*size)
-    y = make_engine(net, 10**9, name)(x, 8)
+    engine = make_engine(net, 10**9, name)
+    y = engine(x, 8)
     with torch.inference_mode():
         expected = net(x, 8)
     assert y.shape == expected.shape
-    assert agreement(y, expected) > 100
+    assert agreement(y, expected) > same(engine)
 
 
 @pytest.mark.parametrize("name", ("torch", *OTHERS))
@@ -89,7 +96,7 @@ def test_stage_by_stage_is_the_same_picture(name: str, monkeypatch: pytest.Monke
     engine = make_engine(net, RESERVED + 70_000_000, name)
     assert engine.pixels(8) < 96**2
     with torch.inference_mode():
-        assert agreement(engine(x, 8), net(x, 8)) > 100
+        assert agreement(engine(x, 8), net(x, 8)) > same(engine)
 
 
 @pytest.mark.parametrize("name", OTHERS)

@@ -57,7 +57,7 @@ def test_whole_tiles_are_kept_where_stages_take_longer(
     monkeypatch.setattr(planned, "_LARGE", 96)
     quick, slow = TorchRunner(), TorchRunner()
     monkeypatch.setattr(slow, "parting", 9.0)
-    parted, whole = (PlannedEngine(net, RESERVED + 12_000_000, r) for r in (quick, slow))
+    parted, whole = (PlannedEngine(net, RESERVED + 10_000_000, r) for r in (quick, slow))
     assert parted._staged(4) is not None
     assert whole._staged(4) is None
     assert whole.pixels(4) < parted.pixels(4)
@@ -71,7 +71,7 @@ def test_freed_memory_goes_back_before_a_stage_that_has_no_room(
     monkeypatch.setattr(planned, "resident_memory", lambda: resident)
     monkeypatch.setattr(planned, "release_freed_memory", lambda: calls.append(True))
     monkeypatch.setattr(planned, "_LARGE", 96)
-    torch_engine(net, RESERVED + 12_000_000)(torch.rand(1, 3, 96, 96), 4)
+    torch_engine(net, RESERVED + 10_000_000)(torch.rand(1, 3, 96, 96), 4)
     assert bool(calls) is released
 
 

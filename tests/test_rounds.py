@@ -5,7 +5,7 @@ import time
 import pytest
 import torch
 
-from prosr.timing.rounds import PEAK_SIDE, Timing, matmul, measure
+from prosr.timing.rounds import PEAK_MULTIPLY_ADDS, PEAK_SIDE, Timing, matmul, measure
 
 
 def test_subjects_take_turns_after_a_round_to_warm_up() -> None:
@@ -36,5 +36,14 @@ def test_the_product_is_of_the_size_that_it_is_counted_with(
     dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("prosr.timing.rounds.PEAK_SIDE", 8)
-    assert matmul(dtype)() == (8, 8)
+    products: list[tuple[torch.Size, torch.Size]] = []
+
+    def multiply(a: torch.Tensor, b: torch.Tensor, out: torch.Tensor) -> None:
+        products.append((a.shape, b.shape))
+        assert {a.dtype, b.dtype, out.dtype} == {dtype}
+
+    monkeypatch.setattr(torch, "mm", multiply)
+    matmul(dtype)()
+    assert set(products) == {((8, 8), (8, 8))}
+    assert len(products) * PEAK_SIDE**3 == PEAK_MULTIPLY_ADDS
     assert PEAK_SIDE >= 1024

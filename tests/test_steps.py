@@ -4,7 +4,7 @@ import pytest
 
 from prosr.config import Recipe, Single
 from prosr.timing import steps
-from prosr.timing.rounds import PEAK_SIDE
+from prosr.timing.rounds import PEAK_MULTIPLY_ADDS
 from prosr.timing.steps import Variant, Work, make_step, time_steps
 
 RECIPE = Recipe(
@@ -51,4 +51,4 @@ def test_the_rows_have_the_steps_the_peak_and_the_share_of_waiting(
     assert [row.subject for row in rows[:2]] == ["plain", "as prosr train"]
     assert all(row.pictures == 2 and row.memory and row.gflops for row in rows[:2])
     assert rows[1].waiting is not None and 0 <= rows[1].waiting <= 1
-    assert {row.multiply_adds for row in rows[2:]} == {PEAK_SIDE**3}
+    assert {row.multiply_adds for row in rows[2:]} == {PEAK_MULTIPLY_ADDS}

@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,6 +30,16 @@ class Batch:
     x: Tensor
     y: Tensor
     sources: tuple[str, ...]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """From a worker travel bytes; for each tensor a connection would have to be made."""
+        x, y = (pixels.permute(0, 2, 3, 1).numpy() for pixels in (self.x, self.y))
+        return _arrived, (self.step, self.scale, x, y, self.sources)
+
+
+def _arrived(step: int, scale: int, x: Pixels, y: Pixels, sources: tuple[str, ...]) -> Batch:
+    x_, y_ = (torch.from_numpy(pixels).permute(0, 3, 1, 2) for pixels in (x, y))
+    return Batch(step, scale, x_, y_, sources)
 
 
 class PatchSampler(Dataset[Batch]):
@@ -69,10 +80,8 @@ class PatchSampler(Dataset[Batch]):
     def __getitem__(self, step: int) -> Batch:
         scale = self.scale_at(step)
         pairs = [self._pair(step, index, scale) for index in self.indices]
-        x = torch.from_numpy(np.stack([pair[0] for pair in pairs]))
-        y = torch.from_numpy(np.stack([pair[1] for pair in pairs]))
-        sources = tuple(pair[2] for pair in pairs)
-        return Batch(step, scale, x.permute(0, 3, 1, 2), y.permute(0, 3, 1, 2), sources)
+        x, y = (np.stack([pair[i] for pair in pairs]) for i in (0, 1))
+        return _arrived(step, scale, x, y, tuple(pair[2] for pair in pairs))
 
     def _pair(self, step: int, index: int, scale: int) -> tuple[Pixels, Pixels, str]:
         rng = np.random.default_rng((self.seed, step, index))

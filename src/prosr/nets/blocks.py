@@ -136,15 +136,24 @@ class Level(nn.Module):
         self.conv = Conv3x3(width, width, padding)
         self.upsampler = SubPixelUpsampler(width, upsampled, padding)
         self.residual = residual
-        self.radius = sum(len(dcu.layers) for dcu in dcus) + 2
+        self.radius = sum(len(dcu.layers) for dcu in dcus) + 1
 
     def forward(self, x: Tensor) -> Tensor:
+        return self.upscale(self.cascade(x))
+
+    def cascade(self, x: Tensor) -> Tensor:
+        """All but the upsampler, [N, C, H, W] to the same height and width; sees `radius` far."""
         z = x if self.entry is None else self.entry(x)
         for dcu in self.dcus:
             z = dcu(z)
         z = self.conv(z if self.cap is None else self.cap(z))
-        upsampled: Tensor = self.upsampler(z + x if self.residual else z)
-        return upsampled
+        result: Tensor = z + x if self.residual else z
+        return result
+
+    def upscale(self, z: Tensor) -> Tensor:
+        """The upsampler, which sees one pixel far."""
+        upscaled: Tensor = self.upsampler(z)
+        return upscaled
 
 
 def levels_below(scales: Sequence[int], scale: int, alpha: float = 1.0) -> int:

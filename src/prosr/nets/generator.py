@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import cast
 
 import torch
@@ -115,21 +116,29 @@ class ProSR(nn.Module):
     def stages(self, scale: int) -> list[tuple[Callable[[Tensor], Tensor], int, int]]:
         """The functions that R_s is composed of (Eq. 1), first to last, for tiling each.
 
-        With each: by how much it enlarges, and its receptive radius in pixels of its input.
+        With each: by how much it enlarges, and its receptive radius in pixels of its input. A
+        level's upsampler goes with what follows it, so that the features between two
+        functions are those of the smaller picture.
         """
-        levels = self.u[: levels_below(self.scales, scale) + 1]
+        first, *others = self._levels(scale)
         return [
-            (lambda x: self.enter(x, scale), 1, 1),
-            *((level, 2, cast(Level, level).radius) for level in levels),
-            (lambda z: self.leave(z, scale), 1, 1),
+            (lambda x: first.cascade(self.enter(x, scale)), 1, 1 + first.radius),
+            *(
+                (lambda z, a=a, b=b: b.cascade(a.upscale(z)), 2, 1 + -(-b.radius // 2))
+                for a, b in pairwise((first, *others))
+            ),
+            (lambda z: self.leave([first, *others][-1].upscale(z), scale), 2, 2),
         ]
 
     def receptive_radius(self, scale: int) -> int:
         """Input pixels on each side of an output pixel's own that it can depend on."""
-        radius = 0
-        for _, enlargement, own in reversed(self.stages(scale)):
-            radius = -(-radius // enlargement) + own
-        return max(radius, PHI_RADIUS) + BACK_PROJECTION_RADIUS * self.back_projections
+        radius = 1
+        for level in reversed(self._levels(scale)):
+            radius = -(-radius // 2) + 1 + level.radius
+        return max(1 + radius, PHI_RADIUS) + BACK_PROJECTION_RADIUS * self.back_projections
+
+    def _levels(self, scale: int) -> list[Level]:
+        return cast(list[Level], list(self.u[: levels_below(self.scales, scale) + 1]))
 
     def multiply_adds(self, scale: int) -> int:
         """Multiply-adds of R_s per input pixel."""

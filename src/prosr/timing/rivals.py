@@ -1,4 +1,4 @@
-"""What every engine takes for the same picture, beside plain PyTorch and the machine's peak."""
+"""What every engine takes for the same picture, beside plain PyTorch and the machine's peaks."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ from prosr.errors import CheckpointError, ConfigError
 from prosr.inference.engines import Engine, make_engine
 from prosr.inference.engines.planned import PlannedEngine
 from prosr.inference.memory import observe
+from prosr.inference.precision import has_native_bf16
 from prosr.inference.upscaler import MAX_MEMORY, Upscaler
 from prosr.timing.apart import Apart
-from prosr.timing.rounds import PEAK_SIDE, Subject, Timing, matmul, measure
+from prosr.timing.rounds import PEAK_MULTIPLY_ADDS, Subject, Timing, matmul, measure
 from prosr.timing.rows import Row, make_row
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def time_engines(
     limit: float,
     progress: Callable[[str], None],
 ) -> Iterator[Row]:
-    """Let engines take turns at a case, with plain PyTorch and a matrix product.
+    """Let engines take turns at a case, with plain PyTorch and products of matrices.
 
     Each is in a process of its own. Engines enlarge through the `Upscaler`;
     plain PyTorch is left out where it would need too much. Networks
@@ -88,18 +89,23 @@ def time_engines(
         subjects: dict[str, Apart[Any]] = {}
         for name in names:
             subjects[name] = processes.enter_context(Apart(make_subject, (case, name)))
-        peak = processes.enter_context(Apart(matmul, torch.float32))
-        everything: dict[str, Subject] = {**subjects, "peak": peak}
+        # Emulated, a single product in bfloat16 took a minute (2 cores with AVX2).
+        kinds = {"fp32": torch.float32, **({"bf16": torch.bfloat16} if has_native_bf16() else {})}
+        products = {
+            f"peak {name}": processes.enter_context(Apart(matmul, kind))
+            for name, kind in kinds.items()
+        }
+        everything: dict[str, Subject] = {**subjects, **products}
         timings = measure(everything, rounds, limit, lambda name: progress(f"{case}: {name}"))
-        best = 2e-9 * PEAK_SIDE**3 / timings["peak"].median
+        peaks = {name: 2e-9 * PEAK_MULTIPLY_ADDS / timings[f"peak {name}"].median for name in kinds}
         for name in names:
             precision, agreement = "fp32", None
             if name != PLAIN:
                 precision, agreement = _agreement(net, case.scale, name, case.max_memory)
             label = f"{name.removesuffix(' native')} {precision}"
             row = _row(case, label, timings[name], net, subjects[name])
-            # The peak is that of float32.
-            share = round((row.gflops or 0) / best, 4) if precision == "fp32" else None
+            peak = peaks.get(precision)
+            share = round((row.gflops or 0) / peak, 4) if peak else None
             yield row.model_copy(update={"share": share, "agreement": agreement})
 
 

@@ -23,8 +23,8 @@ class Row(Frozen):
     `multiply_adds` (two floating-point operations each), the `pictures` it handles, the
     peak `memory` of a process in bytes; `parameters` are the network's, and `waiting` is
     the share of the time that a training waits for its batches. `megapixels` are the result's,
-    `share` is of what a matrix product reached beside it, `agreement` the PSNR in dB against
-    the reference.
+    `share` is of what a matrix product in the same precision reached beside it, `agreement`
+    the PSNR in dB against the reference.
     """
 
     case: str

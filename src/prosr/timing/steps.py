@@ -25,7 +25,7 @@ from prosr.errors import ProSRError
 from prosr.inference.memory import reuse_freed_memory
 from prosr.inference.precision import has_native_bf16
 from prosr.timing.apart import Apart
-from prosr.timing.rounds import PEAK_SIDE, Subject, Timing, matmul, measure
+from prosr.timing.rounds import PEAK_MULTIPLY_ADDS, Subject, Timing, matmul, measure
 from prosr.timing.rows import Row, make_row
 from prosr.training.curriculum import scale_at
 from prosr.training.loop import make_stepper
@@ -132,7 +132,7 @@ def time_steps(
     with Apart(make_waiting, (work, 4 * rounds)) as training:
         rows[-1] = rows[-1].model_copy(update={"waiting": training()})
     for name in products:
-        rows.append(make_row("peak", name, timings[name], multiply_adds=PEAK_SIDE**3))
+        rows.append(make_row("peak", name, timings[name], multiply_adds=PEAK_MULTIPLY_ADDS))
     return rows, notes
 
 

@@ -26,6 +26,7 @@ class OnnxRunner:
     device = "cpu"
     growth = 1.7
     """Measured: 1.12 (prosr-s) and 1.65 (prosr-xs); ONNX Runtime 1.32, x86-64."""
+    copies = 1.0
     parting = 1.3
     """`prosr-s` ×4 within 2 GB: 126 GFLOP/s in stages, 163 in whole tiles."""
     least = 2

@@ -40,15 +40,17 @@ class Runner(Protocol):
     """Runs a network, or a part of it, on one device.
 
     `growth` is what the process grows by over the peak of the tensors as PyTorch would hold
-    them, `parting` how many times as long the same arithmetic takes stage by stage, `held` the
-    bytes that the runner takes for a network with so many bytes of weights, and `least` the
-    height and width from which it takes inputs.
+    them, `copies` how many times a stage's result is in memory beside that, `parting` how many
+    times as long the same arithmetic takes stage by stage, `held` the bytes that the runner
+    takes for a network with so many bytes of weights, and `least` the height and width from
+    which it takes inputs.
     """
 
     name: str
     precision: str
     device: str
     growth: float
+    copies: float
     parting: float
     least: int
 
@@ -198,6 +200,7 @@ class PlannedEngine:
             work = _bytes(z) + int(self._runner.growth * cost.bytes)
             with torch.inference_mode():
                 z = function(z)
+            work += int(self._runner.copies * _bytes(z))
             costs = work // area, _bytes(z) // area, cost.multiply_adds // area
             part = f"x{scale}-stage-{len(stages)}"
             function = self._runner.prepare(self._net, part, function)
