@@ -10,8 +10,9 @@ from prosr.checkpoint import build
 from prosr.config import PRESETS
 from prosr.errors import ConfigError
 from prosr.timing import models
-from prosr.timing.models import CASES, Case, systems, time_models
-from prosr.timing.rows import read_rows
+from prosr.timing.models import CASES, Case, speeds, systems, time_models
+from prosr.timing.rounds import Timing
+from prosr.timing.rows import make_row, read_rows
 
 
 def test_every_preset_has_its_turn_somewhere() -> None:
@@ -26,19 +27,21 @@ def test_a_case_has_the_systems_made_for_its_scale() -> None:
 
 
 def test_rows_come_fastest_first_with_the_models_size_and_work() -> None:
-    rows = time_models([Case(12, 4)], ["srcnn", "bicubic"], 2, 1000, False, lambda name: None)
+    names = ["srcnn", "bicubic"]
+    rows = time_models([Case(12, 4)], names, "torch", 2, 1000, False, lambda name: None)
     assert [row.subject for row in rows] == sorted(
-        ("srcnn", "bicubic"), key=lambda name: [r.seconds for r in rows if r.subject == name]
+        names, key=lambda name: [r.seconds for r in rows if r.subject == name]
     )
     (row,) = (row for row in rows if row.subject == "srcnn")
     assert row.parameters == sum(p.numel() for p in build(PRESETS["srcnn"]).parameters())
     assert row.multiply_adds and row.multiply_adds % 144 == 0
     assert row.rounds == 2 and row.memory is None
+    assert row.engine == "torch fp32"
 
 
 def test_a_scale_that_no_model_has_is_refused() -> None:
     with pytest.raises(ConfigError, match="none of edsr-x2 has scale 4, 8"):
-        time_models([Case(8, 4), Case(8, 8)], ["edsr-x2"], 1, 1, False, lambda name: None)
+        time_models([Case(8, 4), Case(8, 8)], ["edsr-x2"], "torch", 1, 1, False, lambda name: None)
 
 
 def test_the_command_writes_json_and_a_table(
@@ -46,7 +49,7 @@ def test_the_command_writes_json_and_a_table(
 ) -> None:
     output = tmp_path / "speed.json"
     words = ["--models", "bicubic", "srcnn", "--size", "8", "--scale", "2", "4"]
-    words += ["--rounds", "1", "--no-memory", "--output", str(output)]
+    words += ["--rounds", "1", "--no-memory", "--engine", "torch", "--output", str(output)]
     monkeypatch.setattr(sys, "argv", ["prosr", "bench", "models", *words])
     with pytest.raises(SystemExit) as stop:
         cli.main()
@@ -61,7 +64,7 @@ def test_one_size_after_another_makes_one_file(
     output = tmp_path / "speed.json"
     for side in ("8", "12", "8"):
         words = ["--models", "bicubic", "--size", side, "--scale", "2", "--rounds", "1"]
-        more = ["--no-memory", "--output", str(output)]
+        more = ["--no-memory", "--engine", "torch", "--output", str(output)]
         monkeypatch.setattr(sys, "argv", ["prosr", "bench", "models", *words, *more])
         with pytest.raises(SystemExit):
             cli.main()
@@ -72,5 +75,11 @@ def test_what_takes_too_long_is_not_enlarged_again_for_its_memory(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(models, "peak_memory", lambda *_: pytest.fail("it was enlarged again"))
-    (row,) = time_models([Case(12, 4)], ["srcnn"], 1, 0, True, lambda name: None)
+    (row,) = time_models([Case(12, 4)], ["srcnn"], "torch", 1, 0, True, lambda name: None)
     assert row.memory is None
+
+
+def test_speeds_are_of_the_largest_pictures_and_for_a_megapixel_of_the_result() -> None:
+    seconds = Timing((2.0,))
+    rows = [make_row(str(case), "vdsr", seconds) for case in (CASES[0], Case(520, 4))]
+    assert speeds(rows) == {("vdsr", 4): round(2 / (2080**2 / 1e6), 4)}

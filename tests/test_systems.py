@@ -53,19 +53,18 @@ def test_a_net_made_for_another_scale_and_another_protocol_are_left_out(table: T
     assert line(table, "LapSRN", 2).scores.keys() == {"published"}
 
 
-def test_quality_and_time_are_of_the_plotted_set(table: Table4) -> None:
+def test_quality_is_of_the_plotted_set(table: Table4) -> None:
     trained = line(table, "LapSRN", 4)
-    assert (trained.quality["trained"], trained.seconds["trained"]) == (30.5, 1.0)
-    assert trained.parameters == 4000
+    assert (trained.quality["trained"], trained.parameters) == (30.5, 4000)
     assert table.plotted == "Set5"
 
 
-def test_weights_that_were_scored_another_day_take_as_long_as_those_trained_here() -> None:
-    slow = row("vdsr", "Set5", 2, 37.0).model_copy(update={"seconds": 99.0})
-    rows = (row("vdsr/seed-0", "Set5", 2, 36.0),)
-    table = table_4(Outcome((run("vdsr", 0),), rows), [slow])
-    assert line(table, "VDSR", 2).seconds == {"trained": 1.0, "released": 1.0}
-    assert line(table_4(Outcome((), ()), [slow]), "VDSR", 2).seconds == {"released": 99.0}
+def test_seconds_are_those_measured_for_the_preset_at_that_scale() -> None:
+    rows = (row("lapsrn-x4/seed-0", "Set5", 4, 30.0), row("vdsr/seed-0", "Set5", 4, 29.0))
+    outcome = Outcome((run("lapsrn-x4", 0), run("vdsr", 0)), rows)
+    table = table_4(outcome, speeds={("lapsrn-x4", 4): 0.5, ("vdsr", 2): 2.0})
+    assert line(table, "LapSRN", 4).seconds == 0.5
+    assert line(table, "VDSR", 4).seconds is None
 
 
 def test_a_system_that_is_too_slow_for_a_large_set_is_in_the_plots_all_the_same() -> None:
@@ -100,11 +99,17 @@ def test_the_same_scores_give_the_same_files(tmp_path: Path) -> None:
     outcome = Outcome((run("vdsr", 0),), (row("vdsr/seed-0", "Set5", 2, 36.0),))
     beside = [row("prosr-xs", "Set5", 2, 37.0)]
     for name in ("one", "two"):
-        write_table_4(outcome, beside, tmp_path / name)
+        write_table_4(outcome, beside, {("vdsr", 2): 1.0}, tmp_path / name)
     files = sorted(path.name for path in (tmp_path / "one").iterdir())
     assert files == ["quality-parameters.svg", "quality-time.svg", "table-4.json", "table-4.md"]
     for name in files:
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+def test_without_speeds_there_is_no_plot_of_quality_against_time(tmp_path: Path) -> None:
+    outcome = Outcome((run("vdsr", 0),), (row("vdsr/seed-0", "Set5", 2, 36.0),))
+    write_table_4(outcome, (), {}, tmp_path)
+    assert not (tmp_path / "quality-time.svg").exists()
 
 
 def test_the_plan_trains_every_system_for_2_and_4_times() -> None:
@@ -117,7 +122,7 @@ def test_the_plan_trains_every_system_for_2_and_4_times() -> None:
     assert all(found >= {2, 4} for found in scales.values())
     layouts = {name.removesuffix("-x2").removesuffix("-x4") for name in BASELINES}
     layouts = {name for name in layouts if not name.endswith("-x8")}
-    ours, adversarial = {"prosr-xs", "prosr-s"}, {"srgan", "enhancenet-pa"}
+    ours, adversarial = {"prosr-xs", "prosr-s", "prosr-l"}, {"srgan", "enhancenet-pa"}
     assert scales.keys() == layouts | ours | adversarial
     assert all(scales[name] == {2, 4, 8} for name in ours)
 

@@ -20,6 +20,9 @@ def models(
     scales: Annotated[
         list[int] | None, typer.Option("--scale", metavar="2|4|8...", help="Scales.")
     ] = None,
+    engine: Annotated[
+        str, typer.Option(metavar="auto|torch|openvino|onnx", help="What computes.")
+    ] = "auto",
     rounds: Rounds = 7,
     limit: Annotated[
         float, typer.Option(min=0, help="Seconds after which a model gets no further round.")
@@ -44,5 +47,5 @@ def models(
         wanted = dict.fromkeys(map(check_scale, scales or (case.scale for case in CASES)))
         cases = tuple(Case(side, scale) for side in sides for scale in wanted)
     with telling() as tell:
-        rows = time_models(cases, names, rounds, limit, memory, tell)
+        rows = time_models(cases, names, engine, rounds, limit, memory, tell)
     present(rows, output)

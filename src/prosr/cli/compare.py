@@ -26,6 +26,12 @@ def compare(
             metavar="FILE...", help="Results files with scores of other weights to show beside."
         ),
     ] = None,
+    speeds: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="What `prosr bench models` measured, for the plot against time."
+        ),
+    ] = None,
     max_minutes: MaxMinutes = None,
     workers: Workers = 1,
     dry_run: DryRun = False,
@@ -40,9 +46,15 @@ def compare(
     from prosr.evaluation.results import read_results
     from prosr.experiments.plan import load_plan
     from prosr.experiments.reports import write_table_4
+    from prosr.timing.models import speeds as of_models
+    from prosr.timing.rows import read_rows
 
+    took = of_models(read_rows(speeds)) if speeds else {}
     rows = [row for path in beside or () for row in read_results(path)]
     comparison = open_comparison(load_plan(plan), data, validation, sets, run, output, workers)
     carry_out(
-        comparison, lambda outcome: write_table_4(outcome, rows, output), max_minutes, dry_run
+        comparison,
+        lambda outcome: write_table_4(outcome, rows, took, output),
+        max_minutes,
+        dry_run,
     )

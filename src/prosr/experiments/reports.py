@@ -21,9 +21,11 @@ def write_ablation(outcome: Outcome, folder: Path) -> None:
     write_text(folder / "figure-4.svg", figure_4(known.figure_4))
 
 
-def write_table_4(outcome: Outcome, beside: Iterable[Row], folder: Path) -> None:
-    """Write table-4.json and .md and two plots, of quality against time and parameters."""
-    table = systems.table_4(outcome, beside)
+def write_table_4(
+    outcome: Outcome, beside: Iterable[Row], speeds: systems.Speeds, folder: Path
+) -> None:
+    """Write table-4.json and .md, and plots of quality against parameters and, if known, time."""
+    table = systems.table_4(outcome, beside, speeds)
     texts = [systems.to_markdown(table, metric) for metric in ("psnr", "ssim")]
     write_text(folder / "table-4.json", table.model_dump_json(indent=2) + "\n")
     write_text(folder / "table-4.md", "\n\n".join(texts) + "\n")
@@ -32,11 +34,13 @@ def write_table_4(outcome: Outcome, beside: Iterable[Row], folder: Path) -> None
     for line in table.lines:
         for kind, psnr in line.quality.items():
             panel, group = f"×{line.scale}", systems.KINDS[kind]
-            dot = Dot(line.system, group, line.seconds[kind], psnr)
-            times.setdefault(panel, []).append(dot)
+            dot = Dot(line.system, group, line.seconds or 0.0, psnr)
+            if line.seconds:
+                times.setdefault(panel, []).append(dot)
             if line.parameters:
                 sizes.setdefault(panel, []).append(dot._replace(cost=line.parameters / 1e6))
-    seconds = "seconds of this CPU for a megapixel of enlarged picture"
-    write_text(folder / "quality-time.svg", quality_plot(times, table.plotted, seconds))
+    seconds = "seconds of the CPU for a megapixel of enlarged picture"
+    if times:
+        write_text(folder / "quality-time.svg", quality_plot(times, table.plotted, seconds))
     parameters = quality_plot(sizes, table.plotted, "million parameters")
     write_text(folder / "quality-parameters.svg", parameters)

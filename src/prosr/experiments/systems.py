@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean, median
+from types import MappingProxyType
 
 from prosr.checkpoint import build, is_bundled, parameters
 from prosr.config import PRESETS, SCALES, Frozen, Scale
@@ -28,6 +29,9 @@ SYSTEMS = (
 )
 """In the order of the table, under their authors' names; others follow under their own."""
 
+Speeds = Mapping[tuple[str, Scale], float]
+NO_SPEEDS: Speeds = MappingProxyType({})
+
 USUAL_SETS = ("Set5", "Set14", "BSD100")
 PLOTTED = "Set14"
 """The set of the plots, as of the paper's Table 1; the slowest systems are scored on no larger."""
@@ -44,8 +48,7 @@ class Line(Frozen):
     """A system at a scale: for each kind its score on each set, and what it costs.
 
     `source` printed the published PSNR. `quality` is PSNR in dB on the plotted set,
-    `seconds` the time for a megapixel of enlarged picture there: that of the net trained
-    here, where there is one, for others of the system were scored another day.
+    `seconds` the time for a megapixel of enlarged picture, where it was measured.
     """
 
     system: str
@@ -54,7 +57,7 @@ class Line(Frozen):
     scores: dict[str, dict[str, Figure]]
     source: str | None
     quality: dict[str, float]
-    seconds: dict[str, float]
+    seconds: float | None
 
 
 class Table4(Frozen):
@@ -69,11 +72,12 @@ class Table4(Frozen):
     lines: tuple[Line, ...]
 
 
-def table_4(outcome: Outcome, beside: Iterable[Row] = ()) -> Table4:
+def table_4(outcome: Outcome, beside: Iterable[Row] = (), speeds: Speeds = NO_SPEEDS) -> Table4:
     """Put runs of systems together with what is published and other scores made here.
 
     A run's system is its cell's name without the scale, as in "edsr-x4". Rows in `beside`
-    are ours if a network of that name is bundled, else of converted weights.
+    are ours if a network of that name is bundled, else of converted weights. `speeds` are
+    seconds for a megapixel by preset and scale.
     """
     rows: dict[tuple[int, str, str], list[Row]] = {}
     for row in outcome.rows:
@@ -85,6 +89,7 @@ def table_4(outcome: Outcome, beside: Iterable[Row] = ()) -> Table4:
     sets = _sets(row for some in rows.values() for row in some)
     systems = {system: None for _, system, _ in sorted(rows)}
     order = [*SYSTEMS, *(system for system in systems if system not in SYSTEMS)]
+    seconds = {(_system(name), scale): took for (name, scale), took in speeds.items()}
     lines = [
         _line(system, scale, sets, outcome, {k: rows.get((scale, system, k), []) for k in KINDS})
         for scale in SCALES
@@ -95,7 +100,11 @@ def table_4(outcome: Outcome, beside: Iterable[Row] = ()) -> Table4:
         sets=sets,
         plotted=_plotted(sets),
         minutes=round(median(taken), 1) if taken else None,
-        lines=tuple(line for line in lines if line.scores),
+        lines=tuple(
+            line.model_copy(update={"seconds": seconds.get((line.system, line.scale))})
+            for line in lines
+            if line.scores
+        ),
     )
 
 
@@ -136,11 +145,6 @@ def _line(
         scores["published"] = printed
     plotted = _plotted(sets)
     seen = {kind: [row for row in some if row.set == plotted] for kind, some in rows.items()}
-    seconds = {
-        kind: round(sum(r.seconds for r in some) / sum(r.megapixels for r in some), 4)
-        for kind, some in seen.items()
-        if some
-    }
     return Line(
         system=system,
         scale=scale,
@@ -148,7 +152,7 @@ def _line(
         scores=scores,
         source=known.source if known else None,
         quality={k: round(fmean(row.psnr for row in some), 4) for k, some in seen.items() if some},
-        seconds={kind: seconds.get("trained", own) for kind, own in seconds.items()},
+        seconds=None,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from prosr.errors import ConfigError
 from prosr.inference.upscaler import SCORING_MEMORY, Upscaler
 from prosr.layouts import LapSRNConfig
 from prosr.timing.apart import peak_memory
-from prosr.timing.rounds import Subject, measure
+from prosr.timing.rounds import measure
 from prosr.timing.rows import Row, make_row
 
 
@@ -50,6 +50,7 @@ def systems(case: Case) -> list[str]:
 def time_models(
     cases: Sequence[Case],
     models: Sequence[str] | None,
+    engine: str,
     rounds: int,
     limit: float,
     with_memory: bool,
@@ -58,7 +59,7 @@ def time_models(
     """Let models take turns at each case; the fastest comes first.
 
     The networks are new: how long they take does not depend on what they have learnt.
-    They enlarge through the `Upscaler`, within `SCORING_MEMORY`. `models` are
+    They enlarge through the `Upscaler` on `engine`, within `SCORING_MEMORY`. `models` are
     names of presets, those of `systems` for None; raises `ConfigError` for an unknown one
     and where none has any of the scales. `limit` is in seconds, as in `measure`; the memory
     of one that takes ten times as long is not measured, which would be once more as long.
@@ -72,20 +73,22 @@ def time_models(
         raise ConfigError(f"none of {', '.join(models or ())} has scale {scales}")
     rows = []
     for case, names in chosen.items():
-        rows += _time_case(case, names, rounds, limit, with_memory, progress)
+        rows += _time_case(case, names, engine, rounds, limit, with_memory, progress)
     return rows
 
 
 def _time_case(
     case: Case,
     names: Sequence[str],
+    engine: str,
     rounds: int,
     limit: float,
     with_memory: bool,
     progress: Callable[[str], None],
 ) -> list[Row]:
+    subjects = {name: Enlarging((name, case, engine)) for name in names}
     timings = measure(
-        {name: enlarging((name, case)) for name in names},
+        subjects,
         rounds,
         limit,
         lambda name: progress(f"{case}: {name}"),
@@ -95,7 +98,7 @@ def _time_case(
         memory = None
         if with_memory and timings[name].best <= 10 * limit:
             progress(f"{case}: memory of {name}")
-            memory = peak_memory(enlarging, (name, case))
+            memory = peak_memory(Enlarging, (name, case, engine))
         net: Any = build(preset(name))
         row = make_row(
             str(case),
@@ -105,14 +108,36 @@ def _time_case(
             memory=memory,
             parameters=sum(parameter.numel() for parameter in net.parameters()),
         )
-        rows.append(row)
+        rows.append(row.model_copy(update={"engine": subjects[name].computed_by}))
     return sorted(rows, key=lambda row: row.seconds)
 
 
-def enlarging(request: tuple[str, Case]) -> Subject:
-    """Make a new network of the preset that enlarges a picture of noise in each call."""
-    name, case = request
-    upscaler = Upscaler(build(preset(name)).eval(), name, "", SCORING_MEMORY)
-    shape = (case.side, case.side, 3)
-    picture = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
-    return lambda: upscaler.upscale(picture, case.scale)
+class Enlarging:
+    """A new network of a preset, which enlarges a picture of noise in each call."""
+
+    def __init__(self, request: tuple[str, Case, str]) -> None:
+        name, case, engine = request
+        net = build(preset(name)).eval()
+        self._upscaler = Upscaler(net, name, "", SCORING_MEMORY, engine)
+        shape = (case.side, case.side, 3)
+        self._picture = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+        self._scale = case.scale
+
+    def __call__(self) -> None:
+        self._upscaler.upscale(self._picture, self._scale)
+
+    @property
+    def computed_by(self) -> str:
+        """The engine and its precision, once it has run."""
+        return self._upscaler.work.computed_by
+
+
+def speeds(rows: Iterable[Row]) -> dict[tuple[str, Scale], float]:
+    """Seconds for a megapixel of the result, by model and scale, of the largest `CASES`."""
+    cases = {str(case): case for case in CASES if case.side == CASES[-1].side}
+    found = {}
+    for row in rows:
+        if case := cases.get(row.case):
+            megapixels = (case.scale * case.side) ** 2 / 1e6
+            found[row.subject, case.scale] = round(row.seconds / megapixels, 4)
+    return found

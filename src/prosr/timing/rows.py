@@ -24,7 +24,7 @@ class Row(Frozen):
     peak `memory` of a process in bytes; `parameters` are the network's, and `waiting` is
     the share of the time that a training waits for its batches. `megapixels` are the result's,
     `share` is of what a matrix product in the same precision reached beside it, `agreement`
-    the PSNR in dB against the reference.
+    the PSNR in dB against the reference. `engine` is what computed, with its precision.
     """
 
     case: str
@@ -41,6 +41,7 @@ class Row(Frozen):
     megapixels: float | None = None
     share: float | None = None
     agreement: float | None = None
+    engine: str | None = None
     machine: Machine
     prosr: str
     commit: str | None
@@ -102,6 +103,7 @@ Cell = Callable[[Row], str | None]
 COLUMNS: dict[str, Cell] = {
     "case": lambda row: row.case,
     "subject": lambda row: row.subject,
+    "engine": lambda row: row.engine,
     "seconds": lambda row: _digits(row.seconds),
     "middle half": lambda row: "–".join(map(_digits, row.quartiles)) if row.rounds > 1 else None,
     "rounds": lambda row: str(row.rounds),
