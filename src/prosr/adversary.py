@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
 from prosr.layouts import SCALES, Count, Frozen, Scale
 
+FEATURE_LAYERS = {"vgg16": 4, "distilled": 5}
+"""How many layers each net of features gives."""
+
 SMALLEST = 16
-"""Side of the smallest patch of y, which feature nets halve three times."""
+"""Side of the smallest patch of y, which feature nets halve four times."""
 
 
 class DiscriminatorConfig(Frozen):
@@ -67,11 +70,11 @@ class Adversarial(Frozen):
     `layout` changes fields of the preset `discriminator`. `features` names the net of the
     perceptual term and `file` its weights. Weights are of Eq. 4's terms: `gan`, those of pools
     2 and 4 in `perceptual`, `pixel` of Eq. 5; and of what the paper does not have: `distance`,
-    `nets.features.feature_distance` of the inputs of pools 1 to 4, and `grid`,
-    `training.losses.grid_loss`. In each step the discriminator learns `turns` times, from
-    an equal part of the batch each time, then the generator once. The run ends when
-    the former has failed for `collapse_after` steps in a row. Every `sheet_every` steps
-    samples are drawn.
+    `nets.features.feature_distance` of all that the features' net gives, by the weights
+    `layers`, and `grid`, `training.losses.grid_loss`. In each step the discriminator learns
+    `turns` times, from an equal part of the batch each time, then the generator once. The run
+    ends when the former has failed for `collapse_after` steps in a row. Every `sheet_every`
+    steps samples are drawn.
     """
 
     discriminator: str
@@ -81,6 +84,7 @@ class Adversarial(Frozen):
     gan: float = Field(default=1.0, ge=0)
     perceptual: tuple[float, float] = (0.5, 2.0)
     distance: float = Field(default=0.0, ge=0)
+    layers: tuple[Annotated[float, Field(ge=0)], ...] | None = None
     pixel: float = Field(default=0.0, ge=0)
     grid: float = Field(default=0.0, ge=0)
     learning_rate: float = Field(default=1e-4, gt=0)
@@ -105,4 +109,7 @@ class Adversarial(Frozen):
             problem = error.errors()[0]
             place = ".".join(map(str, ("layout", *problem["loc"])))
             raise ValueError(f"{place}: {problem['msg']}") from error
+        given = FEATURE_LAYERS[self.features]
+        if self.layers is not None and (len(self.layers) != given or not any(self.layers)):
+            raise ValueError(f"layers: {self.features} gives {given}; write a weight for each")
         return self

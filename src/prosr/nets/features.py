@@ -6,7 +6,7 @@ its parameters are those of the file that it is read from.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -45,7 +45,7 @@ class VGG16(nn.Module):
 
 
 class DistilledVGG19(nn.Module):
-    """VGG-19 distilled to 1/16 of its parameters' number, up to its fourth pooling.
+    """VGG-19 distilled to 1/16 of its parameters' number, up to the first layer of its fifth stage.
 
     Wang et al., Collaborative distillation for ultra-resolution universal style transfer
     (CVPR 2020). Its features are divided by `RMS`, their root mean square over 240 patches of
@@ -65,16 +65,22 @@ class DistilledVGG19(nn.Module):
                 self.add_module(name, nn.Conv2d(channels, width, 3))
                 channels = width
             self.stages.append(names)
+        self.conv51 = nn.Conv2d(channels, channels, 3)
 
     def forward(self, x: Tensor) -> dict[int, Tensor]:
-        """Φ_k(x), the input of pooling k, for each k from 1 to 4."""
+        """Φ_k(x), the input of pooling k, for k from 1 to 4; as 5 the layer behind the last."""
         z, found = self.conv0(x), {}
         for stage, names in enumerate(self.stages, 1):
             for name in names:
-                z = F.relu(self.get_submodule(name)(F.pad(z, (1, 1, 1, 1), mode="reflect")))
+                z = self._layer(name, z)
             found[stage] = z / self.RMS[stage - 1]
             z = F.max_pool2d(z, 2)
-        return found
+        return {**found, 5: self._layer("conv51", z)}
+
+    def _layer(self, name: str, z: Tensor) -> Tensor:
+        # A single pixel has nothing to reflect.
+        mode = "reflect" if min(z.shape[2:]) > 1 else "replicate"
+        return F.relu(self.get_submodule(name)(F.pad(z, (1, 1, 1, 1), mode=mode)))
 
 
 class Fire(nn.Module):
@@ -119,13 +125,22 @@ class SqueezeNet(nn.Module):
         return found
 
 
-def feature_distance(features_hat: Iterable[Tensor], features: Iterable[Tensor]) -> Tensor:
+def feature_distance(
+    features_hat: Iterable[Tensor],
+    features: Iterable[Tensor],
+    weights: Sequence[float] | None = None,
+) -> Tensor:
     """How far two pictures are apart for a feature net, 0 for equal ones, at most 4.
 
     At each position each layer's features become a vector of length 1; the squared distance
-    of these, a mean over positions, then over layers. LPIPS is the same with weights for
-    channels that were learned from people's judgements; here there are none.
+    of these, a mean over positions, then over layers, by `weights` if there are any. LPIPS is
+    the same with weights for channels that were learned from people's judgements; here there
+    are none.
     """
     pairs = zip(features_hat, features, strict=True)
     units = [(F.normalize(a.float(), dim=1), F.normalize(b.float(), dim=1)) for a, b in pairs]
-    return torch.stack([(a - b).square().sum(dim=1).mean() for a, b in units]).mean()
+    distances = torch.stack([(a - b).square().sum(dim=1).mean() for a, b in units])
+    if weights is None:
+        return distances.mean()
+    shares = distances.new_tensor(weights)
+    return (shares * distances).sum() / shares.sum()

@@ -170,7 +170,8 @@ def _terms(
             for k, weight in zip(POOLS, settings.perceptual, strict=True):
                 terms[f"pool{k}"] = weight * perceptual_loss(given[k].float(), wanted[k].float())
             if settings.distance:
-                distance = feature_distance(given.values(), wanted.values())
+                pairs = given.values(), wanted.values()
+                distance = feature_distance(*pairs, settings.layers)
                 terms["distance"] = settings.distance * distance
     if settings.pixel:
         terms["pixel"] = settings.pixel * pixel_loss(y_hat, y)

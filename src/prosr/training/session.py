@@ -142,6 +142,8 @@ def launch(recipe: Recipe, devices: int = 1, nodes: int = 1) -> Fabric:
     if several:
         # A step uses the parameters of one scale; those of the others stay without gradient.
         strategy = DDPStrategy(find_unused_parameters=True)
+    # Its banners tell what the notes of a session tell.
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     fabric = Fabric(
         accelerator="auto",
         strategy=strategy,
@@ -149,8 +151,6 @@ def launch(recipe: Recipe, devices: int = 1, nodes: int = 1) -> Fabric:
         num_nodes=nodes,
         precision=resolve_precision(recipe),
     )
-    # Its banner tells what the notes of a session tell.
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     fabric.launch()
     if fabric.device.type == "cpu":
         reuse_freed_memory()
