@@ -344,3 +344,11 @@ def test_a_missing_feature_file_stops_before_training(
     absent = adversarial_of(recipe).model_copy(update={"file": tmp_path / "none.safetensors"})
     with pytest.raises(CheckpointError, match=r"none\.safetensors: there is no such file"):
         session(pictures, tmp_path / "run", recipe.model_copy(update={"adversarial": absent}))
+
+
+@pytest.mark.parametrize("layers", [(1.0,) * 4, (0.0,) * 5])
+def test_layers_need_a_weight_for_each_that_the_net_gives(layers: tuple[float, ...]) -> None:
+    with pytest.raises(ValueError, match="distilled gives 5; write a weight for each"):
+        Adversarial(
+            discriminator="progansr-xs", features="distilled", file=Path("f"), layers=layers
+        )
