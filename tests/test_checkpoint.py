@@ -23,6 +23,16 @@ from prosr.errors import CheckpointError, ConfigError
 TINY = ProSRConfig(features=4, growth=(2, 2, 2), dcus=((1,), (1,), (1,)))
 
 
+def test_the_same_weights_make_the_same_bytes(tmp_path: Path) -> None:
+    for name in ("a", "b", "c", "d"):
+        net = build(PRESETS["srcnn"])
+        for parameter in net.parameters():
+            torch.nn.init.constant_(parameter, 0.5)
+        save_weights(tmp_path / f"{name}.safetensors", net, PRESETS["srcnn"], {"model": "srcnn"})
+    assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1
+    assert load_weights(tmp_path / "a.safetensors").card == {"model": "srcnn"}
+
+
 def test_round_trip_keeps_weights_layout_card_and_hash(tmp_path: Path) -> None:
     net, path = build(TINY), tmp_path / "n.safetensors"
     digest = save_weights(path, net, TINY, {"hours": 1.5})

@@ -102,6 +102,20 @@ def enlarged(path: Path, scale: int = 2) -> Path:
     return target
 
 
+@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
+@pytest.mark.parametrize("tags", [(1, 5, 6, 6), (1, 2, 2, 2)])
+def test_rate_and_range_are_stated_as_they_were(
+    tmp_path: Path, suffix: str, tags: tuple[int, int, int, int]
+) -> None:
+    source = make(tmp_path / f"a.{suffix}", tags=tags)
+    rates = []
+    for path in (source, enlarged(source)):
+        with av.open(str(path)) as opened:
+            rates.append(opened.streams.video[0].average_rate)
+            assert next(opened.decode(video=0)).color_range == frames(source)[0].color_range
+    assert rates[0] == rates[1] == 25
+
+
 VARIABLE = (0, 512, 700, 1700, 1800, 2000, 4096, 4100, 5000, 6000)
 
 
@@ -201,6 +215,27 @@ def test_an_interrupted_run_goes_on(tmp_path: Path) -> None:
     for one, other in zip(whole, frames(target), strict=True):
         assert one.pts == other.pts
         assert np.array_equal(one.to_ndarray(format="rgb24"), other.to_ndarray(format="rgb24"))
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_what_a_killed_process_left_of_a_segment_is_made_again(tmp_path: Path) -> None:
+    path = make(tmp_path / "a.mp4")
+    whole = frames(enlarged(path))
+    clip, target = open_clip(path), tmp_path / "b.mp4"
+
+    def stop_late(x: NDArray[Any], seen: list[int] = []) -> NDArray[Any]:  # noqa: B006
+        seen.append(1)
+        if len(seen) == 10:
+            raise KeyboardInterrupt
+        return BICUBIC.upscale(x, 2)
+
+    with pytest.raises(KeyboardInterrupt):
+        enlarge_clip(clip, target, 2, stop_late, "mark")
+    (folder,) = tmp_path.glob(".b.*.segments")
+    (folder / ".000001.0123abcd.nut").write_bytes((folder / "000000.nut").read_bytes()[:500])
+    (folder / "000000.nut").replace(folder / "000001.nut")
+    enlarge_clip(clip, target, 2, lambda x: BICUBIC.upscale(x, 2), "mark")
+    assert [one.pts for one in frames(target)] == [one.pts for one in whole]
     assert not list(tmp_path.glob(".*"))
 
 

@@ -121,6 +121,19 @@ def test_a_file_in_place_of_the_cache_is_named(tmp_path: Path) -> None:
         opened(tmp_path, 100 * BYTES)
 
 
+@pytest.mark.parametrize("suffix", [".npy", ".cells"])
+@pytest.mark.parametrize("left", [0, 20])
+def test_half_a_file_of_the_cache_is_made_again(tmp_path: Path, suffix: str, left: int) -> None:
+    make_folder(tmp_path / "pictures", 1)
+    opened(tmp_path, 100 * BYTES)
+    (stored,) = (tmp_path / "cache").glob(f"*{suffix}")
+    whole = stored.read_bytes()
+    stored.write_bytes(whole[:left])
+    (picture,) = opened(tmp_path, 100 * BYTES)
+    assert np.array_equal(picture.pixels, noise(SIDE, 0))
+    assert stored.read_bytes() == whole
+
+
 def test_detail_has_one_number_for_each_cell() -> None:
     assert detail(np.zeros((CELL + 1, 3 * CELL, 3), np.uint8)).shape == (2, 3)
     assert detail(np.zeros((5, 5, 3), np.uint8)).max() == 0

@@ -17,6 +17,7 @@ from prosr.errors import ConfigError
 from prosr.evaluation import quantization
 from prosr.evaluation.quantization import try_int8
 from prosr.inference.engines import make_engine
+from prosr.inference.precision import bf16_pays
 
 SMALL = ProSRConfig(features=8, growth=(8,), dcus=((2,),), residual=True, value_range=1.0)
 
@@ -57,7 +58,7 @@ def test_what_pays_is_kept_and_runs_from_then_on(
     assert verdict.kept and verdict.speed == 2.0 and abs(verdict.loss) < 1.0
     assert int8_files(own_cache) == [".bin", ".xml"]
     engine, x = make_engine(net, 10**9, "openvino"), torch.rand(1, 3, 12, 14)
-    assert engine.precision == "fp32"
+    assert engine.precision == ("bf16" if bf16_pays() else "fp32")
     error = engine(x, 2) - make_engine(net, 10**9, "torch")(x, 2)
     assert engine.precision == "int8"
     assert 1e-7 < error.abs().max() < 0.1

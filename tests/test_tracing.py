@@ -9,6 +9,7 @@ import torch
 
 from prosr.checkpoint import build
 from prosr.config import ProSRConfig
+from prosr.errors import InferenceError
 from prosr.inference import tracing
 from prosr.inference.tracing import cached, identity
 
@@ -93,6 +94,26 @@ def test_a_user_without_a_home_has_no_cache(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(os.path, "expanduser", lambda path: path)
     path = tracing.cache_folder() / "home.onnx"
     assert cached(path, lambda path: path.touch()) != path
+
+
+def test_a_full_disk_does_not_keep_a_network_from_being_traced(folder: Path) -> None:
+    def make(path: Path) -> None:
+        if path.parent == folder:
+            raise OSError(28, "No space left on device")
+        path.touch()
+
+    path = cached(folder / "full.onnx", make)
+    assert path.exists() and path.parent != folder
+    assert cached(folder / "full.onnx", make) == path
+    assert not list(folder.iterdir())
+
+
+def test_where_nothing_can_be_kept_the_error_says_what_helps(folder: Path) -> None:
+    def make(path: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(InferenceError, match=r"No space left on device.*PROSR_CACHE"):
+        cached(folder / "nowhere.onnx", make)
 
 
 def test_what_was_not_used_for_longest_is_deleted(

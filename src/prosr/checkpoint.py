@@ -110,8 +110,7 @@ def save_weights(
         "config": config.model_dump_json(),
         "card": json.dumps(dict(card)),
     }
-    # `save_file` would leave it readable for nobody else.
-    write_bytes(path, save(state, metadata=header))
+    write_bytes(path, _serialized(state, header))
     return weights_hash(state)
 
 
@@ -232,7 +231,7 @@ def _partner(weights: Weights, path: Path) -> Weights:
 def save_state(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, str]) -> None:
     """Write training state atomically: the old file stays whole until the new one is."""
     state = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    write_bytes(path, save(state, metadata={"format": STATE_FORMAT, **header}))
+    write_bytes(path, _serialized(state, {"format": STATE_FORMAT, **header}))
 
 
 def load_state(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -240,7 +239,14 @@ def load_state(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     return _read(path, STATE_FORMAT)
 
 
-def _read(path: Path, expected: str) -> tuple[dict[str, Tensor], dict[str, str]]:
+def load_state_header(path: Path) -> dict[str, str]:
+    """What `save_state` wrote beside the tensors."""
+    return _read(path, STATE_FORMAT, tensors=False)[1]
+
+
+def _read(
+    path: Path, expected: str, *, tensors: bool = True
+) -> tuple[dict[str, Tensor], dict[str, str]]:
     try:
         with safe_open(path, framework="pt") as stored:
             header = stored.metadata() or {}
@@ -248,11 +254,23 @@ def _read(path: Path, expected: str) -> tuple[dict[str, Tensor], dict[str, str]]
                 raise CheckpointError(
                     f"{path}: not of format {expected} but {header.get('format', 'unknown')!r}"
                 )
-            return {name: stored.get_tensor(name) for name in stored.keys()}, header
+            names = stored.keys() if tensors else ()
+            return {name: stored.get_tensor(name) for name in names}, header
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such file") from None
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path}: not a readable safetensors file ({error})") from error
+
+
+def _serialized(state: dict[str, Tensor], header: dict[str, str]) -> bytes:
+    """A safetensors file of these; safetensors alone would write the header in any order."""
+    data = save(state, metadata=header)
+    start = 8 + int.from_bytes(data[:8], "little")
+    table = json.loads(data[8:start])
+    table["__metadata__"] = dict(sorted(table["__metadata__"].items()))
+    text = json.dumps(table, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + data[start:]
 
 
 def is_bundled(name: str) -> bool:

@@ -23,7 +23,7 @@ from pydantic import (
 
 from prosr.adversary import SMALLEST, Adversarial
 from prosr.errors import ConfigError
-from prosr.layouts import BASELINES, AllScales, OneScale
+from prosr.layouts import BASELINES, AllScales, Count, OneScale
 from prosr.layouts import SCALES as SCALES
 from prosr.layouts import BaselineConfig as BaselineConfig
 from prosr.layouts import Frozen as Frozen
@@ -49,14 +49,14 @@ class PyramidConfig(Frozen):
     """
 
     features: int = Field(gt=0)
-    growth: tuple[int, ...]
+    growth: tuple[Count, ...]
     bottleneck: int = Field(default=4, gt=0, description="width of a dense layer's 1×1, in k")
-    dcus: tuple[tuple[int, ...], ...] = Field(min_length=1, max_length=len(SCALES))
+    dcus: tuple[tuple[Count, ...], ...] = Field(min_length=1, max_length=len(SCALES))
     residual: bool = False
     residual_scale: float = 0.2
     dcu_compression: float = Field(default=0.4, gt=0, le=1)
     level_compression: float = Field(default=1.0, gt=0, le=1)
-    upsampled: tuple[int, ...] | None = None
+    upsampled: tuple[Count, ...] | None = None
     max_features: int | None = Field(default=None, gt=0)
     padding: Literal["reflect", "zeros"] = "reflect"
     value_range: float = Field(default=255.0, gt=0, description="units of input and residual")
@@ -102,7 +102,7 @@ class DirectConfig(OneScale):
     features: int = Field(gt=0)
     growth: int = Field(gt=0)
     bottleneck: int = Field(default=4, gt=0)
-    dcus: tuple[int, ...] = Field(min_length=1)
+    dcus: tuple[Count, ...] = Field(min_length=1)
     batch_norm: bool = False
     dcu_compression: float = Field(default=0.4, gt=0, le=1)
     padding: Literal["reflect", "zeros"] = "reflect"
@@ -205,6 +205,9 @@ class Single(Frozen):
 Schedule = Annotated[Curriculum | Simultaneous | Single, Field(discriminator="kind")]
 
 
+_Beta = Annotated[float, Field(ge=0, lt=1)]
+
+
 class Recipe(Frozen):
     """How a network is trained. The defaults are the paper's, for what it states.
 
@@ -222,7 +225,7 @@ class Recipe(Frozen):
     patch: tuple[int, int, int] = (48, 36, 24)
     schedule: Schedule = Curriculum()
     learning_rate: float = Field(default=1e-4, gt=0)
-    betas: tuple[float, float] = (0.9, 0.999)
+    betas: tuple[_Beta, _Beta] = (0.9, 0.999)
     warmup: int = Field(default=0, ge=0)
     decay: Literal["none", "cosine"] = "none"
     clip: float | None = Field(default=None, gt=0)
@@ -240,6 +243,8 @@ class Recipe(Frozen):
         config = preset(self.model)
         if not self.layout:
             return config
+        if "kind" in self.layout:
+            raise ConfigError("layout: kind cannot be changed; name another model")
         try:
             return net_config(config.model_dump() | self.layout)
         except ConfigError as error:

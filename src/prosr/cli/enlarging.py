@@ -116,5 +116,9 @@ def _time(seconds: float) -> str:
     """As people say it, in two figures at least: "about 43 s", "about 12 min", "about 5 h"."""
     for unit, name in ((3600, "h"), (60, "min")):
         if seconds >= 2 * unit:
-            return f"about {seconds / unit:.2g} {name}"
-    return f"about {seconds:.2g} s" if seconds >= 1 else "less than 1 s"
+            return f"about {_figures(seconds / unit)} {name}"
+    return f"about {_figures(seconds)} s" if seconds >= 1 else "less than 1 s"
+
+
+def _figures(value: float) -> str:
+    return f"{value:.0f}" if value >= 10 else f"{value:.2g}"

@@ -108,6 +108,8 @@ def _go(session: Session, display: TrainingDisplay, max_minutes: float | None) -
             if is_watched():
                 raise typer.Exit(LOST) from None
             raise
+        if run.progress.skipped:
+            display.note(f"{run.progress.skipped} steps diverged and were left out")
         if run.finished:
             display.note(f"finished {run.recipe.steps} steps: {run.folder}")
             return

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from prosr.cli.options import EngineOption, EnsembleOption
-from prosr.cli.waiting import import_torch
+from prosr.cli.waiting import import_torch, signals_wait
+
+if TYPE_CHECKING:
+    from prosr.cli.enlarging import BatchDisplay
+    from prosr.inference.upscaler import Work
 
 # fmt: off
 Paths = Annotated[list[str], typer.Argument(metavar="PATH", help="Pictures, folders, patterns such as '*.jpg', or clips.")]
@@ -68,18 +72,26 @@ def upscale(
         clips, held = reserve(clips, scale, limit)
     if all(job.refusal for job in jobs + clips):
         raise ImageError((jobs + clips)[0].refusal)
-    upscaler = prosr.load(
-        model, max_memory=limit - held, engine=engine, ensemble=ensemble, strength=strength
-    )
+    with signals_wait():
+        upscaler = prosr.load(
+            model, max_memory=limit - held, engine=engine, ensemble=ensemble, strength=strength
+        )
     with BatchDisplay(len(jobs + clips), quiet=quiet) as display:
         runs = ((run_jobs, jobs), (run_clips, clips)) if clips else ((run_jobs, jobs),)
         orders = {"overwrite": overwrite, "dry_run": dry_run}
         for run, some in runs:
             for outcome in run(upscaler, some, scale, starting=display.starting, **orders):
                 display.done(outcome)
+    _close(display, upscaler.work)
+
+
+def _close(display: BatchDisplay, work: Work) -> None:
+    """Say what became of all: the failure of an only picture is the command's."""
+    from prosr.errors import ImageError
+
     failed = [outcome.reason for outcome in display.outcomes if outcome.kind == "failed"]
-    if failed and len(jobs + clips) == 1:
+    if failed and len(display.outcomes) == 1:
         raise ImageError(failed[0])
-    display.close(upscaler.work)
+    display.close(work)
     if failed:
         raise typer.Exit(1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +36,20 @@ class Benchmark:
     def first(self, limit: int | None) -> Benchmark:
         """The set's first `limit` pictures, or all of them for None."""
         return Benchmark(self.name, self.paths[:limit])
+
+    def check(self, scales: Iterable[int], smallest: Callable[[int], int]) -> None:
+        """Raise what `pairs` would, or `DataError` for a picture that is below `smallest`.
+
+        That gives the least height and width of a truth that can be scored at a scale.
+        """
+        needed = max(-(-smallest(s) // s) * s for s in scales)
+        for path in self.paths:
+            height, width = images.read_rgb(path).shape[:2]
+            if min(height, width) < needed:
+                raise DataError(
+                    f"{path} has {width}×{height} pixels; to be scored it needs {needed} each "
+                    "way: take it out of the set"
+                )
 
     def pairs(self, scale: int) -> Iterator[Pair]:
         """Read one picture after the other and make its input.

@@ -53,7 +53,8 @@ class Decoded:
         key = _key(path)
         try:
             return key, self.cells(key)
-        except (FileNotFoundError, NotADirectoryError):
+        # A power cut may have left half of it.
+        except (FileNotFoundError, NotADirectoryError, ValueError, EOFError):
             return key, self.add(key, images.read_rgb(path))
 
     def add(self, key: str, pixels: Pixels) -> NDArray[np.float64]:
@@ -80,7 +81,7 @@ class Decoded:
             # A folder that somebody else keeps can be read all the same.
             with suppress(PermissionError):
                 os.utime(stored)
-        except FileNotFoundError:
+        except (FileNotFoundError, ValueError, EOFError):
             if _key(path) != key:
                 raise DataError(
                     f"{path} was changed while it is trained on; the same command goes on"

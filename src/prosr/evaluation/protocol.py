@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from prosr.config import Frozen, suggestion
 from prosr.errors import ConfigError
-from prosr.evaluation.metrics import crop_border, psnr, rgb_to_y
+from prosr.evaluation.metrics import SSIM_WINDOW, crop_border, psnr, rgb_to_y
 from prosr.resample import make_input
 
 DATA_RANGE = 255.0
@@ -32,6 +32,10 @@ class Protocol(Frozen):
     def crop(self, scale: int) -> int:
         """Pixels left out on each side of a picture enlarged by `scale`."""
         return scale + self.extra_crop
+
+    def smallest(self, scale: int) -> int:
+        """Height and width of the smallest picture of which PSNR and SSIM can be taken."""
+        return 2 * self.crop(scale) + SSIM_WINDOW
 
     def prepare(self, picture: Pixels, scale: int) -> NDArray[Any]:
         """The part of an RGB picture, [H, W, 3], that is compared, in 8-bit units.

@@ -30,8 +30,8 @@ class Trained(Frozen):
 
     Where minutes became steps, a step counts as long as it took when it was timed for that.
     `skipped` steps were left out because their loss or gradient was not finite. `parameters`
-    counts those that a scale uses, `weights` is the SHA-256 of the averaged weights after
-    the last step.
+    counts those that a scale uses, `precision` is what it was trained in, `weights` is the
+    SHA-256 of the averaged weights after the last step.
     """
 
     cell: str
@@ -39,6 +39,7 @@ class Trained(Frozen):
     recipe: Recipe
     seconds: float
     skipped: int
+    precision: str | None = None
     parameters: dict[int, int]
     weights: str
     validation: tuple[Point, ...]

@@ -62,7 +62,7 @@ def figure_4(curves: Sequence[Curve]) -> str:
                 if curve.scale == scale and curve.points:
                     _draw_curve(axes, curve)
             axes.set_title(f"×{scale}")
-            axes.set_xlabel("minutes of training")
+            axes.set_xlabel("minutes of training, as steps were timed")
             axes.set_xlim(left=0)
             if place == 1:
                 axes.set_ylabel("PSNR on the validation set, dB")

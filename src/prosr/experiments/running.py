@@ -43,8 +43,8 @@ class Audience(Protocol):
 class Comparison:
     """A plan with all that its runs share; `folder` keeps the runs, `output` what they gave.
 
-    Raises `ConfigError` if a cell's features or all of its sets are not there, before hours of
-    other cells.
+    Raises `ConfigError` if a cell's features or all of its sets are not there, and what
+    `Benchmark.check` raises, before hours of training.
     """
 
     plan: Plan
@@ -66,6 +66,10 @@ class Comparison:
             if not any(self.plan.is_scored_on(cell, one.name) for one in self.sets):
                 names = ", ".join(one.name for one in self.sets)
                 raise ConfigError(f"cells.{cell}: none of its sets is among {names}")
+        cells = [self.plan.recipe_of(cell, 1, 0) for cell in self.plan.cells]
+        scales = sorted({scale for recipe in cells for scale in recipe.scales})
+        for one in (self.validation, *self.sets):
+            one.check(scales, find_protocol(PROTOCOL).smallest)
 
     @property
     def runs(self) -> list[tuple[str, int]]:
@@ -221,6 +225,7 @@ def _train(
         recipe=job.recipe,
         seconds=round(seconds, 3),
         skipped=run.progress.skipped,
+        precision=run.progress.precision,
         parameters={scale: parameters(run.net, scale) for scale in job.recipe.scales},
         weights=load_weights(job.folder / LAST).sha256,
         validation=tuple(points),

@@ -34,11 +34,17 @@ class Rates(NamedTuple):
 
 
 def measure(
-    picture: Picture, canvas: Canvas, enlarge: Callable[[NDArray[Any]], NDArray[Any]]
+    picture: Picture,
+    canvas: Canvas,
+    enlarge: Callable[[NDArray[Any]], NDArray[Any]],
+    pixels: int,
 ) -> Rates:
-    """Decode, enlarge and encode a piece from the middle of `picture`, nothing written."""
+    """Decode, enlarge and encode a piece from the middle of `picture`, nothing written.
+
+    It has at most so many `pixels`, those of a tile.
+    """
     start = perf_counter()
-    piece, decoded = picture.middle(_SIDE)
+    piece, decoded = picture.middle(min(_SIDE, math.isqrt(pixels)))
     decoding = (perf_counter() - start) / decoded
     # What happens once, such as choosing kernels, is not for each pixel.
     enlarge(piece)

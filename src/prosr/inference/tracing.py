@@ -70,6 +70,8 @@ def trace(net: nn.Module, function: Callable[[Tensor], Tensor], channels: int, p
                 opset_version=_OPSET,
                 dynamo=False,
             )
+        except OSError:
+            raise
         # A network of another origin may do anything, and the exporter trip over it anyhow.
         except Exception as error:
             raise InferenceError(f"{type(net).__name__} cannot be exported ({error})") from error
@@ -121,19 +123,32 @@ def identity(net: nn.Module) -> str:
 def cached(path: Path, make: Callable[[Path], None]) -> Path:
     """The file at `path` in the user's cache, made by `make` unless it is there.
 
-    Where the cache cannot be written, as in a container without a home, it is made for this
-    process alone.
+    Where the cache cannot be written, as in a container without a home or on a full disk, it is
+    made for this process alone.
     """
-    if not path.exists() and not _takes_files(path.parent):
-        path = Path(_spare_folder().name) / path.name
-    if path.exists():
-        # A cache that somebody else keeps can be used all the same.
-        with suppress(PermissionError):
-            path.touch()
-    else:
-        with replacing(path) as temporary:
-            make(temporary)
-        _prune(path.parent)
+    spare = Path(_spare_folder().name) / path.name
+    for place in (path, spare):
+        if place.exists():
+            # A cache that somebody else keeps can be used all the same.
+            with suppress(PermissionError):
+                place.touch()
+            return place
+    if _takes_files(path.parent):
+        with suppress(OSError):
+            return _made(path, make)
+    try:
+        return _made(spare, make)
+    except OSError as error:
+        raise InferenceError(
+            f"the traced network can be kept neither in {path.parent} nor in {spare.parent} "
+            f"({error.strerror}); make room, or name another cache by PROSR_CACHE"
+        ) from error
+
+
+def _made(path: Path, make: Callable[[Path], None]) -> Path:
+    with replacing(path) as temporary:
+        make(temporary)
+    _prune(path.parent)
     return path
 
 

@@ -196,18 +196,27 @@ class Upscaler:
             def enlarge(samples: NDArray[Any]) -> NDArray[Any]:
                 return self._upscale_array(samples, scale, None)
 
-            self._rates[kind] = measure(picture, canvas, enlarge)
+            self._rates[kind] = measure(picture, canvas, enlarge, self._engine.pixels(scale))
             release_freed_memory()
         rates, areas = self._rates[kind], [tile.area for tile in tiles]
         seconds = rates.computing * sum(areas)
         seconds += (rates.decoding + scale**2 * rates.encoding) * math.prod(size)
-        bound = max(areas) * (self.max_memory - RESERVED) // self._engine.pixels(scale)
-        working = int(_TAKEN.get(self._engine.name, 1) * bound)
         encoding = canvas.format.memory * canvas.height * canvas.width
+        memory = self._memory(max(areas), scale, max(picture.decoding, encoding))
+        return Estimate(canvas.width, canvas.height, len(tiles), seconds, memory)
+
+    def memory(self, size: tuple[int, int], scale: int) -> int:
+        """Bytes that the process will have at most while an array of that size is enlarged.
+
+        The array and its result are not among them. Says most after a trial.
+        """
+        return self._memory(max(tile.area for tile in self._plan(size, scale)), scale)
+
+    def _memory(self, area: int, scale: int, other: int = 0) -> int:
+        bound = area * (self.max_memory - RESERVED) // self._engine.pixels(scale)
         # What is reserved is for the worst case; after the trial it is known what it came to.
         held = min(RESERVED, resident_memory() or RESERVED)
-        memory = held + max(working, picture.decoding, encoding)
-        return Estimate(canvas.width, canvas.height, len(tiles), seconds, memory)
+        return held + max(int(_TAKEN.get(self._engine.name, 1) * bound), other)
 
     def _upscale_file(
         self, path: Path, scale: int, target: Path, overwrite: bool, progress: Progress | None

@@ -109,7 +109,7 @@ def adversarial_step(
         drift = all_mean(fabric, 255 * (y_hat - y).mean(dim=(0, 2, 3)))
         health |= {f"drift_{c}": v.item() for c, v in zip("rgb", drift, strict=True)}
         result = StepResult(batch.scale, means.sum().item(), norm, health)
-        check_finite(batch, result)
+        check_finite(fabric, batch, result)
     optimizer.step()
     return result
 
@@ -144,7 +144,7 @@ def _turn(
     fabric.backward(loss)
     values = all_mean(fabric, torch.stack((loss, real.mean(), fake.mean()))).tolist()
     norm = clipped_norm(adversary.net, None)
-    check_finite(batch, StepResult(batch.scale, values[0], norm))
+    check_finite(fabric, batch, StepResult(batch.scale, values[0], norm))
     adversary.stepper.step()
     return {"d_loss": values[0], "d_real": values[1], "d_fake": values[2], "d_gradient": norm}
 

@@ -29,7 +29,7 @@ class RunLog:
         self._folder = folder
         path = folder / "log.jsonl"
         if path.exists():
-            lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+            lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
             write_text(path, "".join(line for line in lines if _step_of(line) <= step))
         self._lines = path.open("a", encoding="utf-8")
         self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)

@@ -28,6 +28,9 @@ from prosr.training.objectives import (
 )
 from prosr.training.run import Run
 
+MOST_LEFT_OUT = 100
+"""Steps in a row that may diverge and be left out before the run ends all the same."""
+
 Validate = Callable[[Run, tuple[Scale, ...]], dict[Scale, float]]
 Draw = Callable[[Run, tuple[Scale, ...]], NDArray[np.float32]]
 """Makes a sheet of samples, [H, W, 3] in [0, 1]."""
@@ -82,9 +85,10 @@ def train(
     """Train from the run's step to its recipe's end, or until `should_stop` says so.
 
     Either way the state is saved before it returns. A step whose loss or gradient is not
-    finite raises `DivergedError`, with the last saved state untouched, or is left out and
-    counted with `skip_nonfinite`. A discriminator that is of no use for too long raises
-    `CollapsedError`. Of several processes the first logs, scores, draws and saves.
+    finite raises `DivergedError`, with the last good state saved, or is left out and counted
+    with `skip_nonfinite`, unless too many are in a row. A discriminator that is of no use for
+    too long raises `CollapsedError`. Of several processes the first logs, scores, draws and
+    saves.
     """
     recipe, progress, speaks = run.recipe, run.progress, fabric.is_global_zero
     take_step = make_stepper(run, fabric)
@@ -100,11 +104,10 @@ def train(
             try:
                 result = take_step(batch, stage.alpha_of(batch.scale))
             except DivergedError as error:
-                if not skip_nonfinite:
-                    raise
-                progress.skipped += 1
+                _leave_out(run, error, skip_nonfinite, speaks)
                 observer.skipped(progress.step, str(error))
             else:
+                progress.left_out = 0
                 update_average(run.average, run.net, ema_decay_at(batch.step, recipe))
                 means.add(result)
                 _watch_adversary(run, result)
@@ -114,7 +117,7 @@ def train(
                 log.write("train", progress.step, numbers | means.take())
             progress.seconds += time.monotonic() - clock
             if validate and speaks and _is_due(run, recipe.validate_every):
-                _score(run, validate(run, stage.scales), log, observer)
+                _score(run, validate, stage.scales, log, observer)
             if draw and speaks and _wants_sheet(run):
                 log.draw("samples", progress.step, draw(run, stage.scales))
             clock = time.monotonic()
@@ -140,6 +143,16 @@ def make_stepper(run: Run, fabric: Fabric) -> Step:
     adversary.set_up(fabric)
     parts = fabric, net, optimizer, adversary
     return lambda batch, alpha: adversarial_step(*parts, batch, alpha, batch.scale in grown, clip)
+
+
+def _leave_out(run: Run, error: DivergedError, may_skip: bool, speaks: bool) -> None:
+    """Count a step that diverged, or raise `error` with the last good state in place."""
+    run.progress.left_out += 1
+    if not may_skip or run.progress.left_out > MOST_LEFT_OUT:
+        if speaks:
+            run.retreat()
+        raise error
+    run.progress.skipped += 1
 
 
 def _watch_adversary(run: Run, result: StepResult) -> None:
@@ -173,7 +186,11 @@ def _any_process(fabric: Fabric, flag: bool) -> bool:
     return flags.item() > 0
 
 
-def _score(run: Run, psnr: dict[Scale, float], log: RunLog, observer: Observer) -> None:
+def _score(
+    run: Run, validate: Validate, scales: tuple[Scale, ...], log: RunLog, observer: Observer
+) -> None:
+    run.save()
+    psnr = validate(run, scales)
     best = _keep_if_best(run, psnr)
     numbers = {f"psnr_x{scale}": value for scale, value in psnr.items()}
     seconds = {"seconds": run.progress.seconds}

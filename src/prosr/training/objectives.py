@@ -74,7 +74,7 @@ def pixel_step(
         optimizer.zero_grad()
         fabric.backward(loss)
         result = StepResult(batch.scale, 255 * mean_of(fabric, loss), clipped_norm(net, clip))
-        check_finite(batch, result)
+        check_finite(fabric, batch, result)
     optimizer.step()
     return result
 
@@ -99,13 +99,20 @@ def clipped_norm(net: nn.Module, clip: float | None) -> float:
     return nn.utils.clip_grad_norm_(net.parameters(), clip or math.inf).item()
 
 
-def check_finite(batch: Batch, result: StepResult) -> None:
-    """Raise `DivergedError` naming step, scale and pictures unless the numbers are finite."""
+def check_finite(fabric: Fabric, batch: Batch, result: StepResult) -> None:
+    """Raise `DivergedError` naming step, scale and pictures unless the numbers are finite.
+
+    The pictures are those of all processes, in each of which the numbers are the same.
+    """
     if math.isfinite(result.loss) and math.isfinite(result.gradient_norm):
         return
+    sources: list[tuple[str, ...]] = [batch.sources] * fabric.world_size
+    if fabric.world_size > 1:
+        torch.distributed.all_gather_object(sources, batch.sources)
     raise DivergedError(
-        f"step {batch.step}, scale {batch.scale}: loss {result.loss:.3g} with gradient norm "
-        f"{result.gradient_norm:.3g}; lower learning_rate or look at {', '.join(batch.sources)}"
+        f"step {batch.step + 1}, scale {batch.scale}: loss {result.loss:.3g} with gradient norm "
+        f"{result.gradient_norm:.3g}; lower learning_rate or look at "
+        f"{', '.join(name for some in sources for name in some)}"
     )
 
 

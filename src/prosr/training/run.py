@@ -2,6 +2,7 @@
 
 recipe.json             the resolved recipe; the same command must bring the same one
 state.safetensors       everything that the next step depends on
+before.safetensors      the state of the save before that
 best.safetensors        averaged weights with the best validation score so far
 last.safetensors        averaged weights of the last save
 log.jsonl, tensorboard/ what happened
@@ -11,7 +12,8 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
@@ -28,17 +30,22 @@ from prosr.checkpoint import (
     find,
     fit,
     load_state,
+    load_state_header,
     save_state,
     save_weights,
 )
 from prosr.config import Recipe, recipe_from
 from prosr.errors import CheckpointError, ConfigError
-from prosr.files import write_text
+from prosr.files import write_bytes, write_text
 from prosr.legacy.features import open_features
 from prosr.nets.generator import ProSR
 from prosr.nets.laplacian import LaplacianPyramid
 from prosr.training.adversarial import Adversary
 from prosr.training.curriculum import stage_at
+
+STATE, BEFORE = "state.safetensors", "before.safetensors"
+
+_DAMAGED = f"it is damaged: put {BEFORE} in its place, or use another --run folder"
 
 
 @dataclass
@@ -47,17 +54,22 @@ class Progress:
 
     `seconds` is the time spent on steps, without validation. `best` is (number of scales,
     mean PSNR) of best.safetensors, `skipped` the number of steps that were left out because
-    their loss or gradient was not finite. `useless` counts the last steps in which a
-    discriminator was of no use, `grown` are the scales that the weights which the run started
-    from had been trained at.
+    their loss or gradient was not finite, `left_out` those of them since the last good step.
+    `useless` counts the last steps in which a discriminator was of no use, `grown` are the
+    scales that the weights which the run started from had been trained at. `precision` is what
+    the run computes in, `pictures` tells one set of training pictures from another; both are
+    empty in states of older versions.
     """
 
     step: int = 0
     seconds: float = 0.0
     best: tuple[int, float] = (0, 0.0)
     skipped: int = 0
+    left_out: int = 0
     useless: int = 0
     grown: tuple[int, ...] = ()
+    precision: str = ""
+    pictures: str = ""
 
 
 @dataclass
@@ -101,7 +113,13 @@ class Run:
                 cast(ProSR | LaplacianPyramid, net).open(scale)
 
     def save(self) -> None:
-        """Write the state, then the averaged weights, each atomically."""
+        """Write the state, then the averaged weights, each atomically.
+
+        Nothing is written after a step that was left out: the steps since the last good one
+        would be left out again.
+        """
+        if self.progress.left_out and not self.finished:
+            return
         tensors: dict[str, Tensor] = {}
         for group, net in self.networks().items():
             tensors |= {f"{group}.{name}": value for name, value in net.state_dict().items()}
@@ -109,9 +127,20 @@ class Run:
             for name, parameter in net.named_parameters():
                 for key, value in optimizer.state[parameter].items():
                     tensors[f"{group}.{key}.{name}"] = value
-        path = self.folder / "state.safetensors"
+        path = self.folder / STATE
+        if path.exists():
+            write_bytes(self.folder / BEFORE, path.read_bytes())
         save_state(path, tensors, {"progress": json.dumps(asdict(self.progress))})
         self.export("last")
+
+    def retreat(self) -> None:
+        """Go back to the state before the last one, if no step since that one was finite.
+
+        Its parameters led to nothing but steps that diverge.
+        """
+        before, good = self.folder / BEFORE, self.progress.step - self.progress.left_out
+        if before.exists() and stored_progress(self.folder).step == good:
+            os.replace(before, self.folder / STATE)
 
     def networks(self) -> dict[str, nn.Module]:
         """Every network, by its name in the state file."""
@@ -154,6 +183,10 @@ def open_run(
     """
     first = find(start_from) if start_from is not None else None
     _keep_recipe(folder, recipe)
+    for name in (STATE, BEFORE, "last.safetensors", "best.safetensors"):
+        # What a process that was killed was writing.
+        for half in folder.glob(f".{Path(name).stem}.{'[0-9a-f]' * 8}.safetensors"):
+            half.unlink(missing_ok=True)
     torch.manual_seed(recipe.seed)
     net = _placed(build(recipe.net), device)
     if first is not None:
@@ -170,7 +203,7 @@ def open_run(
         run.progress.grown = tuple(first.card.get("scales", recipe.net.scales))
     if recipe.adversarial is not None:
         run.adversary = _open_adversary(recipe.adversarial, recipe.betas, device)
-    if (folder / "state.safetensors").exists():
+    if (folder / STATE).exists():
         _restore(run, device)
     return run
 
@@ -191,7 +224,7 @@ def _placed(net: nn.Module, device: torch.device) -> nn.Module:
 def _keep_recipe(folder: Path, recipe: Recipe) -> None:
     path = folder / "recipe.json"
     ours = json.loads(recipe.model_dump_json())
-    if not (path.exists() and (folder / "state.safetensors").exists()):
+    if not (folder / STATE).exists():
         write_text(path, json.dumps(ours, indent=2) + "\n")
         return
     try:
@@ -208,8 +241,24 @@ def _keep_recipe(folder: Path, recipe: Recipe) -> None:
             )
 
 
+def stored_progress(folder: Path) -> Progress:
+    """How far the run in a folder has come; nowhere where there is none.
+
+    Raises `CheckpointError` for a state that cannot be read.
+    """
+    path = folder / STATE
+    return _progress(path, load_state_header(path)) if path.exists() else Progress()
+
+
+def _progress(path: Path, header: Mapping[str, str]) -> Progress:
+    try:
+        return Progress(**json.loads(header["progress"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path}: does not say how far the run is; {_DAMAGED}") from error
+
+
 def _restore(run: Run, device: torch.device) -> None:
-    path = run.folder / "state.safetensors"
+    path = run.folder / STATE
     tensors, header = load_state(path)
     groups: dict[str, dict[str, Tensor]] = {}
     for name, value in tensors.items():
@@ -228,7 +277,10 @@ def _restore(run: Run, device: torch.device) -> None:
             target = torch.device("cpu") if key == "step" else device
             moved = value.to(target, memory_format=layout)
             optimizer.state[parameters[parameter]][key] = moved
-    progress = Progress(**json.loads(header["progress"]))
+        whole = {"step", "exp_avg", "exp_avg_sq"}
+        if any(state.keys() != whole for state in optimizer.state.values()):
+            raise CheckpointError(f"{path}: lacks a part of Adam's state; {_DAMAGED}")
+    progress = _progress(path, header)
     (scales, psnr), grown = progress.best, progress.grown
     if grown and run.first is None:
         raise ConfigError(f"{run.folder}: this run began with --start-from; give it again")

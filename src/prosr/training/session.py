@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import time
@@ -21,7 +22,7 @@ from prosr.data.benchmarks import Benchmark
 from prosr.data.decoded import CACHE_SIZE
 from prosr.data.patches import Picture, find_pictures, open_pictures
 from prosr.data.sampler import PatchSampler
-from prosr.errors import DataError
+from prosr.errors import ConfigError, DataError
 from prosr.evaluation.protocol import Protocol
 from prosr.evaluation.provenance import machine
 from prosr.evaluation.scoring import score
@@ -31,7 +32,8 @@ from prosr.inference.upscaler import SCORING_MEMORY, Upscaler
 from prosr.training.curriculum import scale_at
 from prosr.training.failures import named_failures
 from prosr.training.loop import Draw, Observer, Validate, train
-from prosr.training.run import Run, open_run
+from prosr.training.objectives import all_mean
+from prosr.training.run import Run, open_run, stored_progress
 from prosr.training.sheets import sheet_drawer
 
 
@@ -102,8 +104,13 @@ def prepare(job: Job, progress: Callable[[int, int], None]) -> Session:
     if not paths:
         names = ", ".join(map(str, job.data))
         raise DataError(f"no pictures below {names}; training needs a folder of photographs")
-    precision = resolve_precision(recipe)
+    progress_before = stored_progress(job.folder)
+    if recipe.precision == "auto":
+        # What is faster is found by timing, which a run that goes on must not depend on.
+        chosen = progress_before.precision or choose_precision()
+        recipe = recipe.model_copy(update={"precision": chosen})
     fabric = launch(recipe, job.devices, job.nodes)
+    _agree_on_precision(fabric, recipe)
     turns = recipe.adversarial.turns if recipe.adversarial else 1
     if recipe.batch % (fabric.world_size * turns):
         raise DataError(
@@ -113,6 +120,10 @@ def prepare(job: Job, progress: Callable[[int, int], None]) -> Session:
     with fabric.rank_zero_first():
         pictures, problems = open_pictures(
             paths, job.cache, _counting(progress, len(paths)), job.cache_size
+        )
+    if not pictures:
+        raise DataError(
+            f"none of {len(paths)} training pictures can be read; the first: {problems[0]}"
         )
     sampler = PatchSampler(
         pictures,
@@ -124,12 +135,18 @@ def prepare(job: Job, progress: Callable[[int, int], None]) -> Session:
         fabric.global_rank,
         fabric.world_size,
     )
-    run = open_run(job.folder, recipe, _card(job, pictures), fabric.device, job.start_from)
+    if job.validation is not None:
+        job.validation.check(recipe.scales, job.protocol.smallest)
+    card = _card(job, pictures) | {"precision": recipe.precision}
+    run = open_run(job.folder, job.recipe, card, fabric.device, job.start_from)
+    run.progress.precision, run.progress.pictures = recipe.precision, _digest(pictures)
     notes = [f"unreadable, left out: {problem}" for problem in problems]
+    if progress_before.pictures not in ("", run.progress.pictures):
+        notes.append("the training pictures are not those of this run's earlier steps")
     notes.append(f"{len(pictures)} pictures, {len(problems)} unreadable")
     processes = f"{fabric.world_size} × " if fabric.world_size > 1 else ""
     threads = f"{torch.get_num_threads()} threads"
-    notes.append(f"{processes}{fabric.device.type}, {precision}, {threads}")
+    notes.append(f"{processes}{fabric.device.type}, {recipe.precision}, {threads}")
     validate = _validator(job.validation, job.protocol) if job.validation else None
     draw = sheet_drawer(job.validation) if job.validation else None
     return Session(job, run, sampler, fabric, validate, draw, tuple(notes))
@@ -144,13 +161,20 @@ def launch(recipe: Recipe, devices: int = 1, nodes: int = 1) -> Fabric:
         strategy = DDPStrategy(find_unused_parameters=True)
     # Its banners tell what the notes of a session tell.
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    fabric = Fabric(
-        accelerator="auto",
-        strategy=strategy,
-        devices=devices,
-        num_nodes=nodes,
-        precision=resolve_precision(recipe),
-    )
+    try:
+        fabric = Fabric(
+            accelerator="auto",
+            strategy=strategy,
+            devices=devices,
+            num_nodes=nodes,
+            precision=resolve_precision(recipe),
+        )
+    except ValueError as error:
+        # SLURM's variables say something else than the command line.
+        raise ConfigError(
+            f"{devices} devices on {nodes} nodes cannot be started here ({error}); under SLURM "
+            "start one task for each device with srun"
+        ) from error
     fabric.launch()
     if fabric.device.type == "cpu":
         reuse_freed_memory()
@@ -159,14 +183,33 @@ def launch(recipe: Recipe, devices: int = 1, nodes: int = 1) -> Fabric:
 
 def is_first_process() -> bool:
     """Whether this process is the only one, or the one that speaks for all."""
-    return int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) == 0
+    ranks = (os.environ.get(name) for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
+    return int(next((rank for rank in ranks if rank is not None), "0")) == 0
 
 
 def resolve_precision(recipe: Recipe) -> Literal["bf16-mixed", "32-true"]:
     """Fabric's name for the precision: bf16 where asked for or where it pays."""
-    if recipe.precision == "auto":
-        return "bf16-mixed" if bf16_pays() else "32-true"
-    return "bf16-mixed" if recipe.precision == "bf16" else "32-true"
+    chosen = choose_precision() if recipe.precision == "auto" else recipe.precision
+    return "bf16-mixed" if chosen == "bf16" else "32-true"
+
+
+def choose_precision() -> Literal["bf16", "fp32"]:
+    """The one that this machine is faster in."""
+    return "bf16" if bf16_pays() else "fp32"
+
+
+def _agree_on_precision(fabric: Fabric, recipe: Recipe) -> None:
+    share = all_mean(fabric, torch.tensor(float(recipe.precision == "bf16"), device=fabric.device))
+    if 0 < share.item() < 1:
+        raise ConfigError(
+            "some of the processes would compute in bf16 and some in fp32; "
+            'say which in the recipe, as in --set precision="fp32"'
+        )
+
+
+def _digest(pictures: Sequence[Picture]) -> str:
+    told = "\n".join(f"{one.path.name} {one.height} {one.width}" for one in pictures)
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
 def stop_after(minutes: float | None, interrupted: Callable[[], bool]) -> Callable[[], bool]:

@@ -11,7 +11,7 @@ import heapq
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from itertools import chain, islice
+from itertools import chain, count, islice, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +65,7 @@ def enlarge_clip(
     """
     with explaining(target):
         folder = _folder(clip, target, made_by)
-        done = len(list(folder.glob("*.nut"))) * _SEGMENT
+        done = len(_finished(folder)) * _SEGMENT
         frames = clip.read(done)
         progress(done, max(done, clip.frames))
         while segment := list(_enlarged(islice(frames, 1), enlarge)):
@@ -76,7 +76,7 @@ def enlarge_clip(
                     progress(done, max(done, clip.frames))
             done += -done % _SEGMENT
         with replacing(target) as temporary:
-            _join(sorted(folder.glob("*.nut")), clip, temporary, made_by)
+            _join(_finished(folder), clip, temporary, made_by)
         shutil.rmtree(folder)
 
 
@@ -88,6 +88,14 @@ def _folder(clip: Clip, target: Path, made_by: str) -> Path:
     folder = target.with_name(f".{target.stem[:50]}.{digest}.segments")
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def _finished(folder: Path) -> list[Path]:
+    """The whole segments, from the first on; what a killed process left half made goes."""
+    for half in folder.glob(".*.nut"):
+        half.unlink(missing_ok=True)
+    places = (folder / f"{number:06}.nut" for number in count())
+    return list(takewhile(Path.exists, places))
 
 
 def _enlarged(frames: Iterator[Frame], enlarge: Enlarge) -> Iterator[Frame]:
@@ -129,6 +137,9 @@ def _join(segments: list[Path], clip: Clip, path: Path, made_by: str) -> None:
         output = opened.enter_context(av.open(str(path), "w"))
         stream = output.add_stream_from_template(first.streams.video[0])
         stream.time_base = clip.time_unit
+        # Segments do not hold these.
+        stream.codec_context.framerate = clip.rate
+        stream.codec_context.color_range = clip.colours.tags[0]
         stream.metadata.update(source.streams.video[0].metadata)
         if clip.rotation:
             stream.set_display_rotation(clip.rotation)

@@ -88,5 +88,5 @@ def _estimate(
         if number:
             break
     size = scale * clip.width, scale * clip.height
-    memory = upscaler.max_memory + frame_memory(clip, scale)
+    memory = upscaler.memory((clip.height, clip.width), scale) + frame_memory(clip, scale)
     return Estimate(*size, clip.frames, clip.frames * seconds, memory)
