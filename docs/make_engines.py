@@ -8,7 +8,7 @@ from pathlib import Path
 
 import matplotlib
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from prosr.timing.rows import Row, read_rows
 
@@ -35,12 +35,12 @@ def draw(rows: Sequence[Row]) -> str:
             colour, marker = COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)]
             axes.scatter(speeds, heights, s=50, marker=marker, color=colour, label=subject)
         axes.set_yticks(range(len(cases)), cases)
-        axes.invert_yaxis()
-        axes.margins(y=0.3)
+        axes.set_ylim(len(cases) - 0.4, -0.6)
         axes.set_xscale("log")
-        for ticks in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
-            ticks(FuncFormatter(lambda value, place: f"{value:g}"))
-        axes.grid(axis="x", which="both", color="#d9dce3", linewidth=0.6)
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, place: f"{value:g}"))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.grid(axis="x", color="#d9dce3", linewidth=0.6)
         axes.set_xlabel("seconds per megapixel of the result (less is better)")
         figure.legend(loc="outside upper center", ncols=len(subjects), frameon=False, fontsize=8)
         file = io.StringIO()

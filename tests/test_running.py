@@ -162,6 +162,18 @@ def test_weights_that_are_lost_but_missed_are_trained_again(made: Comparison) ->
     assert again.runs == ["single-x2/seed-0", "after/seed-0"]
 
 
+def test_half_of_what_is_trained_again_is_not_taken_for_the_whole(made: Comparison) -> None:
+    cells = {**PLAN.cells, "after": {**PLAN.cells["single-x2"], "start_from": "single-x2"}}
+    followed = replace(made, plan=PLAN.model_copy(update={"cells": cells, "seeds": (0,)}))
+    go(replace(followed, plan=PLAN))
+    weights = load_weights(made.place("single-x2", 0) / "last.safetensors").sha256
+    shutil.rmtree(made.folder)
+    assert not go(followed, 2)[0]
+    assert (made.place("single-x2", 0) / "last.safetensors").exists()
+    assert go(followed)[0]
+    assert load_weights(made.place("single-x2", 0) / "last.safetensors").sha256 == weights
+
+
 def test_a_record_says_what_the_tables_need(made: Comparison) -> None:
     go(made)
     run = read_outcome(made.output).run("simultaneous")

@@ -195,12 +195,18 @@ def _finished(comparison: Comparison, cell: str, seed: int) -> Trained | None:
     """
     done = {(run.cell, run.seed): run for run in current(comparison).runs}
     trained = done.get((cell, seed))
-    if trained is None or (comparison.place(cell, seed) / LAST).exists():
+    if trained is None or _weights_are_there(comparison, trained):
         return trained
     plan = comparison.plan
     followers = [other for other in plan.cells if plan.start_from(other) == cell]
     missed = _missing(comparison, trained) or any((c, seed) not in done for c in followers)
     return None if missed else trained
+
+
+def _weights_are_there(comparison: Comparison, trained: Trained) -> bool:
+    """Whether the folder has the run's weights, and not those of half of it being made again."""
+    last = comparison.place(trained.cell, trained.seed) / LAST
+    return last.exists() and load_weights(last).sha256 == trained.weights
 
 
 def _train(
