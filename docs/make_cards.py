@@ -61,6 +61,9 @@ def card(weights: Weights, table: str) -> str:
     recipe: dict[str, Any] = about["recipe"]
     first = about.get("started from", "")
     before = f", after {about['hours before']:.1f} in earlier runs," if first else ""
+    drawn = (
+        "; `drawings`: made by docs/make_drawings.py" if "drawings" in about["trained on"] else ""
+    )
     lines = [
         f"# {weights.name}",
         "",
@@ -81,7 +84,7 @@ def card(weights: Weights, table: str) -> str:
         "## Data",
         "",
         "`bsds`: BSDS500's train and test parts; `t91`: Yang's 91 pictures; `photos`: photographs",
-        "under free licences. Settings are chosen on Kodak's 24 pictures. No benchmark",
+        f"under free licences{drawn}. Settings are chosen on Kodak's 24 pictures. No benchmark",
         "picture was trained on (BSD100 is BSDS500's val part).",
         "",
         "## Scores",
