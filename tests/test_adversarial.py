@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 from types import EllipsisType
 
@@ -17,10 +18,8 @@ from feature_files import write_distilled
 from prosr.adversary import Adversarial
 from prosr.checkpoint import load_state, load_weights
 from prosr.config import Recipe
-from prosr.data.benchmarks import open_benchmark
 from prosr.data.sampler import Batch
 from prosr.errors import CheckpointError, ConfigError
-from prosr.evaluation.protocol import find_protocol
 from prosr.nets.features import POOLS, feature_distance
 from prosr.resample import upscale
 from prosr.training import loop, sheets
@@ -34,9 +33,9 @@ from prosr.training.losses import (
 )
 from prosr.training.objectives import DivergedError, StepResult
 from prosr.training.run import Run, open_run
-from prosr.training.session import Job, Session, prepare
+from prosr.training.session import prepare
 from test_training import pictures, states_are_equal
-from tiny_runs import go, nothing
+from tiny_runs import go, job, nothing, session
 
 __all__ = ["pictures"]
 
@@ -73,23 +72,6 @@ def recipe(tmp_path: Path) -> Recipe:
 def adversarial_of(recipe: Recipe) -> Adversarial:
     assert recipe.adversarial is not None
     return recipe.adversarial
-
-
-def job(pictures: Path, folder: Path, recipe: Recipe, start_from: Path | None = None) -> Job:
-    return Job(
-        recipe=recipe,
-        data=[pictures],
-        folder=folder,
-        cache=pictures.parent / "cache",
-        protocol=find_protocol("paper"),
-        validation=open_benchmark(pictures).first(1),
-        workers=0,
-        start_from=start_from,
-    )
-
-
-def session(pictures: Path, folder: Path, recipe: Recipe) -> Session:
-    return prepare(job(pictures, folder, recipe), nothing)
 
 
 @pytest.mark.parametrize("stop", [1, 3, 6])
@@ -297,7 +279,8 @@ def test_what_started_the_run_is_its_partner_and_on_the_sheets(
     plain = recipe.model_copy(update={"adversarial": None})
     go(session(pictures, tmp_path / "first", plain), until=1)
     start = tmp_path / "first" / "last.safetensors"
-    made = prepare(job(pictures, tmp_path / "second", recipe, start), nothing)
+    second = replace(job(pictures, tmp_path / "second", recipe), start_from=start)
+    made = prepare(second, nothing)
     go(made, until=1)
     weights = load_weights(tmp_path / "second" / "last.safetensors")
     sha256 = load_weights(start).sha256
@@ -317,8 +300,8 @@ def test_what_starts_from_a_gan_has_the_gans_partner(
     go(session(pictures, tmp_path / "1", plain), until=1)
     for number in (1, 2):
         start = tmp_path / f"{number}" / "last.safetensors"
-        following = job(pictures, tmp_path / f"{number + 1}", recipe, start)
-        go(prepare(following, nothing), until=1)
+        following = job(pictures, tmp_path / f"{number + 1}", recipe)
+        go(prepare(replace(following, start_from=start), nothing), until=1)
     first, third = (load_weights(tmp_path / name / "last.safetensors") for name in "13")
     assert third.card["partner"]["sha256"] == first.sha256 != third.card["started from"]
 

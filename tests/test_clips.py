@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -221,11 +222,10 @@ def test_an_interrupted_run_goes_on(tmp_path: Path) -> None:
 def test_what_a_killed_process_left_of_a_segment_is_made_again(tmp_path: Path) -> None:
     path = make(tmp_path / "a.mp4")
     whole = frames(enlarged(path))
-    clip, target = open_clip(path), tmp_path / "b.mp4"
+    clip, target, seen = open_clip(path), tmp_path / "b.mp4", count(1)
 
-    def stop_late(x: NDArray[Any], seen: list[int] = []) -> NDArray[Any]:  # noqa: B006
-        seen.append(1)
-        if len(seen) == 10:
+    def stop_late(x: NDArray[Any]) -> NDArray[Any]:
+        if next(seen) == 10:
             raise KeyboardInterrupt
         return BICUBIC.upscale(x, 2)
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
+from prosr.errors import suggestion
 from prosr.layouts import SCALES, Count, Frozen, Scale
 
 FEATURE_LAYERS = {"vgg16": 4, "distilled": 5}
@@ -66,11 +65,6 @@ DISCRIMINATORS: dict[str, DiscriminatorConfig | PictureJudgeConfig] = {
 # fmt: on
 
 
-def _nearest(word: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(word, list(known), n=1)
-    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
-
-
 class Adversarial(Frozen):
     """How a generator is trained against a discriminator (Eq. 3, Eq. 4).
 
@@ -108,12 +102,12 @@ class Adversarial(Frozen):
     @model_validator(mode="after")
     def _known(self) -> Self:
         if self.discriminator not in DISCRIMINATORS:
-            near = _nearest(self.discriminator, DISCRIMINATORS)
-            raise ValueError(f"discriminator: there is no {self.discriminator!r}; {near}")
+            near = suggestion(self.discriminator, DISCRIMINATORS)
+            raise ValueError(f"discriminator: there is no {self.discriminator!r}{near}")
         fields = type(DISCRIMINATORS[self.discriminator]).model_fields
         for key in self.layout:
             if key not in fields:
-                raise ValueError(f"layout: unknown key {key!r}; {_nearest(key, fields)}")
+                raise ValueError(f"layout: unknown key {key!r}{suggestion(key, fields)}")
         try:
             self.net  # noqa: B018
         except ValidationError as error:

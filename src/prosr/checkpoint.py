@@ -29,9 +29,8 @@ from prosr.config import (
     LaplacianConfig,
     NetConfig,
     net_config,
-    suggestion,
 )
-from prosr.errors import CheckpointError, ConfigError
+from prosr.errors import CheckpointError, ConfigError, suggestion
 from prosr.files import write_bytes
 from prosr.layouts import CommunityConfig
 from prosr.nets import baselines

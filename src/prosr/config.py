@@ -5,7 +5,6 @@ A number lives in exactly one of: a default here, a preset row, a recipe file.
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -22,7 +21,7 @@ from pydantic import (
 )
 
 from prosr.adversary import SMALLEST, Adversarial
-from prosr.errors import ConfigError
+from prosr.errors import ConfigError, suggestion
 from prosr.layouts import BASELINES, AllScales, Count, OneScale
 from prosr.layouts import SCALES as SCALES
 from prosr.layouts import BaselineConfig as BaselineConfig
@@ -354,17 +353,6 @@ def _override(table: dict[str, Any], override: str) -> None:
             raise ConfigError(f"{override!r}: {name} is a value, not a table")
         table = inner
     table[last] = value
-
-
-def suggestion(
-    word: str, known: Sequence[str] | Mapping[str, Any], listed: Sequence[str] = ()
-) -> str:
-    """The end of a message about an unknown `word`: the nearest known one, or those `listed`.
-
-    All that are known are listed unless it says otherwise.
-    """
-    near = difflib.get_close_matches(word, list(known), n=1)
-    return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(listed or known)}"
 
 
 _KINDS: dict[object, type[BaseModel]] = {

@@ -4,6 +4,11 @@ Every message is one line that names the value or file at fault and the remedy, 
 the command line can print it as it is.
 """
 
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+
 
 class ProSRError(Exception):
     """A request that cannot be met: the caller, a file or the machine has to change."""
@@ -27,3 +32,13 @@ class DataError(ProSRError):
 
 class InferenceError(ProSRError):
     """A tile failed while a picture was being enlarged; no result was made."""
+
+
+def suggestion(word: str, known: Iterable[str], listed: Sequence[str] = ()) -> str:
+    """The end of a message about an unknown `word`: the nearest known one, or those `listed`.
+
+    All that are known are listed unless it says otherwise.
+    """
+    names = list(known)
+    near = difflib.get_close_matches(word, names, n=1)
+    return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(listed or names)}"

@@ -11,7 +11,6 @@ colour, which is of whole pictures.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
@@ -23,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from prosr.errors import CheckpointError, ConfigError
+from prosr.errors import CheckpointError, ConfigError, suggestion
 from prosr.evaluation.metrics import crop_border
 from prosr.evaluation.niqe import niqe
 from prosr.legacy.features import open_squeezenet
@@ -60,10 +59,7 @@ def _find(name: str, file: str) -> Scorer:
         return _colour
     if name in _THEIRS:
         return partial(_torchmetrics, _import_torchmetrics(name))
-    known = [*_OURS, *_THEIRS]
-    near = difflib.get_close_matches(name, known, n=1)
-    remedy = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
-    raise ConfigError(f"no score is called {name!r}; {remedy}")
+    raise ConfigError(f"no score is called {name!r}{suggestion(name, (*_OURS, *_THEIRS))}")
 
 
 def _colour(x: Pixels, y_hat: Pixels, y: Pixels, border: int) -> float:

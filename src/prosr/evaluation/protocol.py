@@ -12,8 +12,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from prosr.config import Frozen, suggestion
-from prosr.errors import ConfigError
+from prosr.config import Frozen
+from prosr.errors import ConfigError, suggestion
 from prosr.evaluation.metrics import SSIM_WINDOW, crop_border, psnr, rgb_to_y
 from prosr.resample import make_input
 

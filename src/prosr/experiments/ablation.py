@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import fmean
 
-from prosr.config import SCALES, Frozen, Scale, suggestion
-from prosr.errors import ConfigError
+from prosr.config import SCALES, Frozen, Scale
+from prosr.errors import ConfigError, suggestion
 from prosr.evaluation.tables import NOTHING, markdown
 from prosr.experiments import findings as judged
 from prosr.experiments.findings import Finding

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, StringConstraints, ValidationError, model_validator
 
-from prosr.config import Frozen, Recipe, first_problem, read_table, recipe_from, suggestion
-from prosr.errors import ConfigError
+from prosr.config import Frozen, Recipe, first_problem, read_table, recipe_from
+from prosr.errors import ConfigError, suggestion
 
 _NO_RECIPE = ("start_from", "sets")
 """Keys of a cell that are not of its recipe."""

@@ -90,21 +90,18 @@ def table_4(outcome: Outcome, beside: Iterable[Row] = (), speeds: Speeds = NO_SP
     systems = {system: None for _, system, _ in sorted(rows)}
     order = [*SYSTEMS, *(system for system in systems if system not in SYSTEMS)]
     seconds = {(_system(name), scale): took for (name, scale), took in speeds.items()}
-    lines = [
-        _line(system, scale, sets, outcome, {k: rows.get((scale, system, k), []) for k in KINDS})
-        for scale in SCALES
-        for system in order
-    ]
+
+    def line(system: str, scale: Scale) -> Line:
+        own = {kind: rows.get((scale, system, kind), []) for kind in KINDS}
+        return _line(system, scale, sets, outcome, own, seconds.get((system, scale)))
+
+    lines = [line(system, scale) for scale in SCALES for system in order]
     taken = [run.seconds / 60 for run in outcome.runs]
     return Table4(
         sets=sets,
         plotted=_plotted(sets),
         minutes=round(median(taken), 1) if taken else None,
-        lines=tuple(
-            line.model_copy(update={"seconds": seconds.get((line.system, line.scale))})
-            for line in lines
-            if line.scores
-        ),
+        lines=tuple(line for line in lines if line.scores),
     )
 
 
@@ -138,6 +135,7 @@ def _line(
     sets: Sequence[str],
     outcome: Outcome,
     rows: Mapping[str, Sequence[Row]],
+    seconds: float | None,
 ) -> Line:
     scores = {kind: _figures(some) for kind, some in rows.items() if some}
     known = next((one for one in PUBLISHED if (one.model, one.scale) == (system, scale)), None)
@@ -152,7 +150,7 @@ def _line(
         scores=scores,
         source=known.source if known else None,
         quality={k: round(fmean(row.psnr for row in some), 4) for k, some in seen.items() if some},
-        seconds=None,
+        seconds=seconds,
     )
 
 

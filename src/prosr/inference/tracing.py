@@ -126,13 +126,14 @@ def cached(path: Path, make: Callable[[Path], None]) -> Path:
     Where the cache cannot be written, as in a container without a home or on a full disk, it is
     made for this process alone.
     """
+    if path.exists():
+        # A cache that somebody else keeps can be used all the same.
+        with suppress(PermissionError):
+            path.touch()
+        return path
     spare = Path(_spare_folder().name) / path.name
-    for place in (path, spare):
-        if place.exists():
-            # A cache that somebody else keeps can be used all the same.
-            with suppress(PermissionError):
-                place.touch()
-            return place
+    if spare.exists():
+        return spare
     if _takes_files(path.parent):
         with suppress(OSError):
             return _made(path, make)
