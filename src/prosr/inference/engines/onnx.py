@@ -24,7 +24,7 @@ class OnnxRunner:
     name = "onnx"
     precision = "fp32"
     device = "cpu"
-    growth = 1.7
+    growth = stage_growth = 1.7
     """Measured: 1.12 (prosr-s) and 1.65 (prosr-xs); ONNX Runtime 1.32, x86-64."""
     copies = 1.0
     parting = 1.3

@@ -40,7 +40,7 @@ class Runner(Protocol):
     """Runs a network, or a part of it, on one device.
 
     `growth` is what the process grows by over the peak of the tensors as PyTorch would hold
-    them, `copies` how many times a stage's result is in memory beside that, `parting` how many
+    them, `stage_growth` the same of a stage alone, `copies` how many times a stage's result is in memory beside that, `parting` how many
     times as long the same arithmetic takes stage by stage, `held` the bytes that the runner
     takes for a network with so many bytes of weights, and `least` the height and width from
     which it takes inputs.
@@ -50,6 +50,7 @@ class Runner(Protocol):
     precision: str
     device: str
     growth: float
+    stage_growth: float
     copies: float
     parting: float
     least: int
@@ -197,7 +198,7 @@ class PlannedEngine:
         z = self._probe()
         for function, factor, radius in self._net.stages(scale):
             cost, area = observe(function, z), _area(z)
-            work = _bytes(z) + int(self._runner.growth * cost.bytes)
+            work = _bytes(z) + int(self._runner.stage_growth * cost.bytes)
             with torch.inference_mode():
                 z = function(z)
             work += int(self._runner.copies * _bytes(z))
