@@ -234,7 +234,7 @@ def test_a_discriminator_that_tells_nothing_apart_ends_the_run(
     with torch.no_grad():
         for value in score.parameters():
             value.zero_()
-    with pytest.raises(CollapsedError, match=r"step 3: .* for 3 steps \(D\(r\) 0\.00, D\(r̂\)"):
+    with pytest.raises(CollapsedError, match=r"step 4: .* 3 steps of ×2 \(D\(r\) 0\.00, D\(r̂\)"):
         go(made)
 
 
@@ -245,7 +245,7 @@ def test_the_count_of_useless_steps_survives_a_stop(
     patient = adversarial_of(recipe).model_copy(update={"collapse_after": 4})
     recipe = recipe.model_copy(update={"adversarial": patient})
     go(session(pictures, tmp_path / "run", recipe), until=3)
-    with pytest.raises(CollapsedError, match="step 4:"):
+    with pytest.raises(CollapsedError, match="step 5:"):
         go(session(pictures, tmp_path / "run", recipe))
 
 

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from prosr import cli
+from prosr.files import only_here
 
 PLAN = """
 validations = 1
@@ -63,9 +64,18 @@ def test_a_stopped_ablation_is_finished_by_the_same_command(
     assert prosr(monkeypatch, "ablate", "ablation.toml", "--max-minutes", "0") == 0
     assert "the same command goes on" in capsys.readouterr().out
     assert prosr(monkeypatch, "ablate", "ablation.toml") == 0
-    assert "finished: results/ablation" in capsys.readouterr().out
-    files = {path.name for path in (desk / "results" / "ablation").iterdir()}
+    assert "finished: run/results" in capsys.readouterr().out
+    files = {path.name for path in (desk / "run" / "results").iterdir()}
     assert files == {"runs.json", "scores.json", "tables.json", "tables.md", "figure-4.svg"}
+
+
+def test_two_commands_do_not_work_in_one_folder(
+    desk: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with only_here(desk / "run"):
+        assert prosr(monkeypatch, "ablate", "ablation.toml") == 2
+    assert "run: another prosr is at work there; wait for it" in capsys.readouterr().err
+    assert prosr(monkeypatch, "ablate", "ablation.toml") == 0
 
 
 def test_a_comparison_shows_other_scores_beside(

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 import prosr
 from prosr.checkpoint import build
-from prosr.config import PRESETS, DirectConfig, NetConfig, ProSRConfig
+from prosr.config import PRESETS, DirectConfig, NetConfig, ProSRConfig, preset
 from prosr.data.benchmarks import open_benchmark
 from prosr.errors import ConfigError, InferenceError
 from prosr.inference import engines
@@ -65,6 +65,19 @@ def test_every_layout_gives_the_picture_that_torch_gives(name: str, layout: str)
     with torch.inference_mode():
         assert agreement(y, net(x, 4)) > same(engine)
         assert agreement(y, net(x, 4) + 1e-2) < 41, "the measure can tell"
+
+
+@pytest.mark.parametrize("name", ["vdsr", "lapsrn-x2", "edsr-baseline-x2"])
+def test_pictures_are_not_rounded_where_no_residual_can_be_told_apart(name: str) -> None:
+    gray = picture(24, 24)[:, :1].expand(1, 3, 24, 24).contiguous()
+    net = build(preset(name)).eval()
+    engine = make_engine(net, 10**9, "openvino")
+    y = engine(gray, 2)
+    assert engine.precision == "fp32"
+    with torch.inference_mode():
+        assert agreement(y, net(gray, 2)) > 100
+    if name != "edsr-baseline-x2":
+        assert (y - y.mean(dim=1, keepdim=True)).abs().max() < 1e-4
 
 
 @pytest.mark.parametrize("name", OTHERS)

@@ -71,3 +71,13 @@ def test_gray_stays_gray() -> None:
     x = torch.rand(1, 1, 5, 6, dtype=torch.float64).expand(-1, 3, -1, -1)
     y_hat = LuminanceModel(Plain())(x, 2)
     assert (y_hat - y_hat[:, :1]).abs().max() < 1e-6
+
+
+def test_autocast_does_not_round_colours() -> None:
+    rgb = torch.rand(1, 3, 7, 6)
+    expected = rgb_to_ycbcr(rgb)
+    with torch.autocast("cpu", torch.bfloat16):
+        given = rgb_to_ycbcr(rgb)
+        back = ycbcr_to_rgb(given)
+    assert torch.equal(given, expected)
+    torch.testing.assert_close(back, rgb, atol=1e-5, rtol=0)

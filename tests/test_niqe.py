@@ -46,6 +46,15 @@ def test_too_small_a_picture_is_refused() -> None:
         niqe.niqe(np.zeros((150, 100, 3), np.uint8))
 
 
+@pytest.mark.parametrize("patches", [0, 1])
+def test_flat_patches_do_not_count(patches: int) -> None:
+    pixels = np.full((200, 200, 3), 255, np.uint8)
+    noise = np.random.default_rng(0).integers(0, 256, (96, 96 * patches, 3), np.uint8)
+    pixels[:96, : 96 * patches] = noise
+    with pytest.raises(DataError, match=f"not 200×200, {4 - patches} of whose patches are flat"):
+        niqe.niqe(pixels)
+
+
 def test_the_parameters_say_what_they_were_fitted_to() -> None:
     mean, covariance = niqe._parameters()
     assert mean.shape == (36,)

@@ -55,6 +55,19 @@ def test_features_have_squeezenets_sizes(squeezenet: Path) -> None:
     ]
 
 
+def test_squeezenet_says_what_it_needs(squeezenet: Path) -> None:
+    scorer = find_scorers([f"squeezenet={squeezenet}"])["squeezenet"]
+    assert scorer(pixels(0, 31), pixels(1, 31), pixels(2, 31), 0) > 0
+    with pytest.raises(DataError, match="needs 31×31 pixels within the border, not 30×30"):
+        scorer(pixels(0, 34), pixels(1, 34), pixels(2, 34), 2)
+
+
+@pytest.mark.parametrize("name", ["colour", "niqe"])
+def test_a_file_for_a_score_without_one_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match=f"{name} takes no file"):
+        find_scorers([f"{name}=some.npz"])
+
+
 def test_the_feature_distance_is_that_of_directions() -> None:
     a = [torch.tensor([[[[3.0]], [[4.0]]]]), torch.tensor([[[[1.0]], [[0.0]]]])]
     b = [torch.tensor([[[[6.0]], [[8.0]]]]), torch.tensor([[[[0.0]], [[5.0]]]])]

@@ -54,6 +54,13 @@ def test_steps_in_a_recipe_go_before_minutes() -> None:
         ("seeds = [1, 1]\n" + CELL, "every seed counts once"),
         (CELL + "[cells.'A b']\nmodel = 'prosr-xs'\n", r"cells\.A b"),
         ("minutes = 1\n", "cells"),
+        (CELL + "steps = '4'\n", "cells.a: steps is a whole number"),
+        (CELL + "sets = [1]\n", "cells.a: sets is a list of names"),
+        (CELL.replace("minutes = 1", "minutes = inf"), "minutes"),
+        (
+            CELL + "[cells.b]\nmodel = 'prosr-s'\nstart_from = 'a'\n",
+            "cells.b: start_from names a cell with another network",
+        ),
         (CELL + "start_from = 'a'\n", "cells.a: start_from names no cell before it"),
         (
             CELL + "[cells.b]\nmodel = 'prosr-xs'\nstart_from = 'A'\n",

@@ -115,3 +115,11 @@ def test_back_projection_depends_on_no_more_than_its_radius() -> None:
     reached = (back_project(changed, x, 2, 1) - back_project(y_hat, x, 2, 1)).abs() > 1e-6
     rows = reached.any(dim=3).flatten().nonzero().flatten() // 2
     assert int(rows.max()) == BACK_PROJECTION_RADIUS
+
+
+def test_autocast_does_not_round_pictures() -> None:
+    x, y = torch.rand(1, 3, 9, 8), torch.rand(1, 3, 36, 32)
+    expected = upscale(x, 4), downscale(y, 4), back_project(y, x, 4, 2)
+    with torch.autocast("cpu", torch.bfloat16):
+        given = upscale(x, 4), downscale(y, 4), back_project(y, x, 4, 2)
+    assert all(torch.equal(a, b) for a, b in zip(given, expected, strict=True))

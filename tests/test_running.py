@@ -15,7 +15,7 @@ from PIL import Image
 from prosr.checkpoint import load_state, load_weights
 from prosr.config import Scale
 from prosr.data.benchmarks import open_benchmark
-from prosr.errors import ConfigError
+from prosr.errors import ConfigError, ProSRError
 from prosr.experiments import budget
 from prosr.experiments.outcome import Outcome, read_outcome
 from prosr.experiments.plan import Plan
@@ -289,3 +289,24 @@ def test_runs_of_another_plan_are_not_gone_on_with(made: Comparison) -> None:
     other = PLAN.model_copy(update={"recipe": {**PLAN.recipe, "batch": 4}})
     with pytest.raises(ConfigError, match="batch = 2, this recipe says 4"):
         go(replace(made, plan=other))
+
+
+def test_a_cell_that_diverges_ends_alone(made: Comparison) -> None:
+    cells = {
+        "bad": {**PLAN.cells["single-x2"], "learning_rate": 1e30},
+        "after-bad": {**PLAN.cells["single-x2"], "start_from": "bad"},
+        "single-x2": PLAN.cells["single-x2"],
+    }
+    plan = PLAN.model_copy(update={"cells": cells, "seeds": (0,)})
+    crowd = Patient()
+    with pytest.raises(ProSRError, match=r"^2 of 3 runs .*: bad/seed-0, after-bad/seed-0; give"):
+        compare(replace(made, plan=plan), crowd, crowd.stop, crowd.reports.append)
+    assert [run.cell for run in crowd.reports[-1].runs] == ["single-x2"]
+    assert any(line.startswith("bad/seed-0 failed: ") for line in crowd.lines)
+
+
+class Patient(Crowd):
+    """Lets steps be left out."""
+
+    def skipped(self, step: int, reason: str) -> None:
+        """Is expected."""

@@ -76,3 +76,21 @@ def test_the_strength_reaches_the_picture(pair: Path) -> None:
     given = [prosr.load(pair, strength=s).upscale(pixels, 2) for s in (0, 0.5, 1)]
     assert not np.array_equal(given[0], given[1])
     assert not np.array_equal(given[1], given[2])
+
+
+@pytest.mark.parametrize(
+    "partner", ["x", {}, {"model": "a\0b", "sha256": ""}, {"model": "../x", "sha256": "0"}]
+)
+def test_a_partner_that_nobody_could_find_is_refused(tmp_path: Path, partner: object) -> None:
+    config = layout("progansr-xs")
+    save_weights(tmp_path / "a.safetensors", build(config), config, {"partner": partner})
+    with pytest.raises(CheckpointError, match="was trained from"):
+        at_strength(tmp_path / "a.safetensors", 0.5)
+
+
+def test_a_partner_of_another_layout_is_refused(tmp_path: Path) -> None:
+    config = layout("progansr-xs")
+    card = {"partner": {"model": "bicubic", "sha256": ""}}
+    save_weights(tmp_path / "a.safetensors", build(config), config, card)
+    with pytest.raises(CheckpointError, match="not of one layout"):
+        at_strength(tmp_path / "a.safetensors", 0.5)

@@ -82,7 +82,7 @@ def test_the_parameters_of_a_bundled_network_are_those_of_its_preset(table: Tabl
 
 def test_the_markdown_says_what_each_column_is(table: Table4) -> None:
     text = to_markdown(table)
-    head = "| published | its authors' weights, scored here | trained here, 1 minutes |"
+    head = "| published | released weights, scored here | trained here, 1 minutes |"
     assert head in text
     assert "| ×4 | LapSRN | 31.54 | 31.50 | 30.50 ± 0.71 | – |" in text
     assert "| ×4 | newnet | – | – | 29.00 | – |" in text

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidationError, model_validator
 
 from prosr.errors import suggestion
-from prosr.layouts import SCALES, Count, Frozen, Scale
+from prosr.layouts import SCALES, Count, Scale, Settings
 
 FEATURE_LAYERS = {"vgg16": 4, "distilled": 5}
 """How many layers each net of features gives."""
@@ -18,7 +18,11 @@ SMALLEST = 16
 """Side of the smallest patch of y, which feature nets halve four times."""
 
 
-class DiscriminatorConfig(Frozen):
+Weight = Annotated[float, Field(ge=0)]
+"""Of a term of the loss; 0 leaves it out."""
+
+
+class DiscriminatorConfig(Settings):
     """Layout of a discriminator, the generator's pyramid turned round (3.3).
 
     `features` are the channels that enter each level u_0, u_1, u_2, and `layers` the number
@@ -44,7 +48,7 @@ class DiscriminatorConfig(Frozen):
         return self
 
 
-class PictureJudgeConfig(Frozen):
+class PictureJudgeConfig(Settings):
     """SRGAN's discriminator, `prosr.nets.baselines.srgan`: it judges pictures of `side` pixels."""
 
     side: Literal[96] = 96
@@ -65,7 +69,7 @@ DISCRIMINATORS: dict[str, DiscriminatorConfig | PictureJudgeConfig] = {
 # fmt: on
 
 
-class Adversarial(Frozen):
+class Adversarial(Settings):
     """How a generator is trained against a discriminator (Eq. 3, Eq. 4).
 
     `layout` changes fields of the preset `discriminator`. `features` names the net of the
@@ -74,20 +78,20 @@ class Adversarial(Frozen):
     `nets.features.feature_distance` of all that the features' net gives, by the weights
     `layers`, and `grid`, `training.losses.grid_loss`. In each step the discriminator learns
     `turns` times, from an equal part of the batch each time, then the generator once. The run
-    ends when the former has failed for `collapse_after` steps in a row. Every `sheet_every`
-    steps samples are drawn.
+    ends when the former has failed for `collapse_after` steps of one scale in a row. Every
+    `sheet_every` steps samples are drawn.
     """
 
     discriminator: str
     layout: dict[str, Any] = Field(default_factory=dict)
     features: Literal["vgg16", "distilled"]
     file: Path
-    gan: float = Field(default=1.0, ge=0)
-    perceptual: tuple[float, float] = (0.5, 2.0)
-    distance: float = Field(default=0.0, ge=0)
-    layers: tuple[Annotated[float, Field(ge=0)], ...] | None = None
-    pixel: float = Field(default=0.0, ge=0)
-    grid: float = Field(default=0.0, ge=0)
+    gan: Weight = 1.0
+    perceptual: tuple[Weight, Weight] = (0.5, 2.0)
+    distance: Weight = 0.0
+    layers: tuple[Weight, ...] | None = None
+    pixel: Weight = 0.0
+    grid: Weight = 0.0
     learning_rate: float = Field(default=1e-4, gt=0)
     turns: int = Field(default=2, gt=0)
     collapse_after: int = Field(default=500, gt=0)
@@ -114,6 +118,9 @@ class Adversarial(Frozen):
             problem = error.errors()[0]
             place = ".".join(map(str, ("layout", *problem["loc"])))
             raise ValueError(f"{place}: {problem['msg']}") from error
+        weights = (self.gan, *self.perceptual, self.distance, self.pixel, self.grid)
+        if not any(weights):
+            raise ValueError("gan: every term of the loss has weight 0; give one of them more")
         given = FEATURE_LAYERS[self.features]
         if self.layers is not None and (len(self.layers) != given or not any(self.layers)):
             raise ValueError(f"layers: {self.features} gives {given}; write a weight for each")

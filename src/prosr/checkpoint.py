@@ -119,6 +119,8 @@ def load_weights(path: Path) -> Weights:
     try:
         config = net_config(json.loads(header["config"]))
         card = json.loads(header.get("card", "{}"))
+        if not isinstance(card, dict):
+            raise ConfigError("its card is no table")
     except (KeyError, json.JSONDecodeError, ConfigError) as error:
         raise CheckpointError(
             f"{path}: the layout in its header cannot be used ({error}); "
@@ -200,6 +202,8 @@ def at_strength(name: str | Path, strength: float) -> Weights:
         return partner
     assert not isinstance(weights.config, CommunityConfig), "it has no partner"
     ours, theirs = weights.net.state_dict(), partner.net.state_dict()
+    if {key: value.shape for key, value in ours.items()} != {k: v.shape for k, v in theirs.items()}:
+        raise CheckpointError(f"{weights.name} and {partner.name} are not of one layout")
     state = {
         key: torch.lerp(theirs[key], value, strength) if value.is_floating_point() else value
         for key, value in ours.items()
@@ -216,9 +220,21 @@ def _partner(weights: Weights, path: Path) -> Weights:
             f"{weights.name} has one strength only: it was not trained from another network "
             "against a discriminator"
         )
-    model, sha256 = named["model"], named["sha256"]
-    beside = path.with_name(f"{model}.safetensors")
-    found = find(beside if path.suffix == ".safetensors" and beside.exists() else model)
+    try:
+        model, sha256 = str(named["model"]), str(named["sha256"])
+        beside = path.with_name(f"{model}.safetensors")
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"{path}: its header does not say which network it was trained from; it is damaged"
+        ) from error
+    if path.suffix == ".safetensors" and beside.exists():
+        found = find(beside)
+    elif is_bundled(model):
+        found = find(model)
+    else:
+        raise CheckpointError(
+            f"{weights.name} was trained from {model}; put {beside.name} of its own beside it"
+        )
     if found.sha256 != sha256:
         raise CheckpointError(
             f"{weights.name} was trained from {model} with parameters {sha256[:12]}…, not from "

@@ -22,7 +22,7 @@ from pydantic import (
 
 from prosr.adversary import SMALLEST, Adversarial
 from prosr.errors import ConfigError, suggestion
-from prosr.layouts import BASELINES, AllScales, Count, OneScale
+from prosr.layouts import BASELINES, AllScales, Count, OneScale, Settings
 from prosr.layouts import SCALES as SCALES
 from prosr.layouts import BaselineConfig as BaselineConfig
 from prosr.layouts import Frozen as Frozen
@@ -37,7 +37,7 @@ def check_scale(scale: int) -> Scale:
     raise ConfigError(f"scale {scale} is not one of {', '.join(map(str, SCALES))}")
 
 
-class PyramidConfig(Frozen):
+class PyramidConfig(Settings):
     """Layout of a pyramid of levels, for ×2, ×4 and ×8 or the first of them (3.1, 3.2).
 
     `dcus` holds, for each level, the number of dense layers in each of its DCUs.
@@ -170,7 +170,7 @@ def preset(name: str) -> NetConfig:
         raise ConfigError(f"no model is called {name!r}{suggestion(name, PRESETS)}") from None
 
 
-class Curriculum(Frozen):
+class Curriculum(Settings):
     """×2 first, then one level after another (3.4); when, is in fractions of training.
 
     A network without ×8 never comes to `blend_8`.
@@ -188,13 +188,13 @@ class Curriculum(Frozen):
         return self
 
 
-class Simultaneous(Frozen):
+class Simultaneous(Settings):
     """All of the network's scales from the first step on, without blending (4.1)."""
 
     kind: Literal["simultaneous"] = "simultaneous"
 
 
-class Single(Frozen):
+class Single(Settings):
     """One scale alone (4.1)."""
 
     kind: Literal["single"] = "single"
@@ -207,7 +207,7 @@ Schedule = Annotated[Curriculum | Simultaneous | Single, Field(discriminator="ki
 _Beta = Annotated[float, Field(ge=0, lt=1)]
 
 
-class Recipe(Frozen):
+class Recipe(Settings):
     """How a network is trained. The defaults are the paper's, for what it states.
 
     `layout` changes fields of the preset `model`, for a narrower relative of it. `patch` is

@@ -9,7 +9,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from prosr.errors import ProSRError
+from filelock import FileLock, Timeout
+
+from prosr.errors import ConfigError, ProSRError
 
 
 @contextmanager
@@ -28,6 +30,28 @@ def replacing(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def only_here(folder: Path) -> Iterator[None]:
+    """Keep other processes from working in a folder at the same time; the lock dies with this one.
+
+    Raises `ConfigError` if another one works there.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / ".lock", timeout=0)
+        lock.acquire()
+    except Timeout:
+        raise ConfigError(
+            f"{folder}: another prosr is at work there; wait for it or use another folder"
+        ) from None
+    except OSError as error:
+        raise ProSRError(f"{folder}: cannot be written ({error.strerror or error})") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def write_bytes(path: Path, data: bytes) -> None:

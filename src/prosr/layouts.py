@@ -19,7 +19,13 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
 
-class AllScales(Frozen):
+class Settings(Frozen):
+    """What somebody wrote: every number in it is finite."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
+
+
+class AllScales(Settings):
     """A layout of one net for all scales."""
 
     @property
@@ -27,7 +33,7 @@ class AllScales(Frozen):
         return SCALES
 
 
-class OneScale(Frozen):
+class OneScale(Settings):
     """A layout of a net for one scale."""
 
     scale: Scale
@@ -62,7 +68,7 @@ class DRRNConfig(AllScales):
     features: Count = 128
 
 
-class LapSRNConfig(Frozen):
+class LapSRNConfig(Settings):
     kind: Literal["lapsrn"] = "lapsrn"
     levels: int = Field(gt=0, le=len(SCALES))
     depth: Count = 10

@@ -2,11 +2,13 @@
 
 Downscaling is antialiased: the kernel is stretched by the scale. Upscaling is plain and
 is the paper's φ_s. Borders are symmetric: … b a | a b c … Nothing else in this package
-resamples pictures.
+resamples pictures. Autocast does not reach in here: bfloat16 would round pictures to fewer
+than 256 levels.
 """
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
 
 import numpy as np
@@ -45,9 +47,10 @@ def upscale(x: torch.Tensor, scale: int) -> torch.Tensor:
     n, c, h, w = x.shape
     taps = torch.tensor(_phase_taps(s), dtype=x.dtype, device=x.device)
     x = _pad_symmetric(_pad_symmetric(x, 2), 3)
-    rows = F.conv2d(x.reshape(n * c, 1, h + 4, w + 4), taps[:, None, :, None])
-    rows = rows.transpose(1, 2).reshape(n * c, 1, s * h, w + 4)
-    columns = F.conv2d(rows, taps[:, None, None, :])
+    with as_given(x):
+        rows = F.conv2d(x.reshape(n * c, 1, h + 4, w + 4), taps[:, None, :, None])
+        rows = rows.transpose(1, 2).reshape(n * c, 1, s * h, w + 4)
+        columns = F.conv2d(rows, taps[:, None, None, :])
     return columns.permute(0, 2, 3, 1).reshape(n, c, s * h, s * w)
 
 
@@ -63,8 +66,9 @@ def downscale(y: torch.Tensor, scale: int) -> torch.Tensor:
     margin = 3 * s // 2
     y = _pad_symmetric(y, 2, margin, margin + -h % s)
     y = _pad_symmetric(y, 3, margin, margin + -w % s)
-    rows = F.conv2d(y.reshape(n * c, 1, *y.shape[2:]), taps[None, None, :, None], stride=(s, 1))
-    x = F.conv2d(rows, taps[None, None, None, :], stride=(1, s))
+    with as_given(y):
+        rows = F.conv2d(y.reshape(n * c, 1, *y.shape[2:]), taps[None, None, :, None], stride=(s, 1))
+        x = F.conv2d(rows, taps[None, None, None, :], stride=(1, s))
     return x.reshape(n, c, -(-h // s), -(-w // s))
 
 
@@ -118,6 +122,14 @@ def make_input(y: NDArray[np.uint8], scale: int) -> NDArray[np.uint8]:
 def to_uint8(values: NDArray[np.float64]) -> NDArray[np.uint8]:
     """Clip to 0…255 and round halves up, as MATLAB's `uint8` does for positive numbers."""
     return np.floor(np.clip(values, 0, 255) + 0.5).astype(np.uint8)
+
+
+def as_given(pictures: torch.Tensor) -> AbstractContextManager[object]:
+    """Compute in the pictures' own precision, whatever autocast says of convolutions."""
+    device = pictures.device.type
+    # Entered only where it does something: a traced graph has no such block.
+    is_on = torch.is_autocast_enabled(device)
+    return torch.autocast(device, enabled=False) if is_on else nullcontext()
 
 
 @lru_cache

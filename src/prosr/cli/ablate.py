@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -18,8 +19,11 @@ def ablate(
     sets: Sets,
     run: RunFolder,
     output: Annotated[
-        Path, typer.Option(metavar="DIR", help="Folder for tables, figure and scores.")
-    ] = Path("results/ablation"),
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Folder for tables, figure and scores (default: RUN/results)."
+        ),
+    ] = None,
     max_minutes: MaxMinutes = None,
     workers: Workers = 1,
     dry_run: DryRun = False,
@@ -37,4 +41,5 @@ def ablate(
     settled = load_plan(plan)
     check_cells(settled)
     comparison = open_comparison(settled, data, validation, sets, run, output, workers)
-    carry_out(comparison, lambda outcome: write_ablation(outcome, output), max_minutes, dry_run)
+    report = partial(write_ablation, folder=comparison.output)
+    carry_out(comparison, report, max_minutes, dry_run)

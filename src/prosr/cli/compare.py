@@ -18,8 +18,11 @@ def compare(
     sets: Sets,
     run: RunFolder,
     output: Annotated[
-        Path, typer.Option(metavar="DIR", help="Folder for the table, plots and scores.")
-    ] = Path("results/compare"),
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Folder for the table, plots and scores (default: RUN/results)."
+        ),
+    ] = None,
     beside: Annotated[
         list[Path] | None,
         typer.Option(
@@ -54,7 +57,7 @@ def compare(
     comparison = open_comparison(load_plan(plan), data, validation, sets, run, output, workers)
     carry_out(
         comparison,
-        lambda outcome: write_table_4(outcome, rows, took, output),
+        lambda outcome: write_table_4(outcome, rows, took, comparison.output),
         max_minutes,
         dry_run,
     )

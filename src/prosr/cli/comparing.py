@@ -30,7 +30,7 @@ def open_comparison(
     validation: Path,
     sets: list[Path],
     run: Path,
-    output: Path,
+    output: Path | None,
     workers: int,
 ) -> Comparison:
     """Open the folders; whatever can be refused is, before hours of training."""
@@ -46,7 +46,7 @@ def open_comparison(
         validation=open_benchmark(validation),
         sets=benchmarks,
         folder=run,
-        output=output,
+        output=output or run / "results",
         workers=workers,
     )
 
@@ -60,13 +60,14 @@ def carry_out(
     """Train and score what is missing, or only list it."""
     from prosr.cli.watching import stop_on_signals
     from prosr.experiments.running import compare, describe
+    from prosr.files import only_here
     from prosr.training.session import stop_after
 
     if dry_run:
         for line in describe(comparison):
             typer.echo(line)
         return
-    with stop_on_signals() as interrupted:
+    with only_here(comparison.folder), stop_on_signals() as interrupted:
         if compare(comparison, Teller(), stop_after(max_minutes, interrupted), report):
             typer.echo(f"finished: {comparison.output}")
             return

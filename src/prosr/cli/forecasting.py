@@ -24,7 +24,8 @@ def show_forecast(recipe: Recipe) -> None:
         expected = forecast(recipe, _ROUNDS, tell)
     console = Console()
     console.print(_schedule(expected.phases))
-    console.print(_costs(expected.steps))
+    work = "GFLOP of the generator" if recipe.adversarial else "GFLOP"
+    console.print(_costs(expected.steps, work))
     for line in _summary(recipe, expected):
         console.print(line, highlight=False, soft_wrap=True)
 
@@ -43,9 +44,9 @@ def _schedule(phases: tuple[Phase, ...]) -> Table:
     return table
 
 
-def _costs(steps: tuple[StepCost, ...]) -> Table:
+def _costs(steps: tuple[StepCost, ...], work: str) -> Table:
     table = Table(title="one step on this machine")
-    for name in ("scale", "patch of x", "share", "GFLOP", "seconds", "memory (GB)"):
+    for name in ("scale", "patch of x", "share", work, "seconds", "memory (GB)"):
         table.add_column(name, justify="right")
     for step in steps:
         table.add_row(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -11,7 +12,7 @@ from prosr.cli.options import Data, MaxMinutes, Workers
 
 if TYPE_CHECKING:
     from prosr.cli.watching import TrainingDisplay
-    from prosr.training.session import Session
+    from prosr.training.session import Job, Session
 
 # fmt: off
 RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE.toml", help="What to train, and how.")]
@@ -54,13 +55,12 @@ def train(
     """
     from prosr.cli.forecasting import show_forecast
     from prosr.cli.supervising import needs_processes, run_processes
-    from prosr.cli.watching import TrainingDisplay
     from prosr.config import load_recipe
     from prosr.data.benchmarks import open_benchmark
     from prosr.evaluation.protocol import find_protocol
     from prosr.inference.memory import parse_size
     from prosr.legacy.features import download_missing
-    from prosr.training.session import Job, is_first_process, prepare
+    from prosr.training.session import Job
 
     settled = load_recipe(recipe, settings or [])
     if dry_run:
@@ -84,9 +84,19 @@ def train(
         start_from=start_from,
         cache_size=parse_size(cache_size),
     )
-    with TrainingDisplay(settled.steps, job.protocol.name, quiet=not is_first_process()) as display:
+    _run(job, max_minutes)
+
+
+def _run(job: Job, max_minutes: float | None) -> None:
+    from prosr.cli.watching import TrainingDisplay
+    from prosr.files import only_here
+    from prosr.training.session import is_first_process, prepare
+
+    first, steps = is_first_process(), job.recipe.steps
+    lock = only_here(job.folder) if first else nullcontext()
+    with lock, TrainingDisplay(steps, job.protocol.name, quiet=not first) as display:
         session = prepare(job, display.opening)
-        if validation is None:
+        if job.validation is None:
             display.note("no --validation folder: the last weights are all there will be")
         _go(session, display, max_minutes)
 

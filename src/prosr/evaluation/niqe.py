@@ -34,15 +34,18 @@ _SHAPES = np.arange(0.2, 10, 0.001)
 def niqe(pixels: NDArray[np.uint8]) -> float:
     """NIQE of an RGB picture, [H, W, 3] of at least 192×192, in whole patches from its corner.
 
-    Raises `DataError` for one that has fewer than two patches.
+    Raises `DataError` for one that has fewer than two patches, flat ones not counted.
     """
-    features = patch_features(pixels, sharp_only=False)
-    if len(features) < 2:
-        size = f"{pixels.shape[1]}×{pixels.shape[0]}"
-        raise DataError(f"NIQE needs two patches of {PATCH}×{PATCH} pixels, not {size}")
+    with np.errstate(divide="ignore", invalid="ignore"):
+        features = patch_features(pixels, sharp_only=False)
+    whole = features[np.isfinite(features).all(axis=1)]
+    if len(whole) < 2:
+        size, flat = f"{pixels.shape[1]}×{pixels.shape[0]}", len(features) - len(whole)
+        besides = f", {flat} of whose patches are flat" if flat else ""
+        raise DataError(f"NIQE needs two patches of {PATCH}×{PATCH} pixels, not {size}{besides}")
     mean, covariance = _parameters()
     difference = mean - np.nanmean(features, axis=0)
-    pooled = (covariance + np.cov(features[np.isfinite(features).all(axis=1)], rowvar=False)) / 2
+    pooled = (covariance + np.cov(whole, rowvar=False)) / 2
     return float(np.sqrt(difference @ np.linalg.pinv(pooled) @ difference))
 
 

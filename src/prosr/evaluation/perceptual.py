@@ -22,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from prosr.errors import CheckpointError, ConfigError, suggestion
+from prosr.errors import CheckpointError, ConfigError, DataError, suggestion
 from prosr.evaluation.metrics import crop_border
 from prosr.evaluation.niqe import niqe
 from prosr.legacy.features import open_squeezenet
@@ -49,6 +49,8 @@ def find_scorers(names: Sequence[str]) -> dict[str, Scorer]:
 
 
 def _find(name: str, file: str) -> Scorer:
+    if file and name != "squeezenet":
+        raise ConfigError(f"{name} takes no file; say {name} alone")
     if name == "squeezenet":
         if not file:
             raise ConfigError("squeezenet needs its weights; say squeezenet=FILE")
@@ -71,8 +73,13 @@ def _niqe(x: Pixels, y_hat: Pixels, y: Pixels, border: int) -> float:
 
 
 def _squeezenet(net: SqueezeNet, x: Pixels, y_hat: Pixels, y: Pixels, border: int) -> float:
+    cropped = [crop_border(picture, border) for picture in (y_hat, y)]
+    height, width = cropped[0].shape[:2]
+    if min(height, width) < SqueezeNet.SMALLEST:
+        least = f"{SqueezeNet.SMALLEST}×{SqueezeNet.SMALLEST}"
+        raise DataError(f"squeezenet needs {least} pixels within the border, not {width}×{height}")
     with torch.inference_mode():
-        ours, theirs = (net(_to_unit(crop_border(picture, border))) for picture in (y_hat, y))
+        ours, theirs = (net(_to_unit(picture)) for picture in cropped)
         return float(feature_distance(ours, theirs))
 
 

@@ -8,8 +8,9 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, StringConstraints, ValidationError, model_validator
 
-from prosr.config import Frozen, Recipe, first_problem, read_table, recipe_from
+from prosr.config import Recipe, first_problem, read_table, recipe_from
 from prosr.errors import ConfigError, suggestion
+from prosr.layouts import Settings
 
 _NO_RECIPE = ("start_from", "sets")
 """Keys of a cell that are not of its recipe."""
@@ -17,7 +18,7 @@ _NO_RECIPE = ("start_from", "sets")
 CellName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]*$")]
 
 
-class Plan(Frozen):
+class Plan(Settings):
     """Cells that are trained with equal budgets, each once for every seed.
 
     `recipe` is what all cells share, and a cell's own keys go before it. A cell whose recipe
@@ -66,16 +67,21 @@ class Plan(Frozen):
             if (first := own.get("start_from")) is not None and first not in earlier:
                 near = suggestion(str(first), earlier)
                 raise ValueError(f"cells.{name}: start_from names no cell before it{near}")
-            if not isinstance(own.get("sets", []), list):
+            sets = own.get("sets", [])
+            if not isinstance(sets, list) or not all(isinstance(one, str) for one in sets):
                 raise ValueError(f"cells.{name}: sets is a list of names")
             earlier.append(name)
             for key, instead in (("seed", "seeds"), ("validate_every", "validations")):
                 if key in self.recipe | own:
                     raise ValueError(f"cells.{name}: {key} is settled by the plan's {instead}")
             steps = self.steps(name)
+            if not isinstance(steps, int | None):
+                raise ValueError(f"cells.{name}: steps is a whole number")
             if steps is None and self.minutes is None:
                 raise ValueError(f"cells.{name} has no budget; give minutes, or steps in [recipe]")
-            self.recipe_of(name, 1 if steps is None else steps, self.seeds[0])
+            net = self.recipe_of(name, 1 if steps is None else steps, self.seeds[0]).net
+            if first is not None and net != self.recipe_of(first, 1, self.seeds[0]).net:
+                raise ValueError(f"cells.{name}: start_from names a cell with another network")
         return self
 
 

@@ -12,7 +12,7 @@ from typing import Protocol
 from prosr.checkpoint import load_weights, parameters
 from prosr.config import Scale
 from prosr.data.benchmarks import Benchmark
-from prosr.errors import ConfigError
+from prosr.errors import ConfigError, InferenceError, ProSRError
 from prosr.evaluation.protocol import find_protocol
 from prosr.evaluation.results import save_results
 from prosr.evaluation.scoring import score
@@ -20,7 +20,9 @@ from prosr.experiments.budget import Stop, measure, read_budgets, settled_steps
 from prosr.experiments.outcome import SCORES, Outcome, Point, Trained, read_outcome, save_run
 from prosr.experiments.plan import Plan
 from prosr.inference.upscaler import SCORING_MEMORY, Upscaler
+from prosr.training.adversarial import CollapsedError
 from prosr.training.loop import Observer
+from prosr.training.objectives import DivergedError
 from prosr.training.session import Job, Session, prepare
 
 PROTOCOL, LAST = "paper", "last.safetensors"
@@ -108,10 +110,12 @@ def compare(
     does beside training later on is no cell's advantage.
 
     `report` gets the outcome so far whenever there is more of it, and at least once. When
-    `stop` says so, the state is saved and the same call goes on from there. Raises what
-    training and scoring raise.
+    `stop` says so, the state is saved and the same call goes on from there. A run that
+    diverges or collapses ends alone, with those that would start from it: when all others
+    are done, `ProSRError` names them. Raises what else training and scoring raise.
     """
     reported: Outcome | None = None
+    failed: list[str] = []
     steps_of: dict[str, int] = {}
     for cell in comparison.plan.cells:
         steps = _steps(comparison, cell, audience, stop)
@@ -121,24 +125,46 @@ def compare(
     for number, (cell, seed) in enumerate(comparison.runs, 1):
         if stop():
             return False
-        steps = steps_of[cell]
-        job = comparison.job(cell, seed, steps)
-        title = f"{cell}, seed {seed} ({number} of {len(comparison.runs)})"
-        trained = _finished(comparison, cell, seed)
-        if trained is None:
-            left = _hours_left(comparison, number - 1)
-            audience.note(f"training {title}: {steps} steps of {job.recipe.model}{left}")
-            trained = _train(comparison, cell, seed, job, audience, stop)
-            if trained is None:
+        name, first = f"{cell}/seed-{seed}", comparison.plan.start_from(cell)
+        if f"{first}/seed-{seed}" in failed:
+            failed.append(name)
+            continue
+        job = comparison.job(cell, seed, steps_of[cell])
+        try:
+            if not _train_and_score(comparison, number, job, audience, stop):
                 return False
-            save_run(comparison.output, trained)
-        if not _score(comparison, trained, job.folder, audience, stop):
-            return False
+        except (DivergedError, CollapsedError, InferenceError) as error:
+            audience.note(f"{name} failed: {error}")
+            failed.append(name)
+            continue
         outcome = current(comparison)
         if outcome != reported:
             report(outcome)
         reported = outcome
+    if failed:
+        raise ProSRError(
+            f"{len(failed)} of {len(comparison.runs)} runs could not be trained: "
+            f"{', '.join(failed)}; give their cells a lower learning_rate"
+        )
     return True
+
+
+def _train_and_score(
+    comparison: Comparison, number: int, job: Job, audience: Audience, stop: Stop
+) -> bool:
+    """Do what is still to be done of run `number`; False if it was stopped before the end."""
+    cell, seed = comparison.runs[number - 1]
+    trained = _finished(comparison, cell, seed)
+    if trained is None:
+        left = _hours_left(comparison, number - 1)
+        place = f"seed {seed} ({number} of {len(comparison.runs)})"
+        steps = f"{job.recipe.steps} steps of {job.recipe.model}"
+        audience.note(f"training {cell}, {place}: {steps}{left}")
+        trained = _train(comparison, cell, seed, job, audience, stop)
+        if trained is None:
+            return False
+        save_run(comparison.output, trained)
+    return _score(comparison, trained, job.folder, audience, stop)
 
 
 def describe(comparison: Comparison) -> list[str]:

@@ -17,7 +17,7 @@ from prosr.experiments.spread import Spread, spread
 
 KINDS = {
     "published": "published",
-    "released": "its authors' weights, scored here",
+    "released": "released weights, scored here",
     "trained": "trained here",
     "ours": "ours, scored here",
 }
@@ -90,6 +90,11 @@ def table_4(outcome: Outcome, beside: Iterable[Row] = (), speeds: Speeds = NO_SP
     systems = {system: None for _, system, _ in sorted(rows)}
     order = [*SYSTEMS, *(system for system in systems if system not in SYSTEMS)]
     seconds = {(_system(name), scale): took for (name, scale), took in speeds.items()}
+    for run in outcome.runs:
+        for scale in run.recipe.scales:
+            # SRGAN is SRResNet's net: it is timed under the name of that.
+            if (took := speeds.get((run.recipe.model, scale))) is not None:
+                seconds[_system(run.cell), scale] = took
 
     def line(system: str, scale: Scale) -> Line:
         own = {kind: rows.get((scale, system, kind), []) for kind in KINDS}

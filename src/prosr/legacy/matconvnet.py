@@ -36,6 +36,8 @@ class DagNN:
         if len(leaks) != 1:
             shown = ", ".join(map(str, leaks)) or "none"
             raise Refused(f"its leaky ReLUs should have one leak, and have: {shown}")
+        if not 0 <= leaks[0] < 1:
+            raise Refused(f"its ReLUs' leak should be from 0 to 1, and is {leaks[0]:g}")
         return leaks[0]
 
 

@@ -126,6 +126,9 @@ def _structs(
         names[start : start + length].split(b"\0")[0].decode("latin-1")
         for start in range(0, len(names), length)
     ]
+    if not fields and count > 1:
+        # Nothing in the file says how many of these there are but their number.
+        raise Refused(_DAMAGED)
     return [{field: _inner(parts, depth) for field in fields} for _ in range(count)]
 
 

@@ -100,6 +100,8 @@ class Fire(nn.Module):
 class SqueezeNet(nn.Module):
     """SqueezeNet 1.1 without its classifier, with Caffe's input: BGR from 0 less a mean."""
 
+    SMALLEST = 31
+    """Side of the smallest picture of which something is left behind the last pooling."""
     MEAN_BGR = (104.006, 116.669, 122.679)
     FIRES = ((16, 64), (16, 64), (32, 128), (32, 128), (48, 192), (48, 192), (64, 256), (64, 256))
     """Squeezed and expanded channels of fire2, fire3, …; pooling comes before 2, 4 and 6."""

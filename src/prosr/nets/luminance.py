@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from prosr.nets.baselines.anatomy import Baseline
-from prosr.resample import upscale
+from prosr.resample import as_given, upscale
 
 _FROM_RGB = ((65.481, 128.553, 24.966), (-37.797, -74.203, 112.0), (112.0, -93.786, -18.214))
 _TO_RGB = torch.linalg.inv(torch.tensor(_FROM_RGB, dtype=torch.float64)).tolist()
@@ -19,13 +19,15 @@ def rgb_to_ycbcr(rgb: Tensor) -> Tensor:
     Studio swing: Y in [16, 235]/255, Cb and Cr in [16, 240]/255. Nothing is rounded.
     """
     matrix = rgb.new_tensor(_FROM_RGB) / 255
-    return torch.einsum("oc,nchw->nohw", matrix, rgb) + _offset(rgb)
+    with as_given(rgb):
+        return torch.einsum("oc,nchw->nohw", matrix, rgb) + _offset(rgb)
 
 
 def ycbcr_to_rgb(ycbcr: Tensor) -> Tensor:
     """The inverse of `rgb_to_ycbcr`, not clipped."""
     matrix = ycbcr.new_tensor(_TO_RGB) * 255
-    return torch.einsum("oc,nchw->nohw", matrix, ycbcr - _offset(ycbcr))
+    with as_given(ycbcr):
+        return torch.einsum("oc,nchw->nohw", matrix, ycbcr - _offset(ycbcr))
 
 
 def _offset(like: Tensor) -> Tensor:
@@ -46,7 +48,7 @@ class LuminanceModel(nn.Module):
         Raises `ConfigError` for what the net itself refuses.
         """
         ycbcr = rgb_to_ycbcr(x)
-        y_hat = self.net(ycbcr[:, :1], scale, alpha)
+        y_hat = self.net(ycbcr[:, :1], scale, alpha).to(ycbcr.dtype)
         return ycbcr_to_rgb(torch.cat((y_hat, upscale(ycbcr[:, 1:], scale)), dim=1))
 
     def receptive_radius(self, scale: int) -> int:

@@ -96,7 +96,7 @@ def train(
     saved = clock = time.monotonic()
     with RunLog(run.folder if speaks else None, progress.step) as log:
         for batch in prepared(sampler, range(progress.step, recipe.steps), workers):
-            stage = stage_at(batch.step, recipe)
+            stage, collapse = stage_at(batch.step, recipe), ""
             rate = learning_rate_at(batch.step, recipe)
             run.set_rate(rate)
             run.open(opened_at(batch.step, recipe))
@@ -110,11 +110,13 @@ def train(
                 progress.left_out = 0
                 update_average(run.average, run.net, ema_decay_at(batch.step, recipe))
                 means.add(result)
-                _watch_adversary(run, result)
+                collapse = _collapse(run, result)
                 observer.stepped(progress.step, result, rate)
-            if progress.step % recipe.log_every == 0:
+            if progress.step % recipe.log_every == 0 or collapse:
                 numbers = {"rate": rate, "alpha": stage.alpha, "skipped": progress.skipped}
                 log.write("train", progress.step, numbers | means.take())
+            if collapse:
+                raise CollapsedError(collapse)
             progress.seconds += time.monotonic() - clock
             if validate and speaks and _is_due(run, recipe.validate_every):
                 _score(run, validate, stage.scales, log, observer)
@@ -148,26 +150,29 @@ def make_stepper(run: Run, fabric: Fabric) -> Step:
 def _leave_out(run: Run, error: DivergedError, may_skip: bool, speaks: bool) -> None:
     """Count a step that diverged, or raise `error` with the last good state in place."""
     run.progress.left_out += 1
-    if not may_skip or run.progress.left_out > MOST_LEFT_OUT:
+    never_good = run.finished and run.progress.left_out == run.progress.step
+    if not may_skip or run.progress.left_out > MOST_LEFT_OUT or never_good:
         if speaks:
             run.retreat()
         raise error
     run.progress.skipped += 1
 
 
-def _watch_adversary(run: Run, result: StepResult) -> None:
-    """Raise `CollapsedError` once the discriminator was of no use for too many steps."""
+def _collapse(run: Run, result: StepResult) -> str:
+    """Why the run is to end, once D was of no use for too many steps of a scale; else empty."""
     if run.adversary is None:
-        return
-    patience = run.adversary.settings.collapse_after
-    run.progress.useless = 0 if is_of_use(result) else run.progress.useless + 1
-    if run.progress.useless >= patience:
-        real, fake = result.health["d_real"], result.health["d_fake"]
-        raise CollapsedError(
-            f"step {run.progress.step}: the discriminator has taught nothing for {patience} "
-            f"steps (D(r) {real:.2f}, D(r̂) {fake:.2f}); change adversarial.learning_rate or "
-            "adversarial.gan and start in another folder"
-        )
+        return ""
+    patience, scale = run.adversary.settings.collapse_after, str(result.scale)
+    useless = 0 if is_of_use(result) else run.progress.useless.get(scale, 0) + 1
+    run.progress.useless[scale] = useless
+    if useless < patience:
+        return ""
+    real, fake = result.health["d_real"], result.health["d_fake"]
+    return (
+        f"step {run.progress.step}: the discriminator has taught nothing for {patience} "
+        f"steps of ×{scale} (D(r) {real:.2f}, D(r̂) {fake:.2f}); change "
+        "adversarial.learning_rate or adversarial.gan and start in another folder"
+    )
 
 
 def _wants_sheet(run: Run) -> bool:

@@ -33,6 +33,7 @@ from prosr.checkpoint import (
     load_state_header,
     save_state,
     save_weights,
+    weights_hash,
 )
 from prosr.config import Recipe, recipe_from
 from prosr.errors import CheckpointError, ConfigError
@@ -55,9 +56,10 @@ class Progress:
     `seconds` is the time spent on steps, without validation. `best` is (number of scales,
     mean PSNR) of best.safetensors, `skipped` the number of steps that were left out because
     their loss or gradient was not finite, `left_out` those of them since the last good step.
-    `useless` counts the last steps in which a discriminator was of no use, `grown` are the
-    scales that the weights which the run started from had been trained at. `precision` is what
-    the run computes in, `pictures` tells one set of training pictures from another; both are
+    `useless` counts for each scale its last steps in which a discriminator was of no use,
+    `grown` are the scales that the weights which the run started from had been trained at.
+    `precision` is what the run computes in; `pictures`, `started` and `features` tell one set
+    of training pictures, of first weights and of a features' net from another. All four are
     empty in states of older versions.
     """
 
@@ -66,10 +68,12 @@ class Progress:
     best: tuple[int, float] = (0, 0.0)
     skipped: int = 0
     left_out: int = 0
-    useless: int = 0
+    useless: dict[str, int] = field(default_factory=dict)
     grown: tuple[int, ...] = ()
     precision: str = ""
     pictures: str = ""
+    started: str = ""
+    features: str = ""
 
 
 @dataclass
@@ -201,8 +205,11 @@ def open_run(
     run = Run(folder, recipe, net, average, optimizer, card, first)
     if first is not None:
         run.progress.grown = tuple(first.card.get("scales", recipe.net.scales))
+        run.progress.started = first.sha256
     if recipe.adversarial is not None:
         run.adversary = _open_adversary(recipe.adversarial, recipe.betas, device)
+        run.progress.features = weights_hash(run.adversary.features.state_dict())
+        run.card = run.card | {"features": run.progress.features}
     if (folder / STATE).exists():
         _restore(run, device)
     return run
@@ -233,12 +240,23 @@ def _keep_recipe(folder: Path, recipe: Recipe) -> None:
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path}: not readable ({error}); use another --run folder") from error
     theirs = json.loads(stored.model_dump_json())
-    for key in ours:
-        if theirs[key] != ours[key]:
+    for key, (before, now) in _differences(theirs, ours).items():
+        # What is in the features' file counts, not where it is.
+        if key != "adversarial.file":
             raise ConfigError(
-                f"{folder} holds a run with {key} = {theirs[key]}, this recipe says "
-                f"{ours[key]}; use the same recipe or another --run folder"
+                f"{folder} holds a run with {key} = {before}, this recipe says {now}; "
+                "use the same recipe or another --run folder"
             )
+
+
+def _differences(one: Any, other: Any, place: str = "") -> dict[str, tuple[Any, Any]]:
+    """What differs between two tables within tables, by the place where it stands."""
+    if not (isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys()):
+        return {} if one == other else {place: (one, other)}
+    found: dict[str, tuple[Any, Any]] = {}
+    for key in one:
+        found |= _differences(one[key], other[key], f"{place}.{key}" if place else key)
+    return found
 
 
 def stored_progress(folder: Path) -> Progress:
@@ -252,8 +270,12 @@ def stored_progress(folder: Path) -> Progress:
 
 def _progress(path: Path, header: Mapping[str, str]) -> Progress:
     try:
-        return Progress(**json.loads(header["progress"]))
-    except (KeyError, TypeError, ValueError) as error:
+        stored = json.loads(header["progress"])
+        if isinstance(stored.get("useless"), int):
+            # Older versions had one count for all scales.
+            del stored["useless"]
+        return Progress(**stored)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: does not say how far the run is; {_DAMAGED}") from error
 
 
@@ -284,4 +306,21 @@ def _restore(run: Run, device: torch.device) -> None:
     (scales, psnr), grown = progress.best, progress.grown
     if grown and run.first is None:
         raise ConfigError(f"{run.folder}: this run began with --start-from; give it again")
-    run.progress = replace(progress, best=(scales, psnr), grown=tuple(grown))
+    _check_same("--start-from weights", run, progress.started, run.progress.started)
+    _check_same("weights of the features' net", run, progress.features, run.progress.features)
+    run.progress = replace(
+        progress,
+        best=(scales, psnr),
+        grown=tuple(grown),
+        started=run.progress.started,
+        features=run.progress.features,
+    )
+
+
+def _check_same(what: str, run: Run, before: str, now: str) -> None:
+    """Refuse to go on with other files than the run began with."""
+    if before not in ("", now):
+        raise ConfigError(
+            f"{run.folder}: this run began with other {what} ({before[:12]}…, not {now[:12]}…); "
+            "give those again or use another --run folder"
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 import torch
@@ -48,9 +49,15 @@ def sheet_drawer(benchmark: Benchmark) -> Draw:
 
 def _row(x: Tensor, y: Tensor, scale: Scale, nets: Sequence[nn.Module]) -> list[Tensor]:
     with torch.inference_mode():
-        given = [net(x, scale).clamp(0, 1) for net in nets]
+        given = [_enlarged(net, x, scale) for net in nets]
     squares = F.interpolate(x, scale_factor=float(scale), mode="nearest")
     return [squares, upscale(x, scale).clamp(0, 1), *given, y]
+
+
+def _enlarged(net: nn.Module, x: Tensor, scale: Scale) -> Tensor:
+    """What a network gives, wherever it is, brought to where x is."""
+    device = next(net.parameters()).device
+    return cast(Tensor, net(x.to(device), scale)).clamp(0, 1).to(x.device)
 
 
 def _window(pixels: NDArray[np.uint8], top: int, left: int, side: int) -> Tensor:

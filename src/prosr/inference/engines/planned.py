@@ -40,10 +40,10 @@ class Runner(Protocol):
     """Runs a network, or a part of it, on one device.
 
     `growth` is what the process grows by over the peak of the tensors as PyTorch would hold
-    them, `stage_growth` the same of a stage alone, `copies` how many times a stage's result is in memory beside that, `parting` how many
-    times as long the same arithmetic takes stage by stage, `held` the bytes that the runner
-    takes for a network with so many bytes of weights, and `least` the height and width from
-    which it takes inputs.
+    them, `stage_growth` the same of a stage alone, `copies` how many times a stage's result
+    is in memory beside that, `parting` how many times as long the same arithmetic takes stage
+    by stage, `held` the bytes that the runner takes for a network with so many bytes of
+    weights, and `least` the height and width from which it takes inputs.
     """
 
     name: str
