@@ -159,7 +159,9 @@ def find(name: str | Path) -> Weights:
     if path.suffix in SUFFIXES:
         return _load_community(path)
     if path.exists():
-        raise CheckpointError(f"{path}: not a .safetensors weights file")
+        raise CheckpointError(
+            f"{path}: not a .safetensors weights file; `prosr convert` makes one of a released file"
+        )
     with_weights = [other for other in PRESETS if is_bundled(other)]
     if str(name) not in PRESETS:
         other = suggestion(str(name), PRESETS, with_weights)
@@ -266,8 +268,11 @@ def _read(
         with safe_open(path, framework="pt") as stored:
             header = stored.metadata() or {}
             if header.get("format") != expected:
+                found = header.get("format", "unknown")
+                hint = "; `prosr convert` reads released files"
                 raise CheckpointError(
-                    f"{path}: not of format {expected} but {header.get('format', 'unknown')!r}"
+                    f"{path}: not of format {expected} but {found!r}"
+                    f"{hint if expected == WEIGHTS_FORMAT else ''}"
                 )
             names = stored.keys() if tensors else ()
             return {name: stored.get_tensor(name) for name in names}, header

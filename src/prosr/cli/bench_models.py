@@ -15,7 +15,8 @@ def models(
         typer.Option("--models", metavar="MODEL...", help="Presets (default: all)."),
     ] = None,
     sizes: Annotated[
-        list[int] | None, typer.Option("--size", metavar="PIXELS...", help="Sides of the pictures.")
+        list[int] | None,
+        typer.Option("--size", min=1, metavar="PIXELS...", help="Sides of the pictures."),
     ] = None,
     scales: Annotated[
         list[int] | None, typer.Option("--scale", metavar="2|4|8...", help="Scales.")
