@@ -24,10 +24,11 @@ _SMALL = 128 * 128
 
 _LIBRARY = 40_000_000
 
-_GROWTH, _STAGE_GROWTH = {"fp32": 1.2, "bf16": 0.65}, {"fp32": 1.2, "bf16": 1.0}
+_GROWTH, _RESULTS = {"fp32": 1.2, "bf16": 0.6}, {"fp32": 0.0, "bf16": 6.0}
+_STAGE_GROWTH = {"fp32": 1.2, "bf16": 1.0}
 """The tensors are laid out in one block beforehand, in their own precision: 0.73 (prosr-l), 0.81
 (prosr-s) and 1.08 (prosr-xs) of the peak in PyTorch were measured in float32, 0.53 (prosr-s) and
-0.93 (prosr-xs, with what `_ROUNDING` counts) in bfloat16; OpenVINO 2026.4, x86-64."""
+0.93 (prosr-xs) in bfloat16: about half of the tensors and six results; OpenVINO 2026.4 on x86."""
 
 _TOLERANCE = {"fp32": 1e-4, "bf16": 3e-2}
 
@@ -62,7 +63,8 @@ class OpenVinoRunner:
         capable = self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         fast = precision != "fp32" and "BF16" in capable and bf16_pays()
         self._native = "bf16" if fast else "fp32"
-        self.growth, self.stage_growth = _GROWTH[self._native], _STAGE_GROWTH[self._native]
+        self.growth, self.results = _GROWTH[self._native], _RESULTS[self._native]
+        self.stage_growth = _STAGE_GROWTH[self._native]
         self._may_int8 = precision == "auto"
         self.precision: str = self._native
         self._active: Any = None

@@ -40,7 +40,8 @@ class Runner(Protocol):
     """Runs a network, or a part of it, on one device.
 
     `growth` is what the process grows by over the peak of the tensors as PyTorch would hold
-    them, `stage_growth` the same of a stage alone, `copies` how many times a stage's result
+    them and `results` of the whole network's results, float32 all, `stage_growth` the former of
+    a stage alone, `copies` how many times a stage's result
     is in memory beside that, `parting` how many times as long the same arithmetic takes stage
     by stage, `held` the bytes that the runner takes for a network with so many bytes of
     weights, and `least` the height and width from which it takes inputs.
@@ -50,6 +51,7 @@ class Runner(Protocol):
     precision: str
     device: str
     growth: float
+    results: float
     stage_growth: float
     copies: float
     parting: float
@@ -171,7 +173,8 @@ class PlannedEngine:
         x = self._probe()
         cost = observe(lambda x: self._net(x, scale), x)
         network = int(self._runner.growth * cost.bytes) // _area(x)
-        return network + _READING + _ROUNDING * _result_bytes(scale)
+        results = int((self._runner.results + _ROUNDING) * _result_bytes(scale))
+        return network + _READING + results
 
     def _plan_stages(self, scale: int) -> _Staged | None:
         """How to go stage by stage, or None where whole tiles take less time."""

@@ -14,6 +14,7 @@ class TorchRunner:
     name = "torch"
     precision = "fp32"
     growth = stage_growth = 2.2
+    results = 0.0
     """For what kernels copy (up to 1.5, prosr-s-2018 with its odd widths) and the allocator
     keeps in pieces (2.1, prosr-xs); x86-64, PyTorch 2.13, glibc."""
     copies = 0.0
