@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from prosr.checkpoint import Weights, load_weights
-from prosr.config import SCALES
 from prosr.evaluation.results import Row, read_results
 from prosr.evaluation.tables import to_markdown
 from prosr.files import write_text
+from prosr.layouts import SCALES
 from prosr.nets.generator import ProSR
 
 ROOT = Path(__file__).parents[1]

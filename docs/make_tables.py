@@ -12,13 +12,13 @@ from itertools import product
 from pathlib import Path
 from statistics import fmean, stdev
 
-from prosr.config import SCALES
 from prosr.errors import ConfigError
 from prosr.evaluation.results import Row, read_results
 from prosr.evaluation.tables import NOTHING, markdown, to_markdown
 from prosr.experiments import ablation, systems
 from prosr.experiments.outcome import read_outcome
 from prosr.files import write_text
+from prosr.layouts import SCALES
 from prosr.timing.rivals import PLAIN
 from prosr.timing.rows import read_rows
 from prosr.timing.rows import to_markdown as to_speeds

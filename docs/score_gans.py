@@ -15,7 +15,6 @@ from pathlib import Path
 from statistics import fmean, median
 
 import prosr
-from prosr.config import SCALES
 from prosr.data.benchmarks import open_benchmark
 from prosr.evaluation.perceptual import find_scorers
 from prosr.evaluation.protocol import find_protocol
@@ -23,6 +22,7 @@ from prosr.evaluation.results import save_results
 from prosr.evaluation.scoring import score_all
 from prosr.experiments.outcome import Trained, read_outcome
 from prosr.files import write_rows
+from prosr.layouts import SCALES
 from prosr.training.adversarial import MARGINS
 
 RESULTS = Path(__file__).parents[1] / "results" / "gan-ablation"

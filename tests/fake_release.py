@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from prosr import legacy
-from prosr.config import ProSRConfig
+from prosr.layouts import ProSRConfig
 
 OPTIONS_L = {"num_init_features": 160, "residual_denseblock": True, "res_factor": 0.2}
 

@@ -7,25 +7,20 @@ import torch
 from torch import nn
 
 from prosr.checkpoint import build
-from prosr.config import PRESETS, NetConfig
+from prosr.config import NetConfig, presets
 from prosr.errors import ConfigError
 from prosr.inference.tiling import tiled
-from prosr.layouts import (
-    BASELINES,
-    DRRNConfig,
-    EDSRConfig,
-    EnhanceNetConfig,
-    LapSRNConfig,
-    MsLapSRNConfig,
-    SRCNNConfig,
-    SRDenseNetConfig,
-    SRResNetConfig,
-    VDSRConfig,
-)
-from prosr.nets.baselines import SYSTEMS
+from prosr.nets.baselines import PRESETS, SYSTEMS
 from prosr.nets.baselines.anatomy import kernel_weights
-from prosr.nets.baselines.drrn import DRRN
-from prosr.nets.baselines.mslapsrn import MsLapSRN
+from prosr.nets.baselines.drrn import DRRN, DRRNConfig
+from prosr.nets.baselines.edsr import EDSRConfig
+from prosr.nets.baselines.enhancenet import EnhanceNetConfig
+from prosr.nets.baselines.lapsrn import LapSRNConfig
+from prosr.nets.baselines.mslapsrn import MsLapSRN, MsLapSRNConfig
+from prosr.nets.baselines.srcnn import SRCNNConfig
+from prosr.nets.baselines.srdensenet import SRDenseNetConfig
+from prosr.nets.baselines.srresnet import SRResNetConfig
+from prosr.nets.baselines.vdsr import VDSRConfig
 from prosr.nets.luminance import LuminanceModel
 from prosr.resample import upscale
 
@@ -66,8 +61,11 @@ def call(net: nn.Module, method: str, scale: int) -> int:
 
 
 def test_every_system_has_a_tiny_case_and_a_preset() -> None:
-    assert TINY.keys() == SYSTEMS.keys() == {config.kind for config in BASELINES.values()}
-    assert BASELINES.keys() <= PRESETS.keys()
+    kinds = [system.layout.model_fields["kind"].default for system in SYSTEMS]
+    assert sorted(TINY) == sorted(kinds)
+    for system, kind in zip(SYSTEMS, kinds, strict=True):
+        assert {config.kind for config in system.presets.values()} == {kind}
+    assert PRESETS.items() <= presets().items()
 
 
 @pytest.mark.parametrize(
@@ -114,7 +112,7 @@ def test_published_counts_of_parameters(name: str, published: float, digits: int
 
 def on_no_device(name: str) -> nn.Module:
     with torch.device("meta"):
-        return build(PRESETS[name])
+        return build(presets()[name])
 
 
 def test_srdensenet_is_near_what_others_count() -> None:

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from prosr.config import SCALES
 from prosr.data.benchmarks import open_benchmark
 from prosr.errors import DataError, ImageError
+from prosr.layouts import SCALES
 
 
 def save(path: Path, height: int, width: int, mode: str = "RGB") -> None:

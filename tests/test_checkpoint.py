@@ -17,18 +17,19 @@ from prosr.checkpoint import (
     save_weights,
     weights_hash,
 )
-from prosr.config import PRESETS, ProSRConfig
+from prosr.config import presets
 from prosr.errors import CheckpointError, ConfigError
+from prosr.layouts import ProSRConfig
 
 TINY = ProSRConfig(features=4, growth=(2, 2, 2), dcus=((1,), (1,), (1,)))
 
 
 def test_the_same_weights_make_the_same_bytes(tmp_path: Path) -> None:
     for name in ("a", "b", "c", "d"):
-        net = build(PRESETS["srcnn"])
+        net = build(presets()["srcnn"])
         for parameter in net.parameters():
             torch.nn.init.constant_(parameter, 0.5)
-        save_weights(tmp_path / f"{name}.safetensors", net, PRESETS["srcnn"], {"model": "srcnn"})
+        save_weights(tmp_path / f"{name}.safetensors", net, presets()["srcnn"], {"model": "srcnn"})
     assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1
     assert load_weights(tmp_path / "a.safetensors").card == {"model": "srcnn"}
 
@@ -113,7 +114,7 @@ def test_training_state_round_trip(tmp_path: Path) -> None:
 
 def test_presets_build() -> None:
     with torch.device("meta"):
-        for config in PRESETS.values():
+        for config in presets().values():
             build(config)
 
 

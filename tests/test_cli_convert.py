@@ -14,8 +14,9 @@ import torch
 import fake_release
 from prosr import cli, legacy
 from prosr.checkpoint import build, load_weights, save_weights
-from prosr.config import ProSRConfig, preset
-from prosr.layouts import VDSRConfig
+from prosr.config import preset
+from prosr.layouts import ProSRConfig
+from prosr.nets.baselines.vdsr import VDSRConfig
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,9 @@ import torch.nn.functional as F
 
 from prosr.adversary import DISCRIMINATORS, DiscriminatorConfig
 from prosr.checkpoint import build_discriminator
-from prosr.config import PRESETS, SCALES
+from prosr.config import PRESETS
 from prosr.errors import ConfigError
+from prosr.layouts import SCALES
 from prosr.nets.discriminator import ProgressiveDiscriminator
 
 SMALL = DiscriminatorConfig(features=(4, 3, 2), layers=(1, 2, 1), head=(5, 4))

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 import prosr
 from prosr.checkpoint import build
-from prosr.config import PRESETS, DirectConfig, NetConfig, ProSRConfig, preset
+from prosr.config import PRESETS, NetConfig, preset
 from prosr.data.benchmarks import open_benchmark
 from prosr.errors import ConfigError, InferenceError
 from prosr.inference import engines
@@ -25,6 +25,7 @@ from prosr.inference.engines.openvino import OpenVinoRunner
 from prosr.inference.engines.planned import PlannedEngine
 from prosr.inference.memory import RESERVED
 from prosr.inference.tiling import fit, tiled
+from prosr.layouts import DirectConfig, ProSRConfig
 
 OTHERS = ("openvino", "onnx")
 TINY = ProSRConfig(features=6, growth=(4, 4, 4), dcus=((2,), (1,), (1,)), residual=True)

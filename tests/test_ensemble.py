@@ -6,10 +6,10 @@ from torch import Tensor, nn
 
 import prosr
 from prosr.checkpoint import build
-from prosr.config import ProSRConfig
 from prosr.inference.engines import Engine, make_engine
 from prosr.inference.ensemble import Ensemble
 from prosr.inference.tiling import fit, tiled
+from prosr.layouts import ProSRConfig
 
 SMALL = ProSRConfig(features=6, growth=(4, 4), dcus=((2,), (1,)), value_range=1.0)
 

@@ -7,7 +7,7 @@ import pytest
 
 from prosr import cli
 from prosr.checkpoint import build, save_weights
-from prosr.config import PRESETS
+from prosr.config import presets
 from prosr.errors import ConfigError
 from prosr.timing.facts import facts
 
@@ -17,9 +17,9 @@ ROOT = Path(__file__).parents[1]
 @pytest.mark.parametrize("name", ["prosr-s-2018", "table1-block", "table3-laplacian", "vdsr"])
 def test_a_preset_without_weights_has_layout_and_costs(name: str) -> None:
     found = facts(name)
-    assert found.weights.config == PRESETS[name]
+    assert found.weights.config == presets()[name]
     assert not found.weights.sha256 and not found.weights.card and not found.scores
-    net = build(PRESETS[name])
+    net = build(presets()[name])
     assert found.parameters == sum(parameter.numel() for parameter in net.parameters())
     for one in found.scales:
         pixels_of_a_megapixel = 1e6 / one.scale**2
@@ -31,7 +31,7 @@ def test_a_preset_without_weights_has_layout_and_costs(name: str) -> None:
 
 def test_a_weights_file_has_its_card(tmp_path: Path) -> None:
     path = tmp_path / "mine.safetensors"
-    layout = PRESETS["srcnn"]
+    layout = presets()["srcnn"]
     digest = save_weights(path, build(layout), layout, {"steps": 7})
     found = facts(str(path))
     assert (found.name, found.weights.sha256, found.weights.card) == ("mine", digest, {"steps": 7})

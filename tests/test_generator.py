@@ -5,8 +5,9 @@ import torch
 import torch.nn.functional as F
 
 from prosr.checkpoint import build
-from prosr.config import PRESETS, SCALES, ProSRConfig
+from prosr.config import PRESETS
 from prosr.errors import ConfigError
+from prosr.layouts import SCALES, ProSRConfig
 from prosr.nets.generator import MEAN_RGB, ProSR
 from prosr.nets.laplacian import LaplacianPyramid
 from prosr.resample import upscale

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from prosr.checkpoint import build
-from prosr.config import LaplacianConfig, ProSRConfig
+from prosr.layouts import LaplacianConfig, ProSRConfig
 from prosr.nets.generator import ProSR
 from prosr.nets.laplacian import LaplacianPyramid
 from prosr.resample import upscale

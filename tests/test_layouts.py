@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import json
-from typing import get_args
 
 import pytest
 
 from prosr.config import net_config, preset, recipe_from
 from prosr.errors import ConfigError
-from prosr.layouts import BASELINES, BaselineConfig
+from prosr.nets.baselines import PRESETS
 
 
-@pytest.mark.parametrize("name", BASELINES)
+@pytest.mark.parametrize("name", PRESETS)
 def test_a_layout_survives_the_header(name: str) -> None:
     config = preset(name)
     assert net_config(json.loads(config.model_dump_json())) == config
 
 
-@pytest.mark.parametrize("name", BASELINES)
+@pytest.mark.parametrize("name", PRESETS)
 def test_a_preset_for_one_scale_says_so_in_its_name(name: str) -> None:
     marked = name.rpartition("-x")[2]
-    scales = BASELINES[name].scales
+    scales = PRESETS[name].scales
     assert scales[-1] == int(marked) if marked.isdigit() else scales == (2, 4, 8)
 
 
@@ -31,11 +30,6 @@ def test_a_curriculum_needs_levels_to_blend() -> None:
         recipe_from(recipe)
     assert recipe_from(recipe | {"schedule": {"kind": "simultaneous"}}).scales == (2, 4, 8)
     assert recipe_from({"model": "edsr-x2", "steps": 1}).scales == (2,)
-
-
-def test_kinds_are_distinct() -> None:
-    kinds = [config.model_fields["kind"].default for config in get_args(BaselineConfig)]
-    assert len(set(kinds)) == len(kinds)
 
 
 @pytest.mark.parametrize(

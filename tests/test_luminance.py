@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from prosr.config import SCALES
 from prosr.evaluation.metrics import rgb_to_y
+from prosr.layouts import SCALES
 from prosr.nets.baselines.anatomy import Baseline, Step
 from prosr.nets.luminance import LuminanceModel, rgb_to_ycbcr, ycbcr_to_rgb
 from prosr.resample import upscale

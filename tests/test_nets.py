@@ -5,12 +5,13 @@ import torch
 from torch import nn
 
 from prosr.checkpoint import build
-from prosr.config import PRESETS, SCALES, DirectConfig, NetConfig, net_config
+from prosr.config import NetConfig, net_config, presets
 from prosr.errors import ConfigError
 from prosr.inference.tiling import tiled
-from prosr.layouts import BASELINES
+from prosr.layouts import SCALES, DirectConfig
+from prosr.nets.baselines import PRESETS
 
-OWN = {name: config for name, config in PRESETS.items() if name not in BASELINES}
+OWN = {name: config for name, config in presets().items() if name not in PRESETS}
 CASES = [(name, scale) for name, config in OWN.items() for scale in config.scales]
 
 NARROW: dict[str, NetConfig] = {
@@ -35,7 +36,7 @@ def narrow(name: str) -> nn.Module:
 
 @pytest.mark.parametrize("name,scale", CASES)
 def test_every_preset_gives_its_scales_from_one_pixel_on(name: str, scale: int) -> None:
-    net = build(PRESETS[name]).eval()
+    net = build(presets()[name]).eval()
     with torch.inference_mode():
         for height, width in ((1, 1), (1, 3), (2, 1)):
             y_hat = net(torch.rand(1, 3, height, width), scale)
@@ -45,7 +46,7 @@ def test_every_preset_gives_its_scales_from_one_pixel_on(name: str, scale: int) 
 
 @pytest.mark.parametrize("name", OWN)
 def test_every_preset_refuses_other_scales_and_alphas(name: str) -> None:
-    net, config = build(PRESETS[name]), PRESETS[name]
+    net, config = build(presets()[name]), presets()[name]
     x = torch.rand(1, 3, 2, 2)
     for scale in {3, *SCALES} - set(config.scales):
         with pytest.raises(ConfigError, match=f"scale {scale} is not one of"):

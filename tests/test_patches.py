@@ -7,10 +7,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from prosr.config import SCALES
 from prosr.data.patches import Picture, cut, find_pictures, open_pictures
 from prosr.data.sampler import PatchSampler
 from prosr.errors import DataError
+from prosr.layouts import SCALES
 from prosr.resample import make_input
 
 

@@ -4,12 +4,12 @@ import pytest
 import torch
 
 from prosr.checkpoint import build
-from prosr.config import ProSRConfig
 from prosr.errors import ConfigError
 from prosr.inference.engines import planned
 from prosr.inference.engines.planned import PlannedEngine
 from prosr.inference.engines.pytorch import TorchRunner
 from prosr.inference.memory import RESERVED
+from prosr.layouts import ProSRConfig
 
 DEEP = ProSRConfig(
     features=8,

@@ -7,10 +7,10 @@ import math
 import numpy as np
 import pytest
 
-from prosr.config import SCALES
 from prosr.errors import ConfigError
 from prosr.evaluation.metrics import rgb_to_y
 from prosr.evaluation.protocol import PROTOCOLS, consistency, find_protocol
+from prosr.layouts import SCALES
 from prosr.resample import make_input
 
 

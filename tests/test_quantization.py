@@ -11,13 +11,13 @@ from PIL import Image
 from torch import nn
 
 from prosr.checkpoint import build
-from prosr.config import BicubicConfig, ProSRConfig
 from prosr.data.benchmarks import Benchmark, open_benchmark
 from prosr.errors import ConfigError
 from prosr.evaluation import quantization
 from prosr.evaluation.quantization import try_int8
 from prosr.inference.engines import make_engine
 from prosr.inference.precision import bf16_pays
+from prosr.layouts import BicubicConfig, ProSRConfig
 
 SMALL = ProSRConfig(features=8, growth=(8,), dcus=((2,),), residual=True, value_range=1.0)
 

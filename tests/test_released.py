@@ -14,8 +14,9 @@ from torch import Tensor
 
 import fake_release
 from prosr import legacy
-from prosr.config import ProSRConfig, preset
+from prosr.config import preset
 from prosr.errors import CheckpointError, ConfigError
+from prosr.layouts import ProSRConfig
 from prosr.nets.generator import MEAN_RGB
 
 S = legacy.config_from_released(

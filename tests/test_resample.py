@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from prosr.config import SCALES
 from prosr.errors import ConfigError
+from prosr.layouts import SCALES
 from prosr.resample import (
     BACK_PROJECTION_RADIUS,
     back_project,

@@ -13,13 +13,13 @@ import torch
 from PIL import Image
 
 from prosr.checkpoint import load_state, load_weights
-from prosr.config import Scale
 from prosr.data.benchmarks import open_benchmark
 from prosr.errors import ConfigError, ProSRError
 from prosr.experiments import budget
 from prosr.experiments.outcome import Outcome, read_outcome
 from prosr.experiments.plan import Plan
 from prosr.experiments.running import Comparison, compare, describe
+from prosr.layouts import Scale
 from prosr.training.objectives import StepResult
 from prosr.training.session import Session
 

@@ -10,8 +10,9 @@ import torch
 
 import prosr
 from prosr.checkpoint import at_strength, build, load_weights, save_weights
-from prosr.config import ProSRConfig, net_config, preset
+from prosr.config import net_config, preset
 from prosr.errors import CheckpointError, ConfigError
+from prosr.layouts import ProSRConfig
 
 
 def layout(name: str) -> ProSRConfig:

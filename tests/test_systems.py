@@ -9,7 +9,7 @@ from prosr.experiments.outcome import Outcome
 from prosr.experiments.plan import load_plan
 from prosr.experiments.reports import write_table_4
 from prosr.experiments.systems import Line, Table4, table_4, to_markdown
-from prosr.layouts import BASELINES
+from prosr.nets.baselines import PRESETS
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 
@@ -120,7 +120,7 @@ def test_the_plan_trains_every_system_for_2_and_4_times() -> None:
         system = cell.removesuffix("-x2").removesuffix("-x4")
         scales.setdefault(system, set()).update(plan.recipe_of(cell, 1, 0).scales)
     assert all(found >= {2, 4} for found in scales.values())
-    layouts = {name.removesuffix("-x2").removesuffix("-x4") for name in BASELINES}
+    layouts = {name.removesuffix("-x2").removesuffix("-x4") for name in PRESETS}
     layouts = {name for name in layouts if not name.endswith("-x8")}
     ours, adversarial = {"prosr-xs", "prosr-s", "prosr-l"}, {"srgan", "enhancenet-pa"}
     assert scales.keys() == layouts | ours | adversarial

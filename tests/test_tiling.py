@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from prosr.checkpoint import build
-from prosr.config import PRESETS, ProSRConfig
+from prosr.config import presets
 from prosr.errors import ConfigError, InferenceError
 from prosr.inference.tiling import fit, plan, tiled
+from prosr.layouts import ProSRConfig
 
 TINY = [
     ProSRConfig(
@@ -131,13 +132,13 @@ def test_a_halo_that_is_too_short_is_noticed(scale: int) -> None:
     "name",
     [
         pytest.param(name, marks=[pytest.mark.slow] if name == "prosr-l" else [])
-        for name in PRESETS
+        for name in presets()
         if name.startswith("prosr")
     ],
 )
 @pytest.mark.parametrize("scale", [2, 4, 8])
 def test_tiled_equals_whole_for_every_preset(name: str, scale: int) -> None:
-    config = PRESETS[name]
+    config = presets()[name]
     assert isinstance(config, ProSRConfig)
     net = lively(config)
     halo: int = net.receptive_radius(scale)  # type: ignore[operator]

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from prosr.checkpoint import build
-from prosr.config import ProSRConfig
 from prosr.errors import InferenceError
 from prosr.inference import tracing
 from prosr.inference.tracing import cached, identity
+from prosr.layouts import ProSRConfig
 
 SMALL = ProSRConfig(features=6, growth=(4, 4), dcus=((2,), (1,)), residual=True)
 

@@ -16,12 +16,12 @@ from PIL import Image
 
 import prosr
 from prosr.checkpoint import build
-from prosr.config import ProSRConfig
 from prosr.errors import CheckpointError, ConfigError, ImageError, InferenceError
 from prosr.images import Canvas, open_picture, read_rgb
 from prosr.inference import upscaler as upscaler_module
 from prosr.inference.memory import RESERVED
 from prosr.inference.upscaler import Upscaler, load
+from prosr.layouts import ProSRConfig
 
 RNG = np.random.default_rng(0)
 CONFIG = ProSRConfig(features=6, growth=(3, 2, 2), dcus=((2,), (1,), (1,)), value_range=1.0)

@@ -21,18 +21,16 @@ from torch import Tensor, nn
 
 from prosr.adversary import DiscriminatorConfig, PictureJudgeConfig
 from prosr.community import SUFFIXES, load_community
-from prosr.config import (
-    PRESETS,
-    BaselineConfig,
-    BicubicConfig,
-    DirectConfig,
-    LaplacianConfig,
-    NetConfig,
-    net_config,
-)
+from prosr.config import NetConfig, net_config, presets
 from prosr.errors import CheckpointError, ConfigError, suggestion
 from prosr.files import write_bytes
-from prosr.layouts import CommunityConfig
+from prosr.layouts import (
+    BaselineConfig,
+    BicubicConfig,
+    CommunityConfig,
+    DirectConfig,
+    LaplacianConfig,
+)
 from prosr.nets import baselines
 from prosr.nets.baselines.bicubic import Bicubic
 from prosr.nets.baselines.srgan import SRGANDiscriminator
@@ -64,9 +62,9 @@ def build(config: NetConfig) -> nn.Module:
     """Make the network of a layout, with fresh parameters."""
     if isinstance(config, BicubicConfig):
         return Bicubic()
-    layout = config.model_dump(exclude={"kind"})
     if isinstance(config, BaselineConfig):
-        return baselines.make(config.kind, layout)
+        return baselines.make(config)
+    layout = config.model_dump(exclude={"kind"})
     if isinstance(config, DirectConfig):
         return Direct(**layout)
     parts = ProSR(**layout)
@@ -162,11 +160,12 @@ def find(name: str | Path) -> Weights:
         raise CheckpointError(
             f"{path}: not a .safetensors weights file; `prosr convert` makes one of a released file"
         )
-    with_weights = [other for other in PRESETS if is_bundled(other)]
-    if str(name) not in PRESETS:
-        other = suggestion(str(name), PRESETS, with_weights)
+    known = presets()
+    with_weights = [other for other in known if is_bundled(other)]
+    if str(name) not in known:
+        other = suggestion(str(name), known, with_weights)
         raise ConfigError(f"no model is called {str(name)!r}{other}")
-    config = PRESETS[str(name)]
+    config = known[str(name)]
     if isinstance(config, BicubicConfig):
         return Weights(str(name), Bicubic().eval(), config, {}, "")
     bundled = Path(str(files("prosr") / "weights" / f"{name}.safetensors"))
@@ -295,7 +294,7 @@ def _serialized(state: dict[str, Tensor], header: dict[str, str]) -> bytes:
 
 def is_bundled(name: str) -> bool:
     """Whether a preset of this name comes with weights, or needs none."""
-    if name not in PRESETS:
+    if (config := presets().get(name)) is None:
         return False
     weights = files("prosr") / "weights" / f"{name}.safetensors"
-    return isinstance(PRESETS[name], BicubicConfig) or weights.is_file()
+    return isinstance(config, BicubicConfig) or weights.is_file()

@@ -6,10 +6,11 @@ A number lives in exactly one of: a default here, a preset row, a recipe file.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache, partial, reduce
+from operator import or_
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -22,11 +23,16 @@ from pydantic import (
 
 from prosr.adversary import SMALLEST, Adversarial
 from prosr.errors import ConfigError, suggestion
-from prosr.layouts import BASELINES, AllScales, Count, OneScale, Settings
-from prosr.layouts import SCALES as SCALES
-from prosr.layouts import BaselineConfig as BaselineConfig
-from prosr.layouts import Frozen as Frozen
-from prosr.layouts import Scale as Scale
+from prosr.layouts import (
+    SCALES,
+    BaselineConfig,
+    BicubicConfig,
+    DirectConfig,
+    LaplacianConfig,
+    ProSRConfig,
+    Scale,
+    Settings,
+)
 
 
 def check_scale(scale: int) -> Scale:
@@ -37,88 +43,7 @@ def check_scale(scale: int) -> Scale:
     raise ConfigError(f"scale {scale} is not one of {', '.join(map(str, SCALES))}")
 
 
-class PyramidConfig(Settings):
-    """Layout of a pyramid of levels, for ×2, ×4 and ×8 or the first of them (3.1, 3.2).
-
-    `dcus` holds, for each level, the number of dense layers in each of its DCUs.
-    Fractions are of the channels that enter: `dcu_compression` of a DCU's concatenated
-    channels (plain variant; the residual one compresses back to the level's width),
-    `level_compression` from one level to the next. `upsampled` is the number of channels
-    that each level's upsampler gives; unless set, as many as it gets.
-    """
-
-    features: int = Field(gt=0)
-    growth: tuple[Count, ...]
-    bottleneck: int = Field(default=4, gt=0, description="width of a dense layer's 1×1, in k")
-    dcus: tuple[tuple[Count, ...], ...] = Field(min_length=1, max_length=len(SCALES))
-    residual: bool = False
-    residual_scale: float = 0.2
-    dcu_compression: float = Field(default=0.4, gt=0, le=1)
-    level_compression: float = Field(default=1.0, gt=0, le=1)
-    upsampled: tuple[Count, ...] | None = None
-    max_features: int | None = Field(default=None, gt=0)
-    padding: Literal["reflect", "zeros"] = "reflect"
-    value_range: float = Field(default=255.0, gt=0, description="units of input and residual")
-
-    @property
-    def scales(self) -> tuple[Scale, ...]:
-        return SCALES[: len(self.dcus)]
-
-    @model_validator(mode="after")
-    def _levels_agree(self) -> Self:
-        for name, values in (("growth", self.growth), ("upsampled", self.upsampled)):
-            if values is not None and len(values) != len(self.dcus):
-                raise ValueError(f"{name} and dcus need one entry for each level")
-        return self
-
-
-class ProSRConfig(PyramidConfig):
-    """ProSR: the residual is of φ_s(x), whatever the levels between give (Eq. 2).
-
-    `back_projections` is how often ŷ is made to agree with x in the end.
-    """
-
-    kind: Literal["prosr"] = "prosr"
-    back_projections: int = Field(default=0, ge=0)
-
-
-class LaplacianConfig(PyramidConfig):
-    """The same levels as a Laplacian pyramid: each residual is of the level below's (4.2)."""
-
-    kind: Literal["laplacian"] = "laplacian"
-
-
-class DirectConfig(OneScale):
-    """Layout of a network for one scale that enlarges at its end, as `D-D-D-D-S-S` (4.1).
-
-    The fields are those of a pyramid's level; `batch_norm` makes the dense layers the
-    original BN-ReLU-CONV(1,1)-BN-ReLU-CONV(3,3). A single DCU is a plain dense block: the
-    last one is not compressed.
-    """
-
-    kind: Literal["direct"] = "direct"
-    scale: Scale = 4
-    features: int = Field(gt=0)
-    growth: int = Field(gt=0)
-    bottleneck: int = Field(default=4, gt=0)
-    dcus: tuple[Count, ...] = Field(min_length=1)
-    batch_norm: bool = False
-    dcu_compression: float = Field(default=0.4, gt=0, le=1)
-    padding: Literal["reflect", "zeros"] = "reflect"
-    value_range: float = Field(default=255.0, gt=0)
-
-
-class BicubicConfig(AllScales):
-    """φ_s alone: the baseline of every table."""
-
-    kind: Literal["bicubic"] = "bicubic"
-
-
-NetConfig = Annotated[
-    ProSRConfig | LaplacianConfig | DirectConfig | BicubicConfig | BaselineConfig,
-    Field(discriminator="kind"),
-]
-_NET: TypeAdapter[NetConfig] = TypeAdapter(NetConfig)
+NetConfig = ProSRConfig | LaplacianConfig | DirectConfig | BicubicConfig | BaselineConfig
 
 _L = partial(
     ProSRConfig, features=160, growth=(40,) * 3, residual=True, dcus=((8,) * 9, (8,) * 3, (8,))
@@ -149,25 +74,52 @@ PRESETS: dict[str, NetConfig] = {
     "table1-curriculum": _T1_LEVELS(dcus=((6,) * 3, (6,), (6,)), growth=(12,) * 3),                           # (1,889,010)
     "table1-very-deep":  _L(),                                                                                # (13,427,206)
     "table3-laplacian":  _T3_LEVELS(dcus=((6,) * 3, (6,), (6,)), growth=(12,) * 3),                           # (1,889,010)
-    **BASELINES,
 }
 # fmt: on
+"""Of the paper's networks; `presets` has those of other systems too."""
 
 
-def net_config(value: Mapping[str, Any]) -> NetConfig:
-    """Validate a mapping (from a weights file's header) as a network's layout."""
-    try:
-        return _NET.validate_python(value)
-    except ValidationError as error:
-        raise ConfigError(first_problem(error, Recipe)) from error
+@cache
+def presets() -> Mapping[str, NetConfig]:
+    """All presets by name: `PRESETS`, then those of the systems in `prosr.nets.baselines`."""
+    from prosr.nets import baselines
+
+    return {**PRESETS, **baselines.PRESETS}
 
 
 def preset(name: str) -> NetConfig:
     """Return the preset called `name`, or raise `ConfigError` with the nearest name."""
+    known = PRESETS if name in PRESETS else presets()
     try:
-        return PRESETS[name]
+        return known[name]
     except KeyError:
-        raise ConfigError(f"no model is called {name!r}{suggestion(name, PRESETS)}") from None
+        raise ConfigError(f"no model is called {name!r}{suggestion(name, known)}") from None
+
+
+def net_config(value: Mapping[str, Any]) -> NetConfig:
+    """Validate a mapping (from a weights file's header) as a network's layout."""
+    layouts = _layouts(of_others=value.get("kind") not in _OWN_KINDS)
+    try:
+        return _adapter(layouts).validate_python(value)
+    except ValidationError as error:
+        raise ConfigError(first_problem(error, Recipe, layouts)) from error
+
+
+_Layouts = tuple[type[BaseModel], ...]
+
+
+def _layouts(of_others: bool) -> _Layouts:
+    if not of_others:
+        return _OWN
+    from prosr.nets import baselines
+
+    return (*_OWN, *baselines.LAYOUTS)
+
+
+@cache
+def _adapter(layouts: _Layouts) -> TypeAdapter[NetConfig]:
+    union: Any = reduce(or_, layouts)
+    return TypeAdapter(Annotated[union, Field(discriminator="kind")])
 
 
 class Curriculum(Settings):
@@ -355,25 +307,30 @@ def _override(table: dict[str, Any], override: str) -> None:
     table[last] = value
 
 
-_KINDS: dict[object, type[BaseModel]] = {
-    model.model_fields["kind"].default: model
-    for model in (
-        *(ProSRConfig, LaplacianConfig, DirectConfig, BicubicConfig),
-        *get_args(BaselineConfig),
-        *(Curriculum, Simultaneous, Single),
-    )
-}
+def _by_kind(models: Iterable[type[BaseModel]]) -> dict[object, type[BaseModel]]:
+    return {model.model_fields["kind"].default: model for model in models}
 
 
-def first_problem(error: ValidationError, root: type[BaseModel]) -> str:
-    """One line on what is wrong with a mapping that `root` refuses, with a suggestion."""
+_OWN = (ProSRConfig, LaplacianConfig, DirectConfig, BicubicConfig)
+_OWN_KINDS = tuple(_by_kind(_OWN))
+_SCHEDULES = (Curriculum, Simultaneous, Single)
+
+
+def first_problem(
+    error: ValidationError, root: type[BaseModel], layouts: Iterable[type[BaseModel]] = ()
+) -> str:
+    """One line on what is wrong with a mapping that `root` refuses, with a suggestion.
+
+    `layouts` are those that the mapping may be, if it is one of a network.
+    """
+    models = _by_kind((*layouts, *_SCHEDULES))
     # A misspelt key also makes its right spelling "missing": the misspelling is the news.
     problem = min(error.errors(), key=lambda p: p["type"] != "extra_forbidden")
-    kinds = [part for part in problem["loc"] if part in _KINDS]
-    keys = [str(part) for part in problem["loc"] if part not in _KINDS]
+    kinds = [part for part in problem["loc"] if part in models]
+    keys = [str(part) for part in problem["loc"] if part not in models]
     name = ".".join(keys)
     if problem["type"] == "extra_forbidden":
-        model = _KINDS[kinds[-1]] if kinds else root
+        model = models[kinds[-1]] if kinds else root
         if keys[0] == "adversarial" and len(keys) > 1:
             model = Adversarial
         return f"unknown key {name!r}{suggestion(keys[-1], model.model_fields)}"

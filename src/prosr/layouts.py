@@ -1,18 +1,16 @@
-"""Frozen layouts of the systems that ProSR is compared with, and the scales all share.
-
-The fields are those of the nets in `prosr.nets.baselines`, where they are explained.
-"""
+"""Frozen layouts of the paper's networks, and what those of all networks share."""
 
 from __future__ import annotations
 
-from functools import partial
-from typing import Annotated, Literal
+from abc import abstractmethod
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Scale = Literal[2, 4, 8]
 SCALES: tuple[Scale, ...] = (2, 4, 8)
 Count = Annotated[int, Field(gt=0)]
+Several = Annotated[int, Field(gt=1)]
 
 
 class Frozen(BaseModel):
@@ -43,117 +41,95 @@ class OneScale(Settings):
         return (self.scale,)
 
 
+class PyramidConfig(Settings):
+    """Layout of a pyramid of levels, for ×2, ×4 and ×8 or the first of them (3.1, 3.2).
+
+    `dcus` holds, for each level, the number of dense layers in each of its DCUs.
+    Fractions are of the channels that enter: `dcu_compression` of a DCU's concatenated
+    channels (plain variant; the residual one compresses back to the level's width),
+    `level_compression` from one level to the next. `upsampled` is the number of channels
+    that each level's upsampler gives; unless set, as many as it gets.
+    """
+
+    features: int = Field(gt=0)
+    growth: tuple[Count, ...]
+    bottleneck: int = Field(default=4, gt=0, description="width of a dense layer's 1×1, in k")
+    dcus: tuple[tuple[Count, ...], ...] = Field(min_length=1, max_length=len(SCALES))
+    residual: bool = False
+    residual_scale: float = 0.2
+    dcu_compression: float = Field(default=0.4, gt=0, le=1)
+    level_compression: float = Field(default=1.0, gt=0, le=1)
+    upsampled: tuple[Count, ...] | None = None
+    max_features: int | None = Field(default=None, gt=0)
+    padding: Literal["reflect", "zeros"] = "reflect"
+    value_range: float = Field(default=255.0, gt=0, description="units of input and residual")
+
+    @property
+    def scales(self) -> tuple[Scale, ...]:
+        return SCALES[: len(self.dcus)]
+
+    @model_validator(mode="after")
+    def _levels_agree(self) -> Self:
+        for name, values in (("growth", self.growth), ("upsampled", self.upsampled)):
+            if values is not None and len(values) != len(self.dcus):
+                raise ValueError(f"{name} and dcus need one entry for each level")
+        return self
+
+
+class ProSRConfig(PyramidConfig):
+    """ProSR: the residual is of φ_s(x), whatever the levels between give (Eq. 2).
+
+    `back_projections` is how often ŷ is made to agree with x in the end.
+    """
+
+    kind: Literal["prosr"] = "prosr"
+    back_projections: int = Field(default=0, ge=0)
+
+
+class LaplacianConfig(PyramidConfig):
+    """The same levels as a Laplacian pyramid: each residual is of the level below's (4.2)."""
+
+    kind: Literal["laplacian"] = "laplacian"
+
+
+class DirectConfig(OneScale):
+    """Layout of a network for one scale that enlarges at its end, as `D-D-D-D-S-S` (4.1).
+
+    The fields are those of a pyramid's level; `batch_norm` makes the dense layers the
+    original BN-ReLU-CONV(1,1)-BN-ReLU-CONV(3,3). A single DCU is a plain dense block: the
+    last one is not compressed.
+    """
+
+    kind: Literal["direct"] = "direct"
+    scale: Scale = 4
+    features: int = Field(gt=0)
+    growth: int = Field(gt=0)
+    bottleneck: int = Field(default=4, gt=0)
+    dcus: tuple[Count, ...] = Field(min_length=1)
+    batch_norm: bool = False
+    dcu_compression: float = Field(default=0.4, gt=0, le=1)
+    padding: Literal["reflect", "zeros"] = "reflect"
+    value_range: float = Field(default=255.0, gt=0)
+
+
+class BicubicConfig(AllScales):
+    """φ_s alone: the baseline of every table."""
+
+    kind: Literal["bicubic"] = "bicubic"
+
+
+class BaselineConfig(Settings):
+    """Of a system that ProSR is compared with; each file of `prosr.nets.baselines` has its own."""
+
+    kind: str
+
+    @property
+    @abstractmethod
+    def scales(self) -> tuple[Scale, ...]:
+        """The scales that the net has."""
+
+
 class CommunityConfig(OneScale):
     """Of a network of another project: what its file says, not what it is built from."""
 
     architecture: str
-
-
-class SRCNNConfig(AllScales):
-    kind: Literal["srcnn"] = "srcnn"
-    sizes: tuple[Count, Count, Count]
-    widths: tuple[Count, Count]
-
-
-class VDSRConfig(AllScales):
-    kind: Literal["vdsr"] = "vdsr"
-    layers: int = Field(default=20, gt=1)
-    features: Count = 64
-
-
-class DRRNConfig(AllScales):
-    kind: Literal["drrn"] = "drrn"
-    blocks: Count = 1
-    units: Count = 25
-    features: Count = 128
-
-
-class LapSRNConfig(Settings):
-    kind: Literal["lapsrn"] = "lapsrn"
-    levels: int = Field(gt=0, le=len(SCALES))
-    depth: Count = 10
-    features: Count = 64
-    leak: float = 0.2
-
-    @property
-    def scales(self) -> tuple[Scale, ...]:
-        return SCALES[: self.levels]
-
-
-class MsLapSRNConfig(AllScales):
-    kind: Literal["mslapsrn"] = "mslapsrn"
-    depth: Count = 5
-    recursions: Count = 8
-    features: Count = 64
-    leak: float = 0.2
-
-
-class SRDenseNetConfig(OneScale):
-    kind: Literal["srdensenet"] = "srdensenet"
-    blocks: Count = 8
-    layers: Count = 8
-    growth: Count = 16
-    bottleneck: Count = 256
-
-
-class EDSRConfig(OneScale):
-    kind: Literal["edsr"] = "edsr"
-    blocks: Count
-    features: Count
-    residual_scale: float
-
-
-class SRResNetConfig(OneScale):
-    kind: Literal["srresnet"] = "srresnet"
-    blocks: Count = 16
-    features: Count = 64
-
-
-class EnhanceNetConfig(OneScale):
-    kind: Literal["enhancenet"] = "enhancenet"
-    blocks: Count = 10
-    features: Count = 64
-
-
-BaselineConfig = (
-    SRCNNConfig
-    | VDSRConfig
-    | DRRNConfig
-    | LapSRNConfig
-    | MsLapSRNConfig
-    | SRDenseNetConfig
-    | EDSRConfig
-    | SRResNetConfig
-    | EnhanceNetConfig
-)
-
-_EDSR = partial(EDSRConfig, blocks=32, features=256, residual_scale=0.1)
-_EDSR_BASELINE = partial(EDSRConfig, blocks=16, features=64, residual_scale=1.0)
-
-# fmt: off
-BASELINES: dict[str, BaselineConfig] = {
-    # name              layout                                         parameters
-    "srcnn":            SRCNNConfig(sizes=(9, 5, 5), widths=(64, 32)),  # 57,281
-    "vdsr":             VDSRConfig(),                                   # 664,704
-    "drrn":             DRRNConfig(),                                   # 310,272
-    "lapsrn-x2":        LapSRNConfig(levels=1),                         # 407,441
-    "lapsrn-x4":        LapSRNConfig(levels=2),                         # 814,242
-    "lapsrn-x8":        LapSRNConfig(levels=3, depth=5),                # 667,123
-    "mslapsrn":         MsLapSRNConfig(),                               # 222,801
-    "srdensenet-x2":    SRDenseNetConfig(scale=2),                      # 1,553,409
-    "srdensenet-x4":    SRDenseNetConfig(scale=4),                      # 2,143,489
-    "srdensenet-x8":    SRDenseNetConfig(scale=8),                      # 2,733,569
-    "edsr-baseline-x2": _EDSR_BASELINE(scale=2),                        # 1,369,859
-    "edsr-baseline-x4": _EDSR_BASELINE(scale=4),                        # 1,517,571
-    "edsr-baseline-x8": _EDSR_BASELINE(scale=8),                        # 1,665,283
-    "edsr-x2":          _EDSR(scale=2),                                 # 40,729,603
-    "edsr-x4":          _EDSR(scale=4),                                 # 43,089,923
-    "edsr-x8":          _EDSR(scale=8),                                 # 45,450,243
-    "srresnet-x2":      SRResNetConfig(scale=2),                        # 1,401,749
-    "srresnet-x4":      SRResNetConfig(scale=4),                        # 1,549,462
-    "srresnet-x8":      SRResNetConfig(scale=8),                        # 1,697,175
-    "enhancenet-x2":    EnhanceNetConfig(scale=2),                      # 815,939
-    "enhancenet-x4":    EnhanceNetConfig(scale=4),                      # 852,867
-    "enhancenet-x8":    EnhanceNetConfig(scale=8),                      # 889,795
-}
-# fmt: on

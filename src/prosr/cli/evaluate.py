@@ -45,7 +45,7 @@ def evaluate(
     from rich.console import Console
 
     import prosr
-    from prosr.config import SCALES, check_scale
+    from prosr.config import check_scale
     from prosr.data.benchmarks import open_benchmark
     from prosr.evaluation.perceptual import find_scorers
     from prosr.evaluation.protocol import find_protocol
@@ -53,6 +53,7 @@ def evaluate(
     from prosr.evaluation.scoring import name_models, score_all
     from prosr.evaluation.tables import SYSTEMS, to_rich
     from prosr.inference.upscaler import SCORING_MEMORY
+    from prosr.layouts import SCALES
 
     # Everything that can be refused is, before the first picture is enlarged.
     rules = find_protocol(protocol)

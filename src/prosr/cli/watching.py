@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.progress import TimeRemainingColumn as TimeLeftColumn
 
 if TYPE_CHECKING:
-    from prosr.config import Scale
+    from prosr.layouts import Scale
     from prosr.training.objectives import StepResult
 
 

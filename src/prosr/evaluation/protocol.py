@@ -12,9 +12,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from prosr.config import Frozen
 from prosr.errors import ConfigError, suggestion
 from prosr.evaluation.metrics import SSIM_WINDOW, crop_border, psnr, rgb_to_y
+from prosr.layouts import Frozen
 from prosr.resample import make_input
 
 DATA_RANGE = 255.0

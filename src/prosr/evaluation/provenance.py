@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from prosr.config import Frozen
+from prosr.layouts import Frozen
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
-from prosr.config import Frozen
 from prosr.errors import ConfigError
 from prosr.evaluation.provenance import Machine
 from prosr.files import write_rows
+from prosr.layouts import Frozen
 
 Key = tuple[str, str, str, int]
 

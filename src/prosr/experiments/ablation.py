@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import fmean
 
-from prosr.config import SCALES, Frozen, Scale
 from prosr.errors import ConfigError, suggestion
 from prosr.evaluation.tables import NOTHING, markdown
 from prosr.experiments import findings as judged
@@ -14,6 +13,7 @@ from prosr.experiments.outcome import Outcome
 from prosr.experiments.plan import Plan
 from prosr.experiments.printed import SOURCE, TABLE_1, TABLE_2, TABLE_3
 from prosr.experiments.spread import Spread, gain, shown, spread
+from prosr.layouts import SCALES, Frozen, Scale
 
 CELLS = {
     "block": "single dense block",

@@ -12,10 +12,11 @@ from statistics import quantiles
 
 from pydantic import TypeAdapter, ValidationError
 
-from prosr.config import Frozen, Recipe, Scale, Single
+from prosr.config import Recipe, Single
 from prosr.errors import ConfigError
 from prosr.experiments.plan import Plan
 from prosr.files import write_text
+from prosr.layouts import Frozen, Scale
 from prosr.training.curriculum import scale_at, shares
 from prosr.training.objectives import StepResult
 from prosr.training.session import Job, prepare

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from math import sqrt
 from typing import Literal
 
-from prosr.config import SCALES, Frozen, Scale
 from prosr.evaluation.tables import markdown
 from prosr.experiments.outcome import Outcome
 from prosr.experiments.printed import TABLE_1, TABLE_2
 from prosr.experiments.spread import Spread, gain, shown
+from prosr.layouts import SCALES, Frozen, Scale
 
 Verdict = Literal["holds", "does not hold", "open", "not tried"]
 

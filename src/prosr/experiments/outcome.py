@@ -9,10 +9,11 @@ from statistics import fmean
 
 from pydantic import TypeAdapter, ValidationError
 
-from prosr.config import Frozen, Recipe
+from prosr.config import Recipe
 from prosr.errors import ConfigError
 from prosr.evaluation.results import Row, read_results
 from prosr.files import write_rows
+from prosr.layouts import Frozen
 
 RUNS, SCORES = "runs.json", "scores.json"
 

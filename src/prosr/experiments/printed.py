@@ -5,7 +5,7 @@ PSNR and gains are in dB. Cells are called as in `prosr.experiments.ablation`.
 
 from __future__ import annotations
 
-from prosr.config import Scale
+from prosr.layouts import Scale
 
 SOURCE = "ProSR, CVPRW 2018"
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Protocol
 
 from prosr.checkpoint import load_weights, parameters
-from prosr.config import Scale
 from prosr.data.benchmarks import Benchmark
 from prosr.errors import ConfigError, InferenceError, ProSRError
 from prosr.evaluation.protocol import find_protocol
@@ -20,6 +19,7 @@ from prosr.experiments.budget import Stop, measure, read_budgets, settled_steps
 from prosr.experiments.outcome import SCORES, Outcome, Point, Trained, read_outcome, save_run
 from prosr.experiments.plan import Plan
 from prosr.inference.upscaler import SCORING_MEMORY, Upscaler
+from prosr.layouts import Scale
 from prosr.training.adversarial import CollapsedError
 from prosr.training.loop import Observer
 from prosr.training.objectives import DivergedError

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from statistics import fmean, stdev
 
-from prosr.config import Frozen
 from prosr.evaluation.tables import NOTHING
+from prosr.layouts import Frozen
 
 
 class Spread(Frozen):

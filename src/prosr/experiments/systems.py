@@ -8,12 +8,13 @@ from statistics import fmean, median
 from types import MappingProxyType
 
 from prosr.checkpoint import build, is_bundled, parameters
-from prosr.config import PRESETS, SCALES, Frozen, Scale
+from prosr.config import presets
 from prosr.evaluation.published import PROTOCOL, PUBLISHED, SSIM_SOURCE, Published
 from prosr.evaluation.results import Row
 from prosr.evaluation.tables import NOTHING, markdown
 from prosr.experiments.outcome import Outcome
 from prosr.experiments.spread import Spread, spread
+from prosr.layouts import SCALES, Frozen, Scale
 
 KINDS = {
     "published": "published",
@@ -191,8 +192,8 @@ def _parameters(
         if _system(run.cell) == system and scale in run.parameters:
             return run.parameters[scale]
     for row in (*rows["released"], *rows["ours"]):
-        if row.model in PRESETS:
-            return parameters(build(PRESETS[row.model]), scale)
+        if (config := presets().get(row.model)) is not None:
+            return parameters(build(config), scale)
     return None
 
 

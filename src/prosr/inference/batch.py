@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from prosr.config import SCALES
 from prosr.errors import ConfigError, ImageError, ProSRError
 from prosr.images import Format, find_format, is_picture, is_writable, open_picture, shown
 from prosr.inference.estimates import Estimate
 from prosr.inference.upscaler import Progress, Upscaler, result_path, result_suffix
+from prosr.layouts import SCALES
 
 _RESULT = re.compile(r"(.+)_x[248]", re.DOTALL)
 

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from prosr.checkpoint import build
-from prosr.config import PRESETS, NetConfig, ProSRConfig, net_config
+from prosr.config import PRESETS, NetConfig, net_config
 from prosr.errors import CheckpointError, ConfigError
+from prosr.layouts import ProSRConfig
 from prosr.legacy import archives
 from prosr.legacy.tensors import Refused, StoredTensor, printable
 from prosr.nets.generator import ProSR

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from prosr.checkpoint import Weights, build, find, is_bundled, parameters
-from prosr.config import PRESETS, Scale
+from prosr.config import presets
 from prosr.evaluation.results import Row, read_results
+from prosr.layouts import Scale
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,9 @@ def facts(name: str, results: Iterable[Path] = ()) -> Facts:
 
     Raises `CheckpointError` or `ConfigError` for what is neither.
     """
-    if name in PRESETS and not is_bundled(name):
-        weights = Weights(name, build(PRESETS[name]), PRESETS[name], {}, "")
+    config = presets().get(name)
+    if config is not None and not is_bundled(name):
+        weights = Weights(name, build(config), config, {}, "")
     else:
         weights = find(name)
     net: Any = weights.net

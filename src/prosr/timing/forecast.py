@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from prosr.checkpoint import build
-from prosr.config import Recipe, Scale
+from prosr.config import Recipe
+from prosr.layouts import Scale
 from prosr.timing.apart import Apart
 from prosr.timing.rounds import measure
 from prosr.timing.steps import Work, make_step

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from prosr.checkpoint import build
-from prosr.config import PRESETS, Scale, preset
+from prosr.config import preset, presets
 from prosr.errors import ConfigError
 from prosr.inference.upscaler import SCORING_MEMORY, Upscaler
-from prosr.layouts import LapSRNConfig
+from prosr.layouts import Scale
+from prosr.nets.baselines.lapsrn import LapSRNConfig
 from prosr.timing.apart import peak_memory
 from prosr.timing.rounds import measure
 from prosr.timing.rows import Row, make_row
@@ -39,7 +40,7 @@ def systems(case: Case) -> list[str]:
     A LapSRN is made for its largest scale.
     """
     names = []
-    for name, config in PRESETS.items():
+    for name, config in presets().items():
         scales = config.scales[-1:] if isinstance(config, LapSRNConfig) else config.scales
         is_ablation = name.startswith("table")
         if case.scale in scales and (case == CASES[0] or not is_ablation):

@@ -15,13 +15,14 @@ import torch
 from torch import nn
 
 from prosr.checkpoint import build, find
-from prosr.config import Scale, preset
+from prosr.config import preset
 from prosr.errors import CheckpointError, ConfigError
 from prosr.inference.engines import Engine, make_engine
 from prosr.inference.engines.planned import PlannedEngine
 from prosr.inference.memory import observe
 from prosr.inference.precision import has_native_bf16
 from prosr.inference.upscaler import MAX_MEMORY, Upscaler
+from prosr.layouts import Scale
 from prosr.timing.apart import Apart
 from prosr.timing.rounds import PEAK_MULTIPLY_ADDS, Subject, Timing, matmul, measure
 from prosr.timing.rows import Row, make_row

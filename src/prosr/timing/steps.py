@@ -18,13 +18,14 @@ import torch
 from torch.optim import Adam
 
 from prosr.checkpoint import build
-from prosr.config import SCALES, Recipe, Scale, Single
+from prosr.config import Recipe, Single
 from prosr.data.decoded import Decoded
 from prosr.data.patches import Picture
 from prosr.data.sampler import PREFETCHED, Batch, PatchSampler, prepared
 from prosr.errors import ProSRError
 from prosr.inference.memory import reuse_freed_memory
 from prosr.inference.precision import has_native_bf16
+from prosr.layouts import SCALES, Scale
 from prosr.timing.apart import Apart
 from prosr.timing.rounds import PEAK_MULTIPLY_ADDS, Subject, Timing, matmul, measure
 from prosr.timing.rows import Row, make_row

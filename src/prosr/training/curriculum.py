@@ -6,7 +6,8 @@ import math
 import random
 from dataclasses import dataclass
 
-from prosr.config import Curriculum, Recipe, Scale
+from prosr.config import Curriculum, Recipe
+from prosr.layouts import Scale
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from lightning_fabric import Fabric
 from lightning_fabric.strategies.ddp import DDPStrategy
 
 from prosr.checkpoint import weights_hash
-from prosr.config import SCALES, Recipe, Scale
+from prosr.config import Recipe
 from prosr.data.benchmarks import Benchmark
 from prosr.data.decoded import CACHE_SIZE
 from prosr.data.patches import Picture, find_pictures, open_pictures
@@ -29,6 +29,7 @@ from prosr.evaluation.scoring import score
 from prosr.inference.memory import reuse_freed_memory
 from prosr.inference.precision import bf16_pays
 from prosr.inference.upscaler import SCORING_MEMORY, Upscaler
+from prosr.layouts import SCALES, Scale
 from prosr.training.curriculum import scale_at
 from prosr.training.failures import named_failures
 from prosr.training.loop import Draw, Observer, Validate, train

@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from prosr.config import Scale
 from prosr.data.benchmarks import Benchmark
+from prosr.layouts import Scale
 from prosr.resample import upscale
 from prosr.training.loop import Draw
 from prosr.training.run import Run

@@ -1,13 +1,11 @@
-"""The systems that ProSR is compared with, one file each."""
+"""The systems that ProSR is compared with: layout, presets and net in one file each."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from torch import nn
 
-from prosr.nets.baselines.anatomy import Baseline
+from prosr.layouts import BaselineConfig
+from prosr.nets.baselines.anatomy import Baseline, Presets
 from prosr.nets.baselines.drrn import DRRN
 from prosr.nets.baselines.edsr import EDSR
 from prosr.nets.baselines.enhancenet import EnhanceNet
@@ -19,21 +17,27 @@ from prosr.nets.baselines.srresnet import SRResNet
 from prosr.nets.baselines.vdsr import VDSR
 from prosr.nets.luminance import LuminanceModel
 
-SYSTEMS: dict[str, type[Baseline]] = {
-    "srcnn": SRCNN,
-    "vdsr": VDSR,
-    "drrn": DRRN,
-    "lapsrn": LapSRN,
-    "mslapsrn": MsLapSRN,
-    "srdensenet": SRDenseNet,
-    "edsr": EDSR,
-    "srresnet": SRResNet,
-    "enhancenet": EnhanceNet,
-}
-"""By the `kind` of their layouts in `prosr.layouts`."""
+SYSTEMS: tuple[type[Baseline], ...] = (
+    SRCNN,
+    VDSR,
+    DRRN,
+    LapSRN,
+    MsLapSRN,
+    SRDenseNet,
+    EDSR,
+    SRResNet,
+    EnhanceNet,
+)
+"""All of them; what is not here is not known to any command."""
+
+LAYOUTS = tuple(system.layout for system in SYSTEMS)
+
+PRESETS: Presets = {name: layout for system in SYSTEMS for name, layout in system.presets.items()}
+
+_BY_KIND = {system.layout.model_fields["kind"].default: system for system in SYSTEMS}
 
 
-def make(kind: str, layout: Mapping[str, Any]) -> nn.Module:
+def make(config: BaselineConfig) -> nn.Module:
     """The net of a layout, for RGB: one for luminance comes with colour added."""
-    net = SYSTEMS[kind](**layout)
+    net = _BY_KIND[config.kind](**config.model_dump(exclude={"kind"}))
     return LuminanceModel(net) if net.channels == 1 else net

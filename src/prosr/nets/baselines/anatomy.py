@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
 from torch import Tensor, nn
 
 from prosr.errors import ConfigError
+from prosr.layouts import BaselineConfig
 from prosr.resample import PHI_RADIUS
 
 Step = tuple[int, int]
 """By how much a layer enlarges, and its receptive radius in pixels of its input."""
 
+Presets = Mapping[str, BaselineConfig]
+"""Layouts by the names under which they are known."""
+
 
 class Baseline(nn.Module):
     """A net for the scales in `scales`, on RGB or (`channels` = 1) on luminance alone."""
+
+    layout: ClassVar[type[BaselineConfig]]
+    """Names the arguments of the net's constructor."""
+
+    presets: ClassVar[Presets]
 
     channels: ClassVar[int] = 3
     scales: tuple[int, ...]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import ClassVar, Literal
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from prosr.nets.baselines.anatomy import Baseline, Step, conv, draw_he
+from prosr.layouts import AllScales, BaselineConfig, Count
+from prosr.nets.baselines.anatomy import Baseline, Presets, Step, conv, draw_he
 from prosr.resample import PHI_RADIUS, upscale
 
 
@@ -45,6 +48,13 @@ class RecursiveBlock(nn.Module):
         return z
 
 
+class DRRNConfig(AllScales, BaselineConfig):
+    kind: Literal["drrn"] = "drrn"
+    blocks: Count = 1
+    units: Count = 25
+    features: Count = 128
+
+
 class DRRN(Baseline):
     """ŷ = φ_s(x) + r of enlarged luminance, one net for all scales: B `blocks` of U `units`.
 
@@ -53,6 +63,8 @@ class DRRN(Baseline):
 
     channels = 1
     scales = (2, 4, 8)
+    layout = DRRNConfig
+    presets: ClassVar[Presets] = {"drrn": DRRNConfig()}  # 310,272 parameters
 
     def __init__(self, *, blocks: int, units: int, features: int) -> None:
         super().__init__()

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import ClassVar, Literal
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from prosr.nets.baselines.anatomy import Baseline, Step, conv
+from prosr.layouts import BaselineConfig, Count, OneScale
+from prosr.nets.baselines.anatomy import Baseline, Presets, Step, conv
 
 DIV2K_MEAN = (0.4488, 0.4371, 0.4040)
 """Mean RGB of the training pictures, which is taken from the input, in [0, 1]."""
@@ -28,11 +32,32 @@ class ResBlock(nn.Module):
         return z + self.residual_scale * residual
 
 
+class EDSRConfig(OneScale, BaselineConfig):
+    kind: Literal["edsr"] = "edsr"
+    blocks: Count
+    features: Count
+    residual_scale: float
+
+
+_BASELINE = partial(EDSRConfig, blocks=16, features=64, residual_scale=1.0)
+_FULL = partial(EDSRConfig, blocks=32, features=256, residual_scale=0.1)
+
+
 class EDSR(Baseline):
     """Residual blocks at the input's size, then one sub-pixel convolution for each doubling.
 
     Its authors have 2, 3 and 4 times; 8 times is one more doubling.
     """
+
+    layout = EDSRConfig
+    presets: ClassVar[Presets] = {
+        "edsr-baseline-x2": _BASELINE(scale=2),  # 1,369,859 parameters
+        "edsr-baseline-x4": _BASELINE(scale=4),  # 1,517,571
+        "edsr-baseline-x8": _BASELINE(scale=8),  # 1,665,283
+        "edsr-x2": _FULL(scale=2),  # 40,729,603
+        "edsr-x4": _FULL(scale=4),  # 43,089,923
+        "edsr-x8": _FULL(scale=8),  # 45,450,243
+    }
 
     def __init__(self, *, scale: int, blocks: int, features: int, residual_scale: float) -> None:
         super().__init__()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import ClassVar, Literal
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from prosr.nets.baselines.anatomy import Baseline, Step, conv
+from prosr.layouts import BaselineConfig, Count, OneScale
+from prosr.nets.baselines.anatomy import Baseline, Presets, Step, conv
 from prosr.resample import upscale
 
 
@@ -22,6 +25,12 @@ class ResidualBlock(nn.Module):
         return z + residual
 
 
+class EnhanceNetConfig(OneScale, BaselineConfig):
+    kind: Literal["enhancenet"] = "enhancenet"
+    blocks: Count = 10
+    features: Count = 64
+
+
 class EnhanceNet(Baseline):
     """ŷ = φ_s(x) + r; r by residual blocks, then nearest-neighbour doublings and convolutions.
 
@@ -29,6 +38,13 @@ class EnhanceNet(Baseline):
     adversarial and texture losses. Its authors have 4 times; other scales have one
     doubling more or less.
     """
+
+    layout = EnhanceNetConfig
+    presets: ClassVar[Presets] = {
+        "enhancenet-x2": EnhanceNetConfig(scale=2),  # 815,939 parameters
+        "enhancenet-x4": EnhanceNetConfig(scale=4),  # 852,867
+        "enhancenet-x8": EnhanceNetConfig(scale=8),  # 889,795
+    }
 
     def __init__(self, *, scale: int, blocks: int, features: int) -> None:
         super().__init__()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from prosr.nets.baselines.anatomy import Baseline, Step, conv, draw_he
+from prosr.layouts import SCALES, BaselineConfig, Count, Scale
+from prosr.nets.baselines.anatomy import Baseline, Presets, Step, conv, draw_he
 
 
 class Upconv(nn.ConvTranspose2d):
@@ -44,6 +46,18 @@ class Level(nn.Module):
         self.image_up = ImageUp()
 
 
+class LapSRNConfig(BaselineConfig):
+    kind: Literal["lapsrn"] = "lapsrn"
+    levels: Literal[1, 2, 3]
+    depth: Count = 10
+    features: Count = 64
+    leak: float = 0.2
+
+    @property
+    def scales(self) -> tuple[Scale, ...]:
+        return SCALES[: self.levels]
+
+
 class LapSRN(Baseline):
     """A Laplacian pyramid on luminance: each level adds a residual to the doubled level below.
 
@@ -53,6 +67,13 @@ class LapSRN(Baseline):
     """
 
     channels = 1
+
+    layout = LapSRNConfig
+    presets: ClassVar[Presets] = {
+        "lapsrn-x2": LapSRNConfig(levels=1),  # 407,441 parameters
+        "lapsrn-x4": LapSRNConfig(levels=2),  # 814,242
+        "lapsrn-x8": LapSRNConfig(levels=3, depth=5),  # 667,123
+    }
 
     def __init__(self, *, levels: int, depth: int, features: int, leak: float) -> None:
         super().__init__()

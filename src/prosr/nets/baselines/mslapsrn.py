@@ -6,12 +6,22 @@ TPAMI 2018.
 from __future__ import annotations
 
 from functools import partial
+from typing import ClassVar, Literal
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from prosr.nets.baselines.anatomy import Baseline, Step, conv, draw_he
+from prosr.layouts import AllScales, BaselineConfig, Count
+from prosr.nets.baselines.anatomy import Baseline, Presets, Step, conv, draw_he
 from prosr.nets.baselines.lapsrn import ImageUp, Upconv
+
+
+class MsLapSRNConfig(AllScales, BaselineConfig):
+    kind: Literal["mslapsrn"] = "mslapsrn"
+    depth: Count = 5
+    recursions: Count = 8
+    features: Count = 64
+    leak: float = 0.2
 
 
 class MsLapSRN(Baseline):
@@ -23,6 +33,8 @@ class MsLapSRN(Baseline):
 
     channels = 1
     scales = (2, 4, 8)
+    layout = MsLapSRNConfig
+    presets: ClassVar[Presets] = {"mslapsrn": MsLapSRNConfig()}  # 222,801 parameters
 
     def __init__(self, *, depth: int, recursions: int, features: int, leak: float) -> None:
         super().__init__()

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from typing import ClassVar, Literal
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from prosr.nets.baselines.anatomy import Baseline, Step
+from prosr.layouts import AllScales, BaselineConfig, Count
+from prosr.nets.baselines.anatomy import Baseline, Presets, Step
 from prosr.resample import PHI_RADIUS, upscale
+
+
+class SRCNNConfig(AllScales, BaselineConfig):
+    kind: Literal["srcnn"] = "srcnn"
+    sizes: tuple[Count, Count, Count]
+    widths: tuple[Count, Count]
 
 
 class SRCNN(Baseline):
@@ -18,6 +27,10 @@ class SRCNN(Baseline):
 
     channels = 1
     scales = (2, 4, 8)
+    layout = SRCNNConfig
+    presets: ClassVar[Presets] = {
+        "srcnn": SRCNNConfig(sizes=(9, 5, 5), widths=(64, 32))
+    }  # 57,281 parameters
 
     def __init__(self, *, sizes: tuple[int, int, int], widths: tuple[int, int]) -> None:
         super().__init__()

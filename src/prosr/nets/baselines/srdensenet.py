@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import ClassVar, Literal
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from prosr.nets.baselines.anatomy import Baseline, Step, conv, draw_he
+from prosr.layouts import BaselineConfig, Count, OneScale
+from prosr.nets.baselines.anatomy import Baseline, Presets, Step, conv, draw_he
 from prosr.nets.baselines.lapsrn import Upconv
 
 
@@ -29,6 +32,14 @@ class DenseBlock(nn.Module):
         return z
 
 
+class SRDenseNetConfig(OneScale, BaselineConfig):
+    kind: Literal["srdensenet"] = "srdensenet"
+    blocks: Count = 8
+    layers: Count = 8
+    growth: Count = 16
+    bottleneck: Count = 256
+
+
 class SRDenseNet(Baseline):
     """Dense blocks on luminance with skips from all levels, a bottleneck, transposed convs.
 
@@ -37,6 +48,13 @@ class SRDenseNet(Baseline):
     """
 
     channels = 1
+
+    layout = SRDenseNetConfig
+    presets: ClassVar[Presets] = {
+        "srdensenet-x2": SRDenseNetConfig(scale=2),  # 1,553,409 parameters
+        "srdensenet-x4": SRDenseNetConfig(scale=4),  # 2,143,489
+        "srdensenet-x8": SRDenseNetConfig(scale=8),  # 2,733,569
+    }
 
     def __init__(
         self, *, scale: int, blocks: int, layers: int, growth: int, bottleneck: int

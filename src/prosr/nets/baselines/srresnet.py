@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import ClassVar, Literal
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from prosr.nets.baselines.anatomy import Baseline, Step, conv
+from prosr.layouts import BaselineConfig, Count, OneScale
+from prosr.nets.baselines.anatomy import Baseline, Presets, Step, conv
 
 
 class ResidualBlock(nn.Module):
@@ -35,6 +38,12 @@ class SubPixel(nn.Module):
         return doubled
 
 
+class SRResNetConfig(OneScale, BaselineConfig):
+    kind: Literal["srresnet"] = "srresnet"
+    blocks: Count = 16
+    features: Count = 64
+
+
 class SRResNet(Baseline):
     """B residual blocks (`blocks`), then sub-pixel convolutions; 9×9 at both ends.
 
@@ -42,6 +51,13 @@ class SRResNet(Baseline):
     SRGAN is this net trained against a discriminator. Its authors have 4 times; other
     scales have one doubling more or less.
     """
+
+    layout = SRResNetConfig
+    presets: ClassVar[Presets] = {
+        "srresnet-x2": SRResNetConfig(scale=2),  # 1,401,749 parameters
+        "srresnet-x4": SRResNetConfig(scale=4),  # 1,549,462
+        "srresnet-x8": SRResNetConfig(scale=8),  # 1,697,175
+    }
 
     def __init__(self, *, scale: int, blocks: int, features: int) -> None:
         super().__init__()

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from typing import ClassVar, Literal
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from prosr.nets.baselines.anatomy import Baseline, Step, conv, draw_he
+from prosr.layouts import AllScales, BaselineConfig, Count, Several
+from prosr.nets.baselines.anatomy import Baseline, Presets, Step, conv, draw_he
 from prosr.resample import PHI_RADIUS, upscale
+
+
+class VDSRConfig(AllScales, BaselineConfig):
+    kind: Literal["vdsr"] = "vdsr"
+    layers: Several = 20
+    features: Count = 64
 
 
 class VDSR(Baseline):
@@ -18,6 +27,8 @@ class VDSR(Baseline):
 
     channels = 1
     scales = (2, 4, 8)
+    layout = VDSRConfig
+    presets: ClassVar[Presets] = {"vdsr": VDSRConfig()}  # 664,704 parameters
 
     def __init__(self, *, layers: int, features: int) -> None:
         super().__init__()
