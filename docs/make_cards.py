@@ -1,4 +1,4 @@
-"""Write a model card beside each bundled network, from its header and results/.
+"""Write model cards beside the bundled networks, and all scores of weights, from results/.
 
 python docs/make_cards.py
 """
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from prosr.checkpoint import Weights, load_weights
-from prosr.evaluation.results import Row, read_results
+from prosr.evaluation.results import Row, read_results, save_results
 from prosr.evaluation.tables import to_markdown
 from prosr.files import write_text
 from prosr.layouts import SCALES
@@ -17,6 +17,7 @@ from prosr.nets.generator import ProSR
 
 ROOT = Path(__file__).parents[1]
 WEIGHTS = ROOT / "src" / "prosr" / "weights"
+SCORES = WEIGHTS / "scores.json"
 TILE = 128
 
 LIMITS = """\
@@ -113,8 +114,16 @@ def card(weights: Weights, rows: list[Row]) -> str:
     return "\n".join(lines)
 
 
-if __name__ == "__main__":
+def known() -> list[Row]:
+    """The package's rows: means of all weights that were scored."""
     rows = [row for path in sorted((ROOT / "results").glob("*.json")) for row in read_results(path)]
+    return [row.model_copy(update={"pictures": ()}) for row in rows if row.weights]
+
+
+if __name__ == "__main__":
+    rows = known()
+    SCORES.unlink(missing_ok=True)
+    save_results(SCORES, rows)
     for path in sorted(WEIGHTS.glob("*.safetensors")):
         weights = load_weights(path)
         own = [row for row in rows if row.weights == weights.sha256]

@@ -49,6 +49,18 @@ def test_every_scale_is_scored_unless_some_are_named(
     assert [row.scale for row in read_results(output)] == [2, 4, 8]
 
 
+def test_strengths_of_a_gan_are_models_of_their_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, sets: list[str]
+) -> None:
+    output = tmp_path / "scores.json"
+    for strength in ("1", "0.5", "0"):
+        words = ["--set", sets[0], "--scale", "2", "--strength", strength, "--output", str(output)]
+        assert prosr(monkeypatch, "evaluate", "progansr-xs", *words) == 0
+    rows = {row.model: row.weights for row in read_results(output)}
+    assert rows.keys() == {"progansr-xs", "progansr-xs@0.5", "prosr-xs"}
+    assert len(set(rows.values())) == 3
+
+
 def test_a_second_run_adds_to_the_results_file(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, sets: list[str]
 ) -> None:

@@ -9,9 +9,8 @@ from prosr import cli
 from prosr.checkpoint import build, save_weights
 from prosr.config import presets
 from prosr.errors import ConfigError
+from prosr.evaluation.results import save_results
 from prosr.timing.facts import facts
-
-ROOT = Path(__file__).parents[1]
 
 
 @pytest.mark.parametrize("name", ["prosr-s-2018", "table1-block", "table3-laplacian", "vdsr"])
@@ -38,9 +37,20 @@ def test_a_weights_file_has_its_card(tmp_path: Path) -> None:
 
 
 def test_scores_are_those_of_the_same_weights() -> None:
-    found = facts("prosr-xs", [ROOT / "results" / "scores.json"])
-    assert all(row.weights == found.weights.sha256 for row in found.scores)
+    found = facts("prosr-xs")
+    assert {(row.model, row.weights) for row in found.scores} == {
+        ("prosr-xs", found.weights.sha256)
+    }
     assert {row.scale for row in found.scores} == {2, 4, 8}
+
+
+def test_scores_of_a_results_file_are_added(tmp_path: Path) -> None:
+    found = facts("prosr-xs")
+    mine = found.scores[0].model_copy(update={"set": "Mine", "psnr": 12.5})
+    save_results(tmp_path / "mine.json", [mine])
+    with_mine = facts("prosr-xs", [tmp_path / "mine.json"]).scores
+    assert mine in with_mine and len(with_mine) == len(found.scores) + 1
+    assert facts("progansr-xs", [tmp_path / "mine.json"]).scores == facts("progansr-xs").scores
 
 
 def test_an_unknown_name_is_refused_with_the_nearest() -> None:
@@ -49,10 +59,10 @@ def test_an_unknown_name_is_refused_with_the_nearest() -> None:
 
 
 def test_the_command_prints_it(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["prosr", "info", "prosr-xs"])
-    monkeypatch.chdir(ROOT)
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as stop:
         cli.main()
     assert stop.value.code == 0

@@ -49,7 +49,7 @@ def test_between_them_each_parameter_is_between_them(pair: Path) -> None:
     given = at_strength(pair, 0.25)
     for name, value in given.net.state_dict().items():
         torch.testing.assert_close(value, 0.75 * ends[0][name] + 0.25 * ends[1][name])
-    assert given.config == load_weights(pair).config
+    assert (given.name, given.config) == ("mine@0.25", load_weights(pair).config)
     assert len({given.sha256, at_strength(pair, 0.5).sha256, load_weights(pair).sha256}) == 3
 
 

@@ -190,8 +190,8 @@ def at_strength(name: str | Path, strength: float) -> Weights:
 
     A network trained against a discriminator names the one that it began with, its partner,
     which is looked for beside its file and among the bundled ones. Strength 1 is the
-    network itself, 0 exactly its partner. Raises `CheckpointError` where there is no partner
-    or another one than it names.
+    network itself, 0 exactly its partner; between them the name says so. Raises
+    `CheckpointError` where there is no partner or another one than it names.
     """
     if not 0 <= strength <= 1:
         raise ConfigError(f"strength {strength:g} is not between 0 and 1")
@@ -211,7 +211,8 @@ def at_strength(name: str | Path, strength: float) -> Weights:
     }
     net = build(weights.config)
     fit(net, state, weights.name)
-    return replace(weights, net=net.eval(), sha256=weights_hash(state))
+    between = f"{weights.name}@{strength:g}"
+    return replace(weights, name=between, net=net.eval(), sha256=weights_hash(state))
 
 
 def _partner(weights: Weights, path: Path) -> Weights:

@@ -98,26 +98,19 @@ def preset(name: str) -> NetConfig:
 
 def net_config(value: Mapping[str, Any]) -> NetConfig:
     """Validate a mapping (from a weights file's header) as a network's layout."""
-    layouts = _layouts(of_others=value.get("kind") not in _OWN_KINDS)
+    layouts: tuple[type[BaseModel], ...] = _OWN
+    if value.get("kind") not in _OWN_KINDS:
+        from prosr.nets import baselines
+
+        layouts += baselines.LAYOUTS
     try:
         return _adapter(layouts).validate_python(value)
     except ValidationError as error:
         raise ConfigError(first_problem(error, Recipe, layouts)) from error
 
 
-_Layouts = tuple[type[BaseModel], ...]
-
-
-def _layouts(of_others: bool) -> _Layouts:
-    if not of_others:
-        return _OWN
-    from prosr.nets import baselines
-
-    return (*_OWN, *baselines.LAYOUTS)
-
-
 @cache
-def _adapter(layouts: _Layouts) -> TypeAdapter[NetConfig]:
+def _adapter(layouts: tuple[type[BaseModel], ...]) -> TypeAdapter[NetConfig]:
     union: Any = reduce(or_, layouts)
     return TypeAdapter(Annotated[union, Field(discriminator="kind")])
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from prosr.cli.options import EngineOption, EnsembleOption, Scales, Sets
+from prosr.cli.options import EngineOption, EnsembleOption, Scales, Sets, Strength
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 # fmt: off
 Also = Annotated[list[str] | None, typer.Option(metavar="NAME...", help="More scores, less is better: colour, niqe, squeezenet=FILE, lpips, dists.")]
@@ -30,6 +33,7 @@ def evaluate(
     ] = "paper",
     engine: EngineOption = "auto",
     ensemble: EnsembleOption = False,
+    strength: Strength = 1.0,
     also: Also = None,
     output: Output = None,
     published: Published = False,
@@ -42,8 +46,6 @@ def evaluate(
 
     prosr evaluate prosr-xs bicubic --set Set5 Set14 --scale 2 4
     """
-    from rich.console import Console
-
     import prosr
     from prosr.config import check_scale
     from prosr.data.benchmarks import open_benchmark
@@ -60,7 +62,13 @@ def evaluate(
     wanted = [check_scale(scale) for scale in dict.fromkeys(scales or SCALES)]
     benchmarks = [open_benchmark(folder) for folder in dict.fromkeys(sets)]
     scorers = find_scorers(also or [])
-    load = partial(prosr.load, max_memory=SCORING_MEMORY, engine=engine, ensemble=ensemble)
+    load = partial(
+        prosr.load,
+        max_memory=SCORING_MEMORY,
+        engine=engine,
+        ensemble=ensemble,
+        strength=strength,
+    )
     upscalers = name_models({model: load(model) for model in models})
     if output is not None:
         save_results(output, [])
@@ -72,9 +80,15 @@ def evaluate(
             rows.append(row)
             if output is not None:
                 save_results(output, [row])
+    _show(to_rich(rows, beside=SYSTEMS if published else ()))
+
+
+def _show(tables: Sequence[Table]) -> None:
+    from rich.console import Console
+
     console = Console()
     wide = console.options.update(width=1000)
-    for table in to_rich(rows, beside=SYSTEMS if published else ()):
+    for table in tables:
         # A line too long for the terminal can be read, a number cut short cannot.
         console.width = max(console.width, console.measure(table, options=wide).maximum)
         console.print(table)

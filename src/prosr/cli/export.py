@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from prosr.cli.options import Model, Overwrite
+from prosr.cli.options import Model, Overwrite, Strength
 
 # fmt: off
 Format = Annotated[str, typer.Option("--format", metavar="NAME", help="onnx or openvino.")]
@@ -22,6 +22,7 @@ def export(
     file_format: Format = "onnx",
     scale: Scale = 4,
     precision: Precision = "fp32",
+    strength: Strength = 1.0,
     output: Output = None,
     overwrite: Overwrite = False,
 ) -> None:
@@ -32,7 +33,7 @@ def export(
 
     Example: prosr export prosr-xs --format onnx --scale 4
     """
-    from prosr.checkpoint import find
+    from prosr.checkpoint import at_strength
     from prosr.config import check_scale
     from prosr.errors import ConfigError
     from prosr.inference.exporting import export as write
@@ -40,7 +41,7 @@ def export(
 
     suffix = suffix_of(file_format)
     check_scale(scale)
-    weights = find(model)
+    weights = at_strength(model, strength)
     target = output or Path(f"{weights.name}_x{scale}{suffix}")
     if target.suffix != suffix:
         raise ConfigError(f"{target}: the output's name must end in {suffix}")

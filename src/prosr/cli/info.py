@@ -17,7 +17,7 @@ def info(
         list[Path] | None,
         typer.Option(
             metavar="FILE.json...",
-            help="Results to find the model's scores in; results/scores.json if it is there.",
+            help="More results to find the model's scores in.",
         ),
     ] = None,
 ) -> None:
@@ -31,8 +31,7 @@ def info(
     from prosr.evaluation.tables import to_rich
     from prosr.timing.facts import facts
 
-    usual = Path("results", "scores.json")
-    found = facts(model, results or [usual] * usual.is_file())
+    found = facts(model, results or [])
     console = Console()
     layout = found.weights.config.model_dump(exclude_none=True).items()
     lines = [f"{found.name}: {found.parameters:,} parameters", *(f"  {k} = {v}" for k, v in layout)]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from prosr.cli.options import EngineOption, EnsembleOption
+from prosr.cli.options import EngineOption, EnsembleOption, Strength
 from prosr.cli.waiting import import_torch, signals_wait
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ Model = Annotated[str, typer.Option("--model", "-m", metavar="NAME|FILE", help="
 Output = Annotated[str | None, typer.Option("--output", "-o", metavar="FILE|DIR", help="Where to (default: NAME_x4.EXT or DIR_x4 beside it).")]
 FileFormat = Annotated[str | None, typer.Option("--format", metavar="NAME", help="jpeg, png, webp, tiff or avif; else kept.")]
 MaxMemory = Annotated[str, typer.Option(metavar="SIZE", help="Limit for the whole process, from 512M.")]
-Strength = Annotated[float, typer.Option(metavar="0…1", help="How much a GAN model such as progansr-xs invents.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", metavar="", help="Replace results that are there already.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", metavar="", help="Say what it would take, and write nothing.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", metavar="", help="Say nothing but what went wrong.")]

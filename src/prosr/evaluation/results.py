@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ class Row(Value):
     PSNR and consistency are in dB; scores are means over the pictures, `seconds` and
     `megapixels` (of enlarged pictures) are sums. `weights` is the SHA-256 of the
     parameters, None for a model without any; `engine` and its precision enlarged;
-    `commit` is None outside a checkout.
+    `commit` is None outside a checkout. `pictures` is empty where only means are kept.
     """
 
     model: str
@@ -60,7 +61,7 @@ class Row(Value):
     machine: Machine
     prosr: str
     commit: str | None
-    pictures: tuple[PictureScore, ...] = Field(min_length=1)
+    pictures: tuple[PictureScore, ...] = ()
 
     @property
     def key(self) -> Key:
@@ -82,6 +83,11 @@ def read_results(path: Path) -> tuple[Row, ...]:
         place = ".".join(map(str, problem["loc"]))
         what = f"{place}: {problem['msg']}" if place else problem["msg"]
         raise ConfigError(f"{path} is not a results file ({what}); move it away") from error
+
+
+def known_results() -> tuple[Row, ...]:
+    """Means of the bundled networks, and of other systems' released weights; in the package."""
+    return read_results(Path(str(files("prosr") / "weights" / "scores.json")))
 
 
 def merge(old: Iterable[Row], new: Iterable[Row]) -> list[Row]:

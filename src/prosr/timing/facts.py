@@ -9,7 +9,7 @@ from typing import Any
 
 from prosr.checkpoint import Weights, build, find, is_bundled, parameters
 from prosr.config import presets
-from prosr.evaluation.results import Row, read_results
+from prosr.evaluation.results import Row, known_results, merge, read_results
 from prosr.layouts import Scale
 
 
@@ -47,8 +47,9 @@ class Facts:
 
 
 def facts(name: str, results: Iterable[Path] = ()) -> Facts:
-    """Tell of a preset or a weights file; `scores` are its rows in the files `results`.
+    """Tell of a preset or a weights file.
 
+    `scores` are its rows in the files `results`, and those that came with the package.
     Raises `CheckpointError` or `ConfigError` for what is neither.
     """
     config = presets().get(name)
@@ -58,7 +59,8 @@ def facts(name: str, results: Iterable[Path] = ()) -> Facts:
         weights = find(name)
     net: Any = weights.net
     total = sum(parameter.numel() for parameter in net.parameters())
-    rows = [row for path in results for row in read_results(path)]
+    own = [row for path in results for row in read_results(path)]
+    rows = [row for row in merge(known_results(), own) if row.weights == weights.sha256]
     return Facts(
         Path(name).stem,
         weights,
@@ -69,5 +71,5 @@ def facts(name: str, results: Iterable[Path] = ()) -> Facts:
             for scale in weights.config.scales
         ),
         total,
-        tuple(row for row in rows if row.weights == weights.sha256),
+        tuple(rows),
     )
