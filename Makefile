@@ -16,7 +16,7 @@ help:
 	@echo "make test       all checks and all fast tests"
 	@echo "make check      formatting, lint, types and the rules of the house"
 	@echo "make test-slow  the tests that take long"
-	@echo "make docs       write the picture and scores of README.md and the model cards again"
+	@echo "make docs       write the picture and scores of README.md, the model cards and prosr info again"
 	@echo "make clean      delete what the above made, .venv included"
 
 demo: $(VENV)/installed

@@ -5,13 +5,14 @@ python docs/make_cards.py
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from prosr.checkpoint import Weights, load_weights
-from prosr.evaluation.results import Row, read_results, save_results
+from prosr.evaluation.results import Means, Row, merge, read_results, to_json
 from prosr.evaluation.tables import to_markdown
-from prosr.files import write_text
+from prosr.files import write_rows, write_text
 from prosr.layouts import SCALES
 from prosr.nets.generator import ProSR
 
@@ -65,7 +66,7 @@ def objective(about: dict[str, Any]) -> str:
     return f"{named} (Eq. 4 and docs/gan.md){first}"
 
 
-def card(weights: Weights, rows: list[Row]) -> str:
+def card(weights: Weights, rows: Sequence[Row]) -> str:
     """The model card in Markdown."""
     net, about = weights.net, weights.card
     assert isinstance(net, ProSR), "only ProSR networks are bundled"
@@ -114,16 +115,16 @@ def card(weights: Weights, rows: list[Row]) -> str:
     return "\n".join(lines)
 
 
-def known() -> list[Row]:
-    """The package's rows: means of all weights that were scored."""
-    rows = [row for path in sorted((ROOT / "results").glob("*.json")) for row in read_results(path)]
-    return [row.model_copy(update={"pictures": ()}) for row in rows if row.weights]
+def known() -> list[Means]:
+    """The package's rows: means of all that was scored."""
+    paths = [ROOT / "results" / name for name in ("scores.json", "peers.json")]
+    rows = [row for path in paths for row in read_results(path)]
+    return [Means.model_validate(row.model_dump() | {"pictures": ()}) for row in rows]
 
 
 if __name__ == "__main__":
     rows = known()
-    SCORES.unlink(missing_ok=True)
-    save_results(SCORES, rows)
+    write_rows(SCORES, map(to_json, merge([], rows)))
     for path in sorted(WEIGHTS.glob("*.safetensors")):
         weights = load_weights(path)
         own = [row for row in rows if row.weights == weights.sha256]

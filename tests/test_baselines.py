@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from prosr.checkpoint import build
+from prosr.config import PRESETS as OWN
 from prosr.config import NetConfig, presets
 from prosr.errors import ConfigError
 from prosr.inference.tiling import tiled
@@ -66,6 +67,8 @@ def test_every_system_has_a_tiny_case_and_a_preset() -> None:
     for system, kind in zip(SYSTEMS, kinds, strict=True):
         assert {config.kind for config in system.presets.values()} == {kind}
     assert PRESETS.items() <= presets().items()
+    names = [name for system in SYSTEMS for name in system.presets] + [*OWN]
+    assert len(set(names)) == len(names), "two systems have a preset of one name"
 
 
 @pytest.mark.parametrize(

@@ -36,10 +36,10 @@ def test_a_bundled_model_becomes_an_onnx_file(run: Run) -> None:
 
 
 def test_a_gan_can_be_written_at_any_strength(run: Run) -> None:
-    code, out, err = run("progansr-xs", "--strength", "0.5", "--scale", "2")
+    code, out, err = run("progansr-xs@0.5", "--scale", "2")
     assert (code, err) == (0, "")
     assert out.startswith("progansr-xs@0.5_x2.onnx: written")
-    assert run("prosr-xs", "--strength", "0.5")[2].startswith("error: prosr-xs has one strength")
+    assert run("prosr-xs@0.5")[2].startswith("error: prosr-xs has one strength")
 
 
 def test_what_is_there_stays_unless_asked(run: Run) -> None:

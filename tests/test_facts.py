@@ -9,7 +9,7 @@ from prosr import cli
 from prosr.checkpoint import build, save_weights
 from prosr.config import presets
 from prosr.errors import ConfigError
-from prosr.evaluation.results import save_results
+from prosr.evaluation.results import PictureScore, Row, save_results
 from prosr.timing.facts import facts
 
 
@@ -46,11 +46,18 @@ def test_scores_are_those_of_the_same_weights() -> None:
 
 def test_scores_of_a_results_file_are_added(tmp_path: Path) -> None:
     found = facts("prosr-xs")
-    mine = found.scores[0].model_copy(update={"set": "Mine", "psnr": 12.5})
-    save_results(tmp_path / "mine.json", [mine])
+    picture = PictureScore(name="a", psnr=12.5, ssim=None, consistency=None, seconds=1.0)
+    of_mine = {"set": "Mine", "psnr": 12.5, "pictures": (picture,)}
+    mine = Row.model_validate(found.scores[0].model_dump() | of_mine)
+    others = found.scores[0].model_copy(update={"weights": "0" * 64, "pictures": mine.pictures})
+    save_results(tmp_path / "mine.json", [mine, others])
     with_mine = facts("prosr-xs", [tmp_path / "mine.json"]).scores
     assert mine in with_mine and len(with_mine) == len(found.scores) + 1
     assert facts("progansr-xs", [tmp_path / "mine.json"]).scores == facts("progansr-xs").scores
+
+
+def test_the_bicubic_has_scores_and_needs_no_weights() -> None:
+    assert {row.model for row in facts("bicubic").scores} == {"bicubic"}
 
 
 def test_an_unknown_name_is_refused_with_the_nearest() -> None:

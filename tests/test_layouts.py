@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -40,9 +41,14 @@ def test_a_curriculum_needs_levels_to_blend() -> None:
         ({"kind": "lapsrn", "levels": 4}, "levels"),
         ({"kind": "srresnet"}, "scale"),
         ({"kind": "srgan", "scale": 4}, "srgan"),
+        ({"kind": "prosr", "edsr": 4}, "unknown key 'edsr'"),
+        ({"kind": ["edsr"]}, "kind"),
+        ({}, "kind"),
+        ([], "no table"),
+        ("prosr", "no table"),
     ],
 )
-def test_mistakes_are_named(value: dict[str, object], problem: str) -> None:
+def test_mistakes_are_named(value: Any, problem: str) -> None:
     with pytest.raises(ConfigError, match=problem) as refusal:
         net_config(value)
     assert "\n" not in str(refusal.value)

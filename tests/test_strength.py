@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import prosr
-from prosr.checkpoint import at_strength, build, load_weights, save_weights
+from prosr.checkpoint import at_strength, build, find, load_weights, save_weights
 from prosr.config import net_config, preset
 from prosr.errors import CheckpointError, ConfigError
 from prosr.layouts import ProSRConfig
@@ -51,6 +51,15 @@ def test_between_them_each_parameter_is_between_them(pair: Path) -> None:
         torch.testing.assert_close(value, 0.75 * ends[0][name] + 0.25 * ends[1][name])
     assert (given.name, given.config) == ("mine@0.25", load_weights(pair).config)
     assert len({given.sha256, at_strength(pair, 0.5).sha256, load_weights(pair).sha256}) == 3
+
+
+def test_a_name_may_end_in_a_strength(pair: Path) -> None:
+    given = find(f"{pair}@0.25")
+    assert (given.name, given.sha256) == ("mine@0.25", at_strength(pair, 0.25).sha256)
+    assert find(f"{pair}@0").name == "prosr-xs"
+    assert find(f"{pair}@1").sha256 == load_weights(pair).sha256
+    with pytest.raises(ConfigError, match=r"no model is called 'prosr-xs@half'"):
+        find("prosr-xs@half")
 
 
 def test_another_partner_is_refused_by_its_name(pair: Path) -> None:

@@ -49,6 +49,18 @@ def test_each_figure_is_in_the_column_of_its_origin(table: Table4) -> None:
     assert line(table, "prosr-xs", 4).scores.keys() == {"ours"}
 
 
+def test_a_model_at_a_strength_or_as_an_ensemble_is_whose_its_weights_are() -> None:
+    beside = [row("progansr-xs@0.5", "Set5", 4, 31.0), row("prosr-xs+", "Set5", 4, 32.0)]
+    beside += [row("lapsrn-x4+", "Set5", scale, 31.0) for scale in (2, 4)]
+    found = table_4(Outcome((), ()), beside)
+    assert [one.scores.keys() for one in found.lines if one.system.startswith("pro")] == [
+        {"ours"},
+        {"ours"},
+    ]
+    assert all(one.parameters for one in found.lines if "ours" in one.scores)
+    assert not [one for one in found.lines if one.scale == 2 and "released" in one.scores]
+
+
 def test_a_net_made_for_another_scale_and_another_protocol_are_left_out(table: Table4) -> None:
     assert line(table, "LapSRN", 2).scores.keys() == {"published"}
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib.resources import files
@@ -41,6 +42,8 @@ from prosr.nets.laplacian import LaplacianPyramid
 
 WEIGHTS_FORMAT = "prosr-weights-1"
 STATE_FORMAT = "prosr-training-state-1"
+
+_STRENGTH = re.compile(r"(.+)@([01]|[01]?\.\d+)")
 
 
 @dataclass(frozen=True)
@@ -147,15 +150,20 @@ def fit(net: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
 def find(name: str | Path) -> Weights:
     """Load a bundled model by its name or any weights file by its path.
 
-    A .pth, .pt or .ckpt is what `prosr.community.load_community` makes of it.
+    Either may end in a strength, as in "progansr-xs@0.7": see `at_strength`. A .pth, .pt
+    or .ckpt is what `prosr.community.load_community` makes of it.
     Raises `CheckpointError` where there is no such file, or the name is a preset whose
     weights are not bundled, and `ConfigError` for an unknown name.
     """
     path = Path(name)
+    if (named := _STRENGTH.fullmatch(str(name))) and not path.exists():
+        return at_strength(named[1], float(named[2]))
     if path.suffix == ".safetensors":
         return load_weights(path)
     if path.suffix in SUFFIXES:
         return _load_community(path)
+    if path.is_dir():
+        raise CheckpointError(f"{path} is a folder; name a model or a .safetensors file")
     if path.exists():
         raise CheckpointError(
             f"{path}: not a .safetensors weights file; `prosr convert` makes one of a released file"

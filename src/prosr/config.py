@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cache, partial, reduce
 from operator import or_
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -84,7 +85,7 @@ def presets() -> Mapping[str, NetConfig]:
     """All presets by name: `PRESETS`, then those of the systems in `prosr.nets.baselines`."""
     from prosr.nets import baselines
 
-    return {**PRESETS, **baselines.PRESETS}
+    return MappingProxyType({**PRESETS, **baselines.PRESETS})
 
 
 def preset(name: str) -> NetConfig:
@@ -99,6 +100,8 @@ def preset(name: str) -> NetConfig:
 def net_config(value: Mapping[str, Any]) -> NetConfig:
     """Validate a mapping (from a weights file's header) as a network's layout."""
     layouts: tuple[type[BaseModel], ...] = _OWN
+    if not isinstance(value, Mapping):
+        raise ConfigError("it is no table")
     if value.get("kind") not in _OWN_KINDS:
         from prosr.nets import baselines
 
@@ -319,8 +322,10 @@ def first_problem(
     models = _by_kind((*layouts, *_SCHEDULES))
     # A misspelt key also makes its right spelling "missing": the misspelling is the news.
     problem = min(error.errors(), key=lambda p: p["type"] != "extra_forbidden")
-    kinds = [part for part in problem["loc"] if part in models]
-    keys = [str(part) for part in problem["loc"] if part not in models]
+    # A key can have the name of a kind, but a kind never ends what is said of a key.
+    *before, last = problem["loc"] or ("",)
+    kinds = [part for part in before if part in models]
+    keys = [str(part) for part in (*before, last) if part is last or part not in models]
     name = ".".join(keys)
     if problem["type"] == "extra_forbidden":
         model = models[kinds[-1]] if kinds else root

@@ -128,6 +128,11 @@ class BaselineConfig(Settings):
     def scales(self) -> tuple[Scale, ...]:
         """The scales that the net has."""
 
+    @property
+    def timed_at(self) -> tuple[Scale, ...]:
+        """Those that it was made for; a pyramid may have others on its way."""
+        return self.scales
+
 
 class CommunityConfig(OneScale):
     """Of a network of another project: what its file says, not what it is built from."""

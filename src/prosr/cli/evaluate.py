@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from prosr.cli.options import EngineOption, EnsembleOption, Scales, Sets, Strength
-
-if TYPE_CHECKING:
-    from rich.table import Table
+from prosr.cli.options import EngineOption, EnsembleOption, Scales, Sets
 
 # fmt: off
 Also = Annotated[list[str] | None, typer.Option(metavar="NAME...", help="More scores, less is better: colour, niqe, squeezenet=FILE, lpips, dists.")]
@@ -24,7 +21,11 @@ Published = Annotated[bool, typer.Option("--published", metavar="", help="Show p
 
 def evaluate(
     models: Annotated[
-        list[str], typer.Argument(metavar="MODEL", help="Model names, 'bicubic', or weights files.")
+        list[str],
+        typer.Argument(
+            metavar="MODEL",
+            help="Model names, 'bicubic', or weights files; GANs at a strength as progansr-xs@0.7.",
+        ),
     ],
     sets: Sets,
     scales: Scales = None,
@@ -33,7 +34,6 @@ def evaluate(
     ] = "paper",
     engine: EngineOption = "auto",
     ensemble: EnsembleOption = False,
-    strength: Strength = 1.0,
     also: Also = None,
     output: Output = None,
     published: Published = False,
@@ -47,6 +47,7 @@ def evaluate(
     prosr evaluate prosr-xs bicubic --set Set5 Set14 --scale 2 4
     """
     import prosr
+    from prosr.cli.measuring import show
     from prosr.config import check_scale
     from prosr.data.benchmarks import open_benchmark
     from prosr.evaluation.perceptual import find_scorers
@@ -62,13 +63,7 @@ def evaluate(
     wanted = [check_scale(scale) for scale in dict.fromkeys(scales or SCALES)]
     benchmarks = [open_benchmark(folder) for folder in dict.fromkeys(sets)]
     scorers = find_scorers(also or [])
-    load = partial(
-        prosr.load,
-        max_memory=SCORING_MEMORY,
-        engine=engine,
-        ensemble=ensemble,
-        strength=strength,
-    )
+    load = partial(prosr.load, max_memory=SCORING_MEMORY, engine=engine, ensemble=ensemble)
     upscalers = name_models({model: load(model) for model in models})
     if output is not None:
         save_results(output, [])
@@ -80,18 +75,7 @@ def evaluate(
             rows.append(row)
             if output is not None:
                 save_results(output, [row])
-    _show(to_rich(rows, beside=SYSTEMS if published else ()))
-
-
-def _show(tables: Sequence[Table]) -> None:
-    from rich.console import Console
-
-    console = Console()
-    wide = console.options.update(width=1000)
-    for table in tables:
-        # A line too long for the terminal can be read, a number cut short cannot.
-        console.width = max(console.width, console.measure(table, options=wide).maximum)
-        console.print(table)
+    show(to_rich(rows, beside=SYSTEMS if published else ()))
 
 
 @contextmanager

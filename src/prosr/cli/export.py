@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from prosr.cli.options import Model, Overwrite, Strength
+from prosr.cli.options import Model, Overwrite
 
 # fmt: off
 Format = Annotated[str, typer.Option("--format", metavar="NAME", help="onnx or openvino.")]
@@ -22,18 +22,17 @@ def export(
     file_format: Format = "onnx",
     scale: Scale = 4,
     precision: Precision = "fp32",
-    strength: Strength = 1.0,
     output: Output = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Write a network for one scale as ONNX or for OpenVINO.
 
     Height and width stay open. The file says its scale, halo, model and weights, and is
-    compared with PyTorch after it is written.
+    compared with PyTorch after it is written. MODEL may have a strength: progansr-xs@0.7.
 
     Example: prosr export prosr-xs --format onnx --scale 4
     """
-    from prosr.checkpoint import at_strength
+    from prosr.checkpoint import find
     from prosr.config import check_scale
     from prosr.errors import ConfigError
     from prosr.inference.exporting import export as write
@@ -41,7 +40,7 @@ def export(
 
     suffix = suffix_of(file_format)
     check_scale(scale)
-    weights = at_strength(model, strength)
+    weights = find(model)
     target = output or Path(f"{weights.name}_x{scale}{suffix}")
     if target.suffix != suffix:
         raise ConfigError(f"{target}: the output's name must end in {suffix}")

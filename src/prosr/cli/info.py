@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -28,6 +29,7 @@ def info(
     from rich.console import Console
     from rich.table import Table
 
+    from prosr.cli.measuring import show
     from prosr.evaluation.tables import to_rich
     from prosr.timing.facts import facts
 
@@ -45,19 +47,33 @@ def info(
     console.print(table)
     for line in _training(found):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
-    for scores in to_rich(found.scores, beside=()):
-        console.print(scores)
+    show(to_rich(found.scores, timed=False))
 
 
 def _training(found: Facts) -> list[str]:
     sha256, card = found.weights.sha256, found.weights.card
+    if not found.parameters:
+        return ["it needs no weights"]
+    if not sha256:
+        return [
+            "no weights come with it; train it, or see whether `prosr convert` has a file to read"
+        ]
     if not card:
-        return ["its file has no model card" if sha256 else "no weights come with it"]
-    lines = [f"weights {sha256}"]
-    for name, value in card.items():
-        if name == "recipe":
-            value = ", ".join(f"{key} = {setting}" for key, setting in value.items())
-        elif isinstance(value, list):
-            value = ", ".join(map(str, value))
-        lines.append(f"{name}: {value}")
-    return lines
+        return ["its file has no model card"]
+    return [f"weights {sha256}", *(f"{name}: {_plain(value)}" for name, value in card.items())]
+
+
+def _plain(value: object) -> str:
+    """A card's value as people write it."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key} = {setting}" for key, setting in _flat(value))
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _flat(table: Mapping[str, object]) -> Iterator[tuple[str, object]]:
+    """The settings in a table and its tables, with dots in their names; unset ones left out."""
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from ((f"{key}.{inner}", setting) for inner, setting in _flat(value))
+        elif value is not None:
+            yield key, value

@@ -1,8 +1,8 @@
-"""What the measurements of `prosr bench` show: what is being measured, then a table."""
+"""What measuring shows: what is being measured, then tables."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +11,8 @@ import typer
 from rich.console import Console
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from prosr.timing.rows import Row
 
 
@@ -19,6 +21,18 @@ def telling() -> Iterator[Callable[[str], None]]:
     """Lend a function that shows, in a terminal, what is being measured."""
     with Console(stderr=True).status("starting") as status:
         yield status.update
+
+
+def show(tables: Iterable[Table]) -> None:
+    """Print tables, beyond the terminal's width if need be.
+
+    A line too long for the terminal can be read, a number cut short cannot.
+    """
+    console = Console()
+    wide = console.options.update(width=1000)
+    for table in tables:
+        console.width = max(console.width, console.measure(table, options=wide).maximum)
+        console.print(table)
 
 
 def present(rows: Sequence[Row], output: Path | None) -> None:

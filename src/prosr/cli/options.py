@@ -19,7 +19,7 @@ Rounds = Annotated[int, typer.Option(min=1, help="Rounds in which all take turns
 RowsFile = Annotated[Path | None, typer.Option(metavar="FILE.json", help="Add the rows to this file, and write Markdown beside it.")]
 EnsembleOption = Annotated[bool, typer.Option("--ensemble", metavar="", help="Mean over 8 flips and turns: better, 8 times slower.")]
 Data = Annotated[list[Path], typer.Option(metavar="DIR...", help="Folders of training pictures, searched recursively.")]
-Strength = Annotated[float, typer.Option(metavar="0…1", help="How much a GAN model such as progansr-xs invents.")]
+Strength = Annotated[float, typer.Option(metavar="0…1", help="How much a GAN such as progansr-xs invents: 0 nothing, 1 all that it can.")]
 MaxMinutes = Annotated[float | None, typer.Option(min=0, metavar="MINUTES", help="Save and stop after this time; the same command goes on.")]
 Workers = Annotated[int, typer.Option(min=0, metavar="N", help="Processes that prepare batches.")]
 # fmt: on

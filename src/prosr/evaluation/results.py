@@ -43,7 +43,7 @@ class Row(Value):
     PSNR and consistency are in dB; scores are means over the pictures, `seconds` and
     `megapixels` (of enlarged pictures) are sums. `weights` is the SHA-256 of the
     parameters, None for a model without any; `engine` and its precision enlarged;
-    `commit` is None outside a checkout. `pictures` is empty where only means are kept.
+    `commit` is None outside a checkout.
     """
 
     model: str
@@ -61,7 +61,7 @@ class Row(Value):
     machine: Machine
     prosr: str
     commit: str | None
-    pictures: tuple[PictureScore, ...] = ()
+    pictures: tuple[PictureScore, ...] = Field(min_length=1)
 
     @property
     def key(self) -> Key:
@@ -69,7 +69,14 @@ class Row(Value):
         return self.model, self.protocol, self.set, self.scale
 
 
+class Means(Row):
+    """A row of which only the means are kept."""
+
+    pictures: tuple[PictureScore, ...] = ()
+
+
 _ROWS = TypeAdapter(tuple[Row, ...])
+_MEANS = TypeAdapter(tuple[Means, ...])
 
 
 def read_results(path: Path) -> tuple[Row, ...]:
@@ -85,9 +92,9 @@ def read_results(path: Path) -> tuple[Row, ...]:
         raise ConfigError(f"{path} is not a results file ({what}); move it away") from error
 
 
-def known_results() -> tuple[Row, ...]:
-    """Means of the bundled networks, and of other systems' released weights; in the package."""
-    return read_results(Path(str(files("prosr") / "weights" / "scores.json")))
+def known_results() -> tuple[Means, ...]:
+    """Scores of bundled networks, the bicubic and other systems' released weights."""
+    return _MEANS.validate_json((files("prosr") / "weights" / "scores.json").read_bytes())
 
 
 def merge(old: Iterable[Row], new: Iterable[Row]) -> list[Row]:
@@ -99,10 +106,11 @@ def merge(old: Iterable[Row], new: Iterable[Row]) -> list[Row]:
 def save_results(path: Path, rows: Sequence[Row]) -> None:
     """Merge `rows` into the results file `path`, new or not, atomically; one line for each row."""
     old = read_results(path) if path.exists() else ()
-    write_rows(path, map(_to_json, merge(old, rows)))
+    write_rows(path, map(to_json, merge(old, rows)))
 
 
-def _to_json(row: Row) -> dict[str, Any]:
+def to_json(row: Row) -> dict[str, Any]:
+    """What a results file holds of a row."""
     # Infinite PSNR becomes a string only on the way to JSON text.
     values: dict[str, Any] = json.loads(row.model_dump_json())
     for scores in (values, *values["pictures"]):

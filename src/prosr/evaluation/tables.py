@@ -41,12 +41,14 @@ def to_markdown(rows: Sequence[Row], *, beside: Sequence[str] = SYSTEMS) -> str:
     return "\n\n".join(_markdown(name, some, beside) for name, some in _by_protocol(rows))
 
 
-def to_rich(rows: Sequence[Row], *, beside: Sequence[str] = ()) -> list[Table]:
+def to_rich(rows: Sequence[Row], *, beside: Sequence[str] = (), timed: bool = True) -> list[Table]:
     """One terminal table for each protocol among `rows`, its title naming it.
 
-    What was measured beside PSNR and SSIM has a table of its own: 80 columns hold no more.
+    Times are shown if they are `timed` alike, on one machine. What was measured beside PSNR
+    and SSIM has a table of its own: 80 columns hold no more.
     """
-    tables = [_rich(name, some, beside, USUAL) for name, some in _by_protocol(rows)]
+    usual = USUAL if timed else USUAL[:-1]
+    tables = [_rich(name, some, beside, usual) for name, some in _by_protocol(rows)]
     more = [row for row in rows if row.also]
     names = list(dict.fromkeys(name for row in more for name in row.also))
     return tables + [_rich(protocol, some, (), names) for protocol, some in _by_protocol(more)]

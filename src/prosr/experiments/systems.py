@@ -85,7 +85,7 @@ def table_4(outcome: Outcome, beside: Iterable[Row] = (), speeds: Speeds = NO_SP
         rows.setdefault((row.scale, _system(row.model), "trained"), []).append(row)
     for row in beside:
         if row.protocol == PROTOCOL and _is_for(row.model, row.scale):
-            kind = "ours" if is_bundled(row.model) else "released"
+            kind = "ours" if is_bundled(_weights(row.model)) else "released"
             rows.setdefault((row.scale, _system(row.model), kind), []).append(row)
     sets = _sets(row for some in rows.values() for row in some)
     systems = {system: None for _, system, _ in sorted(rows)}
@@ -127,9 +127,10 @@ def to_markdown(table: Table4, metric: str = "psnr") -> str:
             lines.append([f"×{line.scale}", line.system, *cells])
     sources = "; ".join(dict.fromkeys(line.source for line in table.lines if line.source))
     unit, source = ("SSIM", SSIM_SOURCE) if metric == "ssim" else ("PSNR in dB", sources)
+    printed = f" Published: {source};" if "published" in kinds else ""
     caption = (
-        f"{unit} on {' / '.join(table.sets)}, protocol `{PROTOCOL}`. Published: {source}; "
-        "everything else is measured here."
+        f"{unit} on {' / '.join(table.sets)}, protocol `{PROTOCOL}`.{printed} everything else "
+        "is measured here."
     )
     head = ["scale", "system", *(titles[kind] for kind in kinds)]
     return markdown(head, lines) + f"\n\n{caption}"
@@ -192,9 +193,14 @@ def _parameters(
         if _system(run.cell) == system and scale in run.parameters:
             return run.parameters[scale]
     for row in (*rows["released"], *rows["ours"]):
-        if (config := presets().get(row.model)) is not None:
+        if (config := presets().get(_weights(row.model))) is not None:
             return parameters(build(config), scale)
     return None
+
+
+def _weights(model: str) -> str:
+    """The weights' name of a model that may have a strength or be an ensemble: "x@0.5+"."""
+    return re.sub(r"(@[\d.]+)?\+?$", "", model)
 
 
 def _system(name: str) -> str:
@@ -210,7 +216,7 @@ def _letters(name: str) -> str:
 
 def _is_for(model: str, scale: int) -> bool:
     """Whether a net was made for this scale, as far as its name says."""
-    named = re.search(r"-x([248])$", model)
+    named = re.search(r"-x([248])$", _weights(model))
     return named is None or int(named[1]) == scale
 
 

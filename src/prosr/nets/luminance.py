@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor, nn
 
-from prosr.nets.baselines.anatomy import Baseline
 from prosr.resample import as_given, upscale
+
+if TYPE_CHECKING:
+    from prosr.nets.baselines.anatomy import Baseline
 
 _FROM_RGB = ((65.481, 128.553, 24.966), (-37.797, -74.203, 112.0), (112.0, -93.786, -18.214))
 _TO_RGB = torch.linalg.inv(torch.tensor(_FROM_RGB, dtype=torch.float64)).tolist()

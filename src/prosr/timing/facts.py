@@ -59,10 +59,14 @@ def facts(name: str, results: Iterable[Path] = ()) -> Facts:
         weights = find(name)
     net: Any = weights.net
     total = sum(parameter.numel() for parameter in net.parameters())
+
+    def its(row: Row) -> bool:
+        return row.weights == weights.sha256 if total else row.model == name
+
     own = [row for path in results for row in read_results(path)]
-    rows = [row for row in merge(known_results(), own) if row.weights == weights.sha256]
+    rows = merge(filter(its, known_results()), filter(its, own))
     return Facts(
-        Path(name).stem,
+        weights.name,
         weights,
         tuple(
             ScaleFacts(

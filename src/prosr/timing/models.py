@@ -12,8 +12,7 @@ from prosr.checkpoint import build
 from prosr.config import preset, presets
 from prosr.errors import ConfigError
 from prosr.inference.upscaler import SCORING_MEMORY, Upscaler
-from prosr.layouts import Scale
-from prosr.nets.baselines.lapsrn import LapSRNConfig
+from prosr.layouts import BaselineConfig, Scale
 from prosr.timing.apart import peak_memory
 from prosr.timing.rounds import measure
 from prosr.timing.rows import Row, make_row
@@ -41,7 +40,7 @@ def systems(case: Case) -> list[str]:
     """
     names = []
     for name, config in presets().items():
-        scales = config.scales[-1:] if isinstance(config, LapSRNConfig) else config.scales
+        scales = config.timed_at if isinstance(config, BaselineConfig) else config.scales
         is_ablation = name.startswith("table")
         if case.scale in scales and (case == CASES[0] or not is_ablation):
             names.append(name)

@@ -57,6 +57,10 @@ class LapSRNConfig(BaselineConfig):
     def scales(self) -> tuple[Scale, ...]:
         return SCALES[: self.levels]
 
+    @property
+    def timed_at(self) -> tuple[Scale, ...]:
+        return self.scales[-1:]
+
 
 class LapSRN(Baseline):
     """A Laplacian pyramid on luminance: each level adds a residual to the doubled level below.
