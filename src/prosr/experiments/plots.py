@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import matplotlib
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
@@ -76,6 +77,7 @@ def quality_plot(panels: Mapping[str, Sequence[Dot]], plotted: str, cost: str) -
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(6 * len(panels), 5), layout="constrained")
         groups = sorted({dot.group for dots in panels.values() for dot in dots})
+        known: dict[str, Artist] = {}
         for place, (title, dots) in enumerate(panels.items(), 1):
             axes = figure.add_subplot(1, len(panels), place)
             axes.set_xscale("log")
@@ -86,10 +88,10 @@ def quality_plot(panels: Mapping[str, Sequence[Dot]], plotted: str, cost: str) -
             axes.set_xlabel(cost)
             axes.xaxis.set_major_formatter(FuncFormatter(lambda value, place: f"{value:g}"))
             axes.margins(0.12)
-            if place == 1:
-                axes.set_ylabel(f"PSNR on {plotted}, dB")
-                handles, labels = axes.get_legend_handles_labels()
-                figure.legend(handles, labels, loc="outside lower center", ncols=len(groups))
+            known |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
+        figure.axes[0].set_ylabel(f"PSNR on {plotted}, dB")
+        columns = min(len(groups), 2 * len(panels))
+        figure.legend(known.values(), known, loc="outside lower center", ncols=columns)
         return _svg(figure)
 
 
