@@ -301,6 +301,13 @@ def _serialized(state: dict[str, Tensor], header: dict[str, str]) -> bytes:
     return len(text).to_bytes(8, "little") + text + data[start:]
 
 
+def weights_name(model: str) -> str:
+    """The name of a model's weights, without its strength and an ensemble's mark: "x@0.5+"."""
+    plain = model.removesuffix("+")
+    named = _STRENGTH.fullmatch(plain)
+    return named[1] if named else plain
+
+
 def is_bundled(name: str) -> bool:
     """Whether a preset of this name comes with weights, or needs none."""
     if (config := presets().get(name)) is None:

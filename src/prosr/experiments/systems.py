@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean, median
 from types import MappingProxyType
 
-from prosr.checkpoint import build, is_bundled, parameters
+from prosr.checkpoint import build, is_bundled, parameters, weights_name
 from prosr.config import presets
 from prosr.evaluation.published import PROTOCOL, PUBLISHED, SSIM_SOURCE, Published
 from prosr.evaluation.results import Row
@@ -85,7 +85,7 @@ def table_4(outcome: Outcome, beside: Iterable[Row] = (), speeds: Speeds = NO_SP
         rows.setdefault((row.scale, _system(row.model), "trained"), []).append(row)
     for row in beside:
         if row.protocol == PROTOCOL and _is_for(row.model, row.scale):
-            kind = "ours" if is_bundled(_weights(row.model)) else "released"
+            kind = "ours" if is_bundled(weights_name(row.model)) else "released"
             rows.setdefault((row.scale, _system(row.model), kind), []).append(row)
     sets = _sets(row for some in rows.values() for row in some)
     systems = {system: None for _, system, _ in sorted(rows)}
@@ -193,14 +193,9 @@ def _parameters(
         if _system(run.cell) == system and scale in run.parameters:
             return run.parameters[scale]
     for row in (*rows["released"], *rows["ours"]):
-        if (config := presets().get(_weights(row.model))) is not None:
+        if (config := presets().get(weights_name(row.model))) is not None:
             return parameters(build(config), scale)
     return None
-
-
-def _weights(model: str) -> str:
-    """The weights' name of a model that may have a strength or be an ensemble: "x@0.5+"."""
-    return re.sub(r"(@[\d.]+)?\+?$", "", model)
 
 
 def _system(name: str) -> str:
@@ -216,7 +211,7 @@ def _letters(name: str) -> str:
 
 def _is_for(model: str, scale: int) -> bool:
     """Whether a net was made for this scale, as far as its name says."""
-    named = re.search(r"-x([248])$", _weights(model))
+    named = re.search(r"-x([248])$", weights_name(model))
     return named is None or int(named[1]) == scale
 
 
