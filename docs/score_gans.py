@@ -22,7 +22,6 @@ from prosr.evaluation.results import save_results
 from prosr.evaluation.scoring import score_all
 from prosr.experiments.outcome import Trained, read_outcome
 from prosr.files import write_rows
-from prosr.layouts import SCALES
 from prosr.training.adversarial import MARGINS
 
 RESULTS = Path(__file__).parents[1] / "results" / "gan-ablation"
@@ -36,8 +35,9 @@ def score(folder: Path, squeezenet: str, sets: list[Path]) -> None:
     upscalers = {name: prosr.load(path, engine="torch") for name, path in paths.items()}
     scorers = find_scorers([f"squeezenet={squeezenet}", "niqe", "colour"])
     benchmarks = [open_benchmark(path) for path in sets]
+    scales = {name: upscaler.scales for name, upscaler in upscalers.items()}
     protocol = find_protocol("paper")
-    for row in score_all(upscalers, benchmarks, SCALES, protocol, print, scorers):
+    for row in score_all(upscalers, benchmarks, scales, protocol, print, scorers):
         save_results(RESULTS / "scores.json", [row])
 
 

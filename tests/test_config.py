@@ -14,6 +14,7 @@ from prosr.config import (
     Simultaneous,
     Single,
     check_scale,
+    choose_scales,
     load_recipe,
     net_config,
     preset,
@@ -104,6 +105,15 @@ def test_scales_and_presets_are_checked() -> None:
         check_scale(3)
     with pytest.raises(ConfigError, match="no model is called"):
         preset("rcan")
+    with pytest.raises(ConfigError, match=r"did you mean 'edsr-baseline-x2' or .* or 'edsr-x8'"):
+        preset("edsr")
+
+
+def test_a_model_is_asked_only_for_scales_that_it_has() -> None:
+    assert choose_scales("lapsrn", (2, 4), []) == (2, 4)
+    assert choose_scales("lapsrn", (2, 4), [4, 4]) == (4,)
+    with pytest.raises(ConfigError, match="lapsrn does not enlarge by 8, only by 2, 4"):
+        choose_scales("lapsrn", (2, 4), [2, 8])
 
 
 @pytest.mark.parametrize("value", [{"kind": "prosr"}, {"kind": "other"}, {}])

@@ -48,14 +48,16 @@ def test_the_command_writes_json_and_a_table(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     output = tmp_path / "speed.json"
-    words = ["--models", "bicubic", "srcnn", "--size", "8", "--scale", "2", "4"]
+    words = ["--models", "bicubic", "edsr-baseline-x2", "--size", "8", "--scale", "2", "4"]
     words += ["--rounds", "1", "--no-memory", "--engine", "torch", "--output", str(output)]
     monkeypatch.setattr(sys, "argv", ["prosr", "bench", "models", *words])
     with pytest.raises(SystemExit) as stop:
         cli.main()
     assert stop.value.code == 0
     assert {row.case for row in read_rows(output)} == {"8×8 ×2", "8×8 ×4"}
-    assert output.with_suffix(".md").read_text() == capsys.readouterr().out
+    printed = capsys.readouterr()
+    assert output.with_suffix(".md").read_text() == printed.out
+    assert "without scale 4: edsr-baseline-x2" in printed.err
 
 
 def test_one_size_after_another_makes_one_file(
@@ -83,3 +85,24 @@ def test_speeds_are_of_the_largest_pictures_and_for_a_megapixel_of_the_result() 
     seconds = Timing((2.0,))
     rows = [make_row(str(case), "vdsr", seconds) for case in (CASES[0], Case(520, 4))]
     assert speeds(rows) == {("vdsr", 4): round(2 / (2080**2 / 1e6), 4)}
+
+
+def test_one_model_has_the_machine_s_memory_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    awake: list[str] = []
+    wake, rest = models.Enlarging.wake, models.Enlarging.rest
+
+    def waking(self: models.Enlarging) -> object:
+        awake.append(self.name)
+        assert len(set(awake)) == 1
+        return wake(self)
+
+    def resting(self: models.Enlarging) -> None:
+        awake[:] = [name for name in awake if name != self.name]
+        rest(self)
+
+    monkeypatch.setattr(models.Enlarging, "wake", waking)
+    monkeypatch.setattr(models.Enlarging, "rest", resting)
+    rows = time_models([Case(12, 2)], ["bicubic", "srcnn"], "torch", 2, 9, False, lambda name: None)
+    assert [row.rounds for row in rows] == [2, 2]
+    assert {row.engine for row in rows} == {"torch fp32"}
+    assert not awake

@@ -47,3 +47,15 @@ def test_the_product_is_of_the_size_that_it_is_counted_with(
     assert set(products) == {((8, 8), (8, 8))}
     assert len(products) * PEAK_SIDE**3 == PEAK_MULTIPLY_ADDS
     assert PEAK_SIDE >= 1024
+
+
+def test_what_prepares_a_call_is_in_no_one_s_time() -> None:
+    calls: list[tuple[str, bool]] = []
+
+    def prepare(name: str, again: bool) -> None:
+        calls.append((name, again))
+        time.sleep(0.02)
+
+    timings = measure({"a": lambda: None}, 2, prepare=prepare)
+    assert calls == [("a", False), ("a", True), ("a", True)]
+    assert timings["a"].median < 0.01

@@ -104,14 +104,14 @@ def called(name: str) -> Upscaler:
     return Upscaler(Bicubic(), name, "")
 
 
-def test_every_model_is_scored_on_every_set_at_every_scale(
+def test_every_model_is_scored_on_every_set_at_its_scales(
     bicubic: Upscaler, benchmark: Benchmark
 ) -> None:
     told: list[str] = []
     models = {"one": bicubic, "two": bicubic}
-    rows = score_all(models, [benchmark], [2, 4], PAPER, told.append)
-    assert [(row.model, row.scale) for row in rows] == [(m, s) for m in models for s in (2, 4)]
-    assert told.count(f"two, {benchmark.name} ×4") == 2
+    rows = score_all(models, [benchmark], {"one": [2, 4], "two": [2]}, PAPER, told.append)
+    assert [(row.model, row.scale) for row in rows] == [("one", 2), ("one", 4), ("two", 2)]
+    assert told.count(f"one, {benchmark.name} ×4") == 2
 
 
 def test_weights_of_one_name_are_told_apart_by_their_folders() -> None:
@@ -131,4 +131,4 @@ def test_models_that_cannot_be_told_apart_are_refused() -> None:
 
 def test_sets_of_one_name_are_refused(bicubic: Upscaler, benchmark: Benchmark) -> None:
     with pytest.raises(ConfigError, match=r"2 sets are called .*; rename"):
-        next(score_all({"bicubic": bicubic}, [benchmark, benchmark], [2], PAPER))
+        next(score_all({"bicubic": bicubic}, [benchmark] * 2, {"bicubic": [2]}, PAPER))

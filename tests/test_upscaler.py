@@ -214,6 +214,8 @@ def test_damage_is_found_before_work_begins(tmp_path: Path) -> None:
 
 def test_a_failing_network_leaves_no_result(tmp_path: Path) -> None:
     class Broken(torch.nn.Module):
+        scales = (2,)
+
         def receptive_radius(self, scale: int) -> int:
             return 1
 

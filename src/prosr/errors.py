@@ -37,8 +37,11 @@ class InferenceError(ProSRError):
 def suggestion(word: str, known: Iterable[str], listed: Sequence[str] = ()) -> str:
     """The end of a message about an unknown `word`: the nearest known one, or those `listed`.
 
-    All that are known are listed unless it says otherwise.
+    Those that go on from `word` are the nearest, as "edsr-x4" to "edsr". All that are known
+    are listed unless it says otherwise.
     """
     names = list(known)
-    near = difflib.get_close_matches(word, names, n=1)
-    return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(listed or names)}"
+    family = [name for name in names if name.startswith(f"{word}-")]
+    if near := family or difflib.get_close_matches(word, names, n=1):
+        return f"; did you mean {' or '.join(map(repr, near))}?"
+    return f"; known: {', '.join(listed or names)}"

@@ -50,3 +50,7 @@ def models(
     with telling() as tell:
         rows = time_models(cases, names, engine, rounds, limit, memory, tell)
     present(rows, output)
+    timed = {(row.case, row.subject) for row in rows}
+    for case in cases:
+        if lacking := [name for name in names or () if (str(case), name) not in timed]:
+            typer.echo(f"without scale {case.scale}: {', '.join(lacking)}", err=True)

@@ -48,7 +48,7 @@ def evaluate(
     """
     import prosr
     from prosr.cli.measuring import show
-    from prosr.config import check_scale
+    from prosr.config import choose_scales
     from prosr.data.benchmarks import open_benchmark
     from prosr.evaluation.perceptual import find_scorers
     from prosr.evaluation.protocol import find_protocol
@@ -56,20 +56,22 @@ def evaluate(
     from prosr.evaluation.scoring import name_models, score_all
     from prosr.evaluation.tables import SYSTEMS, to_rich
     from prosr.inference.upscaler import SCORING_MEMORY
-    from prosr.layouts import SCALES
 
     # Everything that can be refused is, before the first picture is enlarged.
     rules = find_protocol(protocol)
-    wanted = [check_scale(scale) for scale in dict.fromkeys(scales or SCALES)]
     benchmarks = [open_benchmark(folder) for folder in dict.fromkeys(sets)]
     scorers = find_scorers(also or [])
     load = partial(prosr.load, max_memory=SCORING_MEMORY, engine=engine, ensemble=ensemble)
     upscalers = name_models({model: load(model) for model in models})
+    wanted = {
+        name: choose_scales(name, upscaler.scales, scales or ())
+        for name, upscaler in upscalers.items()
+    }
     if output is not None:
         save_results(output, [])
 
     rows = []
-    total = sum(len(benchmark.paths) for benchmark in benchmarks) * len(wanted) * len(upscalers)
+    total = sum(len(benchmark.paths) for benchmark in benchmarks) * sum(map(len, wanted.values()))
     with _progress(total) as step:
         for row in score_all(upscalers, benchmarks, wanted, rules, step, scorers):
             rows.append(row)

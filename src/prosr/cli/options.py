@@ -13,7 +13,7 @@ EngineOption = Annotated[
 # fmt: off
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="Model name or .safetensors file.")]
 Sets = Annotated[list[Path], typer.Option("--set", metavar="DIR...", help="Folders of pictures to score on.")]
-Scales = Annotated[list[int] | None, typer.Option("--scale", metavar="2|4|8...", help="Scales; all three unless given.")]
+Scales = Annotated[list[int] | None, typer.Option("--scale", metavar="2|4|8...", help="Scales; all that a model has unless given.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", metavar="", help="Replace the output if it exists.")]
 Rounds = Annotated[int, typer.Option(min=1, help="Rounds in which all take turns.")]
 RowsFile = Annotated[Path | None, typer.Option(metavar="FILE.json", help="Add the rows to this file, and write Markdown beside it.")]

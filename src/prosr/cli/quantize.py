@@ -24,16 +24,14 @@ def quantize(model: Model, data: Data, scales: Scales = None) -> None:
     Example: prosr quantize prosr-xs --data photographs/ --scale 4
     """
     from prosr.checkpoint import find
-    from prosr.config import check_scale
+    from prosr.config import choose_scales
     from prosr.data.benchmarks import open_benchmark
     from prosr.evaluation.quantization import try_int8
     from prosr.inference.upscaler import MAX_MEMORY
-    from prosr.layouts import SCALES
 
-    wanted = [check_scale(scale) for scale in dict.fromkeys(scales or SCALES)]
     benchmarks = [open_benchmark(folder) for folder in dict.fromkeys(data)]
     weights = find(model)
-    for scale in wanted:
+    for scale in choose_scales(weights.name, weights.config.scales, scales or ()):
         verdict = try_int8(weights.net, scale, benchmarks, MAX_MEMORY)
         typer.echo(
             f"{weights.name} ×{scale}: int8 is {verdict.speed:.2f} times as fast and loses "

@@ -78,20 +78,21 @@ def score(
 def score_all(
     upscalers: Mapping[str, Upscaler],
     benchmarks: Sequence[Benchmark],
-    scales: Sequence[int],
+    scales: Mapping[str, Sequence[int]],
     protocol: Protocol,
     progress: Callable[[str], None] = lambda what: None,
     also: Mapping[str, Scorer] = MappingProxyType({}),
 ) -> Iterator[Row]:
-    """Score each model, under the name it has in `upscalers`, on each set at each scale.
+    """Score each model, under the name it has in `upscalers`, on each set at its `scales`.
 
     `progress` is called after each picture with what is being scored. Raises `ConfigError`
     before any work if two sets have one name.
     """
     check_names("sets", [benchmark.name for benchmark in benchmarks])
-    for (name, upscaler), benchmark, scale in product(upscalers.items(), benchmarks, scales):
-        tell = partial(progress, f"{name}, {benchmark.name} ×{scale}")
-        yield score(upscaler, benchmark, scale, protocol, name=name, also=also, progress=tell)
+    for name, upscaler in upscalers.items():
+        for benchmark, scale in product(benchmarks, scales[name]):
+            tell = partial(progress, f"{name}, {benchmark.name} ×{scale}")
+            yield score(upscaler, benchmark, scale, protocol, name=name, also=also, progress=tell)
 
 
 def name_models(upscalers: Mapping[str, Upscaler]) -> dict[str, Upscaler]:

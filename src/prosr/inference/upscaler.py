@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, cast, overload
 
 import numpy as np
 import torch
@@ -90,8 +90,8 @@ class Work:
 class Upscaler:
     """A network that enlarges whole pictures: files, PIL images or arrays.
 
-    `net(x, scale)` and `net.receptive_radius(scale)` are as in `prosr.nets`; `name` and
-    `sha256` say in results and benchmarks which network it was.
+    `net(x, scale)`, `net.scales` and `net.receptive_radius(scale)` are as in `prosr.nets`;
+    `name` and `sha256` say in results and benchmarks which network it was.
     """
 
     def __init__(
@@ -104,6 +104,7 @@ class Upscaler:
         ensemble: bool = False,
     ) -> None:
         self.name, self.sha256, self.max_memory = name, sha256, max_memory
+        self.scales = cast(tuple[int, ...], net.scales)
         self._engine: Engine = (
             make_engine(net, max_memory, engine) if isinstance(engine, str) else engine
         )

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 
 from prosr.checkpoint import build
 from prosr.config import preset, presets
 from prosr.errors import ConfigError
+from prosr.inference.memory import release_freed_memory
 from prosr.inference.upscaler import SCORING_MEMORY, Upscaler
 from prosr.layouts import BaselineConfig, Scale
 from prosr.timing.apart import peak_memory
@@ -58,7 +60,8 @@ def time_models(
 ) -> list[Row]:
     """Let models take turns at each case; the fastest comes first.
 
-    The networks are new: how long they take does not depend on what they have learnt.
+    The networks are new: how long they take does not depend on what they have learnt. Before
+    each round a model enlarges once more, since others had its memory in the meantime.
     They enlarge through the `Upscaler` on `engine`, within `SCORING_MEMORY`. `models` are
     names of presets, those of `systems` for None; raises `ConfigError` for an unknown one
     and where none has any of the scales. `limit` is in seconds, as in `measure`; the memory
@@ -87,12 +90,17 @@ def _time_case(
     progress: Callable[[str], None],
 ) -> list[Row]:
     subjects = {name: Enlarging((name, case, engine)) for name in names}
-    timings = measure(
-        subjects,
-        rounds,
-        limit,
-        lambda name: progress(f"{case}: {name}"),
-    )
+
+    def prepare(name: str, again: bool) -> None:
+        for other in subjects.keys() - {name}:
+            subjects[other].rest()
+        subjects[name].wake()
+        if again:
+            subjects[name]()
+
+    timings = measure(subjects, rounds, limit, lambda name: progress(f"{case}: {name}"), prepare)
+    for subject in subjects.values():
+        subject.rest()
     rows = []
     for name in names:
         memory = None
@@ -113,23 +121,39 @@ def _time_case(
 
 
 class Enlarging:
-    """A new network of a preset, which enlarges a picture of noise in each call."""
+    """A new network of a preset, which enlarges a picture of noise in each call.
+
+    An engine keeps the memory that it computes in, up to 8 GB; a dozen of them together do not
+    fit into this machine's. One that rests has given it back.
+    """
 
     def __init__(self, request: tuple[str, Case, str]) -> None:
-        name, case, engine = request
-        net = build(preset(name)).eval()
-        self._upscaler = Upscaler(net, name, "", SCORING_MEMORY, engine)
-        shape = (case.side, case.side, 3)
+        self.name, self._case, self._engine = request
+        shape = (self._case.side, self._case.side, 3)
         self._picture = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
-        self._scale = case.scale
+        with torch.random.fork_rng():
+            torch.manual_seed(0)  # Engines keep what they make of a network; of this, once.
+            self._net = build(preset(self.name)).eval()
+        self._upscaler: Upscaler | None = None
+        self.computed_by = ""
+        """The engine and its precision, once it has run."""
+
+    def wake(self) -> Upscaler:
+        """Make the engine, if it is not there."""
+        if self._upscaler is None:
+            self._upscaler = Upscaler(self._net, self.name, "", SCORING_MEMORY, self._engine)
+        return self._upscaler
+
+    def rest(self) -> None:
+        """Let the engine go."""
+        if self._upscaler is not None:
+            self._upscaler = None
+            release_freed_memory()
 
     def __call__(self) -> None:
-        self._upscaler.upscale(self._picture, self._scale)
-
-    @property
-    def computed_by(self) -> str:
-        """The engine and its precision, once it has run."""
-        return self._upscaler.work.computed_by
+        upscaler = self.wake()
+        upscaler.upscale(self._picture, self._case.scale)
+        self.computed_by = upscaler.work.computed_by
 
 
 def speeds(rows: Iterable[Row]) -> dict[tuple[str, Scale], float]:

@@ -48,12 +48,13 @@ def measure(
     rounds: int,
     limit: float = float("inf"),
     progress: Callable[[str], None] = lambda name: None,
+    prepare: Callable[[str, bool], None] = lambda name, again: None,
 ) -> dict[str, Timing]:
     """Call every subject once in each of `rounds` rounds, after a round to warm up.
 
     A subject that has taken more than `limit` seconds in all gets no further round; one
     whose first call took as long keeps that as its only one. `progress` is told the name
-    of what comes next.
+    of what comes next; then `prepare`, in no one's time, and whether it was called before.
     """
     seconds: dict[str, list[float]] = {name: [] for name in subjects}
     for turn in range(rounds + 1):
@@ -62,6 +63,7 @@ def measure(
             if turn > 0 and sum(taken) > limit:
                 continue
             progress(name)
+            prepare(name, turn > 0)
             taken.append(_seconds(subject))
     return {
         name: Timing(tuple(taken[1:] if len(taken) > 1 else taken))

@@ -11,6 +11,8 @@ from prosr.resample import PHI_RADIUS, upscale
 class Bicubic(nn.Module):
     """φ_s(x) alone, without parameters."""
 
+    scales = (2, 4, 8)
+
     def forward(self, x: Tensor, scale: int, alpha: float = 1.0) -> Tensor:
         """Enlarge x, [N, C, H, W], to [N, C, sH, sW], not clipped; alpha must be 1."""
         if alpha != 1:
