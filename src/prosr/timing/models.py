@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -148,6 +149,7 @@ class Enlarging:
         """Let the engine go."""
         if self._upscaler is not None:
             self._upscaler = None
+            gc.collect()  # An engine refers to itself.
             release_freed_memory()
 
     def __call__(self) -> None:
