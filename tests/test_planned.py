@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import gc
+import weakref
+
 import pytest
 import torch
 
@@ -49,6 +52,20 @@ def test_stage_by_stage_is_the_same_picture(
     y = engine(x, scale)
     with torch.inference_mode():
         assert (y - net(x, scale)).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("memory", [RESERVED + 12_000_000, 10**9])
+def test_an_engine_goes_with_its_last_user(net: torch.nn.Module, memory: int) -> None:
+    """It may hold gigabytes, too much to wait for a collection of circles."""
+    engine = torch_engine(net, memory)
+    engine(torch.rand(1, 3, 24, 24), 4)
+    gone = weakref.ref(engine)
+    gc.disable()
+    try:
+        del engine
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 def test_whole_tiles_are_kept_where_stages_take_longer(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from functools import cache, partial, reduce
-from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
+from functools import partial, reduce
+from typing import Any, NamedTuple, Protocol, TypeVar, cast, runtime_checkable
+from weakref import WeakMethod
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +20,8 @@ from prosr.inference.memory import (
 )
 from prosr.inference.staging import Plan, Stage, make_plan, radius_of, run_plan, sides, tiled_pixels
 from prosr.inference.tiling import fit, tiled
+
+T = TypeVar("T")
 
 _ROUNDING = 10
 """Results' worth of memory for bringing a tile to samples."""
@@ -112,10 +115,10 @@ class PlannedEngine:
                 f"a memory limit of {max_memory / 1e9:.2g} GB is too low; "
                 f"give at least {need:.1f} GB"
             )
-        self._bytes = cache(self._measure)
-        self._staged = cache(self._plan_stages)
-        self._whole = cache(self._prepare_whole)
-        self._thin = cache(self._make_thin)
+        self._bytes = _kept(self._measure)
+        self._staged = _kept(self._plan_stages)
+        self._whole = _kept(self._prepare_whole)
+        self._thin = _kept(self._make_thin)
 
     @property
     def precision(self) -> str:
@@ -142,11 +145,11 @@ class PlannedEngine:
 
     def _go_thin(self, x: Tensor, scale: int) -> Tensor:
         """A strip that the runner does not take goes through PyTorch, in its own tiles."""
-        thin, halo = self._thin(), self.radius(scale)
+        thin, halo = self._thin(scale), self.radius(scale)
         size = x.shape[2], x.shape[3]
         return tiled(thin, x, scale, fit(size, thin.pixels(scale), halo), halo)
 
-    def _make_thin(self) -> PlannedEngine:
+    def _make_thin(self, scale: int) -> PlannedEngine:
         from prosr.inference.engines.pytorch import TorchRunner
 
         return PlannedEngine(self._net, self._max_memory, TorchRunner("cpu"))
@@ -208,23 +211,40 @@ class PlannedEngine:
             costs = work // area, _bytes(z) // area, cost.multiply_adds // area
             part = f"x{scale}-stage-{len(stages)}"
             function = self._runner.prepare(self._net, part, function)
-            function = partial(self._with_room, function, costs[0] + costs[1])
+            function = partial(_with_room, function, costs[0] + costs[1], self._max_memory)
             stages.append(Stage(function, factor, radius, *costs))
         return stages
-
-    def _with_room(self, function: Function, need: int, x: Tensor) -> Tensor:
-        """A stage, after giving back freed memory where what is kept of it leaves too little.
-
-        Stages free blocks of many sizes, which others do not fit into: `prosr-s` ×4 within
-        1 GB would come to 1.05. Always to give them back would take a fifth more time.
-        """
-        if (resident_memory() or 0) + _area(x) * need > self._max_memory:
-            release_freed_memory()
-        return function(x)
 
     def _probe(self) -> Tensor:
         x = torch.full((1, 3, _PROBE, _PROBE), 0.5, device=self._runner.device)
         return x.contiguous(memory_format=torch.channels_last)
+
+
+def _kept(make: Callable[[int], T]) -> Callable[[int], T]:
+    """The method, asked once for each scale.
+
+    `functools.cache` would keep the object alive with what is kept in it, an engine's memory
+    among it, until Python looks for such circles.
+    """
+    method, known = WeakMethod(cast(Any, make)), dict[int, T]()
+
+    def ask(scale: int) -> T:
+        if scale not in known:
+            known[scale] = cast(Any, method())(scale)
+        return known[scale]
+
+    return ask
+
+
+def _with_room(function: Function, need: int, most: int, x: Tensor) -> Tensor:
+    """A stage, after giving back freed memory where what is kept of it leaves too little.
+
+    Stages free blocks of many sizes, which others do not fit into: `prosr-s` ×4 within
+    1 GB would come to 1.05. Always to give them back would take a fifth more time.
+    """
+    if (resident_memory() or 0) + _area(x) * need > most:
+        release_freed_memory()
+    return function(x)
 
 
 def residual_part(scale: int) -> str:
