@@ -1,6 +1,9 @@
 """What is measured apart has a process of its own, from its making to its end."""
 
 import os
+import signal
+import time
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -31,6 +34,38 @@ def make_counter(start: int) -> Subject:
 
 def make_failure(status: int) -> Subject:
     return (lambda: os._exit(status)) if status else (lambda: 1 // 0)
+
+
+def make_sleeper(seconds: int) -> Subject:
+    def subject() -> int:
+        time.sleep(seconds if calls_here(1) > 1 else 0)
+        return os.getpid()
+
+    return subject
+
+
+def calls_here(more: int) -> int:
+    global calls
+    calls += more
+    return calls
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no timers")
+def test_an_interrupt_does_not_wait_for_what_runs_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        with pytest.raises(KeyboardInterrupt), Apart(make_sleeper, 300) as subject:
+            process = subject()
+            signal.setitimer(signal.ITIMER_REAL, 0.5)
+            subject()
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert isinstance(process, int)
+    with pytest.raises(ProcessLookupError):
+        os.kill(process, 0)
 
 
 def test_a_subject_is_made_once_in_a_process_of_its_own() -> None:

@@ -5,7 +5,10 @@ Kept memory, compiled kernels and peak memory belong to a process.
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
+import os
+import signal
 import sys
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -24,22 +27,28 @@ class Apart(Generic[T]):
     """The subject that `make(argument)` gives, made and called in a fresh process.
 
     Both travel there, so `make` is a function of a module. The process ends with the
-    block. What happens there raises here; `InferenceError` says that the system has ended
-    the process.
+    block, at once where an exception ends that. What happens there raises here;
+    `InferenceError` says that the system has ended the process.
     """
 
     def __init__(self, make: Callable[[T], Subject], argument: T) -> None:
         self._make, self._argument = make, argument
         fresh = multiprocessing.get_context("spawn")
         self._pool = ProcessPoolExecutor(max_workers=1, mp_context=fresh)
+        self._process: int | None = None
 
     def __enter__(self) -> Apart[T]:
         return self
 
-    def __exit__(self, *raised: object) -> None:
+    def __exit__(self, raised: type[BaseException] | None, *rest: object) -> None:
+        if raised is not None and self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._process, signal.SIGTERM)
         self._pool.shutdown(cancel_futures=True)
 
     def __call__(self) -> object:
+        if self._process is None:
+            self._process = self._wait(self._pool.submit(os.getpid))
         return self._wait(self._pool.submit(_call, self._make, self._argument))
 
     def peak_memory(self) -> int:
