@@ -2,8 +2,8 @@
 
 import os
 import signal
+import threading
 import time
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -37,32 +37,20 @@ def make_failure(status: int) -> Subject:
 
 
 def make_sleeper(seconds: int) -> Subject:
-    def subject() -> int:
-        time.sleep(seconds if calls_here(1) > 1 else 0)
-        return os.getpid()
-
-    return subject
+    """A subject that gives its process in its first call, and sleeps in others."""
+    process = [os.getpid()]
+    return lambda: process.pop() if process else time.sleep(seconds)
 
 
-def calls_here(more: int) -> int:
-    global calls
-    calls += more
-    return calls
-
-
-@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no timers")
-def test_an_interrupt_does_not_wait_for_what_runs_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGALRM, interrupt)
-    try:
-        with pytest.raises(KeyboardInterrupt), Apart(make_sleeper, 300) as subject:
-            process = subject()
-            signal.setitimer(signal.ITIMER_REAL, 0.5)
-            subject()
-    finally:
-        signal.signal(signal.SIGALRM, before)
+@pytest.mark.skipif(os.name != "posix", reason="signals go to processes on POSIX only")
+def test_an_interrupt_does_not_wait_for_what_runs_apart() -> None:
+    interrupt = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt), Apart(make_sleeper, 100) as subject:
+        process = subject()
+        start = time.monotonic()
+        interrupt.start()
+        subject()
+    assert time.monotonic() - start < 50
     assert isinstance(process, int)
     with pytest.raises(ProcessLookupError):
         os.kill(process, 0)

@@ -149,7 +149,7 @@ class Enlarging:
         """Let the engine go."""
         if self._upscaler is not None:
             self._upscaler = None
-            gc.collect()  # An engine refers to itself.
+            gc.collect()  # It may be part of a circle.
             release_freed_memory()
 
     def __call__(self) -> None:
