@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -124,8 +123,8 @@ def _time_case(
 class Enlarging:
     """A new network of a preset, which enlarges a picture of noise in each call.
 
-    An engine keeps the memory that it computes in, up to 8 GB; a dozen of them together do not
-    fit into this machine's. One that rests has given it back.
+    An engine keeps the memory that it computes in, up to 8 GB: a dozen of them together were
+    more than 24. One that rests has given it back.
     """
 
     def __init__(self, request: tuple[str, Case, str]) -> None:
@@ -149,7 +148,6 @@ class Enlarging:
         """Let the engine go."""
         if self._upscaler is not None:
             self._upscaler = None
-            gc.collect()  # It may be part of a circle.
             release_freed_memory()
 
     def __call__(self) -> None:
