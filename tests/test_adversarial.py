@@ -178,6 +178,27 @@ def test_the_generator_follows_eq4_and_the_discriminator_eq3(
     assert [result.health[f"drift_{c}"] for c in "rgb"] == pytest.approx(drift.tolist(), rel=1e-3)
 
 
+def test_features_see_both_pictures_in_one_view_that_changes_with_the_step(
+    tmp_path: Path, recipe: Recipe
+) -> None:
+    views = {"adversarial": adversarial_of(recipe).model_copy(update={"views": True})}
+    run, shown = made(tmp_path, recipe.model_copy(update=views)), list[torch.Tensor]()
+    assert run.adversary is not None
+    run.adversary.features.register_forward_pre_hook(lambda _, given: shown.append(given[0]))
+    colours = torch.tensor([0, 100, 255], dtype=torch.uint8).view(1, 3, 1, 1)
+    x, y = colours.expand(4, 3, 16, 16), colours.expand(4, 3, 64, 64)
+    seen = set()
+    for number in range(40):
+        step(run, Batch(number, 4, x, y, ("a.png",) * 4))
+        ours, theirs = shown[-2:]
+        assert ours.shape == theirs.shape
+        orders = [view.mean(dim=(0, 2, 3)).argsort().tolist() for view in (ours, theirs)]
+        assert orders[0] == orders[1]
+        seen.add((theirs.shape[-1], *orders[1]))
+    assert {size for size, *_ in seen} == {40, 48, 60, 75, 90}
+    assert len({tuple(order) for _, *order in seen}) == 6
+
+
 def test_residuals_are_judged_not_pictures(tmp_path: Path, recipe: Recipe) -> None:
     run, pairs = made(tmp_path, recipe), batch()
     assert run.adversary is not None

@@ -72,6 +72,8 @@ def test_a_recipe_narrows_a_preset(tmp_path: Path) -> None:
         (XS, ["schedule.kind=singel"], "schedule.kind: .*did you mean 'single'"),
         (XS, ["schedule.kind=single", "schedule.scal=4"], "'schedule.scal'; did you mean 'scale'"),
         (XS, ["schedule.kind=single"], "schedule.scale: Field required"),
+        (XS, ["schedule.kind=simultaneous", "schedule.often=[0,1,1]"], "often.*greater than 0"),
+        (XS, ["schedule.kind=simultaneous", "schedule.often=[inf,1,1]"], "often.*finite"),
         (XS, ["layout.featurs=8"], "layout: unknown key 'featurs'; did you mean 'features'"),
         (XS, ["layout.growth=[8, 8]"], "growth and dcus need one entry for each level"),
         (ONE, [], "table1-dcus has scale 4 only, nothing for a curriculum"),

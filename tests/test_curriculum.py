@@ -96,6 +96,21 @@ def test_scales_are_drawn_evenly_from_the_open_ones() -> None:
     assert all(0.25 < late.count(scale) / len(late) < 0.42 for scale in (2, 4, 8))
 
 
+@pytest.mark.parametrize(
+    "model,expected",
+    [("prosr-xs", {2: 0.2, 4: 0.2, 8: 0.6}), ("table1-asymmetric", {2: 0.5, 4: 0.5})],
+)
+def test_simultaneous_scales_are_drawn_as_often_as_asked(
+    model: str, expected: dict[int, float]
+) -> None:
+    recipe = scheduled(Simultaneous(often=(1, 1, 3)), model)
+    drawn = [scale_at(step, recipe) for step in range(3000)]
+    assert set(drawn) == set(expected)
+    for scale, share in expected.items():
+        assert drawn.count(scale) / len(drawn) == pytest.approx(share, abs=0.03)
+    assert shares(recipe) == pytest.approx(expected)
+
+
 def test_the_draw_depends_on_seed_and_step_alone() -> None:
     assert [scale_at(s, RECIPE) for s in range(900, 950)] == [
         scale_at(s, RECIPE) for s in range(900, 950)

@@ -76,7 +76,9 @@ class Adversarial(Settings):
     perceptual term and `file` its weights. Weights are of Eq. 4's terms: `gan`, those of pools
     2 and 4 in `perceptual`, `pixel` of Eq. 5; and of what the paper does not have: `distance`,
     `nets.features.feature_distance` of all that the features' net gives, by the weights
-    `layers`, and `grid`, `training.losses.grid_loss`. In each step the discriminator learns
+    `layers`, and `grid`, `training.losses.grid_loss`. With `views` the features' net sees both
+    pictures in another size and another order of channels at each step, so that they come
+    nearer to each other for other nets too. In each step the discriminator learns
     `turns` times, from an equal part of the batch each time, then the generator once. The run
     ends when the former has failed for `collapse_after` steps of one scale in a row. Every
     `sheet_every` steps samples are drawn.
@@ -90,6 +92,7 @@ class Adversarial(Settings):
     perceptual: tuple[Weight, Weight] = (0.5, 2.0)
     distance: Weight = 0.0
     layers: tuple[Weight, ...] | None = None
+    views: bool = False
     pixel: Weight = 0.0
     grid: Weight = 0.0
     learning_rate: float = Field(default=1e-4, gt=0)

@@ -132,6 +132,9 @@ def _adapter(layouts: tuple[type[BaseModel], ...]) -> TypeAdapter[NetConfig]:
     return TypeAdapter(Annotated[union, Field(discriminator="kind")])
 
 
+_Often = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
 class Curriculum(Settings):
     """×2 first, then one level after another (3.4); when, is in fractions of training.
 
@@ -151,9 +154,14 @@ class Curriculum(Settings):
 
 
 class Simultaneous(Settings):
-    """All of the network's scales from the first step on, without blending (4.1)."""
+    """All of the network's scales from the first step on, without blending (4.1).
+
+    Each is drawn as often as the others, or as `often` says of 2, 4 and 8 times: (1, 2, 2)
+    gives ×2 a fifth of the steps. Those of scales that the network lacks do not count.
+    """
 
     kind: Literal["simultaneous"] = "simultaneous"
+    often: tuple[_Often, _Often, _Often] | None = None
 
 
 class Single(Settings):

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from types import EllipsisType
 
 import torch
+import torch.nn.functional as F
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
-from prosr.adversary import Adversarial, PictureJudgeConfig
+from prosr.adversary import SMALLEST, Adversarial, PictureJudgeConfig
 from prosr.data.sampler import Batch
 from prosr.errors import ProSRError
 from prosr.nets.features import POOLS, feature_distance
@@ -37,6 +38,10 @@ from prosr.training.objectives import (
 MARGINS = (0.02, 0.98)
 """Between these a discriminator's D(r) − D(r̂) is of use: below, it cannot tell one from the
 other (0), above, it is never in doubt (1), and neither teaches the generator anything."""
+
+
+VIEWS = (0.66, 0.8, 1.0, 1.0, 1.25, 1.5)
+"""Sizes, relative to its own, in which a feature net is shown a picture."""
 
 
 class CollapsedError(ProSRError):
@@ -96,7 +101,7 @@ def adversarial_step(
             _turn(fabric, adversary, batch, r_hat.detach()[i::turns], r[i::turns], alpha)
             for i in range(turns)
         ]
-        terms = _terms(fabric, adversary, batch.scale, alpha, y_hat, y, r_hat)
+        terms = _terms(fabric, adversary, batch, alpha, y_hat, y, r_hat)
         loss = torch.stack([*terms.values()]).sum()
         optimizer.zero_grad()
         fabric.backward(loss)
@@ -132,6 +137,15 @@ def _window(batch: Batch) -> tuple[slice | EllipsisType, ...]:
     return ..., slice(top, top + size), slice(left, left + size)
 
 
+def _view(y: Tensor, step: int) -> Tensor:
+    """y, [N, 3, H, W], enlarged or reduced, its channels in some order, the same in a step."""
+    draw = random.Random(f"view {step}")
+    y = y[:, draw.sample(range(y.shape[1]), y.shape[1])]
+    factor = draw.choice(VIEWS)
+    size = [max(SMALLEST, round(factor * side)) for side in y.shape[2:]]
+    return F.interpolate(y, size, mode="bilinear", align_corners=False, antialias=True)
+
+
 def _turn(
     fabric: Fabric, adversary: Adversary, batch: Batch, r_hat: Tensor, r: Tensor, alpha: float
 ) -> dict[str, float]:
@@ -152,21 +166,22 @@ def _turn(
 def _terms(
     fabric: Fabric,
     adversary: Adversary,
-    scale: int,
+    batch: Batch,
     alpha: float,
     y_hat: Tensor,
     y: Tensor,
     r_hat: Tensor,
 ) -> dict[str, Tensor]:
     """The terms of Eq. 4, each with its weight; those of weight 0 are not computed."""
-    settings = adversary.settings
+    settings, scale = adversary.settings, batch.scale
     terms = {}
     with fabric.autocast(), _frozen(adversary.net):
         if settings.gan:
             scores = adversary.net(r_hat, scale, alpha)
             terms["gan"] = settings.gan * adversarial_loss(scores.float())
         if any(settings.perceptual) or settings.distance:
-            given, wanted = adversary.features(y_hat), adversary.features(y)
+            seen = (_view(one, batch.step) if settings.views else one for one in (y_hat, y))
+            given, wanted = map(adversary.features, seen)
             for k, weight in zip(POOLS, settings.perceptual, strict=True):
                 terms[f"pool{k}"] = weight * perceptual_loss(given[k].float(), wanted[k].float())
             if settings.distance:

@@ -6,8 +6,8 @@ import math
 import random
 from dataclasses import dataclass
 
-from prosr.config import Curriculum, Recipe
-from prosr.layouts import Scale
+from prosr.config import Curriculum, Recipe, Simultaneous
+from prosr.layouts import SCALES, Scale
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,10 @@ def opened_at(step: int, recipe: Recipe) -> tuple[Scale, ...]:
 def scale_at(step: int, recipe: Recipe) -> Scale:
     """Choose one of the open scales at random, the same in every process and every run."""
     scales = stage_at(step, recipe).scales
-    return random.Random(f"scale {recipe.seed} {step}").choice(scales)
+    draw, often = random.Random(f"scale {recipe.seed} {step}"), _often(recipe)
+    if often is None:
+        return draw.choice(scales)
+    return draw.choices(scales, [often[s] for s in scales])[0]
 
 
 def shares(recipe: Recipe) -> dict[Scale, float]:
@@ -60,7 +63,8 @@ def shares(recipe: Recipe) -> dict[Scale, float]:
     """
     schedule, scales = recipe.schedule, recipe.scales
     if not isinstance(schedule, Curriculum):
-        return {scale: 1 / len(scales) for scale in scales}
+        often = _often(recipe) or dict.fromkeys(scales, 1.0)
+        return {scale: often[scale] / sum(often[s] for s in scales) for scale in scales}
     starts = {2: 0.0, 4: schedule.blend_4[0], 8: schedule.blend_8[0]}
     share = dict.fromkeys(scales, 0.0)
     for opened, scale in enumerate(scales, 1):
@@ -68,6 +72,13 @@ def shares(recipe: Recipe) -> dict[Scale, float]:
         for s in scales[:opened]:
             share[s] += (end - starts[scale]) / opened
     return share
+
+
+def _often(recipe: Recipe) -> dict[Scale, float] | None:
+    """How often each scale is drawn, relative to the others; None is equally often."""
+    if not isinstance(recipe.schedule, Simultaneous) or recipe.schedule.often is None:
+        return None
+    return dict(zip(SCALES, recipe.schedule.often, strict=True))
 
 
 def learning_rate_at(step: int, recipe: Recipe) -> float:
