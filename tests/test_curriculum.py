@@ -7,6 +7,7 @@ from typing import Literal
 import pytest
 
 from prosr.config import Curriculum, Recipe, Schedule, Simultaneous, Single
+from prosr.layouts import Scale
 from prosr.training.curriculum import (
     ema_decay_at,
     learning_rate_at,
@@ -101,7 +102,7 @@ def test_scales_are_drawn_evenly_from_the_open_ones() -> None:
     [("prosr-xs", {2: 0.2, 4: 0.2, 8: 0.6}), ("table1-asymmetric", {2: 0.5, 4: 0.5})],
 )
 def test_simultaneous_scales_are_drawn_as_often_as_asked(
-    model: str, expected: dict[int, float]
+    model: str, expected: dict[Scale, float]
 ) -> None:
     recipe = scheduled(Simultaneous(often=(1, 1, 3)), model)
     drawn = [scale_at(step, recipe) for step in range(3000)]

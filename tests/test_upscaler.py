@@ -276,3 +276,12 @@ def test_models_are_loaded_by_name() -> None:
         load("bicubi")
     with pytest.raises(CheckpointError, match="no such file"):
         load("missing.safetensors")
+
+
+def test_tiles_grow_no_further_than_they_get_faster() -> None:
+    roomy, roomier = (
+        prosr.load("prosr-xs", engine="torch", max_memory=gigabytes * 10**9)
+        for gigabytes in (8, 16)
+    )
+    size = (4000, 4000)
+    assert roomier.memory(size, 2) < 1.1 * roomy.memory(size, 2) < 2_000_000_000

@@ -2,8 +2,8 @@
 
 Downscaling is antialiased: the kernel is stretched by the scale. Upscaling is plain and
 is the paper's φ_s. Borders are symmetric: … b a | a b c … Nothing else in this package
-resamples pictures. Autocast does not reach in here: above 0.5, bfloat16 has steps of a
-whole 8-bit level.
+resamples pictures, but for the views in which a net of features sees them. Autocast does
+not reach in here: above 0.5, bfloat16 has steps of a whole 8-bit level.
 """
 
 from __future__ import annotations
