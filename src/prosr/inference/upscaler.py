@@ -42,7 +42,7 @@ SCORING_MEMORY = 8_000_000_000
 
 _ENOUGH, _HALOS = 256, 20
 """Side of a tile that is large enough, in pixels and in halos: larger ones compute less twice, but
-are no sooner done (`prosr-xs` ×2 and ×4 in 2 GB: 15 to 20 % later)."""
+are no sooner done (`prosr-xs` ×2 and ×4 in 2 GB: 16 to 18 % later)."""
 
 _LUMA = (0.299, 0.587, 0.114)
 """BT.601: a gray picture goes through the network as RGB and comes back by these."""
