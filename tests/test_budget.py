@@ -64,6 +64,17 @@ def test_a_machine_that_is_busy_most_of_the_time_gives_the_same_seconds() -> Non
     assert quiet.seconds == busy.seconds == 1.0
 
 
+def test_steps_that_are_not_alike_count_by_their_median() -> None:
+    watch = budget._Stopwatch(unequal=True)
+    watch.ends = [
+        0.0,
+        0.0,
+        0.0,
+        *(sum([1.0, 2.0, 3.0][i % 3] for i in range(n)) for n in range(1, 40)),
+    ]
+    assert watch.seconds == 2.0
+
+
 def test_measured_steps_are_kept_and_nothing_else_is(
     job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -53,6 +53,20 @@ def test_it_leaves_room_for_what_it_averages(engine: Engine) -> None:
     assert 0 < Ensemble(engine).pixels(2) < engine.pixels(2)
 
 
+def test_it_says_how_much_the_engine_computes_at_once(engine: Engine) -> None:
+    ensemble, most = Ensemble(engine), engine.pixels(2)
+    assert ensemble.at_once(100, 2) == 400
+    assert ensemble.at_once(most // 2, 2) == most // 2 * 2
+    assert ensemble.at_once(int(0.8 * most), 2) == int(0.8 * most)
+
+
+def test_what_an_ensemble_needs_is_that_of_all_views_that_go_together() -> None:
+    plain, ensemble = (prosr.load("bicubic", engine="torch", ensemble=e) for e in (False, True))
+    held = min(plain.memory((1, 1), 2), ensemble.memory((1, 1), 2))
+    alone, together = (u.memory((500, 500), 2) - held for u in (plain, ensemble))
+    assert 3 < together / alone < 6
+
+
 def test_its_results_are_known_by_a_plus_sign() -> None:
     upscaler = prosr.load("prosr-xs", engine="torch", ensemble=True)
     assert upscaler.name == "prosr-xs+"

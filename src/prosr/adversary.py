@@ -77,8 +77,8 @@ class Adversarial(Settings):
     2 and 4 in `perceptual`, `pixel` of Eq. 5; and of what the paper does not have: `distance`,
     `nets.features.feature_distance` of all that the features' net gives, by the weights
     `layers`, and `grid`, `training.losses.grid_loss`. With `views` the features' net sees both
-    pictures in another size and another order of channels at each step, so that they come
-    nearer to each other for other nets too. In each step the discriminator learns
+    pictures in a size and an order of channels drawn anew at each step, which is meant to bring
+    them nearer to each other for other nets too. In each step the discriminator learns
     `turns` times, from an equal part of the batch each time, then the generator once. The run
     ends when the former has failed for `collapse_after` steps of one scale in a row. Every
     `sheet_every` steps samples are drawn.

@@ -132,7 +132,7 @@ def _adapter(layouts: tuple[type[BaseModel], ...]) -> TypeAdapter[NetConfig]:
     return TypeAdapter(Annotated[union, Field(discriminator="kind")])
 
 
-_Often = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+_Often = Annotated[float, Field(gt=0, le=1000)]
 
 
 class Curriculum(Settings):

@@ -110,10 +110,11 @@ def measure(
 
 
 class _Stopwatch:
-    """Watches steps and knows when enough of them are done."""
+    """Watches steps, which take `unequal` times or not, and knows when enough are done."""
 
-    def __init__(self) -> None:
+    def __init__(self, unequal: bool = False) -> None:
         self.ends: list[float] = []
+        self._unequal = unequal
 
     def stepped(self, step: int, result: StepResult, rate: float) -> None:
         self.ends.append(time.monotonic())
@@ -131,12 +132,12 @@ class _Stopwatch:
 
     @property
     def seconds(self) -> float:
-        """Lower quartile of a step's time.
+        """Lower quartile of a step's time; the median of steps that are not alike.
 
         Whatever else the machine does makes steps slower, never faster: most of them may
         be disturbed.
         """
-        return quantiles(self.timed)[0]
+        return quantiles(self.timed)[1 if self._unequal else 0]
 
     def enough(self) -> bool:
         timed = self.timed
@@ -146,7 +147,8 @@ class _Stopwatch:
 def _seconds_of_a_step(job: Job, scale: Scale, opening: Opening, stop: Stop) -> float | None:
     """Time of a step of one scale, by training for a while in a folder thrown away."""
     endless = {"schedule": Single(scale=scale), "steps": 1_000_000, "save_minutes": 1e6}
-    watch = _Stopwatch()
+    adversarial = job.recipe.adversarial
+    watch = _Stopwatch(unequal=adversarial is not None and adversarial.views)
     job.folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=job.folder) as trial_folder:
         trial = replace(

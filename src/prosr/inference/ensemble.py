@@ -38,6 +38,10 @@ class Ensemble:
     def pixels(self, scale: int) -> int:
         return int(_SHARE * self._engine.pixels(scale))
 
+    def at_once(self, area: int, scale: int) -> int:
+        """Of a tile of so many pixels, those of all views that the engine computes together."""
+        return area * max(1, min(len(_FLIPS), self._engine.pixels(scale) // area))
+
     def _sum(self, x: Tensor, scale: int) -> Tensor:
         views = self._engine(torch.cat([x.flip(flip) for flip in _FLIPS]), scale)
         back = [

@@ -218,6 +218,8 @@ class Upscaler:
         return self._memory(max(tile.area for tile in self._plan(size, scale)), scale)
 
     def _memory(self, area: int, scale: int, other: int = 0) -> int:
+        if isinstance(self._engine, Ensemble):
+            area = self._engine.at_once(area, scale)
         bound = area * (self.max_memory - RESERVED) // self._engine.pixels(scale)
         # What is reserved is for the worst case; after the trial it is known what it came to.
         held = min(RESERVED, resident_memory() or RESERVED)

@@ -42,7 +42,7 @@ class Apart(Generic[T]):
 
     def __exit__(self, raised: type[BaseException] | None, *rest: object) -> None:
         if raised is not None and self._process is not None:
-            with contextlib.suppress(ProcessLookupError):
+            with contextlib.suppress(OSError):  # it has ended by itself
                 os.kill(self._process, signal.SIGTERM)
         self._pool.shutdown(cancel_futures=True)
 

@@ -7,8 +7,9 @@ import time
 import warnings
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
@@ -169,8 +170,9 @@ def make_step(request: tuple[Work, Variant | None]) -> Subject:
     work, variant = request
     if variant is not None:
         return _step(work, variant)
-    trained, batch = _Trained(work), work.make_batch()
-    return lambda: trained.step(batch)
+    trained, batch, steps = _Trained(work), work.make_batch(), count()
+    # What is drawn anew at each step may change what it takes.
+    return lambda: trained.step(replace(batch, step=next(steps)))
 
 
 def _step(work: Work, variant: Variant) -> Subject:

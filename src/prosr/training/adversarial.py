@@ -41,7 +41,8 @@ other (0), above, it is never in doubt (1), and neither teaches the generator an
 
 
 VIEWS = (0.66, 0.8, 1.0, 1.0, 1.25, 1.5)
-"""Sizes, relative to its own, in which a feature net is shown a picture."""
+"""Sizes, relative to its own, in which a feature net is shown a picture: in its own, as it is
+judged, twice as often as in the others."""
 
 
 class CollapsedError(ProSRError):
