@@ -234,3 +234,4 @@ def test_not_even_a_bug_stops_the_rest(make: Make) -> None:
     outcomes = list(run_jobs(load("bicubic"), find_jobs(["in"], 2), 2, starting=starting))
     assert kinds(outcomes) == ["failed", "made"]
     assert outcomes[0].reason == "in/a.png: unexpected ZeroDivisionError: oh no"
+    assert isinstance(outcomes[0].error, ZeroDivisionError)

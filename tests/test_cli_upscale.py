@@ -195,3 +195,22 @@ def test_memory_stays_under_its_limit(
     assert done.returncode == 0
     result = open_picture(tmp_path / f"a_x{scale}.png")
     assert (result.width, result.height) == (scale * size[0], scale * size[1])
+
+
+@pytest.mark.parametrize("more", [(), ("b.png",)])
+def test_a_bug_of_ours_is_told_from_a_fault_of_the_picture(
+    run: Run, monkeypatch: pytest.MonkeyPatch, more: tuple[str, ...]
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("oh no")
+
+    for name in ("a.png", *more):
+        picture(name)
+    monkeypatch.setattr("prosr.inference.upscaler.Upscaler.upscale", fail)
+    code, out, err = run("a.png", *more)
+    assert code == (1 if more else 70)
+    assert "unexpected ZeroDivisionError: oh no" in out + err
+    monkeypatch.setenv("PROSR_DEBUG", "1")
+    monkeypatch.setattr(sys, "argv", ["prosr", "upscale", "--model", "bicubic", "a.png", *more])
+    with pytest.raises(ZeroDivisionError):
+        cli.main()

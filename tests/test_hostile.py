@@ -126,6 +126,7 @@ CASES: dict[str, tuple[bytes, str]] = {
     "icc-cut.png": (encoded(RGB, "png", icc_profile=SRGB[:200]), MADE),
     "icc-gray.png": (encoded(RGB.convert("L"), "png", icc_profile=SRGB), MADE),
     "exif-junk.jpg": (encoded(RGB, "jpeg", exif=b"Exif\0\0junkjunk"), MADE),
+    "exif-far.jpg": (encoded(RGB, "jpeg", exif=b"Exif\0\0II+\0\x08\0\0\0" + b"\xff" * 8), MADE),
     "exif-cut.jpg": (encoded(RGB, "jpeg", exif=b"Exif\0\0MM\0*\0\0\0\x08\0\x05"), MADE),
     "progressive.jpg": (encoded(RGB, "jpeg", progressive=True), MADE),
     "a jpeg.png": (encoded(RGB, "jpeg"), MADE),

@@ -54,7 +54,7 @@ def test_what_pays_is_kept_and_runs_from_then_on(
     times = iter((2.0, 1.0))
     monkeypatch.setattr(quantization, "_seconds", lambda engine, scale: next(times))
     monkeypatch.setattr(quantization, "LOSS", 1.0)
-    verdict = try_int8(net, 2, [pictures], 10**9)
+    verdict = try_int8(net, 2, [pictures], 10**9, print)
     assert verdict.kept and verdict.speed == 2.0 and abs(verdict.loss) < 1.0
     assert int8_files(own_cache) == [".bin", ".xml"]
     engine, x = make_engine(net, 10**9, "openvino"), torch.rand(1, 3, 12, 14)
@@ -76,7 +76,7 @@ def test_what_does_not_is_not(
     times = iter((speed, 1.0))
     monkeypatch.setattr(quantization, "_seconds", lambda engine, scale: next(times))
     monkeypatch.setattr(quantization, "LOSS", limit)
-    assert not try_int8(net, 2, [pictures], 10**9).kept
+    assert not try_int8(net, 2, [pictures], 10**9, print).kept
     assert not int8_files(own_cache)
 
 
@@ -88,14 +88,32 @@ def test_what_could_not_be_judged_is_not_kept(
 
     monkeypatch.setattr(quantization, "_seconds", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        try_int8(net, 2, [pictures], 10**9)
+        try_int8(net, 2, [pictures], 10**9, print)
     assert not int8_files(own_cache)
+
+
+def test_an_interrupted_trial_leaves_what_was_kept(
+    net: nn.Module, pictures: Benchmark, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = iter((2.0, 1.0))
+    monkeypatch.setattr(quantization, "_seconds", lambda engine, scale: next(times))
+    monkeypatch.setattr(quantization, "LOSS", 1.0)
+    assert try_int8(net, 2, [pictures], 10**9, print).kept
+    kept = {path: path.read_bytes() for path in own_cache.glob("*int8*")}
+
+    def interrupt(*_: object) -> float:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(quantization, "_seconds", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        try_int8(net, 2, [pictures], 10**9, print)
+    assert {path: path.read_bytes() for path in own_cache.glob("*int8*")} == kept
 
 
 def test_too_few_pictures_and_networks_without_a_residual_are_refused(
     net: nn.Module, pictures: Benchmark
 ) -> None:
     with pytest.raises(ConfigError, match="3 pictures are too few"):
-        try_int8(net, 2, [pictures.first(3)], 10**9)
+        try_int8(net, 2, [pictures.first(3)], 10**9, print)
     with pytest.raises(ConfigError, match="without a residual of its own cannot be quantized"):
-        try_int8(build(BicubicConfig()), 2, [pictures], 10**9)
+        try_int8(build(BicubicConfig()), 2, [pictures], 10**9, print)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import errno
 import os
 from pathlib import Path
 
@@ -125,6 +126,36 @@ def test_what_was_not_used_for_longest_is_deleted(
         if age < 2:
             os.utime(path, (age, age))
     assert {path.name for path in folder.iterdir()} == {"b.onnx", "c.onnx"}
+
+
+def test_what_another_process_deletes_meanwhile_is_no_trouble(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracing, "_KEPT", 1)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "gone.onnx").symlink_to(folder / "nowhere")
+    (folder / ".being-written.onnx").touch()
+    made: list[Path] = []
+
+    def make(path: Path) -> None:
+        made.append(path)
+        path.touch()
+
+    assert cached(folder / "kept.onnx", make) == folder / "kept.onnx"
+    assert len(made) == 1
+    assert (folder / ".being-written.onnx").exists()
+
+
+def test_a_cache_that_is_read_only_serves_what_is_there(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = cached(folder / "kept.onnx", lambda path: path.touch())
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(Path, "touch", refuse)
+    assert cached(path, lambda path: None) == path
 
 
 @pytest.mark.parametrize("training", [True, False])

@@ -308,6 +308,14 @@ def weights_name(model: str) -> str:
     return named[1] if named else plain
 
 
+def find_or_build(name: str) -> Weights:
+    """`find`, or of a preset that comes without weights a network with fresh parameters."""
+    config = presets().get(name)
+    if config is None or is_bundled(name):
+        return find(name)
+    return Weights(name, build(config).eval(), config, {}, "")
+
+
 def is_bundled(name: str) -> bool:
     """Whether a preset of this name comes with weights, or needs none."""
     if (config := presets().get(name)) is None:

@@ -67,6 +67,8 @@ def load_community(path: Path) -> tuple[Community, str]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         found = spandrel.ModelLoader().load_from_state_dict(spandrel.canonicalize_state_dict(state))
+    except (OSError, MemoryError):
+        raise
     # Both meet untrusted content, and say what is wrong with it in many ways.
     except Exception as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -24,6 +24,7 @@ def quantize(model: Model, data: Data, scales: Scales = None) -> None:
     Example: prosr quantize prosr-xs --data photographs/ --scale 4
     """
     from prosr.checkpoint import find
+    from prosr.cli.measuring import telling
     from prosr.config import choose_scales
     from prosr.data.benchmarks import open_benchmark
     from prosr.evaluation.quantization import try_int8
@@ -32,7 +33,8 @@ def quantize(model: Model, data: Data, scales: Scales = None) -> None:
     benchmarks = [open_benchmark(folder) for folder in dict.fromkeys(data)]
     weights = find(model)
     for scale in choose_scales(weights.name, weights.config.scales, scales or ()):
-        verdict = try_int8(weights.net, scale, benchmarks, MAX_MEMORY)
+        with telling() as tell:
+            verdict = try_int8(weights.net, scale, benchmarks, MAX_MEMORY, tell)
         typer.echo(
             f"{weights.name} ×{scale}: int8 is {verdict.speed:.2f} times as fast and loses "
             f"{verdict.loss:.3f} dB: {'kept' if verdict.kept else 'not kept'}"

@@ -86,11 +86,16 @@ def upscale(
 
 def _close(display: BatchDisplay, work: Work) -> None:
     """Say what became of all: the failure of an only picture is the command's."""
+    import os
+
     from prosr.errors import ImageError
 
-    failed = [outcome.reason for outcome in display.outcomes if outcome.kind == "failed"]
+    failed = [outcome for outcome in display.outcomes if outcome.kind == "failed"]
     if failed and len(display.outcomes) == 1:
-        raise ImageError(failed[0])
+        raise failed[0].error or ImageError(failed[0].reason)
+    if os.environ.get("PROSR_DEBUG"):
+        for error in filter(None, (outcome.error for outcome in failed)):
+            raise error
     display.close(work)
     if failed:
         raise typer.Exit(1)

@@ -79,7 +79,7 @@ class Decoded:
         try:
             mapped: Pixels = np.load(stored, mmap_mode="r")
             # A folder that somebody else keeps can be read all the same.
-            with suppress(PermissionError):
+            with suppress(OSError):
                 os.utime(stored)
         except (FileNotFoundError, ValueError, EOFError):
             if _key(path) != key:
@@ -114,9 +114,12 @@ class Decoded:
         for _, size, name in sorted(found):
             if total <= self.limit - self.limit // _SHARE:
                 break
-            # Windows keeps a file that another process reads.
-            with suppress(FileNotFoundError, PermissionError):
+            try:
                 os.unlink(name)
+            except FileNotFoundError:
+                pass
+            except PermissionError:  # Windows keeps a file that another process reads
+                continue
             total -= size
 
     def _save(self, target: Path, array: NDArray[np.generic]) -> None:

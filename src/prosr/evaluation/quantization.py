@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from statistics import fmean
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
@@ -21,7 +22,7 @@ from prosr.errors import ConfigError
 from prosr.evaluation.metrics import psnr
 from prosr.evaluation.protocol import DATA_RANGE, find_protocol
 from prosr.inference.engines.openvino import OpenVinoRunner
-from prosr.inference.engines.planned import PlannedEngine
+from prosr.inference.engines.planned import PlannedEngine, Staged, residual_part
 from prosr.inference.quantizing import quantize
 
 LOSS = 0.03
@@ -51,7 +52,7 @@ def try_int8(
     scale: int,
     benchmarks: Sequence[Benchmark],
     max_memory: int,
-    progress: Callable[[str], None] = lambda what: None,
+    progress: Callable[[str], None],
 ) -> Verdict:
     """Quantize R_s for OpenVINO and keep it in the user's cache if that pays.
 
@@ -59,7 +60,7 @@ def try_int8(
     pictures that it was not calibrated on. Then the engine takes it from now on. Raises
     `ConfigError` for a network whose R_s cannot be told from φ_s, or too few pictures.
     """
-    if not hasattr(net, "stages"):
+    if not isinstance(net, Staged):
         raise ConfigError(
             "a network without a residual of its own cannot be quantized; leave it as it is"
         )
@@ -72,25 +73,25 @@ def try_int8(
     native(torch.rand(1, 3, 8, 8), scale)
     runner = OpenVinoRunner()
     place = runner.int8_graph(net, scale)
-    try:
+    with TemporaryDirectory(dir=place.parent, prefix=".int8-") as folder:
+        trial = Path(folder) / "trial.xml"
         progress("calibrating")
-        quantize(runner.traced(net, scale), [_tensor(x) for x, _ in pairs[::2]], place)
+        quantize(runner.traced(net, scale), [_tensor(x) for x, _ in pairs[::2]], trial)
         progress("judging")
-        int8 = PlannedEngine(net, max_memory, runner)
+        int8 = PlannedEngine(net, max_memory, OpenVinoRunner(trials={residual_part(scale): trial}))
         loss = _score(native, scale, pairs[1::2]) - _score(int8, scale, pairs[1::2])
         speed = _seconds(native, scale) / _seconds(int8, scale)
-    except BaseException:  # nothing may stay that was not judged
-        _delete(place)
-        raise
-    kept = speed > 1 and loss <= LOSS
-    if not kept:
-        _delete(place)
+        # Let go of, or Windows would not move it.
+        del int8
+        kept = speed > 1 and loss <= LOSS
+        # Without its description nobody reads the values, whosever they are.
+        place.unlink(missing_ok=True)
+        if kept:
+            for suffix in (".bin", ".xml"):
+                trial.with_suffix(suffix).replace(place.with_suffix(suffix))
+        else:
+            place.with_suffix(".bin").unlink(missing_ok=True)
     return Verdict(speed, loss, kept)
-
-
-def _delete(place: Path) -> None:
-    for suffix in (".xml", ".bin"):
-        place.with_suffix(suffix).unlink(missing_ok=True)
 
 
 def _middle(pair: Pair, scale: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:

@@ -137,7 +137,7 @@ def _score_picture(
         similarity = None if psnr_only else ssim(a, b, data_range=DATA_RANGE)
     except (ConfigError, DataError) as error:
         raise DataError(
-            f"picture {pair.name} of {set_name} is too small for protocol {protocol.name} "
+            f"picture {pair.name} of {set_name} cannot be scored under protocol {protocol.name} "
             f"at scale {scale}: {error}"
         ) from error
     return PictureScore(

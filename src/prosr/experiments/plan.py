@@ -91,5 +91,3 @@ def load_plan(path: Path) -> Plan:
         return Plan.model_validate(read_table(path))
     except ValidationError as error:
         raise ConfigError(f"{path}: {first_problem(error, Plan)}") from error
-    except ConfigError as error:
-        raise ConfigError(str(error) if str(path) in str(error) else f"{path}: {error}") from error

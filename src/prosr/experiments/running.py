@@ -144,7 +144,7 @@ def compare(
     if failed:
         raise ProSRError(
             f"{len(failed)} of {len(comparison.runs)} runs could not be trained: "
-            f"{', '.join(failed)}; give their cells a lower learning_rate"
+            f"{', '.join(failed)}; the remedy stands with each one's failure above"
         )
     return True
 

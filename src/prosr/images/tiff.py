@@ -71,7 +71,10 @@ def largest_strip(path: Path) -> tuple[int, bool]:
 
 
 class Tiff:
-    """A TIFF file's directories, in its byte order and with its offsets (64-bit in BigTIFF)."""
+    """A TIFF file's directories, in its byte order and with its offsets (64-bit in BigTIFF).
+
+    What makes no sense raises `struct.error`, `KeyError` or `ValueError`.
+    """
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
@@ -94,7 +97,7 @@ class Tiff:
         """Make the first directory the last one."""
         place = self.first()
         count = self._number(place, self._counts)
-        self._stream.seek(place + struct.calcsize(f"<{self._counts}") + count * self._entry)
+        self._seek(place + struct.calcsize(f"<{self._counts}") + count * self._entry)
         self._stream.write(self._pack(self._offsets, 0))
 
     def entries(self, place: int) -> tuple[dict[int, bytes], int]:
@@ -144,15 +147,21 @@ class Tiff:
             return None
         data = entry[-self._inline :][:length]
         if length > self._inline:
-            self._stream.seek(self._unpack(self._offsets, entry[-self._inline :]))
+            self._seek(self._unpack(self._offsets, entry[-self._inline :]))
             data = self._stream.read(length)
         if len(data) != length:
             raise ValueError
         return Value(kind, count, data if self._order == "<" else _swapped(kind, data))
 
     def _number(self, place: int, code: str) -> int:
-        self._stream.seek(place)
+        self._seek(place)
         return self._unpack(code, self._stream.read(struct.calcsize(f"<{code}")))
+
+    def _seek(self, place: int) -> None:
+        try:
+            self._stream.seek(place)
+        except OverflowError:
+            raise ValueError from None
 
     def _unpack(self, code: str, data: bytes) -> int:
         number: int = struct.unpack(self._order + code, data)[0]

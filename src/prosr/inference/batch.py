@@ -7,7 +7,7 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -34,12 +34,16 @@ Kind = Literal["made", "planned", "skipped", "failed"]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a job; `estimate` says what it will take, of one that is planned."""
+    """What became of a job; `estimate` says what it will take, of one that is planned.
+
+    `error` is what no picture should have raised: a bug.
+    """
 
     job: Job
     kind: Kind
     reason: str = ""
     estimate: Estimate | None = None
+    error: Exception | None = field(default=None, compare=False)
 
 
 def find_jobs(
@@ -131,7 +135,8 @@ def attempt(jobs: Sequence[Job], do: Callable[[Job], Outcome]) -> Iterator[Outco
         # be it a bug of ours; the reason is given with the failure.
         except Exception as error:
             summary = " ".join(f"{type(error).__name__}: {error}".split())
-            yield Outcome(job, "failed", f"{shown(job.source)}: unexpected {summary}")
+            reason = f"{shown(job.source)}: unexpected {summary}"
+            yield Outcome(job, "failed", reason, error=error)
 
 
 def _matches(request: str) -> list[Path]:

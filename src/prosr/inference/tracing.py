@@ -128,7 +128,7 @@ def cached(path: Path, make: Callable[[Path], None]) -> Path:
     """
     if path.exists():
         # A cache that somebody else keeps can be used all the same.
-        with suppress(PermissionError):
+        with suppress(OSError):
             path.touch()
         return path
     spare = Path(_spare_folder().name) / path.name
@@ -181,6 +181,11 @@ def cache_folder() -> Path:
 
 
 def _prune(folder: Path) -> None:
-    files = sorted(folder.glob("*.onnx"), key=lambda path: path.stat().st_mtime)
-    for path in files[:-_KEPT]:
-        path.unlink(missing_ok=True)
+    found = []
+    for path in folder.glob("[!.]*.onnx"):
+        # Another process may have removed it since.
+        with suppress(OSError):
+            found.append((path.stat().st_mtime_ns, path))
+    for _, path in sorted(found)[:-_KEPT]:
+        with suppress(OSError):
+            path.unlink()

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from prosr.checkpoint import Weights, build, find, is_bundled, parameters
-from prosr.config import presets
+from prosr.checkpoint import Weights, find_or_build, parameters
 from prosr.evaluation.results import Row, known_results, merge, read_results
 from prosr.layouts import Scale
 
@@ -52,11 +51,7 @@ def facts(name: str, results: Iterable[Path] = ()) -> Facts:
     `scores` are its rows in the files `results`, and those that came with the package.
     Raises `CheckpointError` or `ConfigError` for what is neither.
     """
-    config = presets().get(name)
-    if config is not None and not is_bundled(name):
-        weights = Weights(name, build(config), config, {}, "")
-    else:
-        weights = find(name)
+    weights = find_or_build(name)
     net: Any = weights.net
     total = sum(parameter.numel() for parameter in net.parameters())
 

@@ -14,9 +14,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from prosr.checkpoint import build, find
-from prosr.config import preset
-from prosr.errors import CheckpointError, ConfigError
+from prosr.checkpoint import find_or_build
+from prosr.errors import ConfigError
 from prosr.inference.engines import Engine, make_engine
 from prosr.inference.engines.planned import PlannedEngine
 from prosr.inference.memory import observe
@@ -157,11 +156,8 @@ def _openvino(precision: Literal["auto", "native"]) -> OpenVinoRunner:
 
 
 def _network(model: str) -> nn.Module:
-    try:
-        return find(model).net
-    except CheckpointError:
-        torch.manual_seed(0)
-        return build(preset(model)).eval()
+    torch.manual_seed(0)
+    return find_or_build(model).net
 
 
 def _plain_fits(net: Any, case: Case) -> bool:

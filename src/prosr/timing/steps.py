@@ -85,6 +85,7 @@ class Variant:
     compiled: bool = False
 
 
+TRAINED = "as prosr train"
 VARIANTS: dict[str, Variant | None] = {
     "plain: fp32, contiguous, eager": Variant(),
     "plain, channels last": Variant(channels_last=True),
@@ -97,7 +98,7 @@ VARIANTS: dict[str, Variant | None] = {
     "channels last, freed memory kept, compiled": Variant(True, keep_memory=True, compiled=True),
     "bf16, channels last, freed memory kept": Variant(True, True, True),
     "bf16, channels last, freed memory kept, compiled": Variant(True, True, True, compiled=True),
-    "as prosr train": None,
+    TRAINED: None,
 }
 """By what they are called; None is the step of `prosr.training` itself."""
 
@@ -120,7 +121,8 @@ def time_steps(
                 continue
             step = processes.enter_context(Apart(make_step, (work, variant)))
             progress(f"{name}: starting")
-            if problem := _problem(step):
+            compiled = variant is not None and variant.compiled
+            if compiled and (problem := _problem(step)):
                 notes.append(f"{name}: not available ({problem})")
             else:
                 steps[name] = step
@@ -132,17 +134,20 @@ def time_steps(
         for product in products.values():
             processes.enter_context(product)
         timings = measure({**steps, **products}, rounds, progress=progress)
-        rows = [_row(work, name, timings[name], step.peak_memory()) for name, step in steps.items()]
+        rows = {
+            name: _row(work, name, timings[name], step.peak_memory())
+            for name, step in steps.items()
+        }
     progress("waiting for data")
     with Apart(make_waiting, (work, 4 * rounds)) as training:
-        rows[-1] = rows[-1].model_copy(update={"waiting": training()})
+        rows[TRAINED] = rows[TRAINED].model_copy(update={"waiting": training()})
     for name in products:
-        rows.append(make_row("peak", name, timings[name], multiply_adds=PEAK_MULTIPLY_ADDS))
-    return rows, notes
+        rows[name] = make_row("peak", name, timings[name], multiply_adds=PEAK_MULTIPLY_ADDS)
+    return list(rows.values()), notes
 
 
 def _problem(step: Subject) -> str:
-    """Why a step cannot be taken here; empty if it can."""
+    """Why a compiled step cannot be taken here; empty if it can."""
     try:
         step()
     except ProSRError:

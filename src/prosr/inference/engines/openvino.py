@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -46,7 +47,8 @@ def core() -> Any:
 class OpenVinoRunner:
     """OpenVINO on the CPU: in bfloat16 where that pays, unless "fp32" is asked for.
 
-    With "auto" R_s is in 8-bit integers where `prosr quantize` has found that to pay.
+    With "auto" R_s is in 8-bit integers where `prosr quantize` has found that to pay, and as
+    the graph that `trials` has for a part where that is to be found out.
     """
 
     name = "openvino"
@@ -57,7 +59,11 @@ class OpenVinoRunner:
     """`prosr-s` ×4 within 2 GB: 157 GFLOP/s in stages, 239 in whole tiles."""
     least = 2
 
-    def __init__(self, precision: Literal["auto", "native", "fp32"] = "auto") -> None:
+    def __init__(
+        self,
+        precision: Literal["auto", "native", "fp32"] = "auto",
+        trials: Mapping[str, Path] | None = None,
+    ) -> None:
         reuse_freed_memory()
         self._core = core()
         capable = self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
@@ -65,7 +71,7 @@ class OpenVinoRunner:
         self._native = "bf16" if fast else "fp32"
         self.growth, self.results = _GROWTH[self._native], _RESULTS[self._native]
         self.stage_growth = _STAGE_GROWTH[self._native]
-        self._may_int8 = precision == "auto"
+        self._may_int8, self._trials = precision == "auto", trials or {}
         self.precision: str = self._native
         self._active: Any = None
         self._identity = cache(identity)
@@ -79,7 +85,7 @@ class OpenVinoRunner:
 
     def graph(self, net: nn.Module, part: str, function: Function, channels: int) -> Path:
         """What is to be compiled for the part: the quantized graph, or the traced one."""
-        int8 = self._place(net, part, "-int8.xml")
+        int8 = self._trials.get(part) or self._place(net, part, "-int8.xml")
         if self._may_int8 and int8.exists():
             return int8
 
