@@ -116,7 +116,7 @@ class Adversarial(Settings):
             if key not in fields:
                 raise ValueError(f"layout: unknown key {key!r}{suggestion(key, fields)}")
         try:
-            self.net  # noqa: B018
+            _ = self.net
         except ValidationError as error:
             problem = error.errors()[0]
             place = ".".join(map(str, ("layout", *problem["loc"])))

@@ -22,7 +22,7 @@ from pydantic import (
     model_validator,
 )
 
-from prosr.adversary import SMALLEST, Adversarial
+from prosr.adversary import SMALLEST, Adversarial, PictureJudgeConfig
 from prosr.errors import ConfigError, suggestion
 from prosr.layouts import (
     SCALES,
@@ -264,7 +264,8 @@ def _check_adversary(
         raise ValueError("adversarial.discriminator: has fewer scales than the model")
     if batch % adversarial.turns:
         raise ValueError(f"adversarial.turns: {adversarial.turns} do not share {batch} evenly")
-    side = getattr(adversarial.net, "side", None)
+    judge = adversarial.net
+    side = judge.side if isinstance(judge, PictureJudgeConfig) else None
     for s, p in zip(SCALES, patch, strict=True):
         if side and s in net.scales and s * (p - 1) != side:
             raise ValueError(
