@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
+import scipy.io
 from numpy.typing import NDArray
 
 Kernels = Mapping[str, NDArray[np.float32]]
@@ -16,12 +16,11 @@ Layers = Sequence[tuple[str, Sequence[str], float | None]]
 
 
 def save(path: Path, parameters: Kernels, layers: Layers, compressed: bool = False) -> Path:
-    io = pytest.importorskip("scipy.io")
     net = {
         "params": structs([{"name": name, "value": value} for name, value in parameters.items()]),
         "layers": structs([layer(*values) for values in layers]),
     }
-    io.savemat(path, {"net": net}, do_compression=compressed)
+    scipy.io.savemat(path, {"net": net}, do_compression=compressed)
     return path
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.io
 
 from prosr.legacy import matfiles
 from prosr.legacy.tensors import Refused
@@ -17,8 +18,7 @@ BOTH = pytest.mark.parametrize("compressed", [False, True], ids=["plain", "compr
 
 
 def saved(folder: Path, compressed: bool, **variables: Any) -> bytes:
-    io = pytest.importorskip("scipy.io")
-    io.savemat(folder / "saved.mat", variables, do_compression=compressed)
+    scipy.io.savemat(folder / "saved.mat", variables, do_compression=compressed)
     return (folder / "saved.mat").read_bytes()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -37,17 +36,11 @@ S = legacy.config_from_released(
 BOTH = pytest.mark.parametrize("zipped", [False, True], ids=["stream", "zip"])
 
 
-def released_data() -> Path:
-    root = os.environ.get("PROSR_DATA")
-    if not root:
-        pytest.skip("PROSR_DATA does not name the data folder")
-    return Path(root) / "released"
-
-
 @pytest.mark.parametrize("scale", [2, 4, 8])
 @pytest.mark.parametrize("case", ["tiny_plain", "tiny_plain_capped", "tiny_residual"])
-def test_golden_residuals_are_reproduced(case: str, scale: int) -> None:
-    with safe_open(released_data() / f"{case}.safetensors", framework="pt") as stored:
+def test_golden_residuals_are_reproduced(prosr_data: Path, case: str, scale: int) -> None:
+    file = prosr_data / "released" / f"{case}.safetensors"
+    with safe_open(file, framework="pt") as stored:
         config = legacy.config_from_released(json.loads(stored.metadata()["config"]))
         tensors = {name: stored.get_tensor(name) for name in stored.keys()}
     prefix = "weights."
@@ -70,9 +63,9 @@ def test_golden_residuals_are_reproduced(case: str, scale: int) -> None:
     ],
 )
 def test_the_released_files_names_and_shapes_follow_from_the_preset(
-    name: str, file: str, parameters: int
+    prosr_data: Path, name: str, file: str, parameters: int
 ) -> None:
-    keys = json.loads((released_data() / file).read_text(encoding="utf-8"))
+    keys = json.loads((prosr_data / "released" / file).read_text(encoding="utf-8"))
     expected = {key: tuple(shape) for key, shape in keys.items()}
     assert legacy.released_layout(layout(name)) == expected
     assert legacy.recognise(expected) == (name, preset(name))
