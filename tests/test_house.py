@@ -75,7 +75,7 @@ FOREIGN: dict[str, set[str]] = {
     "onnx": {"inference"},
     "onnxruntime": {"inference"},
     "pickle": set(),
-    "torchvision": set(),
+    "torchvision": {"evaluation"},
     "spandrel": {"community"},
 }
 NETS_MAY = {

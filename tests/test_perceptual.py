@@ -1,7 +1,8 @@
 """Scores that are asked for by name, and what is said where one cannot be had."""
 
+import sys
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType
 from urllib.error import URLError
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import save_file
+from torchmetrics.functional import image
 
 import prosr
 from prosr.data.benchmarks import open_benchmark
@@ -122,10 +124,7 @@ def test_missing_files_packages_and_names_are_said(
     with pytest.raises(ConfigError, match="did you mean 'niqe'"):
         find_scorers(["nique"])
 
-    def absent(name: str) -> object:
-        raise ImportError(f"No module named {name!r}")
-
-    monkeypatch.setattr(perceptual, "import_module", absent)
+    monkeypatch.setitem(sys.modules, "torchvision", None)
     with pytest.raises(ConfigError, match="pip install torchmetrics torchvision"):
         find_scorers(["lpips"])
 
@@ -137,8 +136,8 @@ def test_weights_that_cannot_be_fetched_are_said_before_the_first_picture(
     def offline(*pictures: torch.Tensor, normalize: bool = False) -> torch.Tensor:
         raise URLError("no route to host")
 
-    given = SimpleNamespace(**dict.fromkeys(perceptual._THEIRS.values(), offline))
-    monkeypatch.setattr(perceptual, "import_module", lambda module: given)
+    monkeypatch.setitem(sys.modules, "torchvision", ModuleType("torchvision"))
+    monkeypatch.setattr(image, perceptual._THEIRS[name], offline, raising=False)
     with pytest.raises(CheckpointError, match=f"{name}: its weights cannot .*no route to host"):
         find_scorers([name])
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from typing import cast
 
@@ -93,8 +92,8 @@ def _torchmetrics(
 
 def _import_torchmetrics(name: str) -> Callable[[Tensor, Tensor], Tensor]:
     try:
-        import_module("torchvision")
-        module = import_module("torchmetrics.functional.image")
+        import torchvision  # noqa: F401  # torchmetrics asks for it late.
+        from torchmetrics.functional import image
     # An installed torchvision that does not fit torch raises more than ImportError.
     except Exception as error:
         reason = " ".join(str(error).split())[:100]
@@ -102,7 +101,7 @@ def _import_torchmetrics(name: str) -> Callable[[Tensor, Tensor], Tensor]:
             f"{name} needs torchmetrics and a torchvision that fits torch ({reason}); "
             "install them with: pip install torchmetrics torchvision"
         ) from error
-    measure = getattr(module, _THEIRS[name])
+    measure = getattr(image, _THEIRS[name])
     if name == "lpips":
         measure = partial(measure, normalize=True)
     try:
