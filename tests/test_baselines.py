@@ -12,7 +12,6 @@ from prosr.config import NetConfig, presets
 from prosr.errors import ConfigError
 from prosr.inference.tiling import tiled
 from prosr.nets.baselines import PRESETS, SYSTEMS
-from prosr.nets.baselines.anatomy import kernel_weights
 from prosr.nets.baselines.drrn import DRRN, DRRNConfig
 from prosr.nets.baselines.edsr import EDSRConfig
 from prosr.nets.baselines.enhancenet import EnhanceNetConfig
@@ -22,6 +21,7 @@ from prosr.nets.baselines.srcnn import SRCNNConfig
 from prosr.nets.baselines.srdensenet import SRDenseNetConfig
 from prosr.nets.baselines.srresnet import SRResNetConfig
 from prosr.nets.baselines.vdsr import VDSRConfig
+from prosr.nets.blocks import kernel_weights
 from prosr.nets.luminance import LuminanceModel
 from prosr.resample import upscale
 

@@ -8,7 +8,8 @@ from prosr.checkpoint import build
 from prosr.config import PRESETS
 from prosr.errors import ConfigError
 from prosr.layouts import SCALES, ProSRConfig
-from prosr.nets.generator import MEAN_RGB, ProSR
+from prosr.nets.blocks import MEAN_RGB
+from prosr.nets.generator import ProSR
 from prosr.nets.laplacian import LaplacianPyramid
 from prosr.resample import upscale
 

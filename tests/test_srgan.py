@@ -3,7 +3,8 @@
 import torch
 from torch import nn
 
-from prosr.nets.baselines.srgan import SRGANDiscriminator
+from prosr.adversary import DISCRIMINATORS, PictureJudgeConfig
+from prosr.nets.baselines.srgan import SIDE, SRGANDiscriminator
 
 
 def test_it_has_the_layers_of_figure_4() -> None:
@@ -26,3 +27,9 @@ def test_each_picture_gets_one_score_of_its_own() -> None:
     torch.testing.assert_close(scores[1:], net(y[1:]))
     scores.sum().backward()
     assert all(p.grad is not None for p in net.parameters())
+
+
+def test_its_side_is_the_one_that_recipes_are_checked_for() -> None:
+    config = DISCRIMINATORS["srgan"]
+    assert isinstance(config, PictureJudgeConfig)
+    assert config.side == SIDE

@@ -1,4 +1,4 @@
-"""The parts of a ProSR generator (3.1, 3.2)."""
+"""The parts of a ProSR generator (3.1, 3.2), and what other nets share with it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from torch import Tensor, nn
 from prosr.errors import ConfigError
 
 Padding = Literal["reflect", "zeros"]
+
+MEAN_RGB = (0.4488, 0.4371, 0.4040)
+"""Mean colour of DIV2K's training pictures, which is taken from the input, in [0, 1]."""
 
 
 class Conv3x3(nn.Conv2d):
@@ -174,14 +177,23 @@ def levels_below(scales: Sequence[int], scale: int, alpha: float = 1.0) -> int:
 
 def multiply_adds(parts: Iterable[tuple[nn.Module, int]]) -> int:
     """Multiply-adds of parts per input pixel, where each runs at so many pixels for one."""
-    return sum(
-        parameter.numel() * pixels
-        for part, pixels in parts
-        for parameter in part.parameters()
-        if parameter.dim() == 4
-    )
+    return sum(pixels * kernel_weights(part) for part, pixels in parts)
+
+
+def kernel_weights(part: nn.Module) -> int:
+    """Number of weights in the kernels of a part, biases left out."""
+    return sum(parameter.numel() for parameter in part.parameters() if parameter.dim() == 4)
 
 
 def count_parameters(parts: Iterable[nn.Module]) -> int:
     """Number of values to train in parts that share none."""
     return sum(parameter.numel() for part in parts for parameter in part.parameters())
+
+
+def draw_he(net: nn.Module, leak: float = 0.0) -> None:
+    """Draw all kernels as He et al. do for (leaky) ReLU, and set all biases to 0."""
+    for module in net.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.kaiming_normal_(module.weight, a=leak)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from prosr.nets.blocks import (
     DCU,
+    MEAN_RGB,
     Conv3x3,
     DenseLayer,
     NormalizedDenseLayer,
@@ -17,14 +18,13 @@ from prosr.nets.blocks import (
     levels_below,
     multiply_adds,
 )
-from prosr.nets.generator import MEAN_RGB
 from prosr.resample import PHI_RADIUS, upscale
 
 
 class Direct(nn.Module):
     """`D-D-D-D-S-S`: DCUs, then a sub-pixel upsampler for each doubling; ŷ = R(x) + φ_s(x).
 
-    The arguments are those of `prosr.config.DirectConfig`, where they are explained.
+    The arguments are those of `prosr.layouts.DirectConfig`, where they are explained.
     """
 
     def __init__(

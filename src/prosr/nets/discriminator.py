@@ -9,8 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from prosr.nets.baselines.anatomy import draw_he
-from prosr.nets.blocks import levels_below, multiply_adds
+from prosr.nets.blocks import draw_he, levels_below, multiply_adds
 
 LEAK = 0.2
 

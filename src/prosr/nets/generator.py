@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from prosr.nets.blocks import (
     DCU,
+    MEAN_RGB,
     Conv3x3,
     Level,
     Padding,
@@ -21,14 +22,11 @@ from prosr.nets.blocks import (
 )
 from prosr.resample import BACK_PROJECTION_RADIUS, PHI_RADIUS, back_project, upscale
 
-MEAN_RGB = (0.4488, 0.4371, 0.4040)
-"""Mean colour that is taken from the input, in [0, 1]."""
-
 
 class ProSR(nn.Module):
     """ŷ = R_s(x) + φ_s(x) (Eq. 2), R_s = r_s ∘ u_s ∘ … ∘ u_0 ∘ v_s (Eq. 1).
 
-    The arguments are those of `prosr.config.ProSRConfig`, where they are explained.
+    The arguments are those of `prosr.layouts.ProSRConfig`, where they are explained.
     """
 
     def __init__(

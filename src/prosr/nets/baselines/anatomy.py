@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from prosr.errors import ConfigError
 from prosr.layouts import BaselineConfig
+from prosr.nets.blocks import multiply_adds
 from prosr.resample import PHI_RADIUS
 
 Step = tuple[int, int]
@@ -55,6 +56,7 @@ class Baseline(nn.Module):
         """
 
     def check(self, scale: int, alpha: float = 1.0) -> None:
+        """Raise `ConfigError` for a scale that is not in `scales` and for an alpha but 1."""
         name = type(self).__name__
         if scale not in self.scales:
             known = ", ".join(map(str, self.scales))
@@ -74,23 +76,9 @@ class Baseline(nn.Module):
     def multiply_adds(self, scale: int) -> int:
         """Multiply-adds of all convolutions per pixel of x; φ_s is counted in no model."""
         self.check(scale)
-        return sum(pixels * kernel_weights(module) for pixels, module in self.kernels(scale))
-
-
-def kernel_weights(module: nn.Module) -> int:
-    """Number of weights in the kernels of `module`, biases left out."""
-    return sum(parameter.numel() for parameter in module.parameters() if parameter.dim() == 4)
+        return multiply_adds((module, pixels) for pixels, module in self.kernels(scale))
 
 
 def conv(channels_in: int, channels_out: int, size: int = 3, bias: bool = True) -> nn.Conv2d:
     """CONV(size, size) that keeps height and width by padding with zeros."""
     return nn.Conv2d(channels_in, channels_out, size, padding=size // 2, bias=bias)
-
-
-def draw_he(net: nn.Module, leak: float = 0.0) -> None:
-    """Draw all kernels as He et al. do for (leaky) ReLU, and set all biases to 0."""
-    for module in net.modules():
-        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-            nn.init.kaiming_normal_(module.weight, a=leak)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)

@@ -8,7 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from prosr.layouts import AllScales, BaselineConfig, Count
-from prosr.nets.baselines.anatomy import Baseline, Presets, Step, conv, draw_he
+from prosr.nets.baselines.anatomy import Baseline, Presets, Step, conv
+from prosr.nets.blocks import draw_he
 from prosr.resample import PHI_RADIUS, upscale
 
 

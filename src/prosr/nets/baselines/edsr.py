@@ -10,9 +10,7 @@ from torch import Tensor, nn
 
 from prosr.layouts import BaselineConfig, Count, OneScale
 from prosr.nets.baselines.anatomy import Baseline, Presets, Step, conv
-
-DIV2K_MEAN = (0.4488, 0.4371, 0.4040)
-"""Mean RGB of the training pictures, which is taken from the input, in [0, 1]."""
+from prosr.nets.blocks import MEAN_RGB
 
 VALUE_RANGE = 255.0
 """The net's own units."""
@@ -70,7 +68,7 @@ class EDSR(Baseline):
         self.last = conv(features, 3)
 
     def enlarge(self, x: Tensor, scale: int) -> Tensor:
-        mean = x.new_tensor(DIV2K_MEAN).view(1, 3, 1, 1)
+        mean = x.new_tensor(MEAN_RGB).view(1, 3, 1, 1)
         entered = self.entry(VALUE_RANGE * (x - mean))
         z = entered
         for block in self.blocks:

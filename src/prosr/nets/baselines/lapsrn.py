@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from prosr.layouts import SCALES, BaselineConfig, Count, Scale
-from prosr.nets.baselines.anatomy import Baseline, Presets, Step, conv, draw_he
+from prosr.nets.baselines.anatomy import Baseline, Presets, Step, conv
+from prosr.nets.blocks import draw_he
 
 
 class Upconv(nn.ConvTranspose2d):

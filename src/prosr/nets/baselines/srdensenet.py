@@ -9,8 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from prosr.layouts import BaselineConfig, Count, OneScale
-from prosr.nets.baselines.anatomy import Baseline, Presets, Step, conv, draw_he
+from prosr.nets.baselines.anatomy import Baseline, Presets, Step, conv
 from prosr.nets.baselines.lapsrn import Upconv
+from prosr.nets.blocks import draw_he
 
 
 class DenseBlock(nn.Module):
