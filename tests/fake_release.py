@@ -1,4 +1,4 @@
-"""Files as the released code would have written them, made on the fly."""
+"""Files as the released code would have written them, made on the fly, and its options in ours."""
 
 from __future__ import annotations
 
@@ -13,10 +13,35 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from prosr import legacy
+from prosr.config import net_config
 from prosr.layouts import ProSRConfig
+from prosr.legacy.released import released_layout
 
 OPTIONS_L = {"num_init_features": 160, "residual_denseblock": True, "res_factor": 0.2}
+
+_OURS = {
+    "num_init_features": "features",
+    "bn_size": "bottleneck",
+    "level_config": "dcus",
+    "residual_denseblock": "residual",
+    "res_factor": "residual_scale",
+    "max_num_feature": "max_features",
+    "block_compression": "dcu_compression",
+    "level_compression": "level_compression",
+}
+
+
+def layout_of(options: Mapping[str, Any]) -> ProSRConfig:
+    """The layout that the released code's options (`params.G`) describe."""
+    values = {ours: options[theirs] for theirs, ours in _OURS.items() if theirs in options}
+    assert not options["ps_woReLU"], "our upsampler always has its ReLU"
+    assert options.keys() <= {*_OURS, "growth_rate", "ps_woReLU", "max_scale"}
+    # A negative rate is their way to say that a level keeps the width it is given.
+    if values["level_compression"] < 0:
+        values["level_compression"] = 1.0
+    config = net_config({"kind": "prosr", **values, "growth": (options["growth_rate"],) * 3})
+    assert isinstance(config, ProSRConfig)
+    return config
 
 
 @contextmanager
@@ -42,7 +67,7 @@ def easydict() -> Iterator[type]:
 def weights(config: ProSRConfig, seed: int = 0) -> OrderedDict[str, Tensor]:
     """Return random weights with the released names of this layout."""
     generator = torch.Generator().manual_seed(seed)
-    layout = legacy.released_layout(config)
+    layout = released_layout(config)
     return OrderedDict(
         (name, 0.01 * torch.randn(shape, generator=generator)) for name, shape in layout.items()
     )

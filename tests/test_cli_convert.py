@@ -12,10 +12,11 @@ import pytest
 import torch
 
 import fake_release
-from prosr import cli, legacy
+from prosr import cli
 from prosr.checkpoint import build, load_weights, save_weights
 from prosr.config import preset
 from prosr.layouts import ProSRConfig
+from prosr.legacy.released import read
 from prosr.nets.baselines.vdsr import VDSRConfig
 
 
@@ -46,7 +47,7 @@ def test_the_converted_file_loads_as_the_same_network(
     weights = load_weights(output)
     x = torch.rand(1, 3, 8, 9)
     with torch.no_grad():
-        assert torch.equal(weights.net(x, 4), legacy.read(released).net(x, 4))
+        assert torch.equal(weights.net(x, 4), read(released).net(x, 4))
     printed = capsys.readouterr().out
     assert "prosr-s-2018, 198 tensors, 2,550,191 parameters" in printed
     assert weights.sha256 in printed

@@ -12,13 +12,13 @@ from safetensors import safe_open
 from torch import Tensor
 
 import fake_release
-from prosr import legacy
 from prosr.config import preset
-from prosr.errors import CheckpointError, ConfigError
+from prosr.errors import CheckpointError
 from prosr.layouts import ProSRConfig
-from prosr.nets.generator import MEAN_RGB
+from prosr.legacy import released
+from prosr.nets.blocks import MEAN_RGB
 
-S = legacy.config_from_released(
+S = fake_release.layout_of(
     {
         "num_init_features": 24,
         "bn_size": 4,
@@ -41,12 +41,12 @@ BOTH = pytest.mark.parametrize("zipped", [False, True], ids=["stream", "zip"])
 def test_golden_residuals_are_reproduced(prosr_data: Path, case: str, scale: int) -> None:
     file = prosr_data / "released" / f"{case}.safetensors"
     with safe_open(file, framework="pt") as stored:
-        config = legacy.config_from_released(json.loads(stored.metadata()["config"]))
+        config = fake_release.layout_of(json.loads(stored.metadata()["config"]))
         # The file has keys() and cannot be iterated.
         tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
     prefix = "weights."
     weights = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
-    net = legacy.load(weights, config).eval()
+    net = released.load(weights, config).eval()
     # The stored input is already 255·(x − mean), the residual in 0…255.
     x = tensors["input"] / 255 + torch.tensor(MEAN_RGB).view(1, 3, 1, 1)
     with torch.no_grad():
@@ -68,8 +68,8 @@ def test_the_released_files_names_and_shapes_follow_from_the_preset(
 ) -> None:
     keys = json.loads((prosr_data / "released" / file).read_text(encoding="utf-8"))
     expected = {key: tuple(shape) for key, shape in keys.items()}
-    assert legacy.released_layout(layout(name)) == expected
-    assert legacy.recognise(expected) == (name, preset(name))
+    assert released.released_layout(layout(name)) == expected
+    assert released.recognise(expected) == (name, preset(name))
     assert sum(torch.Size(shape).numel() for shape in expected.values()) == parameters
 
 
@@ -80,14 +80,14 @@ def layout(name: str) -> ProSRConfig:
 
 
 def test_no_two_of_our_tensors_have_the_same_released_name() -> None:
-    for name in legacy.RELEASED:
-        assert len(legacy.released_layout(layout(name))) == {"prosr-l": 455}.get(name, 198)
+    for name in released.RELEASED:
+        assert len(released.released_layout(layout(name))) == {"prosr-l": 455}.get(name, 198)
 
 
 @pytest.mark.parametrize("name", ["mean", "u.0.dcus", "u.0.tail.weight", "v.weight"])
 def test_a_name_that_no_net_has_is_our_bug(name: str) -> None:
     with pytest.raises(ValueError, match="not the name of a"):
-        legacy.released_name(name, layout("prosr-l"))
+        released.released_name(name, layout("prosr-l"))
 
 
 def test_released_options_give_the_preset() -> None:
@@ -95,47 +95,28 @@ def test_released_options_give_the_preset() -> None:
     assert preset_s == S.model_copy(update={"residual_scale": preset_s.residual_scale})
 
 
-@pytest.mark.parametrize(
-    ("options", "problem"),
-    [
-        ({"ps_woReLU": True}, "ps_woReLU"),
-        ({"growth_rates": 12}, "growth_rates is unknown"),
-        ({"level_config": [[6], [6]]}, "dcus"),
-        ({"level_compression": "half"}, "level_compression"),
-        ({"growth_rate": None}, "growth"),
-    ],
-)
-def test_released_options_that_we_cannot_follow_are_refused(
-    options: dict[str, Any], problem: str
-) -> None:
-    good = {"num_init_features": 24, "growth_rate": 12, "level_config": [[6], [6], [6]]}
-    legacy.config_from_released(good)
-    with pytest.raises(ConfigError, match=problem):
-        legacy.config_from_released(good | options)
-
-
 @BOTH
 def test_a_released_file_is_read_exactly(zipped: bool, tmp_path: Path) -> None:
     weights = fake_release.weights(S)
     path = fake_release.save(tmp_path / "proSRs.pth", weights, zipped=zipped, options={})
-    released = legacy.read(path)
-    assert (released.name, released.tensors, released.parameters) == (
+    found = released.read(path)
+    assert (found.name, found.tensors, found.parameters) == (
         "prosr-s-2018",
         198,
         2_550_191,
     )
-    for name, value in released.net.state_dict().items():
-        assert torch.equal(value, weights[legacy.released_name(name, S)]), name
+    for name, value in found.net.state_dict().items():
+        assert torch.equal(value, weights[released.released_name(name, S)]), name
 
 
 def test_the_large_model_is_recognised(tmp_path: Path) -> None:
     weights = {
         name: torch.zeros(shape, dtype=torch.float16)
-        for name, shape in legacy.released_layout(layout("prosr-l")).items()
+        for name, shape in released.released_layout(layout("prosr-l")).items()
     }
-    released = legacy.read(fake_release.save(tmp_path / "a.pth", weights, zipped=False))
-    assert (released.name, released.parameters) == ("prosr-l", 15_537_609)
-    assert {value.dtype for value in released.net.state_dict().values()} == {torch.float32}
+    found = released.read(fake_release.save(tmp_path / "a.pth", weights, zipped=False))
+    assert (found.name, found.parameters) == ("prosr-l", 15_537_609)
+    assert {value.dtype for value in found.net.state_dict().values()} == {torch.float32}
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +128,7 @@ def read(path: Path, weights: Any, **options: Any) -> str:
     """Return the message with which a file of these weights is refused."""
     fake_release.save(path, weights, zipped=True, options=options)
     with pytest.raises(CheckpointError) as refused:
-        legacy.read(path)
+        released.read(path)
     message = str(refused.value)
     assert message.startswith(f"{path}: ")
     assert "\n" not in message
@@ -157,12 +138,12 @@ def read(path: Path, weights: Any, **options: Any) -> str:
 def test_the_prefix_of_data_parallel_is_taken_off(small: dict[str, Tensor], tmp_path: Path) -> None:
     prefixed = {f"module.{name}": value for name, value in small.items()}
     path = fake_release.save(tmp_path / "a.pth", prefixed, zipped=True, options={})
-    assert legacy.read(path).name == "prosr-s-2018"
+    assert released.read(path).name == "prosr-s-2018"
 
 
 def test_a_bare_state_dict_will_do(small: dict[str, Tensor], tmp_path: Path) -> None:
     torch.save(small, tmp_path / "a.pth")
-    assert legacy.read(tmp_path / "a.pth").name == "prosr-s-2018"
+    assert released.read(tmp_path / "a.pth").name == "prosr-s-2018"
 
 
 def test_what_differs_from_the_nearest_model_is_said(
@@ -195,7 +176,7 @@ def test_a_file_without_a_state_dict_is_refused(
 ) -> None:
     torch.save(content, tmp_path / "a.pth")
     with pytest.raises(CheckpointError, match=problem):
-        legacy.read(tmp_path / "a.pth")
+        released.read(tmp_path / "a.pth")
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -217,14 +198,14 @@ def test_an_option_that_changes_the_function_but_no_shape_is_refused(
     small: dict[str, Tensor], tmp_path: Path
 ) -> None:
     assert "ps_woReLU" in read(tmp_path / "a.pth", small, ps_woReLU=True)
-    large = {n: torch.zeros(s) for n, s in legacy.released_layout(layout("prosr-l")).items()}
+    large = {n: torch.zeros(s) for n, s in released.released_layout(layout("prosr-l")).items()}
     assert "res_factor is not 0.2" in read(tmp_path / "b.pth", large, res_factor=0.1)
 
 
 def test_the_card_tells_the_origin(small: dict[str, Tensor], tmp_path: Path) -> None:
     path = fake_release.save(tmp_path / "a.pth", small, zipped=True, options={})
-    released = legacy.read(path)
-    card = released.card(path.name)
+    found = released.read(path)
+    card = found.card(path.name)
     assert path.name in card["origin"]
-    assert card["source sha256"] == released.sha256
+    assert card["source sha256"] == found.sha256
     assert "authors" in card["licence"]

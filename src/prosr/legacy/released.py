@@ -6,17 +6,17 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from prosr.checkpoint import build
-from prosr.config import PRESETS, NetConfig, net_config
-from prosr.errors import CheckpointError, ConfigError
+from prosr.config import PRESETS, NetConfig
+from prosr.errors import CheckpointError
 from prosr.layouts import ProSRConfig
 from prosr.legacy import archives
 from prosr.legacy.tensors import Refused, StoredTensor, printable
+from prosr.nets.blocks import count_parameters
 from prosr.nets.generator import ProSR
 
 RELEASED = ("prosr-l", "prosr-s-2018")
@@ -46,7 +46,7 @@ class Released:
 
     @property
     def parameters(self) -> int:
-        return sum(parameter.numel() for parameter in self.net.parameters())
+        return count_parameters([self.net])
 
     def card(self, source: str) -> dict[str, str]:
         """Return a model card that tells where the weights come from."""
@@ -156,43 +156,6 @@ def _in_level(path: list[str], depth: int, config: ProSRConfig) -> str:
         case ["dcus", i, "layers", j, "conv", kind]:
             return f"{block}_{int(i) + 1}.{dense}.denselayer{int(j) + 1}.conv_2.conv.1.{kind}"
     raise ValueError(f"{'.'.join(path)} is not the name of a tensor in a ProSR level")
-
-
-_OPTIONS = {
-    "num_init_features": "features",
-    "bn_size": "bottleneck",
-    "level_config": "dcus",
-    "residual_denseblock": "residual",
-    "res_factor": "residual_scale",
-    "max_num_feature": "max_features",
-    "block_compression": "dcu_compression",
-    "level_compression": "level_compression",
-}
-
-
-def config_from_released(options: Mapping[str, Any]) -> ProSRConfig:
-    """Return the layout that the released code's options (`params.G`) describe.
-
-    Raises `ConfigError` for one that is missing, unknown, or asks for what we do not have.
-    """
-    known = {*_OPTIONS, "growth_rate", "ps_woReLU", "max_scale"}
-    for name in options:
-        if name not in known:
-            raise ConfigError(
-                f"released option {name} is unknown; known: {', '.join(sorted(known))}"
-            )
-    if options.get("ps_woReLU", False):
-        raise ConfigError("released option ps_woReLU is set; our upsampler always has its ReLU")
-    values = {ours: options[theirs] for theirs, ours in _OPTIONS.items() if theirs in options}
-    # A negative rate is their way to say that a level keeps the width it is given.
-    rate = values.get("level_compression")
-    if isinstance(rate, int | float) and rate < 0:
-        values["level_compression"] = 1.0
-    if "growth_rate" in options:
-        values["growth"] = (options["growth_rate"],) * 3
-    config = net_config({"kind": "prosr", **values})
-    assert isinstance(config, ProSRConfig)
-    return config
 
 
 def _parts(content: object) -> tuple[dict[str, StoredTensor], Mapping[str, object]]:
