@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from types import EllipsisType
 
-import numpy as np
 import pytest
 import torch
 from lightning_fabric import Fabric
@@ -22,7 +21,7 @@ from prosr.data.sampler import Batch
 from prosr.errors import CheckpointError, ConfigError
 from prosr.nets.features import POOLS, feature_distance
 from prosr.resample import upscale
-from prosr.training import loop, sheets
+from prosr.training import loop
 from prosr.training.adversarial import CollapsedError, adversarial_step
 from prosr.training.losses import (
     adversarial_loss,
@@ -281,17 +280,6 @@ def test_health_and_sheets_are_kept(pictures: Path, tmp_path: Path, recipe: Reci
     assert drawn == ["0000004.png", "0000008.png"]
     # The best by PSNR would be the generator before it learned anything from its adversary.
     assert not (tmp_path / "run" / "best.safetensors").exists()
-
-
-def test_a_picture_as_large_as_its_sample_is_drawn_without_a_warning() -> None:
-    pixels = np.full((4, 4, 3), 51, np.uint8)
-    pixels.flags.writeable = False
-    torch.set_warn_always(True)
-    try:
-        window = sheets._window(pixels, 0, 0, 4)
-    finally:
-        torch.set_warn_always(False)
-    torch.testing.assert_close(window, torch.full((1, 3, 4, 4), 0.2))
 
 
 def test_what_started_the_run_is_its_partner_and_on_the_sheets(

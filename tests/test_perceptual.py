@@ -161,13 +161,3 @@ def test_the_shared_squeezenet_finds_blur(prosr_data: Path) -> None:
     results = [bicubic.upscale(make_input(y, s), s) for s in (2, 4, 8)]
     distances = [take(y, result, y, 8) for result in results]
     assert 0 < distances[0] < distances[1] < distances[2]
-
-
-def test_pixels_as_they_are_read_are_taken_without_a_warning() -> None:
-    pixels = np.full((4, 4, 3), 51, np.uint8)
-    pixels.flags.writeable = False
-    torch.set_warn_always(True)
-    try:
-        torch.testing.assert_close(perceptual._to_unit(pixels), torch.full((1, 3, 4, 4), 0.2))
-    finally:
-        torch.set_warn_always(False)

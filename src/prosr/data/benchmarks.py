@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from prosr import images
 from prosr.config import check_scale
@@ -68,6 +70,12 @@ class Benchmark:
                 )
             y = y[:height, :width]
             yield Pair(path.stem, make_input(y, s), y)
+
+
+def to_tensor(pixels: Pixels) -> Tensor:
+    """A picture, [H, W, 3], as networks take it: [1, 3, H, W] in [0, 1]."""
+    # A copy: pixels that are read cannot be written to, of which PyTorch warns.
+    return torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 255
 
 
 def open_benchmark(folder: Path) -> Benchmark:

@@ -21,6 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from prosr.data.benchmarks import to_tensor
 from prosr.errors import CheckpointError, ConfigError, DataError, suggestion
 from prosr.evaluation.metrics import crop_border
 from prosr.evaluation.niqe import niqe
@@ -78,7 +79,7 @@ def _squeezenet(net: SqueezeNet, x: Pixels, y_hat: Pixels, y: Pixels, border: in
         least = f"{SqueezeNet.SMALLEST}×{SqueezeNet.SMALLEST}"
         raise DataError(f"squeezenet needs {least} pixels within the border, not {width}×{height}")
     with torch.inference_mode():
-        ours, theirs = (net(_to_unit(picture)) for picture in cropped)
+        ours, theirs = (net(to_tensor(picture)) for picture in cropped)
         return float(feature_distance(ours, theirs))
 
 
@@ -86,7 +87,7 @@ def _torchmetrics(
     measure: Callable[[Tensor, Tensor], Tensor], x: Pixels, y_hat: Pixels, y: Pixels, border: int
 ) -> float:
     with torch.inference_mode():
-        pair = [_to_unit(crop_border(picture, border)) for picture in (y_hat, y)]
+        pair = [to_tensor(crop_border(picture, border)) for picture in (y_hat, y)]
         return float(measure(*pair))
 
 
@@ -110,9 +111,3 @@ def _import_torchmetrics(name: str) -> Callable[[Tensor, Tensor], Tensor]:
     except (OSError, RuntimeError) as error:
         raise CheckpointError(f"{name}: its weights cannot be fetched ({error})") from error
     return cast(Callable[[Tensor, Tensor], Tensor], measure)
-
-
-def _to_unit(pixels: Pixels) -> Tensor:
-    # A copy: pixels that are read cannot be written to, of which PyTorch warns.
-    whole = torch.from_numpy(pixels.copy())
-    return whole.permute(2, 0, 1)[None].float() / 255

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from prosr.data.benchmarks import Benchmark
+from prosr.data.benchmarks import Benchmark, to_tensor
 from prosr.layouts import Scale
 from prosr.resample import upscale
 from prosr.training.loop import Draw
@@ -39,8 +39,8 @@ def sheet_drawer(benchmark: Benchmark) -> Draw:
         rows = []
         for pair in pairs:
             top, left = ((length - side) // 2 for length in pair.x.shape[:2])
-            x = _window(pair.x, top, left, side)
-            y = _window(pair.y, scale * top, scale * left, scale * side)
+            x = to_tensor(pair.x[top:, left:][:side, :side])
+            y = to_tensor(pair.y[scale * top :, scale * left :][: scale * side, : scale * side])
             rows.append(torch.cat(_row(x, y, scale, nets), dim=3))
         return torch.cat(rows, dim=2)[0].permute(1, 2, 0).numpy()
 
@@ -58,10 +58,3 @@ def _enlarged(net: nn.Module, x: Tensor, scale: Scale) -> Tensor:
     """What a network gives, wherever it is, brought to where x is."""
     device = next(net.parameters()).device
     return cast(Tensor, net(x.to(device), scale)).clamp(0, 1).to(x.device)
-
-
-def _window(pixels: NDArray[np.uint8], top: int, left: int, side: int) -> Tensor:
-    """A square of a picture, [1, 3, side, side] in [0, 1]."""
-    # A copy: pixels that are read cannot be written to, of which PyTorch warns.
-    window = torch.tensor(pixels[top : top + side, left : left + side])
-    return window.permute(2, 0, 1)[None].float() / 255
