@@ -43,6 +43,11 @@ class Colours:
     tags: tuple[int, int, int, int]
     """Range, matrix, primaries and transfer as the file states them."""
 
+    @property
+    def deep(self) -> bool:
+        """Whether samples have 10 bits and not 8."""
+        return "10" in self.pixel_format
+
 
 @dataclass(frozen=True)
 class Clip:
@@ -64,7 +69,6 @@ class Clip:
 
     def read(self, skip: int) -> Iterator[Frame]:
         """All frames after the first `skip`, in the order of their time."""
-        deep = "10" in self.colours.pixel_format
         with explaining(self.path), av.open(str(self.path)) as source:
             for number, frame in enumerate(source.decode(video=0)):
                 if number < skip:
@@ -74,7 +78,7 @@ class Clip:
                         f"{shown(self.path)}: frame {number} has no time stamp or another size; "
                         "encode the clip anew first"
                     )
-                yield Frame(frame.pts, to_rgb(frame, self.colours, deep))
+                yield Frame(frame.pts, to_rgb(frame, self.colours))
 
 
 def open_clip(path: Path) -> Clip:
@@ -111,10 +115,10 @@ def open_clip(path: Path) -> Clip:
         )
 
 
-def to_rgb(frame: VideoFrame, colours: Colours, deep: bool) -> NDArray[Any]:
-    """[H, W, 3], uint16 if `deep`, through the clip's own matrix and range."""
+def to_rgb(frame: VideoFrame, colours: Colours) -> NDArray[Any]:
+    """[H, W, 3], uint16 if they are deep, through the clip's own matrix and range."""
     rgb = frame.reformat(
-        format="rgb48le" if deep else "rgb24",
+        format="rgb48le" if colours.deep else "rgb24",
         src_colorspace=colours.matrix,
         src_color_range=_range(colours),
         dst_color_range=ColorRange.JPEG,
@@ -140,9 +144,7 @@ def explaining(path: Path) -> Iterator[None]:
     """Turn what PyAV and the system say of `path` into one line of `ImageError`."""
     try:
         yield
-    except av.error.FFmpegError as error:
-        raise ImageError(f"{shown(path)}: {error.strerror or error}") from error
-    except OSError as error:
+    except (av.error.FFmpegError, OSError) as error:
         raise ImageError(f"{shown(path)}: {error.strerror or error}") from error
 
 

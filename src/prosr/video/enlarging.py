@@ -45,7 +45,7 @@ _COPIED = ("audio", "subtitle")
 
 def frame_memory(clip: Clip, scale: int) -> int:
     """Bytes for the frames of the result that are in memory at once."""
-    sample = 6 if "10" in clip.colours.pixel_format else 3
+    sample = 6 if clip.colours.deep else 3
     return _FRAMES_HELD * sample * clip.width * clip.height * scale**2
 
 
