@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import platform
 import subprocess
 import sys
 
@@ -8,7 +9,7 @@ import torch
 from torch import nn
 
 from prosr.errors import ConfigError
-from prosr.inference.memory import observe, parse_size, release_freed_memory, reuse_freed_memory
+from prosr.inference.memory import observe, parse_size
 
 
 def test_the_peak_of_a_chain_is_that_of_two_neighbours() -> None:
@@ -37,9 +38,23 @@ def test_what_is_no_size_is_refused(text: str) -> None:
         parse_size(text)
 
 
-def test_keeping_freed_memory_is_possible_or_refused_but_no_error() -> None:
-    assert reuse_freed_memory() in (True, False)
-    release_freed_memory()
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other systems keep nothing")
+def test_freed_memory_is_kept_until_it_is_released() -> None:
+    code = """
+import sys, torch
+from prosr.inference.memory import release_freed_memory, resident_memory, reuse_freed_memory
+reuse_freed_memory()
+block = torch.ones(50_000_000)
+full = resident_memory()
+del block
+kept = resident_memory()
+release_freed_memory()
+sys.exit(f"{full} {kept} {resident_memory()}")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, text=True)
+    full, kept, released = map(int, done.stderr.split())
+    assert full - kept < 10_000_000
+    assert kept - released > 190_000_000
 
 
 def test_watching_does_not_import_the_compiler() -> None:

@@ -24,13 +24,15 @@ class Source(Protocol):
     height: int
     channels: int
 
-    def window(self, top: int, bottom: int, left: int, right: int) -> NDArray[np.float32]: ...
+    def window(self, top: int, bottom: int, left: int, right: int) -> NDArray[np.float32]:
+        """The pixels of a rectangle in [0, 1], [bottom - top, right - left, channels]."""
 
 
 class Sink(Protocol):
     """Where enlarged tiles go: a file or an array; see `prosr.images.Canvas`."""
 
-    def put(self, top: int, left: int, block: NDArray[np.float32]) -> None: ...
+    def put(self, top: int, left: int, block: NDArray[np.float32]) -> None:
+        """Place [rows, columns, channels] values in [0, 1] (clipped) at (top, left)."""
 
 
 class ArrayPicture:

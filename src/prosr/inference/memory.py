@@ -86,19 +86,21 @@ def _key(tensor: Tensor) -> int:
 
 
 @cache
-def reuse_freed_memory() -> bool:
+def reuse_freed_memory() -> None:
     """Make glibc keep freed memory for the next tile, instead of returning it to the system.
 
     Every layer of every tile takes and frees blocks of many megabytes. Returned to the
     system, they come back as pages to be zeroed one by one: that was half of the time for
     `prosr-xs` ×4 on tiles of 384×384. It holds for the process, from the first call on; on
-    systems without glibc nothing happens, and False is returned.
+    systems without glibc nothing happens.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):
-        return False
-    return all(mallopt(option, _KEPT_BLOCK) for option in (_M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD))
+        return
+    # The second alone would only stop glibc from raising the first by itself.
+    if mallopt(_M_MMAP_THRESHOLD, _KEPT_BLOCK):
+        mallopt(_M_TRIM_THRESHOLD, _KEPT_BLOCK)
 
 
 def release_freed_memory() -> None:
@@ -122,6 +124,7 @@ def _told_by_linux(field: str) -> int | None:
 
 def peak_memory() -> int | None:
     """Most bytes that this process had in memory so far, or None where nothing tells."""
+    # `getrusage` counts on Linux what the parent had when it started this process.
     if peak := _told_by_linux("VmHWM:"):
         return peak
     try:

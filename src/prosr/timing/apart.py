@@ -9,14 +9,13 @@ import contextlib
 import multiprocessing
 import os
 import signal
-import sys
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from pathlib import Path
 from typing import Generic, TypeVar
 
 from prosr.errors import InferenceError
+from prosr.inference import memory
 from prosr.timing.rounds import Subject
 
 T = TypeVar("T")
@@ -52,8 +51,14 @@ class Apart(Generic[T]):
         return self._wait(self._pool.submit(_call, self._make, self._argument))
 
     def peak_memory(self) -> int:
-        """Most bytes that the process has had resident, Python and PyTorch included."""
-        return self._wait(self._pool.submit(_peak))
+        """Most bytes that the process has had resident, Python and PyTorch included.
+
+        Raises `InferenceError` where the system does not tell.
+        """
+        peak = self._wait(self._pool.submit(memory.peak_memory))
+        if peak is None:
+            raise InferenceError("this system does not tell how much memory a process has had")
+        return peak
 
     def _wait(self, future: Future[R]) -> R:
         try:
@@ -80,15 +85,3 @@ def _call(make: Callable[[T], Subject], argument: T) -> object:
     if not _made:
         _made.append(make(argument))
     return _made[0]()
-
-
-def _peak() -> int:
-    status = Path("/proc/self/status")
-    if status.exists():
-        # `getrusage` counts what the parent had when it started this process.
-        lines = status.read_text(encoding="ascii").splitlines()
-        return next(1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
-    import resource  # not on Windows
-
-    unit = 1 if sys.platform == "darwin" else 1024
-    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -9,6 +9,7 @@ from itertools import groupby
 from prosr.checkpoint import build
 from prosr.config import Recipe
 from prosr.layouts import Scale
+from prosr.nets.blocks import count_parameters
 from prosr.timing.apart import Apart
 from prosr.timing.rounds import measure
 from prosr.timing.steps import Work, make_step
@@ -64,8 +65,7 @@ def forecast(recipe: Recipe, rounds: int, progress: Callable[[str], None]) -> Fo
             seconds = measure({"step": step}, rounds)["step"].median
             memory = step.peak_memory()
         costs.append(StepCost(scale, work.patch, share, work.multiply_adds, seconds, memory))
-    parameters = sum(parameter.numel() for parameter in build(recipe.net).parameters())
-    return Forecast(phases(recipe), parameters, tuple(costs))
+    return Forecast(phases(recipe), count_parameters([build(recipe.net)]), tuple(costs))
 
 
 def phases(recipe: Recipe) -> tuple[Phase, ...]:

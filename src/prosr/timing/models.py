@@ -15,6 +15,7 @@ from prosr.errors import ConfigError
 from prosr.inference.memory import release_freed_memory
 from prosr.inference.upscaler import SCORING_MEMORY, Upscaler
 from prosr.layouts import BaselineConfig, Scale
+from prosr.nets.blocks import count_parameters
 from prosr.timing.apart import peak_memory
 from prosr.timing.rounds import measure
 from prosr.timing.rows import Row, make_row
@@ -114,7 +115,7 @@ def _time_case(
             timings[name],
             multiply_adds=net.multiply_adds(case.scale) * case.side**2,
             memory=memory,
-            parameters=sum(parameter.numel() for parameter in net.parameters()),
+            parameters=count_parameters([net]),
         )
         rows.append(row.model_copy(update={"engine": subjects[name].computed_by}))
     return sorted(rows, key=lambda row: row.seconds)

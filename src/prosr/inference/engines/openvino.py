@@ -113,6 +113,7 @@ class OpenVinoRunner:
         return cache_folder() / f"{self._identity(net)[:24]}-{part}{ending}"
 
     def compile(self, path: Path, shape: tuple[int, ...]) -> Any:
+        """A graph for inputs of one shape, [N, C, H, W], -1 where any length may come."""
         model = self._core.read_model(path)
         model.reshape(openvino.PartialShape(list(shape)))
         options = {
@@ -125,6 +126,10 @@ class OpenVinoRunner:
         return self._core.compile_model(model, "CPU", options)
 
     def run(self, model: Any, x: Tensor) -> Tensor:
+        """What a compiled graph gives for x, which has its shape, in float32 on the CPU.
+
+        The memory of whichever ran before, if another, is given back first.
+        """
         # Each model keeps the memory that it computed in; only one may at a time.
         if self._active is not None and self._active is not model:
             self._active.release_memory()
