@@ -6,8 +6,14 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn
-from rich.progress import TimeRemainingColumn as TimeLeftColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.text import Text
 
 from prosr.images import shown
@@ -38,7 +44,7 @@ class BatchDisplay:
         self._bars = Progress(
             *columns,
             TaskProgressColumn(),
-            TimeLeftColumn(),
+            TimeRemainingColumn(),
             console=errors,
             transient=True,
             disable=quiet or not errors.is_terminal,

@@ -84,12 +84,19 @@ def evaluate(
 def _progress(pictures: int) -> Iterator[Callable[[str], None]]:
     """Show a bar in a terminal; lend a function that says what the next picture done is of."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-    from rich.progress import TimeRemainingColumn as TimeLeftColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
 
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    bar = Progress(*columns, TimeLeftColumn(), console=console, disable=not console.is_terminal)
+    bar = Progress(
+        *columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal
+    )
     task = bar.add_task("opening", total=pictures)
     with bar:
         yield lambda what: bar.update(task, description=what, advance=1)

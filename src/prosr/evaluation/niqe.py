@@ -92,12 +92,14 @@ def _normalized(y: Float) -> tuple[Float, Float]:
 
 
 def _gaussian(y: Float) -> Float:
-    t = np.arange(_WINDOW) - _WINDOW // 2
+    reach = _WINDOW // 2
+    t = np.arange(_WINDOW) - reach
     taps = np.exp(-(t**2) / (2 * _SIGMA**2))
     taps /= taps.sum()
     for axis in (0, 1):
         length = y.shape[axis]
-        padded = np.pad(y, [(3, 3) if a == axis else (0, 0) for a in (0, 1)], mode="edge")
+        margins = [(reach, reach) if a == axis else (0, 0) for a in (0, 1)]
+        padded = np.pad(y, margins, mode="edge")
         y = sum(
             (w * np.take(padded, range(i, i + length), axis) for i, w in enumerate(taps)),
             np.zeros(()),

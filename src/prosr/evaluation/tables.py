@@ -60,7 +60,7 @@ def _by_protocol(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
 
 
 def _markdown(protocol: str, rows: Sequence[Row], beside: Sequence[str]) -> str:
-    sets = _sorted_sets(rows)
+    sets = sorted_sets(rows)
     lines = _lines(protocol, rows, sets, beside)
     table = []
     for line in lines:
@@ -95,7 +95,7 @@ def _rich(
     for column in measures:
         table.add_column(column, justify="right")
     measured = {(row.set, row.scale, row.model): row for row in rows}
-    sets = _sorted_sets(rows)
+    sets = sorted_sets(rows)
     lines = _lines(protocol, rows, sets, beside)
     for set_name in sets:
         for line in lines:
@@ -157,6 +157,7 @@ def _worst_first(lines: Iterable[_Line], scale: int) -> list[_Line]:
     return sorted(chosen, key=quality)
 
 
-def _sorted_sets(rows: Iterable[Row]) -> list[str]:
+def sorted_sets(rows: Iterable[Row]) -> list[str]:
+    """The sets of rows, the usual ones first."""
     names = {row.set for row in rows}
     return [name for name in USUAL_SETS if name in names] + sorted(names - set(USUAL_SETS))

@@ -11,7 +11,7 @@ from prosr.checkpoint import build, is_bundled, parameters, weights_name
 from prosr.config import presets
 from prosr.evaluation.published import PROTOCOL, PUBLISHED, SSIM_SOURCE, Published
 from prosr.evaluation.results import Row
-from prosr.evaluation.tables import NOTHING, markdown
+from prosr.evaluation.tables import NOTHING, USUAL_SETS, markdown, sorted_sets
 from prosr.experiments.outcome import Outcome
 from prosr.experiments.spread import Spread, spread
 from prosr.layouts import SCALES, Frozen, Scale
@@ -33,7 +33,9 @@ SYSTEMS = (
 Speeds = Mapping[tuple[str, Scale], float]
 NO_SPEEDS: Speeds = MappingProxyType({})
 
-USUAL_SETS = ("Set5", "Set14", "BSD100")
+_WITHOUT_SCORES = USUAL_SETS[:3]
+"""The sets of the table where nothing has been scored."""
+
 PLOTTED = "Set14"
 """The set of the plots, as of the paper's Table 1; the slowest systems are scored on no larger."""
 
@@ -87,7 +89,8 @@ def table_4(outcome: Outcome, beside: Iterable[Row] = (), speeds: Speeds = NO_SP
         if row.protocol == PROTOCOL and _is_for(row.model, row.scale):
             kind = "ours" if is_bundled(weights_name(row.model)) else "released"
             rows.setdefault((row.scale, _system(row.model), kind), []).append(row)
-    sets = _sets(row for some in rows.values() for row in some)
+    scored = sorted_sets(row for some in rows.values() for row in some)
+    sets = tuple(scored) or _WITHOUT_SCORES
     systems = {system: None for _, system, _ in sorted(rows)}
     order = [*SYSTEMS, *(system for system in systems if system not in SYSTEMS)]
     seconds = {(_system(name), scale): took for (name, scale), took in speeds.items()}
@@ -213,12 +216,6 @@ def _is_for(model: str, scale: int) -> bool:
     """Whether a net was made for this scale, as far as its name says."""
     named = re.search(r"-x([248])$", weights_name(model))
     return named is None or int(named[1]) == scale
-
-
-def _sets(rows: Iterable[Row]) -> tuple[str, ...]:
-    names = {row.set for row in rows}
-    usual = [name for name in USUAL_SETS if name in names]
-    return (*usual, *sorted(names - set(usual))) or USUAL_SETS
 
 
 def _plotted(sets: Sequence[str]) -> str:
