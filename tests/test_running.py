@@ -299,7 +299,7 @@ def test_a_cell_that_diverges_ends_alone(made: Comparison) -> None:
     }
     plan = PLAN.model_copy(update={"cells": cells, "seeds": (0,)})
     crowd = Patient()
-    with pytest.raises(ProSRError, match=r"^2 of 3 runs .*: bad/seed-0, after-bad/seed-0; the remedy"):
+    with pytest.raises(ProSRError, match=r"^2 of 3 runs .*: bad/seed-0, after-bad/seed-0; the"):
         compare(replace(made, plan=plan), crowd, crowd.stop, crowd.reports.append)
     assert [run.cell for run in crowd.reports[-1].runs] == ["single-x2"]
     assert any(line.startswith("bad/seed-0 failed: ") for line in crowd.lines)

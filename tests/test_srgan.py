@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from prosr.adversary import DISCRIMINATORS, PictureJudgeConfig
+from prosr.adversary import DISCRIMINATORS, SRGANDiscriminatorConfig
 from prosr.nets.baselines.srgan import SIDE, SRGANDiscriminator
 
 
@@ -31,5 +31,5 @@ def test_each_picture_gets_one_score_of_its_own() -> None:
 
 def test_its_side_is_the_one_that_recipes_are_checked_for() -> None:
     config = DISCRIMINATORS["srgan"]
-    assert isinstance(config, PictureJudgeConfig)
+    assert isinstance(config, SRGANDiscriminatorConfig)
     assert config.side == SIDE

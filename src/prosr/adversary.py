@@ -48,7 +48,7 @@ class DiscriminatorConfig(Settings):
         return self
 
 
-class PictureJudgeConfig(Settings):
+class SRGANDiscriminatorConfig(Settings):
     """SRGAN's discriminator, `prosr.nets.baselines.srgan`: it judges pictures of `side` pixels."""
 
     side: Literal[96] = 96
@@ -60,11 +60,11 @@ class PictureJudgeConfig(Settings):
 
 _D = partial(DiscriminatorConfig, spectral=True)
 # fmt: off
-DISCRIMINATORS: dict[str, DiscriminatorConfig | PictureJudgeConfig] = {
+DISCRIMINATORS: dict[str, DiscriminatorConfig | SRGANDiscriminatorConfig] = {
     # name         layout                                                         parameters
     "progansr-l":  _D(features=(128, 96, 64), layers=(2, 2, 2), head=(256, 256)),  # 1,329,281
     "progansr-xs": _D(features=(32, 24, 16), layers=(1, 1, 1), head=(48, 64, 64)),  # 91,529
-    "srgan": PictureJudgeConfig(),                                                  # 23,565,505
+    "srgan": SRGANDiscriminatorConfig(),                                           # 23,565,505
 }
 # fmt: on
 
@@ -101,7 +101,7 @@ class Adversarial(Settings):
     sheet_every: int = Field(default=1000, gt=0)
 
     @property
-    def net(self) -> DiscriminatorConfig | PictureJudgeConfig:
+    def net(self) -> DiscriminatorConfig | SRGANDiscriminatorConfig:
         """The discriminator's layout: the preset with the recipe's changes."""
         preset = DISCRIMINATORS[self.discriminator]
         return type(preset).model_validate(preset.model_dump() | self.layout)

@@ -20,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from prosr.adversary import DiscriminatorConfig, PictureJudgeConfig
+from prosr.adversary import DiscriminatorConfig, SRGANDiscriminatorConfig
 from prosr.community import SUFFIXES, load_community
 from prosr.config import NetConfig, net_config, presets
 from prosr.errors import CheckpointError, ConfigError, suggestion
@@ -74,9 +74,9 @@ def build(config: NetConfig) -> nn.Module:
     return LaplacianPyramid(parts) if isinstance(config, LaplacianConfig) else parts
 
 
-def build_discriminator(config: DiscriminatorConfig | PictureJudgeConfig) -> nn.Module:
+def build_discriminator(config: DiscriminatorConfig | SRGANDiscriminatorConfig) -> nn.Module:
     """Make the discriminator of a layout, with fresh parameters."""
-    if isinstance(config, PictureJudgeConfig):
+    if isinstance(config, SRGANDiscriminatorConfig):
         return SRGANDiscriminator()
     return ProgressiveDiscriminator(**config.model_dump())
 

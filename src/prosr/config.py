@@ -22,7 +22,7 @@ from pydantic import (
     model_validator,
 )
 
-from prosr.adversary import SMALLEST, Adversarial, PictureJudgeConfig
+from prosr.adversary import SMALLEST, Adversarial, SRGANDiscriminatorConfig
 from prosr.errors import ConfigError, suggestion
 from prosr.layouts import (
     SCALES,
@@ -265,7 +265,7 @@ def _check_adversary(
     if batch % adversarial.turns:
         raise ValueError(f"adversarial.turns: {adversarial.turns} do not share {batch} evenly")
     judge = adversarial.net
-    side = judge.side if isinstance(judge, PictureJudgeConfig) else None
+    side = judge.side if isinstance(judge, SRGANDiscriminatorConfig) else None
     for s, p in zip(SCALES, patch, strict=True):
         if side and s in net.scales and s * (p - 1) != side:
             raise ValueError(

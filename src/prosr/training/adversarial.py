@@ -14,7 +14,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
-from prosr.adversary import SMALLEST, Adversarial, PictureJudgeConfig
+from prosr.adversary import SMALLEST, Adversarial, SRGANDiscriminatorConfig
 from prosr.data.sampler import Batch
 from prosr.errors import ProSRError
 from prosr.nets.features import POOLS, feature_distance
@@ -95,7 +95,7 @@ def adversarial_step(
         phi = upscale(x, batch.scale)
         seen = _window(batch)
         y_hat, y, phi = y_hat[seen], y[seen], phi[seen]
-        judges_pictures = isinstance(adversary.settings.net, PictureJudgeConfig)
+        judges_pictures = isinstance(adversary.settings.net, SRGANDiscriminatorConfig)
         r_hat, r = (y_hat, y) if judges_pictures else (y_hat - phi, y - phi)
         turns = adversary.settings.turns
         told = [
