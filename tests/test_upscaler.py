@@ -285,3 +285,12 @@ def test_tiles_grow_no_further_than_they_get_faster() -> None:
     )
     size = (4000, 4000)
     assert roomier.memory(size, 2) < 1.1 * roomy.memory(size, 2) < 2_000_000_000
+
+
+@pytest.mark.parametrize("model", ["prosr-xs", "bicubic"])
+def test_the_largest_tile_has_20_halos_or_256_pixels_a_side(model: str) -> None:
+    upscaler = prosr.load(model, engine="torch", max_memory=8 * 10**9)
+    halo = upscaler._engine.radius(2)
+    most = max(tile.area for tile in upscaler._plan((4000, 4000), 2))
+    side = max(20 * halo, 256)
+    assert (0.8 * side) ** 2 < most <= side**2
