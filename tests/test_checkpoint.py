@@ -19,6 +19,7 @@ from prosr.checkpoint import (
 )
 from prosr.config import presets
 from prosr.errors import CheckpointError, ConfigError
+from prosr.inference.memory import peak_memory
 from prosr.layouts import ProSRConfig
 
 TINY = ProSRConfig(features=4, growth=(2, 2, 2), dcus=((1,), (1,), (1,)))
@@ -78,6 +79,16 @@ def test_whatever_does_not_fit_is_refused_by_name(tmp_path: Path, change: str) -
         load_weights(path)
     assert str(path) in str(refusal.value)
     assert "\n" not in str(refusal.value)
+
+
+def test_a_layout_larger_than_its_file_takes_no_memory(tmp_path: Path) -> None:
+    config = TINY.model_copy(update={"features": 10_000, "growth": (10_000,) * len(TINY.growth)})
+    header = {"format": WEIGHTS_FORMAT, "config": config.model_dump_json()}
+    save_file(build(TINY).state_dict(), tmp_path / "n.safetensors", metadata=header)
+    before = peak_memory() or 0
+    with pytest.raises(CheckpointError, match="reshapes"):
+        load_weights(tmp_path / "n.safetensors")
+    assert (peak_memory() or 0) - before < 200_000_000
 
 
 @pytest.mark.parametrize("content", [b"", b"garbage", b"\x08\0\0\0\0\0\0\0{}      "])

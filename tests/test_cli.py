@@ -178,6 +178,18 @@ def test_a_missing_extra_is_named(failing: Callable[[BaseException], tuple[int, 
     )
 
 
+@pytest.mark.parametrize(
+    "error",
+    [MemoryError("no"), RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried")],
+)
+def test_too_little_memory_is_no_bug(
+    failing: Callable[[BaseException], tuple[int, str]], error: Exception
+) -> None:
+    code, err = failing(error)
+    assert code == 2
+    assert err.startswith("error: out of memory; ")
+
+
 def test_a_bug_is_one_line_and_70(
     failing: Callable[[BaseException], tuple[int, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

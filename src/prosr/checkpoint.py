@@ -127,6 +127,9 @@ def load_weights(path: Path) -> Weights:
             f"{path}: the layout in its header cannot be used ({error}); "
             "it was made by another version of prosr or is damaged"
         ) from error
+    # Without memory for parameters, until they are known to be no more than the file has.
+    with torch.device("meta"):
+        _compare(build(config), tensors, str(path))
     net = build(config)
     fit(net, tensors, str(path))
     return Weights(path.stem, net.eval(), config, card, weights_hash(tensors))
@@ -134,6 +137,11 @@ def load_weights(path: Path) -> Weights:
 
 def fit(net: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
     """Copy `tensors` into `net`, or raise `CheckpointError` with what differs."""
+    _compare(net, tensors, source)
+    net.load_state_dict(dict(tensors), strict=True)
+
+
+def _compare(net: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
     own = net.state_dict()
     missing = [name for name in own if name not in tensors]
     unexpected = [name for name in tensors if name not in own]
@@ -144,7 +152,6 @@ def fit(net: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
             raise CheckpointError(
                 f"{source}: {what} {names[0]}{more}; the file and the network's layout differ"
             )
-    net.load_state_dict(dict(tensors), strict=True)
 
 
 def find(name: str | Path) -> Weights:

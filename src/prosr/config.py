@@ -25,6 +25,7 @@ from pydantic import (
 from prosr.adversary import SMALLEST, Adversarial, SRGANDiscriminatorConfig
 from prosr.errors import ConfigError, suggestion
 from prosr.layouts import (
+    MOST,
     SCALES,
     BaselineConfig,
     BicubicConfig,
@@ -189,8 +190,8 @@ class Recipe(Settings):
 
     model: str
     layout: dict[str, Any] = Field(default_factory=dict)
-    steps: int = Field(gt=0)
-    batch: int = Field(default=16, gt=0)
+    steps: int = Field(gt=0, le=10**12)
+    batch: int = Field(default=16, gt=0, le=10**6)
     patch: tuple[int, int, int] = (48, 36, 24)
     schedule: Schedule = Curriculum()
     learning_rate: float = Field(default=1e-4, gt=0)
@@ -201,7 +202,7 @@ class Recipe(Settings):
     ema: float = Field(default=0.999, ge=0, lt=1)
     adversarial: Adversarial | None = None
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=2**63)
     log_every: int = Field(default=50, gt=0)
     validate_every: int = Field(default=1000, gt=0)
     save_minutes: float = Field(default=5.0, gt=0)
@@ -234,8 +235,8 @@ class Recipe(Settings):
         net = self.net
         if isinstance(net, BicubicConfig):
             raise ValueError(f"{self.model} has nothing to train")
-        if min(self.patch) < 1:
-            raise ValueError("patch: every side must be at least 1")
+        if not 1 <= min(self.patch) <= max(self.patch) <= MOST:
+            raise ValueError(f"patch: every side must be from 1 to {MOST}")
         if self.adversarial is not None:
             _check_adversary(self.adversarial, net, self.batch, self.patch)
         first, possible = self.scales[0], ", ".join(map(str, net.scales))
@@ -307,6 +308,8 @@ def read_table(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: no such recipe") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path}: not a readable TOML recipe ({error})") from error
+    except RecursionError:
+        raise ConfigError(f"{path}: not a readable TOML recipe (nested too deeply)") from None
 
 
 def _override(table: dict[str, Any], override: str) -> None:

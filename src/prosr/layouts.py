@@ -9,8 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Scale = Literal[2, 4, 8]
 SCALES: tuple[Scale, ...] = (2, 4, 8)
-Count = Annotated[int, Field(gt=0)]
-Several = Annotated[int, Field(gt=1)]
+MOST = 10_000
+"""Of channels, layers and whatever else a layout counts: no network can have more."""
+
+Count = Annotated[int, Field(gt=0, le=MOST)]
+Several = Annotated[int, Field(gt=1, le=MOST)]
 
 
 class Frozen(BaseModel):
@@ -51,9 +54,9 @@ class PyramidConfig(Settings):
     that each level's upsampler gives; unless set, as many as it gets.
     """
 
-    features: int = Field(gt=0)
+    features: Count
     growth: tuple[Count, ...]
-    bottleneck: int = Field(default=4, gt=0, description="width of a dense layer's 1×1, in k")
+    bottleneck: Count = Field(default=4, description="width of a dense layer's 1×1, in k")
     dcus: tuple[tuple[Count, ...], ...] = Field(min_length=1, max_length=len(SCALES))
     residual: bool = False
     residual_scale: float = 0.2
@@ -83,7 +86,7 @@ class ProSRConfig(PyramidConfig):
     """
 
     kind: Literal["prosr"] = "prosr"
-    back_projections: int = Field(default=0, ge=0)
+    back_projections: int = Field(default=0, ge=0, le=100)
 
 
 class LaplacianConfig(PyramidConfig):
@@ -102,9 +105,9 @@ class DirectConfig(OneScale):
 
     kind: Literal["direct"] = "direct"
     scale: Scale = 4
-    features: int = Field(gt=0)
-    growth: int = Field(gt=0)
-    bottleneck: int = Field(default=4, gt=0)
+    features: Count
+    growth: Count
+    bottleneck: Count = 4
     dcus: tuple[Count, ...] = Field(min_length=1)
     batch_norm: bool = False
     dcu_compression: float = Field(default=0.4, gt=0, le=1)

@@ -126,6 +126,8 @@ def _explain(error: Exception) -> int:
     # What the system says of a file (a name too long, a folder not to be read) is no bug.
     if isinstance(error, OSError) and error.filename:
         return _fail(f"{error.filename!s}: {error.strerror}", 2)
+    if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
+        return _fail("out of memory; ask for less at once: pictures, a batch, patches, a layout", 2)
     summary = " ".join(f"{type(error).__name__}: {error}".split())
     return _fail(f"unexpected {summary} (for the traceback, run again with PROSR_DEBUG=1)", 70)
 
