@@ -81,6 +81,15 @@ def test_whatever_does_not_fit_is_refused_by_name(tmp_path: Path, change: str) -
     assert "\n" not in str(refusal.value)
 
 
+@pytest.mark.parametrize("part", ["config", "card"])
+def test_a_header_nested_beyond_reason_is_refused(tmp_path: Path, part: str) -> None:
+    deep = "[" * 100_000 + "]" * 100_000
+    header = {"format": WEIGHTS_FORMAT, "config": TINY.model_dump_json(), part: deep}
+    save_file(build(TINY).state_dict(), tmp_path / "n.safetensors", metadata=header)
+    with pytest.raises(CheckpointError, match="layout in its header cannot be used"):
+        load_weights(tmp_path / "n.safetensors")
+
+
 def test_a_layout_larger_than_its_file_takes_no_memory(tmp_path: Path) -> None:
     config = TINY.model_copy(update={"features": 10_000, "growth": (10_000,) * len(TINY.growth)})
     header = {"format": WEIGHTS_FORMAT, "config": config.model_dump_json()}

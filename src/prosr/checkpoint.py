@@ -122,7 +122,7 @@ def load_weights(path: Path) -> Weights:
         card = json.loads(header.get("card", "{}"))
         if not isinstance(card, dict):
             raise ConfigError("its card is no table")
-    except (KeyError, json.JSONDecodeError, ConfigError) as error:
+    except (KeyError, json.JSONDecodeError, RecursionError, ConfigError) as error:
         raise CheckpointError(
             f"{path}: the layout in its header cannot be used ({error}); "
             "it was made by another version of prosr or is damaged"

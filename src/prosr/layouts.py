@@ -13,6 +13,7 @@ MOST = 10_000
 """Of channels, layers and whatever else a layout counts: no network can have more."""
 
 Count = Annotated[int, Field(gt=0, le=MOST)]
+Layers = Annotated[tuple[Annotated[int, Field(gt=0, le=100)], ...], Field(max_length=20)]
 Several = Annotated[int, Field(gt=1, le=MOST)]
 
 
@@ -57,7 +58,7 @@ class PyramidConfig(Settings):
     features: Count
     growth: tuple[Count, ...]
     bottleneck: Count = Field(default=4, description="width of a dense layer's 1×1, in k")
-    dcus: tuple[tuple[Count, ...], ...] = Field(min_length=1, max_length=len(SCALES))
+    dcus: tuple[Layers, ...] = Field(min_length=1, max_length=len(SCALES))
     residual: bool = False
     residual_scale: float = 0.2
     dcu_compression: float = Field(default=0.4, gt=0, le=1)
@@ -108,7 +109,7 @@ class DirectConfig(OneScale):
     features: Count
     growth: Count
     bottleneck: Count = 4
-    dcus: tuple[Count, ...] = Field(min_length=1)
+    dcus: Layers = Field(min_length=1)
     batch_norm: bool = False
     dcu_compression: float = Field(default=0.4, gt=0, le=1)
     padding: Literal["reflect", "zeros"] = "reflect"

@@ -114,13 +114,10 @@ class Decoded:
         for _, size, name in sorted(found):
             if total <= self.limit - self.limit // _SHARE:
                 break
-            try:
+            # Windows keeps a file that another process reads.
+            with suppress(FileNotFoundError, PermissionError):
                 os.unlink(name)
-            except FileNotFoundError:
-                pass
-            except PermissionError:  # Windows keeps a file that another process reads
-                continue
-            total -= size
+                total -= size
 
     def _save(self, target: Path, array: NDArray[np.generic]) -> None:
         try:

@@ -147,8 +147,7 @@ class _Stopwatch:
 def _seconds_of_a_step(job: Job, scale: Scale, opening: Opening, stop: Stop) -> float | None:
     """Time of a step of one scale, by training for a while in a folder thrown away."""
     endless = {"schedule": Single(scale=scale), "steps": 1_000_000, "save_minutes": 1e6}
-    adversarial = job.recipe.adversarial
-    watch = _Stopwatch(unequal=adversarial is not None and adversarial.views)
+    watch = _Stopwatch(unequal=bool(job.recipe.adversarial and job.recipe.adversarial.views))
     job.folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=job.folder) as trial_folder:
         trial = replace(

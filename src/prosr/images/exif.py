@@ -7,12 +7,11 @@ a block of its own ("Exif\0\0", then such a file); in a TIFF its directories are
 from __future__ import annotations
 
 import io
-import struct
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from prosr.images.tiff import LONG, Directory, Tiff, Value
+from prosr.images.tiff import LONG, SENSELESS, Directory, Tiff, Value
 
 _EXIF_IFD, _GPS_IFD, _INTEROP_IFD, _MAKER_NOTE = 0x8769, 0x8825, 0xA005, 0x927C
 _WIDTH, _HEIGHT = 0xA002, 0xA003
@@ -67,7 +66,7 @@ def without_thumbnail(block: bytes) -> bytes:
     stream = io.BytesIO(block.removeprefix(prefix))
     try:
         Tiff(stream).end_after_first()
-    except (struct.error, KeyError, ValueError):
+    except SENSELESS:
         return b""
     return prefix + stream.getvalue()
 
@@ -90,7 +89,7 @@ def _read(stream: BinaryIO) -> Exif:
             tiff.directory(main[tag].number()) if tag in main else {}
             for tag in (_EXIF_IFD, _GPS_IFD)
         )
-    except (struct.error, KeyError, ValueError, OSError):
+    except (*SENSELESS, OSError):
         return Exif()
     photo.pop(_INTEROP_IFD, None)
     return Exif({tag: main[tag] for tag in _DESCRIBING if tag in main}, photo, gps)

@@ -43,6 +43,9 @@ class Value(NamedTuple):
 
 Directory = dict[int, Value]
 
+SENSELESS = (struct.error, KeyError, ValueError, OverflowError)
+"""What reading a file raises that is no TIFF, or that points to where no file reaches."""
+
 
 def make_header(tags: Directory) -> bytes:
     """The beginning of a BigTIFF in this machine's byte order, up to where its pixels go."""
@@ -63,7 +66,7 @@ def largest_strip(path: Path) -> tuple[int, bool]:
             tiff = Tiff(stream)
             tags = tiff.directory(tiff.first())
             length = stream.seek(0, io.SEEK_END)
-    except (struct.error, KeyError, ValueError, OSError):
+    except (*SENSELESS, OSError):
         return 0, False
     longest = max(tags.get(_STRIP_BYTES, Value.of(LONG, 0)).numbers(), default=0)
     apart = tags.get(_PLANES, Value.of(SHORT, 1)).number() == _SEPARATE
@@ -73,7 +76,7 @@ def largest_strip(path: Path) -> tuple[int, bool]:
 class Tiff:
     """A TIFF file's directories, in its byte order and with its offsets (64-bit in BigTIFF).
 
-    What makes no sense raises `struct.error`, `KeyError` or `ValueError`.
+    What makes no sense raises one of `SENSELESS`.
     """
 
     def __init__(self, stream: BinaryIO) -> None:
@@ -97,7 +100,7 @@ class Tiff:
         """Make the first directory the last one."""
         place = self.first()
         count = self._number(place, self._counts)
-        self._seek(place + struct.calcsize(f"<{self._counts}") + count * self._entry)
+        self._stream.seek(place + struct.calcsize(f"<{self._counts}") + count * self._entry)
         self._stream.write(self._pack(self._offsets, 0))
 
     def entries(self, place: int) -> tuple[dict[int, bytes], int]:
@@ -147,21 +150,15 @@ class Tiff:
             return None
         data = entry[-self._inline :][:length]
         if length > self._inline:
-            self._seek(self._unpack(self._offsets, entry[-self._inline :]))
+            self._stream.seek(self._unpack(self._offsets, entry[-self._inline :]))
             data = self._stream.read(length)
         if len(data) != length:
             raise ValueError
         return Value(kind, count, data if self._order == "<" else _swapped(kind, data))
 
     def _number(self, place: int, code: str) -> int:
-        self._seek(place)
+        self._stream.seek(place)
         return self._unpack(code, self._stream.read(struct.calcsize(f"<{code}")))
-
-    def _seek(self, place: int) -> None:
-        try:
-            self._stream.seek(place)
-        except OverflowError:
-            raise ValueError from None
 
     def _unpack(self, code: str, data: bytes) -> int:
         number: int = struct.unpack(self._order + code, data)[0]

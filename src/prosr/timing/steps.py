@@ -134,10 +134,7 @@ def time_steps(
         for product in products.values():
             processes.enter_context(product)
         timings = measure({**steps, **products}, rounds, progress=progress)
-        rows = {
-            name: _row(work, name, timings[name], step.peak_memory())
-            for name, step in steps.items()
-        }
+        rows = {n: _row(work, n, timings[n], step.peak_memory()) for n, step in steps.items()}
     progress("waiting for data")
     with Apart(make_waiting, (work, 4 * rounds)) as training:
         rows[TRAINED] = rows[TRAINED].model_copy(update={"waiting": training()})
