@@ -48,12 +48,21 @@ def int8_files(folder: Path) -> list[str]:
     return sorted(path.suffix for path in folder.glob("*int8*"))
 
 
+def judge(monkeypatch: pytest.MonkeyPatch, speed: float, limit: float) -> None:
+    """Let 8 bits be so many times as fast, and a loss of up to `limit` dB be borne."""
+    times = iter((speed, 1.0))
+    monkeypatch.setattr(quantization, "_seconds", lambda engine, scale: next(times))
+    monkeypatch.setattr(quantization, "LOSS", limit)
+
+
+def interrupt(*_: object) -> float:
+    raise KeyboardInterrupt
+
+
 def test_what_pays_is_kept_and_runs_from_then_on(
     net: nn.Module, pictures: Benchmark, own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    times = iter((2.0, 1.0))
-    monkeypatch.setattr(quantization, "_seconds", lambda engine, scale: next(times))
-    monkeypatch.setattr(quantization, "LOSS", 1.0)
+    judge(monkeypatch, speed=2.0, limit=1.0)
     verdict = try_int8(net, 2, [pictures], 10**9, print)
     assert verdict.kept and verdict.speed == 2.0 and abs(verdict.loss) < 1.0
     assert int8_files(own_cache) == [".bin", ".xml"]
@@ -73,9 +82,7 @@ def test_what_does_not_is_not(
     speed: float,
     limit: float,
 ) -> None:
-    times = iter((speed, 1.0))
-    monkeypatch.setattr(quantization, "_seconds", lambda engine, scale: next(times))
-    monkeypatch.setattr(quantization, "LOSS", limit)
+    judge(monkeypatch, speed, limit)
     assert not try_int8(net, 2, [pictures], 10**9, print).kept
     assert not int8_files(own_cache)
 
@@ -83,9 +90,6 @@ def test_what_does_not_is_not(
 def test_what_could_not_be_judged_is_not_kept(
     net: nn.Module, pictures: Benchmark, own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupt(*_: object) -> float:
-        raise KeyboardInterrupt
-
     monkeypatch.setattr(quantization, "_seconds", interrupt)
     with pytest.raises(KeyboardInterrupt):
         try_int8(net, 2, [pictures], 10**9, print)
@@ -95,14 +99,9 @@ def test_what_could_not_be_judged_is_not_kept(
 def test_an_interrupted_trial_leaves_what_was_kept(
     net: nn.Module, pictures: Benchmark, own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    times = iter((2.0, 1.0))
-    monkeypatch.setattr(quantization, "_seconds", lambda engine, scale: next(times))
-    monkeypatch.setattr(quantization, "LOSS", 1.0)
+    judge(monkeypatch, speed=2.0, limit=1.0)
     assert try_int8(net, 2, [pictures], 10**9, print).kept
     kept = {path: path.read_bytes() for path in own_cache.glob("*int8*")}
-
-    def interrupt(*_: object) -> float:
-        raise KeyboardInterrupt
 
     monkeypatch.setattr(quantization, "_seconds", interrupt)
     with pytest.raises(KeyboardInterrupt):

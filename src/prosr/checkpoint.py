@@ -35,6 +35,7 @@ from prosr.layouts import (
 from prosr.nets import baselines
 from prosr.nets.baselines.bicubic import Bicubic
 from prosr.nets.baselines.srgan import SRGANDiscriminator
+from prosr.nets.blocks import count_parameters
 from prosr.nets.direct import Direct
 from prosr.nets.discriminator import ProgressiveDiscriminator
 from prosr.nets.generator import ProSR
@@ -85,7 +86,7 @@ def parameters(net: nn.Module, scale: int) -> int:
     """Parameters that a net uses at `scale`; other systems use all of theirs."""
     if isinstance(net, ProSR | LaplacianPyramid | Direct):
         return net.parameter_count(scale)
-    return sum(parameter.numel() for parameter in net.parameters())
+    return count_parameters([net])
 
 
 def weights_hash(state: Mapping[str, Tensor]) -> str:
@@ -131,7 +132,7 @@ def load_weights(path: Path) -> Weights:
     with torch.device("meta"):
         _compare(build(config), tensors, str(path))
     net = build(config)
-    fit(net, tensors, str(path))
+    net.load_state_dict(tensors)
     return Weights(path.stem, net.eval(), config, card, weights_hash(tensors))
 
 

@@ -7,7 +7,10 @@ the command line can print it as it is.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
+
+_OUT_OF_MEMORY = re.compile(r"(out of|enough) memory|allocate|bad.?alloc|alloc_failed", re.I)
 
 
 class ProSRError(Exception):
@@ -32,6 +35,13 @@ class DataError(ProSRError):
 
 class InferenceError(ProSRError):
     """A tile failed while a picture was being enlarged; no result was made."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether a device ran out of memory, as Python and each engine say it."""
+    if isinstance(error, InferenceError):
+        return error.__cause__ is not None and is_out_of_memory(error.__cause__)
+    return isinstance(error, MemoryError) or bool(_OUT_OF_MEMORY.search(str(error)))
 
 
 def suggestion(word: str, known: Iterable[str], listed: Sequence[str] = ()) -> str:

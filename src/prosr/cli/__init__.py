@@ -30,7 +30,7 @@ from prosr.cli.info import info
 from prosr.cli.quantize import quantize
 from prosr.cli.train import train
 from prosr.cli.upscale import upscale
-from prosr.errors import ProSRError
+from prosr.errors import ProSRError, is_out_of_memory
 
 _EXTRA = {
     "lightning_fabric": "train",
@@ -126,7 +126,7 @@ def _explain(error: Exception) -> int:
     # What the system says of a file (a name too long, a folder not to be read) is no bug.
     if isinstance(error, OSError) and error.filename:
         return _fail(f"{error.filename!s}: {error.strerror}", 2)
-    if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
+    if isinstance(error, MemoryError | RuntimeError) and is_out_of_memory(error):
         return _fail("out of memory; ask for less at once: pictures, a batch, patches, a layout", 2)
     summary = " ".join(f"{type(error).__name__}: {error}".split())
     return _fail(f"unexpected {summary} (for the traceback, run again with PROSR_DEBUG=1)", 70)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from prosr.config import check_scale
-from prosr.data.benchmarks import Benchmark, Pair
+from prosr.data.benchmarks import Benchmark, Pair, to_tensor
 from prosr.errors import ConfigError
 from prosr.evaluation.metrics import psnr
 from prosr.evaluation.protocol import DATA_RANGE, find_protocol
@@ -76,7 +76,7 @@ def try_int8(
     with TemporaryDirectory(dir=place.parent, prefix=".int8-") as folder:
         trial = Path(folder) / "trial.xml"
         progress("calibrating")
-        quantize(runner.traced(net, scale), [_tensor(x) for x, _ in pairs[::2]], trial)
+        quantize(runner.traced(net, scale), [to_tensor(x) for x, _ in pairs[::2]], trial)
         progress("judging")
         int8 = PlannedEngine(net, max_memory, OpenVinoRunner(trials={residual_part(scale): trial}))
         loss = _score(native, scale, pairs[1::2]) - _score(int8, scale, pairs[1::2])
@@ -102,16 +102,12 @@ def _middle(pair: Pair, scale: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8
     return x, y
 
 
-def _tensor(x: NDArray[np.uint8]) -> torch.Tensor:
-    return torch.from_numpy(np.ascontiguousarray(x)).permute(2, 0, 1)[None].float().div(255)
-
-
 def _score(
     engine: PlannedEngine, scale: int, pairs: Sequence[tuple[NDArray[np.uint8], NDArray[np.uint8]]]
 ) -> float:
     protocol, scores = find_protocol("paper"), []
     for x, y in pairs:
-        y_hat = engine(_tensor(x), scale)[0].permute(1, 2, 0).clamp(0, 1).mul(255).round()
+        y_hat = engine(to_tensor(x), scale)[0].permute(1, 2, 0).clamp(0, 1).mul(255).round()
         a, b = (protocol.prepare(p, scale) for p in (y_hat.to(torch.uint8).numpy(), y))
         scores.append(min(psnr(a, b, data_range=DATA_RANGE), 100.0))
     return fmean(scores)

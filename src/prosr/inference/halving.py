@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import logging
 import math
-import re
 
 from torch import Tensor
 
-from prosr.errors import ConfigError, InferenceError
+from prosr.errors import ConfigError, InferenceError, is_out_of_memory
 from prosr.inference.engines import Engine
 from prosr.inference.tiling import fit, tiled
 
 _LOG = logging.getLogger(__name__)
-_OUT_OF_MEMORY = re.compile(r"(out of|enough) memory|allocate|bad.?alloc|alloc_failed", re.I)
 
 
 class Halving:
@@ -56,12 +54,6 @@ class Halving:
                 else tiled(self._engine, x, scale, tile, halo)
             )
         except (MemoryError, RuntimeError, InferenceError) as error:
-            if not _is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
             return None
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    if isinstance(error, InferenceError):
-        return error.__cause__ is not None and _is_out_of_memory(error.__cause__)
-    return isinstance(error, MemoryError) or bool(_OUT_OF_MEMORY.search(str(error)))

@@ -10,6 +10,7 @@ from typing import Any
 from prosr.checkpoint import Weights, find_or_build, parameters
 from prosr.evaluation.results import Row, known_results, merge, read_results
 from prosr.layouts import Scale
+from prosr.nets.blocks import count_parameters
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def facts(name: str, results: Iterable[Path] = ()) -> Facts:
     """
     weights = find_or_build(name)
     net: Any = weights.net
-    total = sum(parameter.numel() for parameter in net.parameters())
+    total = count_parameters([net])
 
     def its(row: Row) -> bool:
         return row.weights == weights.sha256 if total else row.model == name
