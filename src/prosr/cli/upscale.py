@@ -42,7 +42,7 @@ def upscale(
 ) -> None:
     """Enlarge pictures 2, 4 or 8 times.
 
-    Transparency, gray, 16 bits, colour profile and metadata are kept; results of earlier
+    Transparency, gray, 16 bits, ICC profile, EXIF and XMP are kept; results of earlier
     runs are not made again.
 
     Example: prosr upscale photo.jpg holiday/ --scale 4

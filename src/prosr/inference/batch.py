@@ -97,8 +97,9 @@ def run_jobs(
     """Do one job after another and say of each what became of it; none stops the others.
 
     `starting` is called before a picture is enlarged and may give a `Progress` for it. A
-    target that is there is skipped if it was made from this picture by this upscaler; it
-    is made anew if the picture has changed since, or if `overwrite` says so. With `dry_run`
+    target that is there is skipped if it was made by this upscaler, has the size for this
+    picture and is no older; that it was made of another picture is not seen. It is made anew
+    if the picture is newer or of another size, or if `overwrite` says so. With `dry_run`
     nothing is written, and what would be made is "planned".
     """
 
