@@ -189,13 +189,41 @@ def test_a_changed_picture_is_made_anew(make: Make) -> None:
     make("a.png")
     run("a.png")
     os.utime("a.png", ns=(2**62, 2**62))
+    assert kinds(run("a.png")) == ["skipped"]
+    # Older than the result, as a copy with its times is.
+    Image.new("RGB", (4, 3), "blue").save("a.png")
+    os.utime("a.png", ns=(0, 0))
     (outcome,) = run("a.png")
     assert (outcome.kind, outcome.reason) == ("made", "made anew: the picture has changed")
-    # Older than the result, as a copy with its times is, but of another size.
-    make("a.png", size=(9, 9))
-    os.utime("a.png", ns=(0, 0))
-    assert kinds(run("a.png")) == ["made"]
-    assert read_rgb(Path("a_x2.png")).shape == (18, 18, 3)
+    assert read_rgb(Path("a_x2.png"))[0, 0].tolist() == [0, 0, 255]
+
+
+def test_the_result_of_another_picture_is_neither_taken_for_ones_own_nor_lost(make: Make) -> None:
+    make("one/a.png")
+    Path("two").mkdir()
+    Image.new("RGB", (4, 3), "blue").save("two/a.png")
+    assert kinds(run("one/a.png", output="out/")) == ["made"]
+    before = Path("out/a_x2.png").read_bytes()
+    (outcome,) = run("two/a.png", output="out/")
+    assert outcome.kind == "failed"
+    assert "made of another file than two/a.png; give another output" in outcome.reason
+    assert Path("out/a_x2.png").read_bytes() == before
+    assert kinds(run("two/a.png", output="out/", overwrite=True)) == ["made"]
+
+
+def test_a_batch_goes_on_after_its_pictures_have_moved(make: Make) -> None:
+    make("in/a.png", "in/b.png")
+    run("in/a.png", output="out/")
+    Path("in").rename("moved")
+    assert kinds(run("moved/a.png", "moved/b.png", output="out/")) == ["skipped", "made"]
+
+
+@pytest.mark.parametrize("name", ["my; net", "Größe", "nét x2"])
+def test_a_network_of_any_name_knows_its_results(make: Make, name: str) -> None:
+    make("a.png")
+    for kind in ("made", "skipped"):
+        (outcome,) = run_jobs(Upscaler(Bicubic(), name, ""), find_jobs(["a.png"], 2), 2)
+        assert outcome.kind == kind
 
 
 @pytest.mark.parametrize("foreign", ["another network", "another scale", "a stranger", "half"])

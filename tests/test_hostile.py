@@ -108,7 +108,15 @@ CASES: dict[str, tuple[bytes, str]] = {
     "animation.png": (animated("png"), "is an animation; extract its pictures"),
     "animation.avif": (animated("avif"), "is an animation; extract its pictures"),
     "pages.tif": (animated("tiff"), "holds 3 pictures"),
-    "nan.tif": (tiff(np.full((9, 9), np.nan, np.float32), "b-w"), "float samples from nan to nan"),
+    "nan.tif": (
+        tiff(np.full((9, 9), np.nan, np.float32), "b-w"),
+        "some float samples are not finite",
+    ),
+    "ycbcr.tif": (encoded(RGB.convert("YCbCr"), "tiff"), "YCbCr without JPEG compression"),
+    "ycbcr-jpeg.tif": (
+        bytes(pyvips.Image.new_from_array(NOISE[..., :3]).tiffsave_buffer(compression="jpeg")),
+        MADE,
+    ),
     "bright.tif": (tiff(FLOATS * 300, "b-w"), "bring them to 0…1"),
     "int.tif": (tiff(np.ones((9, 9), np.int32), "b-w"), "int samples; convert it"),
     "five.tif": (tiff(np.ones((9, 9, 5), np.uint8), "multiband"), "5 channels; keep only"),

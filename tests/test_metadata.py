@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from prosr.images import Canvas, Metadata, find_format, mark, open_picture
+from prosr.images import Canvas, Making, Metadata, find_format, mark, open_picture
 
 ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 XMP = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'><a tiff:Orientation=\"6\"/></x:xmpmeta>"
@@ -70,11 +70,14 @@ def test_exif_of_every_format_is_read(tmp_path: Path, suffix: str) -> None:
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_profile_and_xmp_are_carried_as_they_are(tmp_path: Path, suffix: str) -> None:
-    source = original(tmp_path, icc_profile=ICC, xmp=XMP)
-    carried = open_picture(enlarged(tmp_path, source, suffix)).metadata
-    blobs = {item.name: bytes(item.value) for item in carried.fields if "data" in item.name}
-    assert blobs["icc-profile-data"] == ICC
-    assert blobs["xmp-data"].rstrip(b"\0") == XMP.replace(b'"6"', b'"1"')
+    turned: dict[str, Any] = {"exif": exif()}
+    for tags, xmp in (({}, XMP), (turned, XMP.replace(b'"6"', b'"1"'))):
+        source = original(tmp_path, icc_profile=ICC, xmp=XMP, **tags)
+        carried = open_picture(enlarged(tmp_path, source, suffix)).metadata
+        blobs = {item.name: bytes(item.value) for item in carried.fields if "data" in item.name}
+        assert blobs["icc-profile-data"] == ICC
+        # The orientation that it states is true as long as the pixels are not turned.
+        assert blobs["xmp-data"].rstrip(b"\0") == xmp
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "tif"])
@@ -90,15 +93,15 @@ def test_a_result_says_which_network_made_it(tmp_path: Path, suffix: str) -> Non
     made_by = mark("my net", 4, "0123456789abcdef")
     source = original(tmp_path, exif=exif())
     path = enlarged(tmp_path, source, suffix, made_by)
-    assert open_picture(path).mark == made_by == "prosr my net x4 0123456789ab"
-    assert open_picture(source).mark == ""
+    assert open_picture(path).making.mark == made_by == "prosr my net x4 0123456789ab"
+    assert open_picture(source).making == Making()
     assert seen(path).getexif()[0x0131] == f"Firmware (2); {made_by}"
 
 
 def test_the_last_mark_counts(tmp_path: Path) -> None:
     path = enlarged(tmp_path, original(tmp_path), "png", mark("a", 2, ""))
     path = enlarged(tmp_path, path, "jpg", mark("b", 4, ""))
-    assert open_picture(path).mark == "prosr b x4 -"
+    assert open_picture(path).making.mark == "prosr b x4 -"
 
 
 def test_the_thumbnail_of_the_picture_as_it_lay_is_not_carried(tmp_path: Path) -> None:

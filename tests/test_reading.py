@@ -96,8 +96,9 @@ def test_float_samples_outside_the_range_are_refused(tmp_path: Path) -> None:
         if high == 1:
             whole(path)
         else:
-            with pytest.raises(ImageError, match="from 0 to 255; bring them to 0…1"):
-                whole(path)
+            for read in (whole, read_rgb):
+                with pytest.raises(ImageError, match="from 0 to 255; bring them to 0…1"):
+                    read(path)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

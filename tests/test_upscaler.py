@@ -17,7 +17,7 @@ from PIL import Image
 import prosr
 from prosr.checkpoint import build
 from prosr.errors import CheckpointError, ConfigError, ImageError, InferenceError
-from prosr.images import Canvas, open_picture, read_rgb
+from prosr.images import Canvas, open_picture, origin_of, read_rgb
 from prosr.inference import upscaler as upscaler_module
 from prosr.inference.memory import RESERVED
 from prosr.inference.upscaler import Upscaler, load
@@ -139,7 +139,8 @@ def test_a_file_gives_a_file_of_its_kind(
     before, after = open_picture(path), open_picture(target)
     assert (after.width, after.height, after.dtype) == (40, 60, np.dtype(dtype))
     assert after.channels == before.channels
-    assert after.mark == TILED.mark(2) == "prosr tiny x2 0123456789ab"
+    assert after.making.mark == TILED.mark(2) == "prosr tiny x2 0123456789ab"
+    assert after.making.origin == origin_of(path)
 
 
 def test_a_file_holds_what_an_array_gives(tmp_path: Path) -> None:

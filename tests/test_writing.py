@@ -154,6 +154,14 @@ def test_a_folder_that_takes_no_file_is_an_error(tmp_path: Path) -> None:
         write(path, np.zeros((2, 2, 1), np.float32), "uint8")
 
 
+def test_a_read_only_folder_is_seen_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)
+    with pytest.raises(ImageError, match=r"a\.png: its folder is read-only; give another output"):
+        Canvas(tmp_path / "a.png", find_format("png"), (9, 9), 3, np.dtype(np.uint8))
+
+
 def test_an_unknown_format_is_named_with_those_known() -> None:
     with pytest.raises(ImageError, match=r"'\.bmp' is not .* JPEG, PNG, WebP, TIFF, AVIF"):
         find_format(".bmp")

@@ -37,6 +37,11 @@ class InferenceError(ProSRError):
     """A tile failed while a picture was being enlarged; no result was made."""
 
 
+def printable(text: str) -> str:
+    """The text as it fits in one line: what cannot be printed is escaped."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether a device ran out of memory, as Python and each engine say it."""
     if isinstance(error, InferenceError):

@@ -7,7 +7,7 @@ upright: its EXIF orientation has been applied to the pixels.
 
 from prosr.images.formats import Format, find_format, is_picture, is_writable
 from prosr.images.loading import shown
-from prosr.images.metadata import Metadata, mark
+from prosr.images.metadata import Making, Metadata, Origin, find_making, mark, origin_of
 from prosr.images.reading import Decoded, Picture, open_picture, read_rgb
 from prosr.images.samples import SAMPLE_TYPES, from_unit, to_unit
 from prosr.images.writing import Canvas
@@ -17,14 +17,18 @@ __all__ = [
     "Canvas",
     "Decoded",
     "Format",
+    "Making",
     "Metadata",
+    "Origin",
     "Picture",
     "find_format",
+    "find_making",
     "from_unit",
     "is_picture",
     "is_writable",
     "mark",
     "open_picture",
+    "origin_of",
     "read_rgb",
     "shown",
     "to_unit",

@@ -11,8 +11,9 @@ from typing import Any
 
 import pyvips
 
-from prosr.errors import ImageError
+from prosr.errors import ImageError, printable
 from prosr.images.formats import is_animated, sniff
+from prosr.images.tiff import is_bare_ycbcr
 from prosr.images.turning import TURNS, Turn
 
 MAX_PIXELS = 1_000_000_000
@@ -38,9 +39,7 @@ def open_image(path: Path) -> tuple[pyvips.Image, str]:
     `pyvips.Error` when rows are decoded, which `explaining` translates.
     """
     with explaining(path):
-        # A pipe without a writer would be waited for.
-        flags = getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
-        descriptor = os.open(path, os.O_RDONLY | flags)
+        descriptor = open_descriptor(path)
         try:
             about = os.fstat(descriptor)
             if not stat.S_ISREG(about.st_mode) and not path.is_dir():
@@ -62,12 +61,19 @@ def open_image(path: Path) -> tuple[pyvips.Image, str]:
         unlimited = {"unlimited": True} if kind[0] == "TIFF" else {}
         image = load(source, access="sequential", fail_on="error", **unlimited)
         _check_header(image, path)
+        if kind[0] == "TIFF" and is_bare_ycbcr(path):
+            raise ImageError(f"{shown(path)}: YCbCr without JPEG compression; convert it to RGB")
         if kind[0] == "JPEG" and _JPEG_PIXELS * about.st_size < image.width * image.height:
             raise ImageError(
                 f"{shown(path)}: is cut off ({about.st_size} bytes are too few for "
                 f"{image.width}×{image.height} pixels); get a whole copy"
             )
         return _normalised(image, path), kind[0]
+
+
+def open_descriptor(path: Path) -> int:
+    """Open for reading; of a pipe without a writer, which would be waited for, as if empty."""
+    return os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
 
 
 @contextmanager
@@ -89,8 +95,8 @@ def explaining(path: Path, trouble: str = _UNREADABLE) -> Iterator[None]:
 
 
 def shown(path: Path) -> str:
-    """The path as it fits in one line of text: what cannot be printed is escaped."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(path))
+    """The path as it fits in one line of text."""
+    return printable(str(path))
 
 
 def _check_header(image: pyvips.Image, path: Path) -> None:

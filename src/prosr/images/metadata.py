@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import re
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import pyvips
 
 from prosr.images.exif import without_thumbnail
+from prosr.images.loading import explaining, open_descriptor
 
 _CARRIED = re.compile(
     r"(exif-(?!ifd0-Orientation|ifd1-).*|xmp-data|iptc-data|icc-profile-data|image-description|png-comment-.*"
@@ -18,7 +22,9 @@ _SOFTWARE = "exif-ifd0-Software"
 _COLOUR_SPACE = "exif-ifd2-ColorSpace"
 _ICC = "icc-profile-data"
 _SRGB = "1"
-_MARK = re.compile(r"prosr [^;]+ x[248] (?:[0-9a-f]{12}|-)(?=;|$)")
+_MARK = re.compile(
+    r"(prosr [^;]+ x[248] (?:[0-9a-f]{12}|-))(?: of ([0-9a-f]{12})@([0-9a-f]{8}))?(?=;|$)"
+)
 _XMP_ORIENTATION = re.compile(rb"(tiff:Orientation(?:\s*=\s*[\"']|>\s*))[2-8]")
 
 
@@ -40,30 +46,67 @@ class Metadata:
     y_resolution: float = 1.0
 
 
+class Origin(NamedTuple):
+    """Which file a result was made of: hashes of its content and of its place."""
+
+    content: str = ""
+    place: str = ""
+
+
+class Making(NamedTuple):
+    """What a result says of its making; the mark is empty on what is no result of ours."""
+
+    mark: str = ""
+    origin: Origin = Origin()
+
+    def __str__(self) -> str:
+        return f"{self.mark} of {self.origin.content}@{self.origin.place}"
+
+
 def mark(model: str, scale: int, sha256: str) -> str:
-    """What results say of their making, in EXIF's Software beside what stood there."""
-    return f"prosr {model} x{scale} {sha256[:12] or '-'}"
+    """What results say of their making, in EXIF's Software beside what stood there.
+
+    EXIF holds ASCII alone, so what a name has beyond it is left out.
+    """
+    name = re.sub(r"[^ -~]|;", "_", model)
+    return f"prosr {name} x{scale} {sha256[:12] or '-'}"
 
 
-def find_mark(metadata: Metadata) -> str:
-    """The last `mark` that a result carries, or nothing."""
-    found = _MARK.findall(_software(metadata))
-    return str(found[-1]) if found else ""
+def origin_of(path: Path) -> Origin:
+    """What the result of a file says of it; reads all of the file. Raises `ImageError`."""
+    with explaining(path), open(open_descriptor(path), "rb") as file:
+        content = hashlib.file_digest(file, "sha256").hexdigest()
+    place = hashlib.sha256(os.fsencode(os.path.abspath(path))).hexdigest()
+    return Origin(content[:12], place[:8])
 
 
-def collect(image: pyvips.Image) -> Metadata:
-    """Take what is to be carried from an opened picture; EXIF that makes no sense is not."""
+def find_making(text: str) -> Making:
+    """The last one that a text, in which others may stand before it, tells of."""
+    found = _MARK.findall(text)
+    return Making(found[-1][0], Origin(*found[-1][1:])) if found else Making()
+
+
+def making_of(metadata: Metadata) -> Making:
+    """What a picture says of its making."""
+    return find_making(_software(metadata))
+
+
+def collect(image: pyvips.Image, *, turned: bool = False) -> Metadata:
+    """Take what is to be carried from an opened picture; EXIF that makes no sense is not.
+
+    `turned` says that the pixels are turned as its EXIF asks for.
+    """
     fields = [
-        Field(image.get_typeof(name), name, _as_upright(name, image.get(name)))
+        Field(image.get_typeof(name), name, _as_upright(name, image.get(name), turned))
         for name in image.get_fields()
         if _CARRIED.fullmatch(name)
     ]
     return Metadata(tuple(field for field in fields if field.value), image.xres, image.yres)
 
 
-def _as_upright(name: str, value: Any) -> Any:
+def _as_upright(name: str, value: Any, turned: bool) -> Any:
     """What still speaks of the picture as it was stored, made to fit the upright one."""
-    if name == "xmp-data":
+    if name == "xmp-data" and turned:
         return _XMP_ORIENTATION.sub(rb"\g<1>1", value)
     return without_thumbnail(value) if name == "exif-data" else value
 

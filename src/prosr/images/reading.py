@@ -48,7 +48,7 @@ class Picture:
     `format` is what its content is, `width` and `height` are those of the upright picture,
     `channels` is 1 (gray), 2 (gray, alpha), 3 (RGB) or 4 (RGB, alpha), `dtype` the type of
     its samples and `bits` how many of their bits the file used (8, 10, 12, 16, 32).
-    `metadata` is what an enlargement inherits, `mark` what a result of ours says of itself.
+    `metadata` is what an enlargement inherits, `making` what a result of ours says of itself.
     `decoding` is about how many bytes its decoder takes.
     """
 
@@ -62,11 +62,11 @@ class Picture:
         self.dtype: np.dtype[Any] = np.dtype(_SAMPLE_TYPES[image.format])
         self.bits = _bits(image, self.dtype)
         self.decoding = _decoder_bytes(image, self.format, path)
-        self.metadata = metadata.collect(image)
+        self.metadata = metadata.collect(image, turned=self._turn != Turn())
         if self.format == "TIFF" and (tags := exif.read_tiff(path)):
             fields = metadata.exif_fields(exif.make_block(tags))
             self.metadata = replace(self.metadata, fields=self.metadata.fields + fields)
-        self.mark = metadata.find_mark(self.metadata)
+        self.making = metadata.making_of(self.metadata)
 
     @contextmanager
     def decoded(self, folder: Path) -> Iterator[Decoded]:
@@ -81,10 +81,8 @@ class Picture:
         with file:
             with explaining(folder):
                 low, high = self._decode(file)
-            if self.dtype.kind == "f" and not (low >= 0 and high <= 1):
-                raise ImageError(
-                    f"{shown(self.path)}: float samples from {low:g} to {high:g}; bring them to 0…1"
-                )
+            if self.dtype.kind == "f":
+                _check_range(self.path, low, high)
             yield Decoded(file, self._stored_size, self.channels, self.dtype, self._turn)
 
     def middle(self, side: int) -> tuple[NDArray[Any], int]:
@@ -164,7 +162,7 @@ def read_rgb(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
     """A whole picture as [H, W, 3] 8-bit RGB in its own colour space, upright.
 
     For training and scoring: alpha is dropped, gray becomes RGB, deeper samples are
-    rounded to 8 bits. Raises `ImageError`.
+    rounded to 8 bits. Raises `ImageError`, also for float samples outside [0, 1].
     """
     path = Path(path)
     image, _ = open_image(path)
@@ -173,10 +171,21 @@ def read_rgb(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
     samples = np.frombuffer(data, _SAMPLE_TYPES[image.format])
     samples = samples.reshape(image.height, image.width, image.bands)
     samples = turn_of(image).upright(samples)
+    if samples.dtype.kind == "f":
+        _check_range(path, float(samples.min()), float(samples.max()))
     if samples.dtype != np.uint8:
         samples = from_unit(to_unit(samples), np.uint8)
     colours = samples[..., :3] if image.bands > 2 else samples[..., :1]
     return np.ascontiguousarray(np.broadcast_to(colours, (*samples.shape[:2], 3)))
+
+
+def _check_range(path: Path, low: float, high: float) -> None:
+    if math.isnan(low + high):
+        raise ImageError(f"{shown(path)}: some float samples are not finite; bring them to 0…1")
+    if low < 0 or high > 1:
+        raise ImageError(
+            f"{shown(path)}: float samples from {low:g} to {high:g}; bring them to 0…1"
+        )
 
 
 def _decoder_bytes(image: pyvips.Image, file_format: str, path: Path) -> int:

@@ -15,6 +15,7 @@ _SIZES |= dict.fromkeys((4, 9, 11, 13), 4) | dict.fromkeys((5, 10, 12, 16, 18), 
 """Bytes of one value of each TIFF type."""
 
 _STRIP_BYTES, _PLANES, _SEPARATE = 279, 284, 2
+_COMPRESSION, _JPEGS, _PHOTOMETRIC, _YCBCR = 259, (6, 7), 262, 6
 _FRACTIONS = (5, 10)
 _MOST_ENTRIES, _MOST_BYTES = 1000, 1_000_000
 
@@ -61,16 +62,28 @@ def largest_strip(path: Path) -> tuple[int, bool]:
 
     0 for a file whose directory makes no sense, or of strips so many that each is short.
     """
+    tags = _first_directory(path)
+    longest = max(tags.get(_STRIP_BYTES, Value.of(LONG, 0)).numbers(), default=0)
+    apart = tags.get(_PLANES, Value.of(SHORT, 1)).number() == _SEPARATE
+    return min(longest, path.stat().st_size), apart
+
+
+def is_bare_ycbcr(path: Path) -> bool:
+    """Whether colours are stored as YCbCr and no JPEG decoder is there to make them RGB."""
+    tags = _first_directory(path)
+    colours, compression = (
+        tags.get(tag, Value.of(SHORT, 1)).number() for tag in (_PHOTOMETRIC, _COMPRESSION)
+    )
+    return colours == _YCBCR and compression not in _JPEGS
+
+
+def _first_directory(path: Path) -> Directory:
     try:
         with path.open("rb") as stream:
             tiff = Tiff(stream)
-            tags = tiff.directory(tiff.first())
-            length = stream.seek(0, io.SEEK_END)
+            return tiff.directory(tiff.first())
     except (*SENSELESS, OSError):
-        return 0, False
-    longest = max(tags.get(_STRIP_BYTES, Value.of(LONG, 0)).numbers(), default=0)
-    apart = tags.get(_PLANES, Value.of(SHORT, 1)).number() == _SEPARATE
-    return min(longest, length), apart
+        return {}
 
 
 class Tiff:

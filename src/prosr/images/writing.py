@@ -128,6 +128,8 @@ class Canvas:
         folder = self.target.absolute()
         while not folder.exists():
             folder = folder.parent
+        if not os.access(folder, os.W_OK):
+            raise ImageError(f"{shown(self.target)}: its folder is read-only; give another output")
         need, disk = 2 * self._bytes(), shutil.disk_usage(folder)
         # What has no size, such as /proc, is no disk and says itself what is wrong with it.
         if need > disk.free and disk.total:

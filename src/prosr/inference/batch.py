@@ -12,10 +12,18 @@ from pathlib import Path
 from typing import Literal
 
 from prosr.errors import ConfigError, ImageError, ProSRError
-from prosr.images import Format, find_format, is_picture, is_writable, open_picture, shown
+from prosr.images import (
+    Format,
+    Making,
+    find_format,
+    is_picture,
+    is_writable,
+    open_picture,
+    origin_of,
+    shown,
+)
 from prosr.inference.estimates import Estimate
 from prosr.inference.upscaler import Progress, Upscaler, result_path, result_suffix
-from prosr.layouts import SCALES
 
 _RESULT = re.compile(r"(.+)_x[248]", re.DOTALL)
 
@@ -67,7 +75,7 @@ def find_jobs(
     `ConfigError` where `output` cannot be meant for these requests, or a folder has no
     picture.
     """
-    matches = [match for request in requests for match in _matches(request)]
+    matches = [match for request in requests for match in matching(request, is_picture)]
     folders = [path for path in matches if path.is_dir()]
     into = _output_folder(matches, folders, output)
     jobs: dict[Path, Job] = {}
@@ -97,15 +105,15 @@ def run_jobs(
     """Do one job after another and say of each what became of it; none stops the others.
 
     `starting` is called before a picture is enlarged and may give a `Progress` for it. A
-    target that is there is skipped if it was made by this upscaler, has the size for this
-    picture and is no older; that it was made of another picture is not seen. It is made anew
-    if the picture is newer or of another size, or if `overwrite` says so. With `dry_run`
-    nothing is written, and what would be made is "planned".
+    target that is there is skipped if it was made by this upscaler of a file of this content.
+    It is made anew if the file has changed since, or if `overwrite` says so, and refused if it was
+    made otherwise or of another file. With `dry_run` nothing is written, and what would be made
+    is "planned".
     """
 
     def do(job: Job) -> Outcome:
-        ours = job.target.exists() and not overwrite and _is_ours(job, upscaler.mark(scale))
-        if ours and _is_current(job, scale):
+        ours = job.target.exists() and not overwrite
+        if ours and is_done(job, _making(job.target), upscaler.mark(scale)):
             return Outcome(job, "skipped", "done already")
         progress = starting(job)
         replace_it = overwrite or ours
@@ -140,12 +148,15 @@ def attempt(jobs: Sequence[Job], do: Callable[[Job], Outcome]) -> Iterator[Outco
             yield Outcome(job, "failed", reason, error=error)
 
 
-def _matches(request: str) -> list[Path]:
-    """The path itself, or if there is none what it matches as a pattern, or it again."""
+def matching(request: str, wanted: Callable[[Path], bool]) -> list[Path]:
+    """The path itself, or if there is none what it matches as a pattern, or it again.
+
+    Of what a pattern matches only folders are taken, and files that are `wanted`.
+    """
     path = Path(request)
     if not os.path.lexists(path) and glob.has_magic(request):
         matches = sorted(Path(match) for match in glob.glob(request, recursive=True))
-        matches = [match for match in matches if match.is_dir() or is_picture(match)]
+        matches = [match for match in matches if match.is_dir() or wanted(match)]
         return matches or [path]
     return [path]
 
@@ -217,7 +228,7 @@ def walk(folder: Path, scale: int, into: Path | None, several: bool) -> Iterator
 def _without_results(jobs: list[Job]) -> list[Job]:
     """Leave out what an earlier run made of a picture that is among the jobs.
 
-    Results carry a mark, and "_x4" in their path, or else the name and a size that fits.
+    Results carry a mark, and "_x4" in their path, or else the name of what they were made of.
     """
     named: defaultdict[str, list[Path]] = defaultdict(list)
     for job in jobs:
@@ -229,10 +240,11 @@ def _without_results(jobs: list[Job]) -> list[Job]:
         for level, part in enumerate(stem.parts):
             if name := _RESULT.fullmatch(part):
                 origin = Path(*stem.parts[:level], name[1], *stem.parts[level + 1 :])
-                if origin in stems and _mark(path):
+                if origin in stems and _making(path).mark:
                     return True
         others = [other for other in named[path.stem] if other != path]
-        return bool(others and _mark(path)) and any(_enlarges(path, x, SCALES) for x in others)
+        making = _making(path) if others else Making()
+        return bool(making.mark) and any(set(making.origin) & _hashes(other) for other in others)
 
     return [job for job in jobs if not is_result(job.source)]
 
@@ -253,39 +265,43 @@ def without_collisions(jobs: list[Job]) -> list[Job]:
     return checked
 
 
-def _is_ours(job: Job, mark: str) -> bool:
-    """Whether the target was made as we would make it; `ImageError` if it was not."""
-    if job.target.samefile(job.source):
+def refuse_input(job: Job) -> None:
+    """Raise `ImageError` if the target is the source, whatever it is called."""
+    if job.target.exists() and job.target.samefile(job.source):
         raise ImageError(f"{shown(job.target)}: is the input itself; give another output")
-    found = _mark(job.target)
-    if found == mark:
-        return True
-    what = f"made by {found}" if found else "not made by prosr"
-    raise ImageError(f"{shown(job.target)} exists, {what}; replace it with --overwrite")
 
 
-def _is_current(job: Job, scale: int) -> bool:
-    """Whether the picture is older than its result and has the size for it."""
-    if job.target.stat().st_mtime_ns < job.source.stat().st_mtime_ns:
-        return False
-    return _enlarges(job.target, job.source, (scale,))
+def is_done(job: Job, making: Making, mark: str) -> bool:
+    """Whether a target that says so of its making is of the source as it is now.
 
-
-def _enlarges(result: Path, origin: Path, scales: Sequence[int]) -> bool:
-    """Whether the sizes say so; not of what cannot be read."""
-    try:
-        x, y = open_picture(origin), open_picture(result)
-    except ImageError:
-        return False
-    return any((y.width, y.height) == (s * x.width, s * x.height) for s in scales)
+    `ImageError` if it is of another file, or was made otherwise than `mark` says.
+    """
+    refuse_input(job)
+    if making.mark != mark:
+        what = f"made by {making.mark}" if making.mark else "not made by prosr"
+        raise ImageError(f"{shown(job.target)} exists, {what}; replace it with --overwrite")
+    origin = origin_of(job.source)
+    if making.origin.content != origin.content and making.origin.place != origin.place:
+        raise ImageError(
+            f"{shown(job.target)} exists, made of another file than {shown(job.source)}; "
+            "give another output, or replace it with --overwrite"
+        )
+    return making.origin.content == origin.content
 
 
 def _place(path: Path) -> Path:
     return Path(os.path.abspath(path))
 
 
-def _mark(path: Path) -> str:
+def _hashes(path: Path) -> set[str]:
     try:
-        return open_picture(path).mark
+        return set(origin_of(path))
     except ImageError:
-        return ""
+        return set()
+
+
+def _making(path: Path) -> Making:
+    try:
+        return open_picture(path).making
+    except ImageError:
+        return Making()

@@ -231,10 +231,12 @@ class Upscaler:
     ) -> None:
         picture, canvas = self._prepare(path, scale, target, overwrite)
         with canvas, picture.decoded(target.parent) as samples:
+            origin = images.origin_of(path)
             release_freed_memory()
             self._enlarge(samples, canvas, scale, progress, canvas.channels)
             release_freed_memory()
-            canvas.save(picture.metadata, made_by=self.mark(scale), bits=picture.bits)
+            made_by = str(images.Making(self.mark(scale), origin))
+            canvas.save(picture.metadata, made_by=made_by, bits=picture.bits)
 
     def _prepare(
         self, path: Path, scale: int, target: Path, overwrite: bool
