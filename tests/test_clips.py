@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
-from fractions import Fraction
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -13,94 +11,27 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from av.audio.stream import AudioStream
-from av.video.frame import VideoFrame
-from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from prosr import cli
-from prosr.errors import ConfigError, ImageError
-from prosr.inference.batch import Job
-from prosr.inference.upscaler import load
+from clips import (
+    BICUBIC,
+    UNIT,
+    enlarge,
+    enlarged,
+    frames,
+    make,
+    packets,
+    picture,
+    still,
+)
 from prosr.video import enlarging
 from prosr.video.clips import open_clip
 from prosr.video.enlarging import enlarge_clip
-from prosr.video.requests import clip_path, find_clips
-from prosr.video.running import reserve, run_clips
-
-UNIT = Fraction(1, 12_800)
-FRAMES = 10
-BICUBIC = load("bicubic")
 
 
 @pytest.fixture(autouse=True)
 def short_segments(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(enlarging, "_SEGMENT", 4)
-
-
-def picture(number: int, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """A smooth one, which differs from frame to frame."""
-    y, x = np.mgrid[: size[1], : size[0]]
-    channels = (x * 3 + 20, y * 4 + 30, np.full_like(x, 40 + 15 * number))
-    return np.stack(channels, -1).clip(0, 255).astype(np.uint8)
-
-
-def make(
-    path: Path,
-    *,
-    pixels: str = "yuv420p",
-    starts: tuple[int, ...] = tuple(range(0, 512 * FRAMES, 512)),
-    tags: tuple[int, int, int, int] = (1, 5, 6, 6),
-    rotation: int = 0,
-    sound: bool = True,
-    size: tuple[int, int] = (64, 48),
-) -> Path:
-    with av.open(str(path), "w") as output:
-        stream = output.add_stream("libx264", rate=25, options={"crf": "4"})
-        assert isinstance(stream, VideoStream)
-        stream.width, stream.height, stream.pix_fmt = *size, pixels
-        context = stream.codec_context
-        context.time_base = UNIT
-        context.color_range, context.colorspace, context.color_primaries, context.color_trc = tags
-        if rotation:
-            stream.set_display_rotation(rotation)
-        voice = output.add_stream("aac", rate=48_000, layout="mono") if sound else None
-        for number, start in enumerate(starts):
-            frame = VideoFrame.from_ndarray(picture(number, size), "rgb24").reformat(
-                format=pixels, dst_colorspace=tags[1], dst_color_range=tags[0]
-            )
-            frame.pts, frame.time_base = start, UNIT
-            output.mux(stream.encode(frame))
-        output.mux(stream.encode(None))
-        if voice:
-            sing(output, voice)
-    return path
-
-
-def sing(output: Any, voice: AudioStream) -> None:
-    tone = (0.3 * np.sin(np.arange(1024) / 9)).astype(np.float32)[None]
-    for number in range(18):
-        frame = av.AudioFrame.from_ndarray(tone, "fltp", "mono")
-        frame.sample_rate, frame.pts, frame.time_base = 48_000, 1024 * number, Fraction(1, 48_000)
-        output.mux(voice.encode(frame))
-    output.mux(voice.encode(None))
-
-
-def frames(path: Path) -> list[VideoFrame]:
-    with av.open(str(path)) as source:
-        return list(source.decode(video=0))
-
-
-def packets(path: Path, kind: str) -> list[bytes]:
-    with av.open(str(path)) as source:
-        streams = [stream for stream in source.streams if stream.type == kind]
-        return [bytes(packet) for packet in source.demux(streams) if packet.size]
-
-
-def enlarged(path: Path, scale: int = 2) -> Path:
-    target = clip_path(path, scale)
-    enlarge_clip(open_clip(path), target, scale, lambda x: BICUBIC.upscale(x, scale), "mark")
-    return target
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "mkv"])
@@ -136,7 +67,7 @@ def test_sound_is_copied_bit_for_bit(tmp_path: Path, suffix: str) -> None:
     assert packets(target, "audio") == packets(path, "audio") != []
 
 
-def test_subtitles_are_copied(tmp_path: Path) -> None:
+def with_subtitles(tmp_path: Path) -> Path:
     (tmp_path / "a.srt").write_text("1\n00:00:00,000 --> 00:00:01,000\nHello\n")
     silent = make(tmp_path / "silent.mkv", sound=False)
     path = tmp_path / "a.mkv"
@@ -151,6 +82,11 @@ def test_subtitles_are_copied(tmp_path: Path) -> None:
                 if packet.size:
                     packet.stream = stream
                     output.mux(packet)
+    return path
+
+
+def test_subtitles_are_copied(tmp_path: Path) -> None:
+    path = with_subtitles(tmp_path)
     target = enlarged(path)
     assert packets(target, "subtitle") == packets(path, "subtitle") == [b"Hello"]
 
@@ -184,6 +120,48 @@ def test_colours_are_the_same(
     for plane, (old, new) in enumerate(zip(before.planes, after.planes, strict=True)):
         difference = np.mean(samples(new, pixels)) - np.mean(samples(old, pixels))
         assert abs(difference) < (4 if "10" in pixels else 1), plane
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "pixels"),
+    [("a.mp4", "libx264rgb", "rgb24"), ("a.mov", "png", "rgb24"), ("a.mkv", "ffv1", "bgr0"),
+     ("a.avi", "huffyuv", "rgb24")],
+)  # fmt: skip
+def test_rgb_becomes_yuv_that_says_how_it_is_coded(
+    tmp_path: Path, name: str, codec: str, pixels: str
+) -> None:
+    result = frames(enlarged(still(tmp_path / name, codec, pixels)))[3]
+    assert result.format.name == "yuv444p"
+    assert (result.color_range, result.colorspace) == (1, 5)
+    # As a player shows it, which goes by what the clip says.
+    shown = result.reformat(format="rgb24", src_colorspace=5, src_color_range=1).to_ndarray()
+    difference = shown.mean((0, 1)) - picture(0, (64, 48)).mean((0, 1))
+    assert np.abs(difference).max() < 2
+
+
+def test_frames_of_odd_sides_keep_their_sampling(tmp_path: Path) -> None:
+    path = still(tmp_path / "a.mkv", "ffv1", "yuv420p", (65, 47))
+    result = frames(enlarged(path))[0]
+    assert (result.format.name, result.width, result.height) == ("yuv420p", 130, 94)
+
+
+def test_what_the_container_cannot_hold_is_said_before_any_work(tmp_path: Path) -> None:
+    path = with_subtitles(tmp_path)
+    outcome = enlarge(path, tmp_path / "b.mp4")
+    assert outcome.kind == "failed"
+    assert "cannot hold the sound or subtitles" in outcome.reason and ".mkv" in outcome.reason
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["a.mkv", "a.srt", "silent.mkv"]
+    assert enlarge(path, tmp_path / "b.mkv").kind == "made"
+
+
+def test_a_clip_that_is_cut_off_is_said_to_be(tmp_path: Path) -> None:
+    whole = make(tmp_path / "a.mkv", starts=tuple(range(0, 512 * 100, 512)), sound=False)
+    assert enlarge(whole, tmp_path / "b.mkv").reason == ""
+    content = whole.read_bytes()
+    whole.write_bytes(content[: len(content) // 2])
+    outcome = enlarge(whole, tmp_path / "c.mkv")
+    assert outcome.kind == "made"
+    assert "of 4.0 s; the clip seems to be cut off" in outcome.reason
 
 
 def samples(plane: Any, pixels: str) -> NDArray[Any]:
@@ -264,136 +242,3 @@ def test_another_network_begins_anew(tmp_path: Path) -> None:
         lambda done, total: counts.append(done),
     )
     assert counts[0] == 0
-
-
-@pytest.mark.parametrize(
-    ("content", "complaint"), [(b"", "Invalid data"), (b"hello" * 99, "Invalid data")]
-)
-def test_what_is_no_clip_is_one_line(tmp_path: Path, content: bytes, complaint: str) -> None:
-    path = tmp_path / "a\n.mp4"
-    path.write_bytes(content)
-    with pytest.raises(ImageError, match=rf"a\\n\.mp4: {complaint}"):
-        open_clip(path)
-
-
-def test_sound_alone_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "a.mp4"
-    with av.open(str(path), "w") as output:
-        sing(output, output.add_stream("aac", rate=48_000, layout="mono"))
-    with pytest.raises(ImageError, match="has no pictures, only sound or text"):
-        open_clip(path)
-
-
-def test_clips_below_a_folder_go_where_its_pictures_go(tmp_path: Path) -> None:
-    folder = tmp_path / "trip"
-    (folder / "day").mkdir(parents=True)
-    for name in ("a.mp4", "a_x2.mp4", "b_x2.mp4", ".hidden.mp4", "day/c.avi"):
-        (folder / name).touch()
-    into = tmp_path / "trip_x2"
-    clips, others = find_clips([str(folder)], 2)
-    assert {job.source.name: job.target for job in clips} == {
-        "a.mp4": into / "a.mp4",
-        "b_x2.mp4": into / "b_x2.mp4",
-        "c.avi": into / "day" / "c.mkv",
-    }
-    assert others == []
-    (folder / "day" / "c.mkv").touch()
-    clips, _ = find_clips([str(folder)], 2)
-    assert "its result would replace that of" in clips[-1].refusal
-    (folder / "picture.png").touch()
-    clips, others = find_clips([str(folder)], 2, str(tmp_path / "out"))
-    assert clips[0].target == tmp_path / "out" / "a.mp4"
-    assert others == [str(folder)]
-
-
-def test_a_folder_of_clips_is_enlarged(tmp_path: Path) -> None:
-    (tmp_path / "trip").mkdir()
-    make(tmp_path / "trip" / "a.mp4")
-    command = ["upscale", str(tmp_path / "trip"), "--scale", "2", "--model", "bicubic"]
-    sys.argv = ["prosr", *command]
-    with pytest.raises(SystemExit) as stop:
-        cli.main()
-    assert not stop.value.code
-    assert open_clip(tmp_path / "trip_x2" / "a.mp4").width == 128
-
-
-def test_without_av_the_pictures_of_a_folder_are_enlarged(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr("prosr.video.requests.find_spec", lambda name: None)
-    (tmp_path / "trip").mkdir()
-    (tmp_path / "trip" / "a.mp4").touch()
-    VideoFrame.from_ndarray(picture(0, (8, 8)), "rgb24").save(str(tmp_path / "trip" / "b.png"))
-    sys.argv = ["prosr", "upscale", str(tmp_path / "trip"), "--scale", "2", "--model", "bicubic"]
-    with pytest.raises(SystemExit) as stop:
-        cli.main()
-    assert stop.value.code == 1
-    assert (tmp_path / "trip_x2" / "b.png").exists()
-    assert "clips need av; install it with: pip install 'prosr[video]'" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    ("name", "codec", "pixels"), [("a.mov", "png", "rgba"), ("a.webm", "libvpx-vp9", "yuva420p")]
-)
-def test_transparency_is_refused(tmp_path: Path, name: str, codec: str, pixels: str) -> None:
-    with av.open(str(tmp_path / name), "w") as output:
-        stream = output.add_stream(codec, rate=25)
-        assert isinstance(stream, VideoStream)
-        stream.width, stream.height, stream.pix_fmt = 64, 48, pixels
-        samples = np.dstack((picture(0, (64, 48)), np.full((48, 64), 99, np.uint8)))
-        output.mux(stream.encode(VideoFrame.from_ndarray(samples, "rgba").reformat(format=pixels)))
-        output.mux(stream.encode(None))
-    with pytest.raises(
-        ImageError, match=r"has transparency, which H\.264 cannot hold; extract its"
-    ):
-        open_clip(tmp_path / name)
-
-
-def test_requests_are_told_apart(tmp_path: Path) -> None:
-    clips, others = find_clips(["a.png", "b/c.MP4", "d.webm"], 2)
-    assert others == ["a.png"]
-    assert [(str(job.source), str(job.target)) for job in clips] == [
-        ("b/c.MP4", "b/c_x2.MP4"),
-        ("d.webm", "d_x2.mkv"),
-    ]
-    assert all("no such file" in job.refusal for job in clips)
-    (job,), _ = find_clips(["a.mp4"], 2, f"{tmp_path}/out/")
-    assert job.target == tmp_path / "out" / "a_x2.mp4"
-    for requests, output in ((["a.mp4"], "b.avi"), (["a.mp4", "b.mp4"], "c.mp4")):
-        with pytest.raises(ConfigError, match="give a folder, or for a single clip a name"):
-            find_clips(requests, 2, output)
-
-
-def test_frames_that_do_not_fit_are_refused(tmp_path: Path) -> None:
-    path = make(tmp_path / "a.mp4", sound=False)
-    jobs = [Job(path, tmp_path / "b.mp4")]
-    (job,), held = reserve(jobs, 2, 2_000_000_000)
-    assert job.refusal == "" and held == 34 * 3 * 128 * 96
-    (job,), held = reserve(jobs, 2, 530_000_000)
-    assert "enlarged frames need a memory limit of 0.5 GB" in job.refusal and held == 0
-
-
-def test_a_clip_that_is_done_is_skipped(tmp_path: Path) -> None:
-    jobs = [Job(make(tmp_path / "a.mp4", sound=False), tmp_path / "b.mp4")]
-    kinds = [next(run_clips(BICUBIC, jobs, 2)).kind for _ in range(2)]
-    assert kinds == ["made", "skipped"]
-    (outcome,) = run_clips(BICUBIC, jobs, 4)
-    assert (outcome.kind, "--overwrite" in outcome.reason) == ("failed", True)
-    (outcome,) = run_clips(BICUBIC, jobs, 4, overwrite=True)
-    assert (outcome.kind, frames(tmp_path / "b.mp4")[0].width) == ("made", 256)
-
-
-def test_the_command_takes_clips_and_pictures(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    make(Path("a.mp4"))
-    VideoFrame.from_ndarray(picture(0, (8, 8)), "rgb24").save("b.png")
-    words = ["upscale", "a.mp4", "b.png", "--scale", "2", "--model", "bicubic"]
-    for more, kind in ((["--dry-run"], "planned"), ([], "made"), ([], "skipped")):
-        monkeypatch.setattr(sys, "argv", ["prosr", *words, *more])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        out = capsys.readouterr().out
-        assert (stop.value.code, out.count(f"{kind} ")) == (0, 2), out
-        assert Path("a_x2.mp4").exists() == (kind != "planned")

@@ -12,12 +12,16 @@ from typing import Any, NamedTuple
 import av
 import av.error
 import numpy as np
+from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace, Interpolation
 from numpy.typing import NDArray
 
 from prosr.errors import ImageError
-from prosr.images import shown
+from prosr.images import Making, find_making, shown
+
+_READ = {"format_whitelist": "mov,matroska,webm,avi,mpegts,mpeg,flv,ogg,asf,nut"}
+"""Containers that are read. Others would let a file name further ones, here or on the net."""
 
 _EXACTLY = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 """Without the last two, 4:2:0 comes out a whole level too dark."""
@@ -53,6 +57,7 @@ class Colours:
 class Clip:
     """An opened clip: sizes are those of the stored frames, `frames` is an estimate.
 
+    `seconds` is how long it says it is with its sound and texts, 0 if it does not.
     Time stamps count `time_unit` seconds; `rotation` is in degrees, counter-clockwise.
     """
 
@@ -64,12 +69,13 @@ class Clip:
     time_unit: Fraction
     rotation: int
     pixel_aspect: Fraction | None
+    seconds: float
     colours: Colours
     comment: str
 
     def read(self, skip: int) -> Iterator[Frame]:
         """All frames after the first `skip`, in the order of their time."""
-        with explaining(self.path), av.open(str(self.path)) as source:
+        with reading(self.path) as source:
             for number, frame in enumerate(source.decode(video=0)):
                 if number < skip:
                     continue
@@ -83,7 +89,7 @@ class Clip:
 
 def open_clip(path: Path) -> Clip:
     """Read what a clip is, or raise `ImageError` with what is wrong and what helps."""
-    with explaining(path), av.open(str(path)) as source:
+    with reading(path) as source:
         if not source.streams.video:
             raise ImageError(f"{shown(path)}: has no pictures, only sound or text")
         stream = source.streams.video[0]
@@ -110,6 +116,7 @@ def open_clip(path: Path) -> Clip:
             stream.time_base,
             int(first.rotation),
             stream.sample_aspect_ratio or None,
+            float(seconds),
             _colours(first),
             source.metadata.get("comment", source.metadata.get("COMMENT", "")),
         )
@@ -120,7 +127,7 @@ def to_rgb(frame: VideoFrame, colours: Colours) -> NDArray[Any]:
     rgb = frame.reformat(
         format="rgb48le" if colours.deep else "rgb24",
         src_colorspace=colours.matrix,
-        src_color_range=_range(colours),
+        src_color_range=ColorRange.JPEG if _is_rgb(frame) else _range(colours),
         dst_color_range=ColorRange.JPEG,
         interpolation=_EXACTLY,
     )
@@ -148,24 +155,67 @@ def explaining(path: Path) -> Iterator[None]:
         raise ImageError(f"{shown(path)}: {error.strerror or error}") from error
 
 
+@contextmanager
+def reading(path: Path) -> Iterator[InputContainer]:
+    """Open a clip; what is wrong with it is an `ImageError`."""
+    try:
+        with explaining(path), open_container(path) as source:
+            yield source
+    except ImageError as error:
+        if not isinstance(error.__cause__, av.error.InvalidDataError | av.error.ArgumentError):
+            raise
+        raise ImageError(
+            f"{shown(path)}: is damaged, or no clip that can be read; play it, then encode it anew"
+        ) from error
+
+
+def open_container(path: Path) -> InputContainer:
+    """Open a file as a clip, whatever its name; raises what PyAV raises."""
+    return av.open(address(path), options=_READ)
+
+
+def address(path: Path) -> str:
+    """The path as PyAV takes it; what stands before a colon it would take for a protocol."""
+    return f"file:{path}"
+
+
+def making_of(path: Path) -> Making:
+    """What a clip says of its making; nothing if it cannot be read."""
+    try:
+        return find_making(open_clip(path).comment)
+    except ImageError:
+        return Making()
+
+
+def _is_rgb(frame: VideoFrame) -> bool:
+    return frame.format.is_rgb or frame.format.name == "pal8"
+
+
 def _range(colours: Colours) -> ColorRange:
     return ColorRange.JPEG if colours.full_range else ColorRange.MPEG
 
 
 def _colours(frame: VideoFrame) -> Colours:
-    """What is kept of the sampling: 4:2:0, 4:2:2 or 4:4:4 in 8 or 10 bits, gray in 8."""
+    """What is kept of the sampling: 4:2:0, 4:2:2 or 4:4:4 in 8 or 10 bits, gray in 8.
+
+    RGB becomes 4:4:4 with a matrix and a range that players expect where none are stated.
+    """
     known = frame.format
     sampling = {(2, 2): "420", (2, 1): "422", (1, 1): "444"}
     chroma = known.components[1] if len(known.components) > 1 else None
     across, down = (
-        (frame.width // chroma.width, frame.height // chroma.height) if chroma else (2, 2)
+        (round(frame.width / chroma.width), round(frame.height / chroma.height))
+        if chroma
+        else (2, 2)
     )
     deep = known.components[0].bits > 8
     name = f"yuv{sampling.get((across, down), '444')}p{'10le' if deep else ''}"
     guess = Colorspace.ITU709 if frame.height >= HD_LINES else Colorspace.ITU601
     matrix = frame.colorspace if frame.colorspace in set(Colorspace) else guess
-    tags = frame.color_range, frame.colorspace, frame.color_primaries, frame.color_trc
-    full = frame.color_range == ColorRange.JPEG or known.name.startswith("yuvj") or known.is_rgb
-    return Colours(
-        name, int(matrix), full, (int(tags[0]), int(tags[1]), int(tags[2]), int(tags[3]))
-    )
+    full = frame.color_range == ColorRange.JPEG or known.name.startswith("yuvj")
+    stated = int(frame.color_range), int(frame.colorspace)
+    if _is_rgb(frame):
+        matrix, full = guess, False
+        stated = int(ColorRange.MPEG), int(guess)
+    tags = *stated, int(frame.color_primaries), int(frame.color_trc)
+    return Colours(name, int(matrix), full, tags)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import heapq
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from itertools import chain, count, islice, takewhile
@@ -16,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import av
+import av.error
+from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Stream
 from av.video.stream import VideoStream
@@ -24,7 +27,7 @@ from numpy.typing import NDArray
 from prosr.errors import ImageError
 from prosr.files import replacing
 from prosr.images import shown
-from prosr.video.clips import Clip, Frame, explaining, from_rgb
+from prosr.video.clips import Clip, Frame, address, explaining, from_rgb, open_container, reading
 
 Enlarge = Callable[[NDArray[Any]], NDArray[Any]]
 """[H, W, 3] samples to [sH, sW, 3] of the same type."""
@@ -40,8 +43,6 @@ _FRAMES_HELD = 34
 """Frames of a result, as RGB, that would fill the memory that encoding takes: 30 at
 1280×720 to 2560×1440 in 8 bits, 29 in 10 (PyAV 18, two threads)."""
 
-_COPIED = ("audio", "subtitle")
-
 
 def frame_memory(clip: Clip, scale: int) -> int:
     """Bytes for the frames of the result that are in memory at once."""
@@ -56,8 +57,10 @@ def enlarge_clip(
     enlarge: Enlarge,
     made_by: str,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> None:
+) -> float:
     """Write `clip` with every frame enlarged by `enlarge`, and with all else it has.
+
+    Returns the second that it ends at.
 
     Frame times, sound, subtitles, chapters, rotation, pixel aspect and colour tags are the
     clip's own. Interrupted and called again with the same `made_by`, it goes on from the last whole
@@ -76,8 +79,36 @@ def enlarge_clip(
                     progress(done, max(done, clip.frames))
             done += -done % _SEGMENT
         with replacing(target) as temporary:
-            _join(_finished(folder), clip, temporary, made_by)
+            end = _join(_finished(folder), clip, temporary, made_by)
         shutil.rmtree(folder)
+    return end
+
+
+def check_container(clip: Clip, target: Path) -> None:
+    """Raise `ImageError`, naming what to use instead, if `target` cannot hold all that `clip` has.
+
+    Found by beginning such a file elsewhere.
+    """
+    with reading(clip.path) as source, tempfile.TemporaryDirectory() as folder:
+        trial = Path(folder, f"trial{target.suffix}")
+        try:
+            with av.open(str(trial), "w") as output:
+                stream = output.add_stream("libx264", rate=clip.rate)
+                assert isinstance(stream, VideoStream)
+                _describe(stream, clip, 2)
+                for kept in _kept(source):
+                    output.add_stream_from_template(kept)
+                output.start_encoding()
+        # PyAV itself says ValueError of codecs that a container does not know.
+        except (av.error.FFmpegError, ValueError) as error:
+            raise ImageError(
+                f"{shown(target)}: cannot hold the sound or subtitles of {shown(clip.path)}; give "
+                "an output that ends in .mkv"
+            ) from error
+
+
+def _kept(source: InputContainer) -> list[Stream]:
+    return [stream for stream in source.streams if stream.type in ("audio", "subtitle")]
 
 
 def _folder(clip: Clip, target: Path, made_by: str) -> Path:
@@ -105,7 +136,7 @@ def _enlarged(frames: Iterator[Frame], enlarge: Enlarge) -> Iterator[Frame]:
 
 def _encode(frames: Iterator[Frame], clip: Clip, scale: int, path: Path) -> Iterator[None]:
     """Write a segment; yields after each frame."""
-    with av.open(str(path), "w", format="nut") as output:
+    with av.open(address(path), "w", format="nut") as output:
         stream = output.add_stream("libx264", rate=clip.rate, options=dict(_QUALITY))
         assert isinstance(stream, VideoStream)
         _describe(stream, clip, scale)
@@ -127,14 +158,14 @@ def _describe(stream: VideoStream, clip: Clip, scale: int) -> None:
         context.sample_aspect_ratio = clip.pixel_aspect
 
 
-def _join(segments: list[Path], clip: Clip, path: Path, made_by: str) -> None:
+def _join(segments: list[Path], clip: Clip, path: Path, made_by: str) -> float:
     """One file of the segments' packets and the clip's own sound and texts, by time."""
     if not segments:
         raise ImageError(f"{shown(clip.path)}: has no frame that can be decoded")
     with ExitStack() as opened:
-        source = opened.enter_context(av.open(str(clip.path)))
-        first = opened.enter_context(av.open(str(segments[0])))
-        output = opened.enter_context(av.open(str(path), "w"))
+        source = opened.enter_context(open_container(clip.path))
+        first = opened.enter_context(av.open(address(segments[0])))
+        output = opened.enter_context(av.open(address(path), "w"))
         stream = output.add_stream_from_template(first.streams.video[0])
         stream.time_base = clip.time_unit
         # Segments do not hold these.
@@ -143,7 +174,7 @@ def _join(segments: list[Path], clip: Clip, path: Path, made_by: str) -> None:
         stream.metadata.update(source.streams.video[0].metadata)
         if clip.rotation:
             stream.set_display_rotation(clip.rotation)
-        kept = [s for s in source.streams if s.type in _COPIED]
+        kept = _kept(source)
         copies = {s.index: output.add_stream_from_template(s) for s in kept}
         for index, copy in copies.items():
             copy.metadata.update(source.streams[index].metadata)
@@ -153,13 +184,16 @@ def _join(segments: list[Path], clip: Clip, path: Path, made_by: str) -> None:
         # Asked for no streams, PyAV would give all.
         sound = _copied(source.demux(kept), copies) if kept else iter(())
         packets = heapq.merge(_packets(segments, stream), sound, key=_seconds)
+        end = 0.0
         for packet in packets:
+            end = max(end, _seconds(packet) + float((packet.duration or 0) * packet.time_base))
             output.mux(packet)
+        return end - (source.start_time or 0) / av.time_base
 
 
 def _packets(segments: list[Path], stream: Stream) -> Iterator[Packet[Any]]:
     for segment in segments:
-        with av.open(str(segment)) as source:
+        with av.open(address(segment)) as source:
             yield from _copied(source.demux(video=0), {0: stream})
 
 

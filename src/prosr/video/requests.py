@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
 from prosr.errors import ConfigError
 from prosr.images import is_picture, shown
-from prosr.inference.batch import Job, walk, without_collisions
+from prosr.inference.batch import Job, matching, walk, without_collisions
 
 _HOLDING_H264 = (".mp4", ".m4v", ".mov", ".mkv")
 _SUFFIXES = (*_HOLDING_H264, ".webm", ".avi")
@@ -21,26 +21,25 @@ _NEEDS = "clips need av; install it with: pip install 'prosr[video]'"
 def find_clips(
     requests: Sequence[str], scale: int, output: str | None = None
 ) -> tuple[list[Job], list[str]]:
-    """The jobs that are clips, and the requests that are not.
+    """The jobs that are clips, and the paths of the requests that are not.
 
     A clip gives "clip_x2.mp4" beside it, or in the folder `output`, or `output` itself if
     that has a clip's suffix; those below a folder go where its pictures go, and a folder of
     clips alone is none of the others. Raises `ConfigError` where `output` cannot be meant.
     """
-    clips = [Path(request) for request in requests if _is_clip(Path(request))]
-    jobs = [_job(clip, scale, output, alone=len(requests) == 1) for clip in clips]
-    others = [request for request in requests if not _is_clip(Path(request))]
+    paths = [path for request in requests for path in matching(request, _is_wanted)]
+    clips = list(filter(_is_clip, paths))
+    jobs = [_job(clip, scale, output, alone=len(paths) == 1) for clip in clips]
+    others = [str(path) for path in paths if not _is_clip(path)]
     folders = [request for request in others if os.path.isdir(request)]
     for folder in folders:
         files = dict(walk(Path(folder), scale, Path(output) if output else None, len(folders) > 1))
         found = {path: target for path, target in files.items() if _is_clip(path)}
-        jobs += [
-            Job(path, target.with_suffix(_suffix(path)))
-            for path, target in found.items()
-            if not _is_result(path, found)
-        ]
+        jobs += [Job(path, target.with_suffix(_suffix(path))) for path, target in found.items()]
         if found and not any(map(is_picture, files)):
             others.remove(folder)
+    sources = {job.source.with_suffix("") for job in jobs}
+    jobs = [job for job in jobs if not _is_result(job.source, sources)]
     if find_spec("av") is None:
         jobs = [replace(job, refusal=f"{shown(job.source)}: {_NEEDS}") for job in jobs]
     return without_collisions(jobs), others
@@ -58,14 +57,24 @@ def _suffix(path: Path) -> str:
     return path.suffix if path.suffix.lower() in _HOLDING_H264 else ".mkv"
 
 
-def _is_result(path: Path, clips: Iterable[Path]) -> bool:
-    """Whether it is named as an enlargement of a clip beside it."""
+def _is_result(path: Path, sources: Collection[Path]) -> bool:
+    """Whether it is an enlargement of a clip beside it, by its name and by what it says."""
     stem, _, scale = path.stem.rpartition("_x")
-    return scale in ("2", "4", "8") and path.with_name(stem) in {c.with_suffix("") for c in clips}
+    if not stem or scale not in ("2", "4", "8") or path.with_name(stem) not in sources:
+        return False
+    if not find_spec("av"):
+        return True
+    from prosr.video.clips import making_of
+
+    return bool(making_of(path).mark)
 
 
 def _is_clip(path: Path) -> bool:
     return path.suffix.lower() in _SUFFIXES and not path.is_dir()
+
+
+def _is_wanted(path: Path) -> bool:
+    return _is_clip(path) or is_picture(path)
 
 
 def _job(clip: Path, scale: int, output: str | None, alone: bool) -> Job:

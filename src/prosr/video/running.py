@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from time import perf_counter
@@ -10,16 +11,19 @@ from typing import Any
 from numpy.typing import NDArray
 
 from prosr.errors import ImageError
-from prosr.images import shown
-from prosr.inference.batch import Job, Outcome, attempt
+from prosr.images import Making, origin_of, shown
+from prosr.inference.batch import Job, Outcome, attempt, is_done, refuse_input
 from prosr.inference.estimates import Estimate
 from prosr.inference.memory import RESERVED
 from prosr.inference.upscaler import Progress, Upscaler
-from prosr.video.clips import Clip, open_clip
-from prosr.video.enlarging import enlarge_clip, frame_memory
+from prosr.video.clips import Clip, making_of, open_clip
+from prosr.video.enlarging import check_container, enlarge_clip, frame_memory
 
 _LEAST = 100_000_000
 """Bytes that tiles need at least."""
+
+_CUT_OFF = 1.0
+"""Seconds that a clip may be shorter than it says."""
 
 
 def reserve(jobs: Sequence[Job], scale: int, max_memory: int) -> tuple[list[Job], int]:
@@ -33,7 +37,7 @@ def reserve(jobs: Sequence[Job], scale: int, max_memory: int) -> tuple[list[Job]
         if held + RESERVED + _LEAST > max_memory:
             why = (
                 f"{shown(job.source)}: its enlarged frames need a memory limit of "
-                f"{(held + RESERVED + _LEAST) / 1e9:.1f} GB; allow it, or choose a smaller scale"
+                f"{math.ceil((held + RESERVED + _LEAST) / 1e6)} MB; allow it, or enlarge less"
             )
             job, held = replace(job, refusal=why), 0
         checked.append(job)
@@ -58,20 +62,20 @@ def run_clips(
 
     def do(job: Job) -> Outcome:
         clip = open_clip(job.source)
-        if job.target.exists() and job.target.samefile(job.source):
-            raise ImageError(f"{shown(job.target)}: is the input itself; give another output")
-        if job.target.exists() and not overwrite:
-            if not open_clip(job.target).comment.endswith(mark):
-                raise ImageError(
-                    f"{shown(job.target)} exists, not made so; replace it with --overwrite"
-                )
-            if job.target.stat().st_mtime_ns >= job.source.stat().st_mtime_ns:
-                return Outcome(job, "skipped", "done already")
+        refuse_input(job)
+        ours = job.target.exists() and not overwrite
+        if ours and is_done(job, making_of(job.target), mark):
+            return Outcome(job, "skipped", "done already")
+        check_container(clip, job.target)
         if dry_run:
             return Outcome(job, "planned", estimate=_estimate(clip, scale, enlarge, upscaler))
         progress = starting(job) or (lambda done, total: None)
-        enlarge_clip(clip, job.target, scale, enlarge, mark, progress)
-        return Outcome(job, "made")
+        made_by = str(Making(mark, origin_of(job.source)))
+        end = enlarge_clip(clip, job.target, scale, enlarge, made_by, progress)
+        reason = "made anew: the clip has changed" if ours else ""
+        if clip.seconds - end > _CUT_OFF:
+            reason = f"ends after {end:.1f} of {clip.seconds:.1f} s; the clip seems to be cut off"
+        return Outcome(job, "made", reason)
 
     return attempt(jobs, do)
 

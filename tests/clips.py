@@ -1,0 +1,108 @@
+"""Clips to enlarge, and what becomes of them."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from av.audio.stream import AudioStream
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from prosr.inference.batch import Job, Outcome
+from prosr.inference.upscaler import load
+from prosr.video.clips import open_clip
+from prosr.video.enlarging import enlarge_clip
+from prosr.video.requests import clip_path
+from prosr.video.running import run_clips
+
+UNIT = Fraction(1, 12_800)
+FRAMES = 10
+BICUBIC = load("bicubic")
+
+
+def picture(number: int, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """A smooth one, which differs from frame to frame."""
+    y, x = np.mgrid[: size[1], : size[0]]
+    channels = (x * 3 + 20, y * 4 + 30, np.full_like(x, 40 + 15 * number))
+    return np.stack(channels, -1).clip(0, 255).astype(np.uint8)
+
+
+def make(
+    path: Path,
+    *,
+    pixels: str = "yuv420p",
+    starts: tuple[int, ...] = tuple(range(0, 512 * FRAMES, 512)),
+    tags: tuple[int, int, int, int] = (1, 5, 6, 6),
+    rotation: int = 0,
+    sound: bool = True,
+    size: tuple[int, int] = (64, 48),
+) -> Path:
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream("libx264", rate=25, options={"crf": "4"})
+        assert isinstance(stream, VideoStream)
+        stream.width, stream.height, stream.pix_fmt = *size, pixels
+        context = stream.codec_context
+        context.time_base = UNIT
+        context.color_range, context.colorspace, context.color_primaries, context.color_trc = tags
+        if rotation:
+            stream.set_display_rotation(rotation)
+        voice = output.add_stream("aac", rate=48_000, layout="mono") if sound else None
+        for number, start in enumerate(starts):
+            frame = VideoFrame.from_ndarray(picture(number, size), "rgb24").reformat(
+                format=pixels, dst_colorspace=tags[1], dst_color_range=tags[0]
+            )
+            frame.pts, frame.time_base = start, UNIT
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+        if voice:
+            sing(output, voice)
+    return path
+
+
+def sing(output: Any, voice: AudioStream) -> None:
+    tone = (0.3 * np.sin(np.arange(1024) / 9)).astype(np.float32)[None]
+    for number in range(18):
+        frame = av.AudioFrame.from_ndarray(tone, "fltp", "mono")
+        frame.sample_rate, frame.pts, frame.time_base = 48_000, 1024 * number, Fraction(1, 48_000)
+        output.mux(voice.encode(frame))
+    output.mux(voice.encode(None))
+
+
+def frames(path: Path) -> list[VideoFrame]:
+    with av.open(str(path)) as source:
+        return list(source.decode(video=0))
+
+
+def packets(path: Path, kind: str) -> list[bytes]:
+    with av.open(str(path)) as source:
+        streams = [stream for stream in source.streams if stream.type == kind]
+        return [bytes(packet) for packet in source.demux(streams) if packet.size]
+
+
+def enlarged(path: Path, scale: int = 2) -> Path:
+    target = clip_path(path, scale)
+    enlarge_clip(open_clip(path), target, scale, lambda x: BICUBIC.upscale(x, scale), "mark")
+    return target
+
+
+def enlarge(path: Path, target: Path) -> Outcome:
+    (outcome,) = run_clips(BICUBIC, [Job(path, target)], 2)
+    return outcome
+
+
+def still(path: Path, codec: str, pixels: str, size: tuple[int, int] = (64, 48)) -> Path:
+    """A clip of one picture again and again."""
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream(codec, rate=25)
+        assert isinstance(stream, VideoStream)
+        stream.width, stream.height, stream.pix_fmt = *size, pixels
+        for _ in range(6):
+            frame = VideoFrame.from_ndarray(picture(0, size), "rgb24")
+            output.mux(stream.encode(frame.reformat(format=pixels)))
+        output.mux(stream.encode(None))
+    return path

@@ -1,0 +1,197 @@
+"""Which requests are clips, what is refused, and what is done already."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from clips import (
+    BICUBIC,
+    enlarge,
+    frames,
+    make,
+    picture,
+    sing,
+)
+from prosr import cli
+from prosr.errors import ConfigError, ImageError
+from prosr.inference.batch import Job
+from prosr.video.clips import open_clip
+from prosr.video.requests import find_clips
+from prosr.video.running import reserve, run_clips
+
+
+def test_a_name_that_looks_like_a_protocol_is_a_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    make(Path("a.mp4"), sound=False).rename("12:30.mp4")
+    assert enlarge(Path("12:30.mp4"), Path("12:30_x2.mp4")).kind == "made"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"hello" * 99,
+        b"ffconcat version 1.0\nfile whole.mp4\n",
+        b"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nwhole.mp4\n#EXT-X-ENDLIST\n",
+    ],
+)
+def test_what_is_no_clip_is_one_line(tmp_path: Path, content: bytes) -> None:
+    make(tmp_path / "whole.mp4", sound=False)
+    path = tmp_path / "a\n.mp4"
+    path.write_bytes(content)
+    with pytest.raises(ImageError, match=r"a\\n\.mp4: is damaged, or no clip that can be read"):
+        open_clip(path)
+
+
+def test_sound_alone_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    with av.open(str(path), "w") as output:
+        sing(output, output.add_stream("aac", rate=48_000, layout="mono"))
+    with pytest.raises(ImageError, match="has no pictures, only sound or text"):
+        open_clip(path)
+
+
+def test_clips_below_a_folder_go_where_its_pictures_go(tmp_path: Path) -> None:
+    folder = tmp_path / "trip"
+    (folder / "day").mkdir(parents=True)
+    for name in ("b_x2.mp4", ".hidden.mp4", "day/c.avi"):
+        (folder / name).touch()
+    enlarge(make(folder / "a.mp4"), folder / "a_x2.mp4")
+    into = tmp_path / "trip_x2"
+    clips, others = find_clips([str(folder)], 2)
+    assert {job.source.name: job.target for job in clips} == {
+        "a.mp4": into / "a.mp4",
+        "b_x2.mp4": into / "b_x2.mp4",
+        "c.avi": into / "day" / "c.mkv",
+    }
+    assert others == []
+    (folder / "day" / "c.mkv").touch()
+    clips, _ = find_clips([str(folder)], 2)
+    assert "its result would replace that of" in clips[-1].refusal
+    (folder / "picture.png").touch()
+    clips, others = find_clips([str(folder)], 2, str(tmp_path / "out"))
+    assert clips[0].target == tmp_path / "out" / "a.mp4"
+    assert others == [str(folder)]
+
+
+def test_a_folder_of_clips_is_enlarged(tmp_path: Path) -> None:
+    (tmp_path / "trip").mkdir()
+    make(tmp_path / "trip" / "a.mp4")
+    command = ["upscale", str(tmp_path / "trip"), "--scale", "2", "--model", "bicubic"]
+    sys.argv = ["prosr", *command]
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert not stop.value.code
+    assert open_clip(tmp_path / "trip_x2" / "a.mp4").width == 128
+
+
+def test_without_av_the_pictures_of_a_folder_are_enlarged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("prosr.video.requests.find_spec", lambda name: None)
+    (tmp_path / "trip").mkdir()
+    (tmp_path / "trip" / "a.mp4").touch()
+    VideoFrame.from_ndarray(picture(0, (8, 8)), "rgb24").save(str(tmp_path / "trip" / "b.png"))
+    sys.argv = ["prosr", "upscale", str(tmp_path / "trip"), "--scale", "2", "--model", "bicubic"]
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert stop.value.code == 1
+    assert (tmp_path / "trip_x2" / "b.png").exists()
+    assert "clips need av; install it with: pip install 'prosr[video]'" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "pixels"), [("a.mov", "png", "rgba"), ("a.webm", "libvpx-vp9", "yuva420p")]
+)
+def test_transparency_is_refused(tmp_path: Path, name: str, codec: str, pixels: str) -> None:
+    with av.open(str(tmp_path / name), "w") as output:
+        stream = output.add_stream(codec, rate=25)
+        assert isinstance(stream, VideoStream)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, pixels
+        samples = np.dstack((picture(0, (64, 48)), np.full((48, 64), 99, np.uint8)))
+        output.mux(stream.encode(VideoFrame.from_ndarray(samples, "rgba").reformat(format=pixels)))
+        output.mux(stream.encode(None))
+    with pytest.raises(
+        ImageError, match=r"has transparency, which H\.264 cannot hold; extract its"
+    ):
+        open_clip(tmp_path / name)
+
+
+def test_requests_are_told_apart(tmp_path: Path) -> None:
+    clips, others = find_clips(["a.png", "b/c.MP4", "d.webm"], 2)
+    assert others == ["a.png"]
+    assert [(str(job.source), str(job.target)) for job in clips] == [
+        ("b/c.MP4", "b/c_x2.MP4"),
+        ("d.webm", "d_x2.mkv"),
+    ]
+    assert all("no such file" in job.refusal for job in clips)
+    (job,), _ = find_clips(["a.mp4"], 2, f"{tmp_path}/out/")
+    assert job.target == tmp_path / "out" / "a_x2.mp4"
+    for requests, output in ((["a.mp4"], "b.avi"), (["a.mp4", "b.mp4"], "c.mp4")):
+        with pytest.raises(ConfigError, match="give a folder, or for a single clip a name"):
+            find_clips(requests, 2, output)
+
+
+def test_frames_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    path = make(tmp_path / "a.mp4", sound=False)
+    jobs = [Job(path, tmp_path / "b.mp4")]
+    (job,), held = reserve(jobs, 2, 2_000_000_000)
+    assert job.refusal == "" and held == 34 * 3 * 128 * 96
+    (job,), held = reserve(jobs, 2, 530_000_000)
+    assert "enlarged frames need a memory limit of 532 MB" in job.refusal and held == 0
+
+
+def test_a_clip_that_is_done_is_skipped(tmp_path: Path) -> None:
+    jobs = [Job(make(tmp_path / "a.mp4", sound=False), tmp_path / "b.mp4")]
+    kinds = [next(run_clips(BICUBIC, jobs, 2)).kind for _ in range(2)]
+    assert kinds == ["made", "skipped"]
+    (outcome,) = run_clips(BICUBIC, jobs, 4)
+    assert (outcome.kind, "--overwrite" in outcome.reason) == ("failed", True)
+    (outcome,) = run_clips(BICUBIC, jobs, 4, overwrite=True)
+    assert (outcome.kind, frames(tmp_path / "b.mp4")[0].width) == ("made", 256)
+
+
+def test_the_result_of_another_clip_is_not_taken_for_ones_own(tmp_path: Path) -> None:
+    enlarge(make(tmp_path / "a.mp4", sound=False), tmp_path / "b.mp4")
+    other = make(tmp_path / "other.mp4", sound=False, size=(32, 32))
+    outcome = enlarge(other, tmp_path / "b.mp4")
+    assert (outcome.kind, "made of another file" in outcome.reason) == ("failed", True)
+    other.replace(tmp_path / "a.mp4")
+    outcome = enlarge(tmp_path / "a.mp4", tmp_path / "b.mp4")
+    assert (outcome.kind, outcome.reason) == ("made", "made anew: the clip has changed")
+
+
+def test_patterns_that_no_shell_expanded_are_expanded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.mp4", "b.png", "c.txt"):
+        Path(name).touch()
+    for pattern, names in (("*.mp4", []), ("*", ["b.png"])):
+        clips, others = find_clips([pattern], 2)
+        assert ([job.source.name for job in clips], others) == (["a.mp4"], names)
+
+
+def test_the_command_takes_clips_and_pictures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    make(Path("a.mp4"))
+    VideoFrame.from_ndarray(picture(0, (8, 8)), "rgb24").save("b.png")
+    words = ["upscale", "a.mp4", "b.png", "--scale", "2", "--model", "bicubic"]
+    for more, kind in ((["--dry-run"], "planned"), ([], "made"), ([], "skipped")):
+        monkeypatch.setattr(sys, "argv", ["prosr", *words, *more])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        out = capsys.readouterr().out
+        assert (stop.value.code, out.count(f"{kind} ")) == (0, 2), out
+        assert Path("a_x2.mp4").exists() == (kind != "planned")
