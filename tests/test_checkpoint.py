@@ -81,6 +81,15 @@ def test_whatever_does_not_fit_is_refused_by_name(tmp_path: Path, change: str) -
     assert "\n" not in str(refusal.value)
 
 
+def test_weights_that_are_no_numbers_are_refused_by_name(tmp_path: Path) -> None:
+    net, path = build(TINY), tmp_path / "n.safetensors"
+    first = next(iter(net.state_dict()))
+    net.state_dict()[first].view(-1)[0] = torch.nan
+    save_weights(path, net, TINY, {})
+    with pytest.raises(CheckpointError, match=rf"n\.safetensors: {first} is not finite"):
+        load_weights(path)
+
+
 @pytest.mark.parametrize("part", ["config", "card"])
 def test_a_header_nested_beyond_reason_is_refused(tmp_path: Path, part: str) -> None:
     deep = "[" * 100_000 + "]" * 100_000

@@ -154,19 +154,33 @@ def test_an_interrupt_inside_a_verb_is_130(run: Run, monkeypatch: pytest.MonkeyP
     assert run() == (130, "", "interrupted\n")
 
 
-def test_a_termination_unwinds_and_is_143(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="needs SIGHUP")
+@pytest.mark.parametrize(
+    ("name", "heard", "end"),
+    [
+        ("SIGTERM", True, (143, "", "terminated\n")),
+        ("SIGHUP", True, (129, "", "hung up\n")),
+        ("SIGHUP", False, (0, "", "")),
+    ],
+)
+def test_a_termination_unwinds(
+    run: Run, monkeypatch: pytest.MonkeyPatch, name: str, heard: bool, end: tuple[int, str, str]
+) -> None:
     unwound = []
+    number = signal.Signals[name]
 
     def app(args: list[str], prog_name: str) -> None:
         try:
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), number)
         finally:
             unwound.append(args)
 
-    before = signal.getsignal(signal.SIGTERM)
+    before = {n: signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGHUP)}
+    signal.signal(signal.SIGHUP, signal.SIG_DFL if heard else signal.SIG_IGN)
     monkeypatch.setattr(cli, "app", app)
-    assert run("upscale") == (143, "", "terminated\n")
-    signal.signal(signal.SIGTERM, before)
+    assert run("upscale") == end
+    for n, handler in before.items():
+        signal.signal(n, handler)
     assert unwound == [["upscale"]]
 
 

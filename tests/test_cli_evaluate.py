@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from prosr import cli
+from prosr.errors import ImageError
 from prosr.evaluation.results import read_results
 
 
@@ -112,6 +113,18 @@ def test_a_wrong_request_is_one_line_and_exit_code_2(
     assert printed.startswith("error: ")
     assert says in printed
     assert "\n" not in printed
+
+
+def test_scores_that_were_not_made_leave_no_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, sets: list[str]
+) -> None:
+    def fail(*arguments: object) -> None:
+        raise ImageError("a.png: damaged")
+
+    monkeypatch.setattr("prosr.evaluation.scoring.score_all", fail)
+    words = ["bicubic", "--set", sets[0], "--output", str(tmp_path / "new" / "scores.json")]
+    assert prosr(monkeypatch, "evaluate", *words) == 2
+    assert not list((tmp_path / "new").iterdir())
 
 
 def test_an_output_that_cannot_be_written_is_refused_before_any_work(

@@ -120,6 +120,10 @@ def test_quiet_says_only_what_failed(run: Run) -> None:
         (["a.png", "--output", "a.png", "--overwrite"], "a.png: is the input itself"),
         (["a.png", "--output", "a.png"], "a.png: is the input itself; give another output"),
         (["a.png", "--max-memory", "much"], "'much' is no size; write for example 2G or 512M"),
+        ([""], "a path is empty; name it"),
+        (["a.png", "--output", ""], "--output is empty; name it"),
+        (["a.png", "--format", ""], "--format is empty; name it"),
+        (["a.mp4", "--format", "png"], "--format is for pictures"),
         (["a.png", "--max-memory", "100M"], "a memory limit of 0.1 GB is too low"),
     ],
 )

@@ -71,9 +71,12 @@ def test_a_recipe_narrows_a_preset(tmp_path: Path) -> None:
         ('model = "prosr-xs"\nsteps = 0', [], "steps: "),
         (XS, ["schedule.kind=singel"], "schedule.kind: .*did you mean 'single'"),
         (XS, ["schedule.kind=single", "schedule.scal=4"], "'schedule.scal'; did you mean 'scale'"),
-        (XS, ["schedule.kind=single"], "schedule.scale: Field required"),
+        (XS, ["schedule.kind=single"], "schedule.scale: is missing"),
         (XS, ["schedule.kind=simultaneous", "schedule.often=[0,1,1]"], "often.*greater than 0"),
         (XS, ["schedule.kind=simultaneous", "schedule.often=[inf,1,1]"], "often.*finite"),
+        (XS, ["batch=many"], "batch: must be a whole number"),
+        (XS, ["layout=1"], "layout: must be a table"),
+        (XS, ["patch=48"], "patch: must be a list"),
         (XS, ["batch=9223372036854775808"], "batch: "),
         (XS, ["seed=9223372036854775808"], "seed: "),
         (XS, ["patch=[1000000, 36, 24]"], "patch: every side must be from 1 to 10000"),
@@ -84,7 +87,7 @@ def test_a_recipe_narrows_a_preset(tmp_path: Path) -> None:
         (XS, ["layout.growth=[8, 8]"], "growth and dcus need one entry for each level"),
         (ONE, [], "table1-dcus has scale 4 only, nothing for a curriculum"),
         (ONE, ["schedule.kind=single", "schedule.scale=2"], "has no scale 2; use 4"),
-        ('model = "prosr-xs"', [], "steps: Field required"),
+        ('model = "prosr-xs"', [], "steps: is missing"),
         ('model = "prosr-xs"\nsteps = 1', ["schedule.blend_4=[0.5,0.4]"], "rising"),
         ('model = "prosr-xs"\nsteps = 1', ["steps"], "not key=value"),
         ('model = "prosr-xs"\nsteps = 1', ["steps.x=1"], "not a table"),
@@ -95,6 +98,12 @@ def test_mistakes_are_named(tmp_path: Path, text: str, overrides: list[str], mes
     with pytest.raises(ConfigError, match=message) as refusal:
         load_recipe(recipe(tmp_path, text), overrides)
     assert "\n" not in str(refusal.value).removesuffix("\n")
+
+
+def test_a_recipe_may_begin_as_some_editors_begin_a_file(tmp_path: Path) -> None:
+    path = recipe(tmp_path, XS)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert load_recipe(path).model == "prosr-xs"
 
 
 def test_a_missing_recipe_is_named(tmp_path: Path) -> None:

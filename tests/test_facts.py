@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from prosr import cli
-from prosr.checkpoint import build, save_weights
+from prosr.checkpoint import build, find, save_weights
 from prosr.config import presets
 from prosr.errors import ConfigError
 from prosr.evaluation.results import PictureScore, Row, save_results
+from prosr.layouts import CommunityConfig
 from prosr.timing.facts import facts
 
 
@@ -77,3 +78,15 @@ def test_the_command_prints_it(
     assert "BSD100" in printed
     assert "457,185 parameters" in printed
     assert "hours:" in printed and "trained on:" in printed
+
+
+def test_what_a_card_says_cannot_steer_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    weights, path = find("prosr-xs"), tmp_path / "n.safetensors"
+    assert not isinstance(weights.config, CommunityConfig)
+    save_weights(path, weights.net, weights.config, {"note": "\x1b[31mred\nand more"})
+    monkeypatch.setattr(sys, "argv", ["prosr", "info", str(path)])
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert r"note: \x1b[31mred\nand more" in capsys.readouterr().out

@@ -35,6 +35,12 @@ def test_phases_change_where_a_scale_opens_and_where_it_is_whole() -> None:
     assert found[0].rate[0] == 1e-3 and found[-1].rate[1] < 1e-5
 
 
+def test_phases_of_a_run_of_any_length_are_found_at_once() -> None:
+    found = phases(RECIPE.model_copy(update={"steps": 10**12}))
+    assert [p.first for p in found] == [0, 10**11, 2 * 10**11, 5 * 10**11, 6 * 10**11]
+    assert found[-1].last == 10**12 - 1
+
+
 def test_one_scale_is_one_phase() -> None:
     single = RECIPE.model_copy(update={"schedule": Single(scale=4), "decay": "none"})
     assert phases(single) == (Phase(0, 99, (4,), (1, 1), (1e-3, 1e-3)),)

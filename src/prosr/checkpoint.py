@@ -131,6 +131,11 @@ def load_weights(path: Path) -> Weights:
     # Without memory for parameters, until they are known to be no more than the file has.
     with torch.device("meta"):
         _compare(build(config), tensors, str(path))
+    for key, value in tensors.items():
+        if not value.isfinite().all():
+            raise CheckpointError(
+                f"{path}: {key} is not finite throughout; get another copy, or train it anew"
+            )
     net = build(config)
     net.load_state_dict(tensors)
     return Weights(path.stem, net.eval(), config, card, weights_hash(tensors))

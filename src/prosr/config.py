@@ -303,7 +303,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
 def read_table(path: Path) -> dict[str, Any]:
     """What a TOML recipe holds, or raise `ConfigError` naming the file."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such recipe") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
@@ -337,6 +337,15 @@ _OWN = (ProSRConfig, LaplacianConfig, DirectConfig, BicubicConfig)
 _OWN_KINDS = tuple(_by_kind(_OWN))
 _SCHEDULES = (Curriculum, Simultaneous, Single)
 
+_PLAINLY = {
+    "missing": "is missing",
+    "string_type": "must be a text",
+    "tuple_type": "must be a list",
+}
+_PLAINLY |= dict.fromkeys(("dict_type", "model_type"), "must be a table")
+_PLAINLY |= dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "must be a whole number")
+_PLAINLY |= dict.fromkeys(("float_type", "float_parsing"), "must be a number")
+
 
 def first_problem(
     error: ValidationError, root: type[BaseModel], layouts: Iterable[type[BaseModel]] = ()
@@ -362,5 +371,5 @@ def first_problem(
         tag, known = (str(problem["ctx"][key]) for key in ("tag", "expected_tags"))
         near = suggestion(tag, known.strip("'").split("', '"))
         return f"{'.'.join([*keys, 'kind'])}: there is no {tag!r}{near}"
-    message = problem["msg"].removeprefix("Value error, ")
+    message = _PLAINLY.get(problem["type"], problem["msg"].removeprefix("Value error, "))
     return f"{name}: {message}" if name else message

@@ -4,7 +4,7 @@ Every verb is one function in the module of its name, and imports what it needs 
 that function, so that `--help` and usage errors answer at once.
 
 Exit codes: 0 all done, 1 some of the files failed, 2 a request that cannot be met,
-70 a bug of ours, 130 interrupted, 143 terminated.
+70 a bug of ours, 129 hung up, 130 interrupted, 143 terminated.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from prosr.cli.info import info
 from prosr.cli.quantize import quantize
 from prosr.cli.train import train
 from prosr.cli.upscale import upscale
+from prosr.cli.waiting import hangup
 from prosr.errors import ProSRError, is_out_of_memory
 
 _EXTRA = {
@@ -44,7 +45,7 @@ _EXTRA = {
 }
 """Which extra of this package brings an optional import."""
 
-_ENDS = {130: "interrupted", 143: "terminated"}
+_ENDS = {129: "hung up", 130: "interrupted", 143: "terminated"}
 
 app = typer.Typer(
     name="prosr",
@@ -109,13 +110,14 @@ def main() -> NoReturn:
 
 
 def _end_in_order() -> None:
-    """Let SIGTERM unwind as Ctrl-C does, so that no half-made file stays."""
+    """Let SIGTERM and SIGHUP unwind as Ctrl-C does, so that no half-made file stays."""
 
     def end(number: int, frame: FrameType | None) -> NoReturn:
         raise SystemExit(128 + number)
 
     if current_thread() is main_thread():
-        signal.signal(signal.SIGTERM, end)
+        for number in (signal.SIGTERM, *hangup()):
+            signal.signal(number, end)
 
 
 def _explain(error: Exception) -> int:

@@ -52,7 +52,7 @@ def evaluate(
     from prosr.data.benchmarks import open_benchmark
     from prosr.evaluation.perceptual import find_scorers
     from prosr.evaluation.protocol import find_protocol
-    from prosr.evaluation.results import save_results
+    from prosr.evaluation.results import check_results, save_results
     from prosr.evaluation.scoring import name_models, score_all
     from prosr.evaluation.tables import SYSTEMS, to_rich
     from prosr.inference.upscaler import SCORING_MEMORY
@@ -68,7 +68,7 @@ def evaluate(
         for name, upscaler in upscalers.items()
     }
     if output is not None:
-        save_results(output, [])
+        check_results(output)
 
     rows = []
     total = sum(len(benchmark.paths) for benchmark in benchmarks) * sum(map(len, wanted.values()))

@@ -30,6 +30,7 @@ def info(
     from rich.table import Table
 
     from prosr.cli.measuring import show
+    from prosr.errors import printable
     from prosr.evaluation.tables import to_rich
     from prosr.timing.facts import facts
 
@@ -37,7 +38,7 @@ def info(
     console = Console()
     layout = found.weights.config.model_dump(exclude_none=True).items()
     lines = [f"{found.name}: {found.parameters:,} parameters", *(f"  {k} = {v}" for k, v in layout)]
-    for line in lines:
+    for line in map(printable, lines):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     table = Table()
     for name in ("scale", "parameters", "GFLOP per megapixel", "radius"):
@@ -45,7 +46,7 @@ def info(
     for one in found.scales:
         table.add_row(f"×{one.scale}", f"{one.parameters:,}", f"{one.gflop:.0f}", str(one.radius))
     console.print(table)
-    for line in _training(found):
+    for line in map(printable, _training(found)):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     show(to_rich(found.scores, timed=False))
 

@@ -18,6 +18,7 @@ from typing import IO, Any
 
 import typer
 
+from prosr.cli.waiting import hangup
 from prosr.errors import ProSRError
 
 LOST = 3
@@ -101,11 +102,11 @@ def _pass_on_signals(processes: list[subprocess.Popen[bytes]]) -> dict[int, Any]
         for process in processes:
             process.send_signal(number)
 
-    # The terminal sends Ctrl-C to all processes in front, so this one only has to wait.
-    return {
-        signal.SIGINT: signal.signal(signal.SIGINT, lambda number, frame: None),
-        signal.SIGTERM: signal.signal(signal.SIGTERM, pass_on),
-    }
+    def wait(number: int, frame: FrameType | None) -> None:
+        """The terminal sends Ctrl-C, and its own end, to all processes in front."""
+
+    handlers = {signal.SIGTERM: pass_on} | dict.fromkeys((signal.SIGINT, *hangup()), wait)
+    return {number: signal.signal(number, handler) for number, handler in handlers.items()}
 
 
 def _wait(processes: list[subprocess.Popen[bytes]]) -> list[int]:

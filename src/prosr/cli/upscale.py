@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 # fmt: off
 Paths = Annotated[list[str], typer.Argument(metavar="PATH", help="Pictures, folders, patterns such as '*.jpg', or clips.")]
 Scale = Annotated[int, typer.Option("--scale", "-s", metavar="2|4|8", help="How many times larger.")]
-Model = Annotated[str, typer.Option("--model", "-m", metavar="NAME|FILE", help="Model name or .safetensors file.")]
+Model = Annotated[str, typer.Option("--model", "-m", metavar="NAME|FILE", help="Model name, GANs also as NAME@0.7, or .safetensors file.")]
 Output = Annotated[str | None, typer.Option("--output", "-o", metavar="FILE|DIR", help="Where to (default: NAME_x4.EXT or DIR_x4 beside it).")]
 FileFormat = Annotated[str | None, typer.Option("--format", metavar="NAME", help="jpeg, png, webp, tiff or avif; else kept.")]
 MaxMemory = Annotated[str, typer.Option(metavar="SIZE", help="Limit for the whole process, from 512M.")]
@@ -51,17 +52,20 @@ def upscale(
     import prosr
     from prosr.cli.enlarging import BatchDisplay
     from prosr.config import check_scale
-    from prosr.errors import ImageError
+    from prosr.errors import ConfigError, ImageError
     from prosr.images import find_format
     from prosr.inference.batch import find_jobs, run_jobs
     from prosr.inference.memory import parse_size
     from prosr.video.requests import find_clips
 
     check_scale(scale)
+    _refuse_empty({"a path": paths, "--output": [output], "--format": [file_format]})
     limit = parse_size(max_memory)
     clips, others = find_clips(paths, scale, output)
     kind = find_format(file_format) if file_format else None
     jobs = find_jobs(others, scale, output, kind) if others else []
+    if kind and clips and not jobs:
+        raise ConfigError("--format is for pictures; a clip becomes what its output's suffix says")
     jobs += [job for job in clips if job.refusal]
     clips = [job for job in clips if not job.refusal]
     held = 0
@@ -82,6 +86,15 @@ def upscale(
             for outcome in run(upscaler, some, scale, starting=display.starting, **orders):
                 display.done(outcome)
     _close(display, upscaler.work)
+
+
+def _refuse_empty(given: Mapping[str, Sequence[str | None]]) -> None:
+    """A shell's unset variable must not stand for the present folder."""
+    from prosr.errors import ConfigError
+
+    for what, words in given.items():
+        if "" in words:
+            raise ConfigError(f"{what} is empty; name it, or leave it out")
 
 
 def _close(display: BatchDisplay, work: Work) -> None:

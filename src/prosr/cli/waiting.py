@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def signals_wait() -> Iterator[None]:
-    """What Ctrl-C or SIGTERM want during the block happens after it.
+    """What Ctrl-C, SIGTERM or SIGHUP want during the block happens after it.
 
     Raised in what imports of PyTorch and OpenVINO run from C++, their exceptions would be lost, or
     end the process, or look like a failure of the import.
@@ -17,11 +17,21 @@ def signals_wait() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
-    previous = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    ends = (signal.SIGINT, signal.SIGTERM, *hangup())
+    previous = signal.pthread_sigmask(signal.SIG_BLOCK, ends)
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, previous)
+
+
+def hangup() -> tuple[signal.Signals, ...]:
+    """The signal of a closed terminal, if there is one and it is to be heard.
+
+    What was started to survive its terminal (nohup) ignores it from the start.
+    """
+    known = [number for number in signal.Signals if number.name == "SIGHUP"]  # not on Windows
+    return tuple(number for number in known if signal.getsignal(number) != signal.SIG_IGN)
 
 
 def import_torch() -> None:

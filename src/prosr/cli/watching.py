@@ -18,6 +18,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from prosr.cli.waiting import hangup
+
 if TYPE_CHECKING:
     from prosr.layouts import Scale
     from prosr.training.objectives import StepResult
@@ -100,7 +102,7 @@ class TrainingDisplay:
 
 @contextmanager
 def stop_on_signals() -> Iterator[Callable[[], bool]]:
-    """Lend a function that tells whether Ctrl-C or SIGTERM came; a second one interrupts."""
+    """Lend a function that tells whether Ctrl-C, SIGTERM or SIGHUP came; a second interrupts."""
     received: list[int] = []
 
     def remember(number: int, frame: FrameType | None) -> None:
@@ -108,9 +110,8 @@ def stop_on_signals() -> Iterator[Callable[[], bool]]:
             raise KeyboardInterrupt
         received.append(number)
 
-    previous = {
-        number: signal.signal(number, remember) for number in (signal.SIGINT, signal.SIGTERM)
-    }
+    ends = (signal.SIGINT, signal.SIGTERM, *hangup())
+    previous = {number: signal.signal(number, remember) for number in ends}
     try:
         yield lambda: bool(received)
     finally:

@@ -109,6 +109,15 @@ def save_results(path: Path, rows: Sequence[Row]) -> None:
     write_rows(path, map(to_json, merge(old, rows)))
 
 
+def check_results(path: Path) -> None:
+    """Raise `ConfigError` or `ProSRError` for a file that results could not be added to."""
+    if path.exists():
+        save_results(path, [])
+    else:
+        save_results(path.with_name(f".{path.name}"), [])
+        path.with_name(f".{path.name}").unlink()
+
+
 def to_json(row: Row) -> dict[str, Any]:
     """What a results file holds of a row."""
     # Infinite PSNR becomes a string only on the way to JSON text.

@@ -25,6 +25,7 @@ the first tile (Linux x86-64, PyTorch 2.13)."""
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _KEPT_BLOCK = 2**30
+_MOST = 2.0**60
 
 # The second is what arrives in inference mode.
 _CONVOLUTIONS = (torch.ops.aten.convolution.default, torch.ops.aten.conv2d.default)
@@ -140,4 +141,5 @@ def parse_size(text: str) -> int:
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)b?\s*", text, re.IGNORECASE)
     if match is None:
         raise ConfigError(f"{text!r} is no size; write for example 2G or 512M")
-    return int(float(match[1]) * 1000 ** " kmgt".index(match[2].lower() or " "))
+    size = float(match[1]) * 1000 ** " kmgt".index(match[2].lower() or " ")
+    return int(min(size, _MOST))

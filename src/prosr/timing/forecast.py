@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import groupby
 
 from prosr.checkpoint import build
 from prosr.config import Recipe
@@ -70,14 +70,19 @@ def forecast(recipe: Recipe, rounds: int, progress: Callable[[str], None]) -> Fo
 
 def phases(recipe: Recipe) -> tuple[Phase, ...]:
     """Cut the steps where a scale opens and where one has been blended in."""
-    groups = groupby(range(recipe.steps), key=lambda step: _kind(recipe, step))
-    alike = [list(steps) for _, steps in groups]
-    return tuple(_phase(recipe, steps[0], steps[-1]) for steps in alike)
+    steps, found, first = range(recipe.steps), [], 0
+    while first < recipe.steps:
+        kind = _kind(recipe, first)
+        after = bisect_right(steps, kind, lo=first, key=lambda step: _kind(recipe, step))
+        found.append(_phase(recipe, first, after - 1))
+        first = after
+    return tuple(found)
 
 
-def _kind(recipe: Recipe, step: int) -> tuple[tuple[Scale, ...], bool]:
+def _kind(recipe: Recipe, step: int) -> tuple[int, bool]:
+    """What never falls from one step to the next: how many scales are open, and whole."""
     stage = stage_at(step, recipe)
-    return stage.scales, stage.alpha < 1
+    return len(stage.scales), stage.alpha == 1
 
 
 def _phase(recipe: Recipe, first: int, last: int) -> Phase:

@@ -13,10 +13,10 @@ from __future__ import annotations
 import copy
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -45,6 +45,8 @@ from prosr.training.adversarial import Adversary
 from prosr.training.curriculum import stage_at
 
 STATE, BEFORE = "state.safetensors", "before.safetensors"
+
+T = TypeVar("T")
 
 _DAMAGED = f"it is damaged: put {BEFORE} in its place, or use another --run folder"
 
@@ -265,7 +267,14 @@ def stored_progress(folder: Path) -> Progress:
     Raises `CheckpointError` for a state that cannot be read.
     """
     path = folder / STATE
-    return _progress(path, load_state_header(path)) if path.exists() else Progress()
+    return _progress(path, _loaded(load_state_header, path)) if path.exists() else Progress()
+
+
+def _loaded(load: Callable[[Path], T], path: Path) -> T:
+    try:
+        return load(path)
+    except CheckpointError as error:
+        raise CheckpointError(f"{error}; {_DAMAGED}") from error
 
 
 def _progress(path: Path, header: Mapping[str, str]) -> Progress:
@@ -281,7 +290,7 @@ def _progress(path: Path, header: Mapping[str, str]) -> Progress:
 
 def _restore(run: Run, device: torch.device) -> None:
     path = run.folder / STATE
-    tensors, header = load_state(path)
+    tensors, header = _loaded(load_state, path)
     groups: dict[str, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         group, _, rest = name.partition(".")
