@@ -30,7 +30,7 @@ from prosr.cli.info import info
 from prosr.cli.quantize import quantize
 from prosr.cli.train import train
 from prosr.cli.upscale import upscale
-from prosr.cli.waiting import hangup
+from prosr.cli.waiting import discard, hang_up, hangup
 from prosr.errors import ProSRError, is_out_of_memory
 
 _EXTRA = {
@@ -113,6 +113,8 @@ def _end_in_order() -> None:
     """Let SIGTERM and SIGHUP unwind as Ctrl-C does, so that no half-made file stays."""
 
     def end(number: int, frame: FrameType | None) -> NoReturn:
+        if number in hangup():
+            hang_up()
         raise SystemExit(128 + number)
 
     if current_thread() is main_thread():
@@ -144,7 +146,7 @@ def _say(line: str) -> None:
     try:
         print(line, file=sys.stderr, flush=True)
     except OSError:
-        _discard(sys.stderr.fileno())
+        discard(sys.stderr.fileno())
 
 
 def _flush() -> None:
@@ -152,9 +154,5 @@ def _flush() -> None:
     try:
         sys.stdout.flush()
     except OSError:
-        _discard(sys.stdout.fileno())
-
-
-def _discard(descriptor: int) -> None:
-    # Python flushes once more when it ends, and would complain about the closed pipe.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
+        # Python flushes once more when it ends, and would complain about the closed pipe.
+        discard(sys.stdout.fileno())

@@ -68,12 +68,14 @@ def carry_out(
             typer.echo(line)
         return
     with only_here(comparison.folder), stop_on_signals() as interrupted:
-        if compare(comparison, Teller(), stop_after(max_minutes, interrupted), report):
+        if compare(
+            comparison, Teller(), stop_after(max_minutes, lambda: bool(interrupted())), report
+        ):
             typer.echo(f"finished: {comparison.output}")
             return
         typer.echo("stopped; the same command goes on")
-        if interrupted():
-            raise KeyboardInterrupt
+        if number := interrupted():
+            raise typer.Exit(128 + number)
 
 
 class Teller:

@@ -53,7 +53,7 @@ def needs_processes(devices: int, nodes: int) -> bool:
 def run_processes(count: int) -> None:
     """Run this command in `count` processes until all have ended.
 
-    Ctrl-C and SIGTERM reach all of them. Raises `EndedError` if one was ended by a signal,
+    Ctrl-C, SIGTERM and SIGHUP reach all of them. Raises `EndedError` if one was ended by a signal,
     else `typer.Exit` with their exit code. What the others than the first write to
     standard error is shown only if the first has nothing to say.
     """
@@ -103,9 +103,9 @@ def _pass_on_signals(processes: list[subprocess.Popen[bytes]]) -> dict[int, Any]
             process.send_signal(number)
 
     def wait(number: int, frame: FrameType | None) -> None:
-        """The terminal sends Ctrl-C, and its own end, to all processes in front."""
+        """The terminal sends Ctrl-C to all processes in front."""
 
-    handlers = {signal.SIGTERM: pass_on} | dict.fromkeys((signal.SIGINT, *hangup()), wait)
+    handlers = dict.fromkeys((signal.SIGTERM, *hangup()), pass_on) | {signal.SIGINT: wait}
     return {number: signal.signal(number, handler) for number, handler in handlers.items()}
 
 

@@ -113,7 +113,9 @@ def _go(session: Session, display: TrainingDisplay, max_minutes: float | None) -
     display.start(run.progress.step)
     with stop_on_signals() as interrupted:
         try:
-            session.go(display, stop_after(max_minutes, lambda: interrupted() or is_orphaned()))
+            session.go(
+                display, stop_after(max_minutes, lambda: bool(interrupted()) or is_orphaned())
+            )
         except LostError:
             if is_watched():
                 raise typer.Exit(LOST) from None
@@ -124,5 +126,5 @@ def _go(session: Session, display: TrainingDisplay, max_minutes: float | None) -
             display.note(f"finished {run.recipe.steps} steps: {run.folder}")
             return
         display.note(f"stopped at step {run.progress.step}; the same command goes on")
-        if interrupted():
-            raise KeyboardInterrupt
+        if number := interrupted():
+            raise typer.Exit(128 + number)

@@ -1,10 +1,13 @@
-"""Signals that wait: some libraries' imports do not survive an exception in their midst."""
+"""How a command ends by a signal; some libraries' imports do not survive one in their midst."""
 
 from __future__ import annotations
 
+import os
 import signal
+import stat
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 
 @contextmanager
@@ -32,6 +35,21 @@ def hangup() -> tuple[signal.Signals, ...]:
     """
     known = [number for number in signal.Signals if number.name == "SIGHUP"]  # not on Windows
     return tuple(number for number in known if signal.getsignal(number) != signal.SIG_IGN)
+
+
+def hang_up() -> None:
+    """What follows the end of a terminal: it may be told twice, and nothing is read there."""
+    for number in hangup():
+        signal.signal(number, signal.SIG_IGN)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):
+            if stat.S_ISCHR(os.fstat(stream.fileno()).st_mode):
+                discard(stream.fileno())
+
+
+def discard(descriptor: int) -> None:
+    """Let nothing more be written to where nobody reads."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
 
 
 def import_torch() -> None:

@@ -18,7 +18,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from prosr.cli.waiting import hangup
+from prosr.cli.waiting import hang_up, hangup
 
 if TYPE_CHECKING:
     from prosr.layouts import Scale
@@ -101,19 +101,24 @@ class TrainingDisplay:
 
 
 @contextmanager
-def stop_on_signals() -> Iterator[Callable[[], bool]]:
-    """Lend a function that tells whether Ctrl-C, SIGTERM or SIGHUP came; a second interrupts."""
+def stop_on_signals() -> Iterator[Callable[[], int]]:
+    """Lend a function that tells which of Ctrl-C, SIGTERM and SIGHUP came, or 0.
+
+    A second one interrupts, unless the terminal says twice that it has ended.
+    """
     received: list[int] = []
 
     def remember(number: int, frame: FrameType | None) -> None:
-        if received:
+        if number in hangup():
+            hang_up()
+        elif received:
             raise KeyboardInterrupt
         received.append(number)
 
     ends = (signal.SIGINT, signal.SIGTERM, *hangup())
     previous = {number: signal.signal(number, remember) for number in ends}
     try:
-        yield lambda: bool(received)
+        yield lambda: next(iter(received), 0)
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)

@@ -46,7 +46,7 @@ from prosr.training.curriculum import stage_at
 
 STATE, BEFORE = "state.safetensors", "before.safetensors"
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 _DAMAGED = f"it is damaged: put {BEFORE} in its place, or use another --run folder"
 
@@ -270,10 +270,13 @@ def stored_progress(folder: Path) -> Progress:
     return _progress(path, _loaded(load_state_header, path)) if path.exists() else Progress()
 
 
-def _loaded(load: Callable[[Path], T], path: Path) -> T:
+def _loaded(load: Callable[[Path], _T], path: Path) -> _T:
     try:
         return load(path)
     except CheckpointError as error:
+        # What the system refuses may be whole.
+        if isinstance(error.__cause__, OSError):
+            raise
         raise CheckpointError(f"{error}; {_DAMAGED}") from error
 
 
