@@ -83,6 +83,18 @@ def test_clips_below_a_folder_go_where_its_pictures_go(tmp_path: Path) -> None:
     assert others == [str(folder)]
 
 
+def test_a_clip_named_twice_is_one_and_no_result_is_enlarged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "trip").mkdir()
+    (tmp_path / "trip_x2").mkdir()
+    enlarge(make(Path("trip/a.mp4")), Path("trip_x2/a.mp4"))
+    Path("._x2.mp4").touch()
+    clips, _ = find_clips(["trip", "trip_x2", "./trip/a.mp4", "trip/a.mp4", "._x2.mp4"], 2)
+    assert [job.source.as_posix() for job in clips] == ["trip/a.mp4", "._x2.mp4"]
+
+
 def test_a_folder_of_clips_is_enlarged(tmp_path: Path) -> None:
     (tmp_path / "trip").mkdir()
     make(tmp_path / "trip" / "a.mp4")

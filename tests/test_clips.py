@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from clips import (
@@ -24,9 +27,10 @@ from clips import (
     picture,
     still,
 )
+from prosr.errors import ImageError
 from prosr.video import enlarging
 from prosr.video.clips import open_clip
-from prosr.video.enlarging import enlarge_clip
+from prosr.video.enlarging import check_target, enlarge_clip
 
 
 @pytest.fixture(autouse=True)
@@ -139,6 +143,22 @@ def test_rgb_becomes_yuv_that_says_how_it_is_coded(
     assert np.abs(difference).max() < 2
 
 
+def test_a_palette_keeps_its_colours_sharp(tmp_path: Path) -> None:
+    palette = np.zeros((256, 4), np.uint8)
+    palette[:, 0] = 255  # alpha, then red, green, blue
+    palette[1, 1:] = (200, 100, 50)
+    samples: Any = (np.ones((48, 64), np.uint8), palette)
+    frame = VideoFrame.from_ndarray(samples, "pal8")
+    with av.open(str(tmp_path / "a.mov"), "w") as output:
+        stream = output.add_stream("png", rate=25)
+        assert isinstance(stream, VideoStream)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "pal8"
+        output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+    result = frames(enlarged(tmp_path / "a.mov"))[0]
+    assert (result.format.name, result.color_range, result.colorspace) == ("yuv444p", 1, 5)
+
+
 def test_frames_of_odd_sides_keep_their_sampling(tmp_path: Path) -> None:
     path = still(tmp_path / "a.mkv", "ffv1", "yuv420p", (65, 47))
     result = frames(enlarged(path))[0]
@@ -149,9 +169,40 @@ def test_what_the_container_cannot_hold_is_said_before_any_work(tmp_path: Path) 
     path = with_subtitles(tmp_path)
     outcome = enlarge(path, tmp_path / "b.mp4")
     assert outcome.kind == "failed"
-    assert "cannot hold the sound or subtitles" in outcome.reason and ".mkv" in outcome.reason
+    assert "b.mp4: cannot hold the subtitles of" in outcome.reason
+    assert outcome.reason.endswith("give an output that ends in .mkv")
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["a.mkv", "a.srt", "silent.mkv"]
     assert enlarge(path, tmp_path / "b.mkv").kind == "made"
+
+
+def test_what_libav_refuses_is_not_blamed_on_the_clip(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = open_clip(make(tmp_path / "a.mp4"))
+    with pytest.raises(ImageError, match=r"b\.mp4: 20000×96 pixels are too many for H\.264"):
+        check_target(replace(clip, width=10_000), tmp_path / "b.mp4", 2)
+    begins = iter((True, False))
+    monkeypatch.setattr(enlarging, "_begins", lambda path, add: next(begins))
+    with pytest.raises(ImageError, match=r"b\.mkv: cannot hold the sound of .*ends in \.mp4"):
+        check_target(clip, tmp_path / "b.mkv", 2)
+
+
+def test_titles_that_are_not_utf_8_are_kept(tmp_path: Path) -> None:
+    path = tmp_path / "a.mkv"
+    with av.open(str(path), "w") as output:
+        output.metadata["title"] = "TITLE"
+        stream = output.add_stream("mjpeg", rate=25)
+        assert isinstance(stream, VideoStream)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p"
+        output.mux(stream.encode(VideoFrame.from_ndarray(picture(0, (64, 48)), "rgb24")))
+        output.mux(stream.encode(None))
+    path.write_bytes(path.read_bytes().replace(b"TITLE", b"TIT\xc9E"))
+    assert b"TIT\xc9E" in enlarged(path).read_bytes()
+
+
+def test_a_slideshow_is_not_cut_off(tmp_path: Path) -> None:
+    path = make(tmp_path / "a.mp4", starts=tuple(range(0, 12_800 * 40, 12_800 * 5)), sound=False)
+    assert enlarge(path, tmp_path / "b.mp4").reason == ""
 
 
 def test_a_clip_that_is_cut_off_is_said_to_be(tmp_path: Path) -> None:
@@ -161,7 +212,7 @@ def test_a_clip_that_is_cut_off_is_said_to_be(tmp_path: Path) -> None:
     whole.write_bytes(content[: len(content) // 2])
     outcome = enlarge(whole, tmp_path / "c.mkv")
     assert outcome.kind == "made"
-    assert "of 4.0 s; the clip seems to be cut off" in outcome.reason
+    assert "of 4.0 s: the clip seems cut off" in outcome.reason
 
 
 def samples(plane: Any, pixels: str) -> NDArray[Any]:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from prosr.errors import ImageError
 from prosr.images import Making, find_making, shown
 
-_READ = {"format_whitelist": "mov,matroska,webm,avi,mpegts,mpeg,flv,ogg,asf,nut"}
+_READ = {"format_whitelist": "mov,matroska,webm,avi,mpegts,mpeg,m4v,flv,ogg,asf,mxf,dv,nut"}
 """Containers that are read. Others would let a file name further ones, here or on the net."""
 
 _EXACTLY = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
@@ -28,6 +28,10 @@ _EXACTLY = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FU
 
 HD_LINES = 720
 """Frames of unknown colour matrix and so many rows are taken for BT.709, as players do."""
+
+
+TEXTS = "surrogateescape"
+"""How titles and the like are taken that are not UTF-8: as they are."""
 
 
 class Frame(NamedTuple):
@@ -171,7 +175,7 @@ def reading(path: Path) -> Iterator[InputContainer]:
 
 def open_container(path: Path) -> InputContainer:
     """Open a file as a clip, whatever its name; raises what PyAV raises."""
-    return av.open(address(path), options=_READ)
+    return av.open(address(path), options=_READ, metadata_errors=TEXTS)
 
 
 def address(path: Path) -> str:
@@ -203,11 +207,9 @@ def _colours(frame: VideoFrame) -> Colours:
     known = frame.format
     sampling = {(2, 2): "420", (2, 1): "422", (1, 1): "444"}
     chroma = known.components[1] if len(known.components) > 1 else None
-    across, down = (
-        (round(frame.width / chroma.width), round(frame.height / chroma.height))
-        if chroma
-        else (2, 2)
-    )
+    across, down = (1, 1) if _is_rgb(frame) else (2, 2)
+    if chroma:
+        across, down = round(frame.width / chroma.width), round(frame.height / chroma.height)
     deep = known.components[0].bits > 8
     name = f"yuv{sampling.get((across, down), '444')}p{'10le' if deep else ''}"
     guess = Colorspace.ITU709 if frame.height >= HD_LINES else Colorspace.ITU601

@@ -12,13 +12,14 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from itertools import chain, count, islice, takewhile
 from pathlib import Path
 from typing import Any
 
 import av
 import av.error
-from av.container import InputContainer
+from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.stream import Stream
 from av.video.stream import VideoStream
@@ -27,7 +28,19 @@ from numpy.typing import NDArray
 from prosr.errors import ImageError
 from prosr.files import replacing
 from prosr.images import shown
-from prosr.video.clips import Clip, Frame, address, explaining, from_rgb, open_container, reading
+from prosr.video.clips import (
+    TEXTS,
+    Clip,
+    Frame,
+    address,
+    explaining,
+    from_rgb,
+    open_container,
+    reading,
+)
+
+_NAMES = {"audio": "sound", "subtitle": "subtitles"}
+"""What is copied as it is."""
 
 Enlarge = Callable[[NDArray[Any]], NDArray[Any]]
 """[H, W, 3] samples to [sH, sW, 3] of the same type."""
@@ -84,31 +97,54 @@ def enlarge_clip(
     return end
 
 
-def check_container(clip: Clip, target: Path) -> None:
-    """Raise `ImageError`, naming what to use instead, if `target` cannot hold all that `clip` has.
+def check_target(clip: Clip, target: Path, scale: int) -> None:
+    """Raise `ImageError`, with what helps, if `target` cannot hold what it will be given.
 
-    Found by beginning such a file elsewhere.
+    Found by beginning such files elsewhere: of the frames, and of each other stream.
     """
-    with reading(clip.path) as source, tempfile.TemporaryDirectory() as folder:
+    size = f"{scale * clip.width}×{scale * clip.height}"
+    refusal = f"{shown(target)}: {size} pixels are too many for H.264; enlarge less"
+    with tempfile.TemporaryDirectory() as folder:
         trial = Path(folder, f"trial{target.suffix}")
-        try:
-            with av.open(str(trial), "w") as output:
-                stream = output.add_stream("libx264", rate=clip.rate)
-                assert isinstance(stream, VideoStream)
-                _describe(stream, clip, 2)
-                for kept in _kept(source):
-                    output.add_stream_from_template(kept)
-                output.start_encoding()
-        # PyAV itself says ValueError of codecs that a container does not know.
-        except (av.error.FFmpegError, ValueError) as error:
-            raise ImageError(
-                f"{shown(target)}: cannot hold the sound or subtitles of {shown(clip.path)}; give "
-                "an output that ends in .mkv"
-            ) from error
+        if not _begins(trial, lambda output: _add_frames(output, clip, scale)):
+            raise ImageError(refusal)
+        with reading(clip.path) as source:
+            kept = _kept(source)
+            refused = [s for s in kept if not _begins(trial, partial(_add_copy, template=s))]
+            names = ", ".join(_NAMES[stream.type] for stream in refused)
+    if names:
+        remedy = "give an output that ends in .mkv"
+        if target.suffix.lower() == ".mkv":
+            remedy = "take that out first, or give an output that ends in .mp4"
+        raise ImageError(
+            f"{shown(target)}: cannot hold the {names} of {shown(clip.path)}; {remedy}"
+        )
+
+
+def _begins(path: Path, add: Callable[[OutputContainer], object]) -> bool:
+    try:
+        with av.open(str(path), "w") as output:
+            add(output)
+            output.start_encoding()
+    # PyAV itself says ValueError of codecs that a container does not know.
+    except (av.error.FFmpegError, ValueError):
+        return False
+    return True
+
+
+def _add_frames(output: OutputContainer, clip: Clip, scale: int) -> VideoStream:
+    stream = output.add_stream("libx264", rate=clip.rate, options=dict(_QUALITY))
+    assert isinstance(stream, VideoStream)
+    _describe(stream, clip, scale)
+    return stream
+
+
+def _add_copy(output: OutputContainer, template: Stream) -> Stream:
+    return output.add_stream_from_template(template)
 
 
 def _kept(source: InputContainer) -> list[Stream]:
-    return [stream for stream in source.streams if stream.type in ("audio", "subtitle")]
+    return [stream for stream in source.streams if stream.type in _NAMES]
 
 
 def _folder(clip: Clip, target: Path, made_by: str) -> Path:
@@ -137,9 +173,7 @@ def _enlarged(frames: Iterator[Frame], enlarge: Enlarge) -> Iterator[Frame]:
 def _encode(frames: Iterator[Frame], clip: Clip, scale: int, path: Path) -> Iterator[None]:
     """Write a segment; yields after each frame."""
     with av.open(address(path), "w", format="nut") as output:
-        stream = output.add_stream("libx264", rate=clip.rate, options=dict(_QUALITY))
-        assert isinstance(stream, VideoStream)
-        _describe(stream, clip, scale)
+        stream = _add_frames(output, clip, scale)
         for frame in frames:
             picture = from_rgb(frame.samples, clip.colours)
             picture.pts, picture.time_base = frame.start, clip.time_unit
@@ -165,7 +199,7 @@ def _join(segments: list[Path], clip: Clip, path: Path, made_by: str) -> float:
     with ExitStack() as opened:
         source = opened.enter_context(open_container(clip.path))
         first = opened.enter_context(av.open(address(segments[0])))
-        output = opened.enter_context(av.open(address(path), "w"))
+        output = opened.enter_context(av.open(address(path), "w", metadata_errors=TEXTS))
         stream = output.add_stream_from_template(first.streams.video[0])
         stream.time_base = clip.time_unit
         # Segments do not hold these.
@@ -184,11 +218,13 @@ def _join(segments: list[Path], clip: Clip, path: Path, made_by: str) -> float:
         # Asked for no streams, PyAV would give all.
         sound = _copied(source.demux(kept), copies) if kept else iter(())
         packets = heapq.merge(_packets(segments, stream), sound, key=_seconds)
-        end = 0.0
+        end = longest = 0.0
         for packet in packets:
-            end = max(end, _seconds(packet) + float((packet.duration or 0) * packet.time_base))
+            now = _seconds(packet)
+            end, longest = max(end, now), max(longest, now - end)
             output.mux(packet)
-        return end - (source.start_time or 0) / av.time_base
+        # What comes last is taken to last as long as anything before it.
+        return end + longest - (source.start_time or 0) / av.time_base
 
 
 def _packets(segments: list[Path], stream: Stream) -> Iterator[Packet[Any]]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
 from prosr.errors import ConfigError
 from prosr.images import is_picture, shown
-from prosr.inference.batch import Job, matching, walk, without_collisions
+from prosr.inference.batch import Job, matching, walk, without_collisions, without_results
 
 _HOLDING_H264 = (".mp4", ".m4v", ".mov", ".mkv")
 _SUFFIXES = (*_HOLDING_H264, ".webm", ".avi")
@@ -38,10 +38,16 @@ def find_clips(
         jobs += [Job(path, target.with_suffix(_suffix(path))) for path, target in found.items()]
         if found and not any(map(is_picture, files)):
             others.remove(folder)
-    sources = {job.source.with_suffix("") for job in jobs}
-    jobs = [job for job in jobs if not _is_result(job.source, sources)]
+    first: dict[str, Job] = {}
+    for job in jobs:
+        first.setdefault(os.path.abspath(job.source), job)
+    jobs = list(first.values())
     if find_spec("av") is None:
         jobs = [replace(job, refusal=f"{shown(job.source)}: {_NEEDS}") for job in jobs]
+    else:
+        from prosr.video.clips import making_of
+
+        jobs = without_results(jobs, making_of)
     return without_collisions(jobs), others
 
 
@@ -55,18 +61,6 @@ def clip_path(path: Path, scale: int) -> Path:
 
 def _suffix(path: Path) -> str:
     return path.suffix if path.suffix.lower() in _HOLDING_H264 else ".mkv"
-
-
-def _is_result(path: Path, sources: Collection[Path]) -> bool:
-    """Whether it is an enlargement of a clip beside it, by its name and by what it says."""
-    stem, _, scale = path.stem.rpartition("_x")
-    if not stem or scale not in ("2", "4", "8") or path.with_name(stem) not in sources:
-        return False
-    if not find_spec("av"):
-        return True
-    from prosr.video.clips import making_of
-
-    return bool(making_of(path).mark)
 
 
 def _is_clip(path: Path) -> bool:

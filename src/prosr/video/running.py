@@ -17,7 +17,7 @@ from prosr.inference.estimates import Estimate
 from prosr.inference.memory import RESERVED
 from prosr.inference.upscaler import Progress, Upscaler
 from prosr.video.clips import Clip, making_of, open_clip
-from prosr.video.enlarging import check_container, enlarge_clip, frame_memory
+from prosr.video.enlarging import check_target, enlarge_clip, frame_memory
 
 _LEAST = 100_000_000
 """Bytes that tiles need at least."""
@@ -63,19 +63,19 @@ def run_clips(
     def do(job: Job) -> Outcome:
         clip = open_clip(job.source)
         refuse_input(job)
-        ours = job.target.exists() and not overwrite
-        if ours and is_done(job, making_of(job.target), mark):
+        there = job.target.exists() and not overwrite
+        if there and is_done(job, making_of(job.target), mark):
             return Outcome(job, "skipped", "done already")
-        check_container(clip, job.target)
+        check_target(clip, job.target, scale)
         if dry_run:
             return Outcome(job, "planned", estimate=_estimate(clip, scale, enlarge, upscaler))
         progress = starting(job) or (lambda done, total: None)
         made_by = str(Making(mark, origin_of(job.source)))
         end = enlarge_clip(clip, job.target, scale, enlarge, made_by, progress)
-        reason = "made anew: the clip has changed" if ours else ""
+        reasons = ["made anew: the clip has changed"] if there else []
         if clip.seconds - end > _CUT_OFF:
-            reason = f"ends after {end:.1f} of {clip.seconds:.1f} s; the clip seems to be cut off"
-        return Outcome(job, "made", reason)
+            reasons.append(f"ends at {end:.1f} of {clip.seconds:.1f} s: the clip seems cut off")
+        return Outcome(job, "made", "; ".join(reasons))
 
     return attempt(jobs, do)
 
