@@ -211,6 +211,27 @@ def test_the_result_of_another_picture_is_neither_taken_for_ones_own_nor_lost(ma
     assert kinds(run("two/a.png", output="out/", overwrite=True)) == ["made"]
 
 
+def test_what_is_done_and_untouched_is_not_read_again(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make("a.png")
+    run("a.png")
+    monkeypatch.setattr("prosr.inference.batch.origin_of", None)
+    assert kinds(run("a.png")) == ["skipped"]
+
+
+def test_a_picture_that_changes_while_it_is_enlarged_is_made_anew(make: Make) -> None:
+    make("a.png")
+
+    def change(done: int, total: int) -> None:
+        Image.new("RGB", (4, 3), "blue").save("a.png")
+
+    jobs = find_jobs(["a.png"], 2)
+    assert kinds(list(run_jobs(load("bicubic"), jobs, 2, starting=lambda job: change))) == ["made"]
+    assert kinds(run("a.png")) == ["made"]
+    assert kinds(run("a.png")) == ["skipped"]
+
+
 def test_a_batch_goes_on_after_its_pictures_have_moved(make: Make) -> None:
     make("in/a.png", "in/b.png")
     run("in/a.png", output="out/")
@@ -218,7 +239,7 @@ def test_a_batch_goes_on_after_its_pictures_have_moved(make: Make) -> None:
     assert kinds(run("moved/a.png", "moved/b.png", output="out/")) == ["skipped", "made"]
 
 
-@pytest.mark.parametrize("name", ["my; net", "Größe", "nét x2"])
+@pytest.mark.parametrize("name", ["my; net", "Größe", "nét x2", "long" * 50])
 def test_a_network_of_any_name_knows_its_results(make: Make, name: str) -> None:
     make("a.png")
     for kind in ("made", "skipped"):
@@ -250,6 +271,13 @@ def test_one_bad_picture_never_stops_the_rest(make: Make) -> None:
     Path("in/b.png").write_bytes(b"")
     Path("in/c.png").write_bytes(Path("in/a.png").read_bytes()[:60])
     assert kinds(run("in")) == ["made", "failed", "failed", "made"]
+
+
+def test_pictures_that_are_not_read_are_not_passed_over_silently(make: Make) -> None:
+    make("in/a.png", "in/b.bmp")
+    outcomes = run("in")
+    assert kinds(outcomes) == ["made", "failed"]
+    assert outcomes[1].reason == "in/b.bmp: not read in this format; make it a PNG first"
 
 
 def test_not_even_a_bug_stops_the_rest(make: Make) -> None:

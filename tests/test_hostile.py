@@ -55,6 +55,13 @@ def tiff(samples: NDArray[Any], interpretation: str) -> bytes:
     return bytes(image.tiffsave_buffer())
 
 
+def recoded(avif: bytes, transfer: int) -> bytes:
+    """With another code for the transfer function, behind that for the primaries."""
+    before, box, after = avif.partition(b"colrnclx")
+    assert box
+    return before + box + after[:2] + struct.pack(">H", transfer) + after[4:]
+
+
 def halved(data: bytes) -> bytes:
     return data[: len(data) // 2]
 
@@ -107,6 +114,8 @@ CASES: dict[str, tuple[bytes, str]] = {
     "animation.webp": (animated("webp"), "holds 3 pictures"),
     "animation.png": (animated("png"), "is an animation; extract its pictures"),
     "animation.avif": (animated("avif"), "is an animation; extract its pictures"),
+    "hdr.avif": (recoded(encoded(RGB, "avif"), 16), "is coded for HDR (PQ or HLG); make it sRGB"),
+    "sdr.avif": (recoded(encoded(RGB, "avif"), 1), MADE),
     "pages.tif": (animated("tiff"), "holds 3 pictures"),
     "nan.tif": (
         tiff(np.full((9, 9), np.nan, np.float32), "b-w"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from prosr.images import Canvas, Making, Metadata, find_format, mark, open_picture
+from prosr.images import Canvas, Making, Metadata, Origin, find_format, mark, open_picture
+from prosr.images.png import read_colours
 
 ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 XMP = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'><a tiff:Orientation=\"6\"/></x:xmpmeta>"
@@ -88,6 +90,27 @@ def test_resolution_is_carried(tmp_path: Path, suffix: str) -> None:
     )
 
 
+def test_what_a_png_says_of_its_colours_is_carried(tmp_path: Path) -> None:
+    said = [(b"gAMA", struct.pack(">I", 100_000)), (b"cICP", bytes((9, 16, 0, 1)))]
+    said += [(b"cHRM", struct.pack(">8I", 31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000))]
+    chunks = b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in said
+    )
+    source = original(tmp_path, "png", icc_profile=ICC)
+    plain = source.read_bytes()
+    source.write_bytes(plain[:33] + chunks + plain[33:])
+    result = enlarged(tmp_path, source, "png", mark("a", 2, ""))
+    assert seen(result).info["gamma"] == 1.0 and seen(result).info["icc_profile"] == ICC
+    assert seen(result).size == (120, 80)
+    for name, data in said:
+        before, _, after = result.read_bytes().partition(name + data)
+        assert after and b"IDAT" not in before
+    assert b"gAMA" not in enlarged(tmp_path, source, "jpg").read_bytes()
+    source.write_bytes(source.read_bytes()[:60])  # in the midst of the second
+    assert read_colours(source) == chunks[:16]
+
+
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_a_result_says_which_network_made_it(tmp_path: Path, suffix: str) -> None:
     made_by = mark("my net", 4, "0123456789abcdef")
@@ -102,6 +125,17 @@ def test_the_last_mark_counts(tmp_path: Path) -> None:
     path = enlarged(tmp_path, original(tmp_path), "png", mark("a", 2, ""))
     path = enlarged(tmp_path, path, "jpg", mark("b", 4, ""))
     assert open_picture(path).making.mark == "prosr b x4 -"
+
+
+def test_marks_do_not_pile_up(tmp_path: Path) -> None:
+    path = original(tmp_path, exif=exif())
+    for number in range(6):
+        made_by = str(
+            Making(mark("a" * 60, 2, "0" * 64), Origin("0" * 12, "0" * 8, f"{number:08}"))
+        )
+        path = enlarged(tmp_path, path, "png", made_by).rename(tmp_path / f"{number}.png")
+        assert str(open_picture(path).making) == made_by
+    assert seen(path).getexif()[0x0131] == f"Firmware (2); {made_by}"
 
 
 def test_the_thumbnail_of_the_picture_as_it_lay_is_not_carried(tmp_path: Path) -> None:

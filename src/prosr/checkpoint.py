@@ -131,13 +131,13 @@ def load_weights(path: Path) -> Weights:
     # Without memory for parameters, until they are known to be no more than the file has.
     with torch.device("meta"):
         _compare(build(config), tensors, str(path))
-    for key, value in tensors.items():
+    net = build(config)
+    net.load_state_dict(tensors)
+    for key, value in net.state_dict().items():
         if not value.isfinite().all():
             raise CheckpointError(
                 f"{path}: {key} is not finite throughout; get another copy, or train it anew"
             )
-    net = build(config)
-    net.load_state_dict(tensors)
     return Weights(path.stem, net.eval(), config, card, weights_hash(tensors))
 
 
@@ -241,7 +241,7 @@ def _partner(weights: Weights, path: Path) -> Weights:
     if named is None:
         raise CheckpointError(
             f"{weights.name} has one strength only: it was not trained from another network "
-            "against a discriminator"
+            "against a discriminator; leave the strength out"
         )
     try:
         model, sha256 = str(named["model"]), str(named["sha256"])

@@ -339,7 +339,7 @@ _SCHEDULES = (Curriculum, Simultaneous, Single)
 
 _PLAINLY = {
     "missing": "is missing",
-    "string_type": "must be a text",
+    "string_type": "must be text",
     "tuple_type": "must be a list",
 }
 _PLAINLY |= dict.fromkeys(("dict_type", "model_type"), "must be a table")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -56,9 +57,21 @@ def only_here(folder: Path) -> Iterator[None]:
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Write `data` in place of `path`, atomically, or raise `ProSRError` with what forbids it."""
+    with _explaining(path), replacing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def check_writable(path: Path) -> None:
+    """Raise what `write_bytes` would of a folder that takes no files; write nothing."""
+    with _explaining(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=path.parent).close()
+
+
+@contextmanager
+def _explaining(path: Path) -> Iterator[None]:
     try:
-        with replacing(path) as temporary:
-            temporary.write_bytes(data)
+        yield
     except OSError as error:
         reason = error.strerror or error
         raise ProSRError(f"{path}: cannot be written ({reason}); give another place") from error

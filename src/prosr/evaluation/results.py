@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from prosr.errors import ConfigError
 from prosr.evaluation.provenance import Machine
-from prosr.files import write_rows
+from prosr.files import check_writable, write_rows
 from prosr.layouts import Frozen
 
 Key = tuple[str, str, str, int]
@@ -114,8 +114,7 @@ def check_results(path: Path) -> None:
     if path.exists():
         save_results(path, [])
     else:
-        save_results(path.with_name(f".{path.name}"), [])
-        path.with_name(f".{path.name}").unlink()
+        check_writable(path)
 
 
 def to_json(row: Row) -> dict[str, Any]:

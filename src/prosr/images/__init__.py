@@ -5,15 +5,30 @@ only CMYK and Lab, which no network here understands, are brought to sRGB. A pic
 upright: its EXIF orientation has been applied to the pixels.
 """
 
-from prosr.images.formats import Format, find_format, is_picture, is_writable
+from prosr.images.formats import (
+    UNREAD_SUFFIXES,
+    Format,
+    find_format,
+    is_picture,
+    is_writable,
+)
 from prosr.images.loading import shown
-from prosr.images.metadata import Making, Metadata, Origin, find_making, mark, origin_of
+from prosr.images.metadata import (
+    Making,
+    Metadata,
+    Origin,
+    find_making,
+    mark,
+    origin_of,
+    unread_origin_of,
+)
 from prosr.images.reading import Decoded, Picture, open_picture, read_rgb
 from prosr.images.samples import SAMPLE_TYPES, from_unit, to_unit
 from prosr.images.writing import Canvas
 
 __all__ = [
     "SAMPLE_TYPES",
+    "UNREAD_SUFFIXES",
     "Canvas",
     "Decoded",
     "Format",
@@ -32,4 +47,5 @@ __all__ = [
     "read_rgb",
     "shown",
     "to_unit",
+    "unread_origin_of",
 ]

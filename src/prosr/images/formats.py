@@ -56,9 +56,14 @@ FORMATS = (
 # fmt: on
 
 READ_ONLY_SUFFIXES = (".gif", ".heic", ".heif")
+UNREAD_SUFFIXES = (".bmp", ".jp2", ".jxl", ".ppm", ".psd", ".tga")
+"""Those of pictures that are not read, which a folder may have among others."""
 
 _LOADERS = {"JPEG": "jpegload", "PNG": "pngload", "TIFF": "tiffload", "GIF": "gifload"}
 _LOADERS |= {"WebP": "webpload", "AVIF": "heifload", "HEIC": "heifload"}
+
+_HDR = (16, 18)
+"""The codes of the transfer functions PQ and HLG (ITU-T H.273)."""
 
 _STARTS: dict[str, tuple[bytes, ...]] = {"JPEG": (b"\xff\xd8\xff",)}
 _STARTS |= {"PNG": (b"\x89PNG\r\n\x1a\n",), "GIF": (b"GIF87a", b"GIF89a")}
@@ -109,3 +114,13 @@ def is_animated(head: bytes) -> bool:
     if head.startswith(b"\x89PNG"):
         return b"\0\0\0\x08acTL" in head.partition(b"IDAT")[0]
     return head[4:8] == b"ftyp" and head[8:12] in (b"avis", b"msf1", b"hevc", b"hevx")
+
+
+def is_hdr(head: bytes) -> bool:
+    """Whether an AVIF or HEIC file's first bytes announce PQ or HLG, which libvips does not see.
+
+    They stand in a box "colr" of kind "nclx"; an ICC profile, which is kept, stands in another.
+    """
+    _, coded, codes = head.partition(b"colrnclx")
+    profile = b"colrprof" in head or b"colrrICC" in head
+    return bool(coded) and not profile and int.from_bytes(codes[2:4], "big") in _HDR

@@ -12,7 +12,7 @@ from typing import Any
 import pyvips
 
 from prosr.errors import ImageError, printable
-from prosr.images.formats import is_animated, sniff
+from prosr.images.formats import is_animated, is_hdr, sniff
 from prosr.images.tiff import is_bare_ycbcr
 from prosr.images.turning import TURNS, Turn
 
@@ -44,11 +44,13 @@ def open_image(path: Path) -> tuple[pyvips.Image, str]:
             about = os.fstat(descriptor)
             if not stat.S_ISREG(about.st_mode) and not path.is_dir():
                 raise ImageError(f"{shown(path)}: is no regular file; save it to one first")
-            head = os.read(descriptor, 4096)
+            head = os.read(descriptor, 65_536)
             os.lseek(descriptor, 0, os.SEEK_SET)
             kind = sniff(head)
             if is_animated(head):
                 raise ImageError(f"{shown(path)}: is an animation; {_EXTRACT}")
+            if kind and kind[0] in ("AVIF", "HEIC") and is_hdr(head):
+                raise ImageError(f"{shown(path)}: is coded for HDR (PQ or HLG); make it sRGB first")
             if kind is None:
                 what = f"not a picture in a known format; use {_READABLE}" if head else "empty file"
                 raise ImageError(f"{shown(path)}: {what}")
@@ -83,7 +85,7 @@ def explaining(path: Path, trouble: str = _UNREADABLE) -> Iterator[None]:
     try:
         yield
     except pyvips.Error as error:
-        raise ImageError(f"{shown(path)}: {trouble} ({_reason(error)})") from error
+        raise ImageError(f"{shown(path)}: {trouble}{_reason(error)}") from error
     except FileNotFoundError:
         raise ImageError(f"{shown(path)}: no such file") from None
     except IsADirectoryError:
@@ -147,5 +149,5 @@ def cmyk_to_rgb(image: pyvips.Image) -> pyvips.Image:
 def _reason(error: pyvips.Error) -> str:
     lines = (line.strip() for line in str(error).splitlines()[1:])
     kept = dict.fromkeys(line for line in lines if line and "bad seek" not in line)
-    text = "; ".join(kept) or "no details"
-    return text if len(text) <= 200 else f"{text[:199]}…"
+    text = "; ".join(kept)
+    return f" ({text if len(text) <= 200 else f'{text[:199]}…'})" if text else ""

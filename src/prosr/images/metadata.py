@@ -23,7 +23,8 @@ _COLOUR_SPACE = "exif-ifd2-ColorSpace"
 _ICC = "icc-profile-data"
 _SRGB = "1"
 _MARK = re.compile(
-    r"(prosr [^;]+ x[248] (?:[0-9a-f]{12}|-))(?: of ([0-9a-f]{12})@([0-9a-f]{8}))?(?=;|$)"
+    r"(prosr [^;]+ x[248] (?:[0-9a-f]{12}|-))"
+    r"(?: of ([0-9a-f]{12})@([0-9a-f]{8})\.([0-9a-f]{8}))?(?=;|$)"
 )
 _XMP_ORIENTATION = re.compile(rb"(tiff:Orientation(?:\s*=\s*[\"']|>\s*))[2-8]")
 
@@ -39,18 +40,26 @@ class Field:
 
 @dataclass(frozen=True)
 class Metadata:
-    """What an enlargement inherits; resolutions are in pixels per millimetre."""
+    """What an enlargement inherits; resolutions are in pixels per millimetre.
+
+    `png_colours` is what `prosr.images.png` reads, for another PNG file.
+    """
 
     fields: tuple[Field, ...] = ()
     x_resolution: float = 1.0
     y_resolution: float = 1.0
+    png_colours: bytes = b""
 
 
 class Origin(NamedTuple):
-    """Which file a result was made of: hashes of its content and of its place."""
+    """Which file a result was made of, as hashes of its content, its place and its dates.
+
+    The content costs reading the file; the others tell without it that nothing was changed.
+    """
 
     content: str = ""
     place: str = ""
+    dates: str = ""
 
 
 class Making(NamedTuple):
@@ -60,24 +69,37 @@ class Making(NamedTuple):
     origin: Origin = Origin()
 
     def __str__(self) -> str:
-        return f"{self.mark} of {self.origin.content}@{self.origin.place}"
+        content, place, dates = self.origin
+        return f"{self.mark} of {content}@{place}.{dates}"
 
 
 def mark(model: str, scale: int, sha256: str) -> str:
     """What results say of their making, in EXIF's Software beside what stood there.
 
-    EXIF holds ASCII alone, so what a name has beyond it is left out.
+    EXIF holds ASCII alone, and libvips 255 characters of it: a name is cut, and what it has
+    beyond that becomes "_".
     """
-    name = re.sub(r"[^ -~]|;", "_", model)
+    name = re.sub(r"[^ -~]|;", "_", model)[:60]
     return f"prosr {name} x{scale} {sha256[:12] or '-'}"
 
 
 def origin_of(path: Path) -> Origin:
     """What the result of a file says of it; reads all of the file. Raises `ImageError`."""
+    # The dates first: should it change while it is read, they will not be those found later.
+    without = unread_origin_of(path)
     with explaining(path), open(open_descriptor(path), "rb") as file:
         content = hashlib.file_digest(file, "sha256").hexdigest()
-    place = hashlib.sha256(os.fsencode(os.path.abspath(path))).hexdigest()
-    return Origin(content[:12], place[:8])
+    return without._replace(content=content[:12])
+
+
+def unread_origin_of(path: Path) -> Origin:
+    """As `origin_of`, without the content."""
+    with explaining(path):
+        now = path.stat()
+    place = os.fsencode(os.path.normcase(os.path.abspath(path)))
+    # Copies that keep the time of the last change do not keep that of the file itself.
+    dates = f"{now.st_size} {now.st_mtime_ns} {now.st_ctime_ns}".encode()
+    return Origin("", *(hashlib.sha256(what).hexdigest()[:8] for what in (place, dates)))
 
 
 def find_making(text: str) -> Making:
@@ -121,7 +143,7 @@ def attach(image: pyvips.Image, metadata: Metadata, made_by: str) -> pyvips.Imag
         image.set_type(item.gtype, item.name, item.value)
     image.set_type(pyvips.GValue.gint_type, "orientation", 1)
     if made_by:
-        software = _software(metadata)
+        software = _MARK.sub("", _software(metadata)).strip("; ")
         line = f"{software}; {made_by}" if software else made_by
         image.set_type(pyvips.GValue.gstr_type, _SOFTWARE, line)
     # libexif completes EXIF with "uncalibrated", which is wrong where no profile says so.

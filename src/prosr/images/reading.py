@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from prosr.errors import ImageError
 from prosr.images import exif, metadata
 from prosr.images.loading import explaining, open_image, shown, turn_of
+from prosr.images.png import read_colours
 from prosr.images.samples import from_unit, to_unit
 from prosr.images.tiff import largest_strip
 from prosr.images.turning import Turn
@@ -66,6 +67,8 @@ class Picture:
         if self.format == "TIFF" and (tags := exif.read_tiff(path)):
             fields = metadata.exif_fields(exif.make_block(tags))
             self.metadata = replace(self.metadata, fields=self.metadata.fields + fields)
+        if self.format == "PNG":
+            self.metadata = replace(self.metadata, png_colours=read_colours(path))
         self.making = metadata.making_of(self.metadata)
 
     @contextmanager

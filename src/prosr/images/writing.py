@@ -27,6 +27,7 @@ from prosr.images import exif
 from prosr.images.formats import Format
 from prosr.images.loading import explaining, shown
 from prosr.images.metadata import Metadata, attach, exif_block
+from prosr.images.png import add_colours
 from prosr.images.samples import from_unit, to_unit
 from prosr.images.tiff import LONG, LONG8, SHORT, Value, make_header
 
@@ -42,7 +43,7 @@ class Canvas:
 
     `channels` is 1 to 4 as in `Picture`, `dtype` what samples are rounded to; it has to be
     one that `file_format` holds. Raises `ImageError` before any work if the format cannot
-    hold the size or the alpha, or the disk cannot hold the samples.
+    hold the size or the alpha, the folder is read-only, or the disk cannot hold the samples.
     """
 
     def __init__(
@@ -100,6 +101,8 @@ class Canvas:
             image = attach(samples, metadata, made_by)
             save = partial(getattr(image, self.format.saver), os.fsencode(temporary))
             _run_interruptibly(partial(save, **self._options(bits)), image)
+            if self.format.name == "PNG" and metadata.png_colours:
+                add_colours(temporary, metadata.png_colours)
             if self.format.name == "TIFF":
                 tags = exif.read_block(exif_block(metadata, made_by))
                 exif.add_to_tiff(temporary, tags, self.width, self.height)
@@ -124,7 +127,7 @@ class Canvas:
         return self.height * self.width * self._pixel
 
     def _check_disk(self) -> None:
-        """The samples, and as much again for the encoded result in the worst case."""
+        """The folder takes files, of the samples and as much again for the result at worst."""
         folder = self.target.absolute()
         while not folder.exists():
             folder = folder.parent

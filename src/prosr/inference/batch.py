@@ -6,21 +6,25 @@ import glob
 import os
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
 from prosr.errors import ConfigError, ImageError, ProSRError
 from prosr.images import (
+    UNREAD_SUFFIXES,
     Format,
     Making,
+    Origin,
     find_format,
     is_picture,
     is_writable,
     open_picture,
     origin_of,
     shown,
+    unread_origin_of,
 )
 from prosr.inference.estimates import Estimate
 from prosr.inference.upscaler import Progress, Upscaler, result_path, result_suffix
@@ -90,7 +94,7 @@ def find_jobs(
     if not jobs:
         names = ", ".join(shown(folder) for folder in folders)
         raise ConfigError(f"{names}: no pictures in it; name files, or a folder that has some")
-    return without_collisions(_without_results(list(jobs.values())))
+    return without_collisions(without_results(jobs.values(), making_of))
 
 
 def run_jobs(
@@ -112,18 +116,18 @@ def run_jobs(
     """
 
     def do(job: Job) -> Outcome:
-        ours = job.target.exists() and not overwrite
-        if ours and is_done(job, _making(job.target), upscaler.mark(scale)):
+        there = job.target.exists() and not overwrite
+        if there and is_done(job, making_of(job.target), upscaler.mark(scale)):
             return Outcome(job, "skipped", "done already")
         progress = starting(job)
-        replace_it = overwrite or ours
+        replace_it = overwrite or there
         if dry_run:
             plan = upscaler.estimate(job.source, scale, output=job.target, overwrite=replace_it)
             return Outcome(job, "planned", estimate=plan)
         upscaler.upscale(
             job.source, scale, output=job.target, overwrite=replace_it, progress=progress
         )
-        return Outcome(job, "made", "made anew: the picture has changed" if ours else "")
+        return Outcome(job, "made", "made anew: the picture has changed" if there else "")
 
     return attempt(jobs, do)
 
@@ -195,6 +199,8 @@ def _folder_jobs(
     for path, target in walk(folder, scale, into, several):
         if is_picture(path):
             yield Job(path, target.with_suffix(result_suffix(path, kind)))
+        elif path.suffix.lower() in UNREAD_SUFFIXES:
+            yield Job(path, target, f"{shown(path)}: not read in this format; make it a PNG first")
 
 
 def walk(folder: Path, scale: int, into: Path | None, several: bool) -> Iterator[tuple[Path, Path]]:
@@ -225,26 +231,32 @@ def walk(folder: Path, scale: int, into: Path | None, several: bool) -> Iterator
                 yield path, into / path.relative_to(folder)
 
 
-def _without_results(jobs: list[Job]) -> list[Job]:
-    """Leave out what an earlier run made of a picture that is among the jobs.
+def without_results(jobs: Iterable[Job], making_of: Callable[[Path], Making]) -> list[Job]:
+    """Leave out what an earlier run made of what is among the jobs.
 
-    Results carry a mark, and "_x4" in their path, or else the name of what they were made of.
+    Results carry a mark, and "_x4" in their path, or else the name of what they say that they
+    were made of.
     """
+    jobs = list(jobs)
     named: defaultdict[str, list[Path]] = defaultdict(list)
     for job in jobs:
         named[job.source.stem].append(job.source)
     stems = {_place(job.source).with_suffix("") for job in jobs}
+    content_of = cache(_content_of)
 
     def is_result(path: Path) -> bool:
         stem = _place(path).with_suffix("")
         for level, part in enumerate(stem.parts):
             if name := _RESULT.fullmatch(part):
                 origin = Path(*stem.parts[:level], name[1], *stem.parts[level + 1 :])
-                if origin in stems and _making(path).mark:
+                if origin in stems and making_of(path).mark:
                     return True
-        others = [other for other in named[path.stem] if other != path]
-        making = _making(path) if others else Making()
-        return bool(making.mark) and any(set(making.origin) & _hashes(other) for other in others)
+        others = [other for other in named[path.stem] if other != path and other.is_file()]
+        made_of = making_of(path).origin if others else Origin()
+        return bool(made_of.content) and (
+            any(unread_origin_of(other).place == made_of.place for other in others)
+            or any(content_of(other) == made_of.content for other in others)
+        )
 
     return [job for job in jobs if not is_result(job.source)]
 
@@ -280,27 +292,30 @@ def is_done(job: Job, making: Making, mark: str) -> bool:
     if making.mark != mark:
         what = f"made by {making.mark}" if making.mark else "not made by prosr"
         raise ImageError(f"{shown(job.target)} exists, {what}; replace it with --overwrite")
-    origin = origin_of(job.source)
-    if making.origin.content != origin.content and making.origin.place != origin.place:
+    made_of, now = making.origin, unread_origin_of(job.source)
+    if made_of[1:] == now[1:] or made_of.content == origin_of(job.source).content:
+        return True
+    if made_of.place != now.place:
         raise ImageError(
             f"{shown(job.target)} exists, made of another file than {shown(job.source)}; "
             "give another output, or replace it with --overwrite"
         )
-    return making.origin.content == origin.content
+    return False
 
 
 def _place(path: Path) -> Path:
     return Path(os.path.abspath(path))
 
 
-def _hashes(path: Path) -> set[str]:
+def _content_of(path: Path) -> str:
     try:
-        return set(origin_of(path))
+        return origin_of(path).content
     except ImageError:
-        return set()
+        return ""
 
 
-def _making(path: Path) -> Making:
+def making_of(path: Path) -> Making:
+    """What a picture says of its making; nothing if it cannot be read."""
     try:
         return open_picture(path).making
     except ImageError:

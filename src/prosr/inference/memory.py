@@ -26,6 +26,7 @@ the first tile (Linux x86-64, PyTorch 2.13)."""
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _KEPT_BLOCK = 2**30
 _MOST = 2.0**60
+"""Bytes that no machine has, and that engines still can count with."""
 
 # The second is what arrives in inference mode.
 _CONVOLUTIONS = (torch.ops.aten.convolution.default, torch.ops.aten.conv2d.default)

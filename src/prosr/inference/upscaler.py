@@ -230,8 +230,8 @@ class Upscaler:
         self, path: Path, scale: int, target: Path, overwrite: bool, progress: Progress | None
     ) -> None:
         picture, canvas = self._prepare(path, scale, target, overwrite)
+        origin = images.origin_of(path)
         with canvas, picture.decoded(target.parent) as samples:
-            origin = images.origin_of(path)
             release_freed_memory()
             self._enlarge(samples, canvas, scale, progress, canvas.channels)
             release_freed_memory()
