@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,6 +33,16 @@ def prosr_data() -> Path:
     if not Path(place).is_dir():
         pytest.fail(f"PROSR_DATA is {place}, which is not a folder")
     return Path(place)
+
+
+@pytest.fixture(autouse=True)
+def signals() -> Iterator[None]:
+    """Commands set handlers for the process that they are; after a test the old ones are back."""
+    numbers = [n for n in signal.Signals if n.name in ("SIGINT", "SIGTERM", "SIGHUP")]
+    before = {number: signal.getsignal(number) for number in numbers}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(autouse=True, scope="session")

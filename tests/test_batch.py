@@ -167,6 +167,27 @@ def test_results_of_the_same_name_in_another_folder_are_not_enlarged(make: Make)
     assert pairs(find_jobs(["in/a.png", "other"], 2)).keys() == {"in/a.png", "other/a.png"}
 
 
+def test_results_below_another_folder_of_the_same_pictures_are_not_enlarged(make: Make) -> None:
+    make("in/a.png", "in/b_x2.png")
+    run("in/a.png", output="in/large/")
+    assert pairs(find_jobs(["in"], 2)).keys() == {"in/a.png", "in/b_x2.png"}
+
+
+def test_a_folder_that_cannot_be_read_is_said(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    make("in/a.png", "in/far/b.png")
+    scan = os.scandir
+
+    def refuse(path: str) -> object:
+        if Path(path).name == "far":
+            raise PermissionError(13, "Permission denied", path)
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    outcomes = run("in")
+    assert kinds(outcomes) == ["made", "failed"]
+    assert outcomes[1].reason == "in/far: this folder cannot be read; allow it"
+
+
 def test_linked_folders_are_followed_but_not_round_and_round(make: Make) -> None:
     make("in/a.png", "far/b.png")
     for link, folder in [("in/far", "far"), ("in/self", "in"), ("far/back", "in")]:
@@ -245,6 +266,27 @@ def test_a_network_of_any_name_knows_its_results(make: Make, name: str) -> None:
     for kind in ("made", "skipped"):
         (outcome,) = run_jobs(Upscaler(Bicubic(), name, ""), find_jobs(["a.png"], 2), 2)
         assert outcome.kind == kind
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_folder_in_the_results_place_is_refused(make: Make, overwrite: bool) -> None:
+    make("a.png")
+    Path("a_x2.png").mkdir()
+    (outcome,) = run("a.png", overwrite=overwrite)
+    assert outcome.reason == "a_x2.png: is a folder; give another output"
+    with pytest.raises(ImageError, match=r"a_x2\.png"):
+        load("bicubic").upscale("a.png", 2, overwrite=overwrite)
+    assert not list(Path("a_x2.png").iterdir())
+
+
+def test_a_result_that_cannot_be_read_is_not_called_anothers(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make("a.png")
+    run("a.png")
+    monkeypatch.setattr(os, "access", lambda path, mode: path != Path("a_x2.png"))
+    (outcome,) = run("a.png")
+    assert outcome.reason == "a_x2.png: cannot be read; allow it, or give another output"
 
 
 @pytest.mark.parametrize("foreign", ["another network", "another scale", "a stranger", "half"])

@@ -120,9 +120,10 @@ def test_quiet_says_only_what_failed(run: Run) -> None:
         (["a.png", "--output", "a.png", "--overwrite"], "a.png: is the input itself"),
         (["a.png", "--output", "a.png"], "a.png: is the input itself; give another output"),
         (["a.png", "--max-memory", "much"], "'much' is no size; write for example 2G or 512M"),
-        ([""], "a path is empty; name it"),
-        (["a.png", "--output", ""], "--output is empty; name it"),
-        (["a.png", "--format", ""], "--format is empty; name it"),
+        ([""], "the path is empty; name it"),
+        (["a.png", "--output", ""], "the output is empty; name it"),
+        (["a.png", "--format", ""], "the format is empty; name it"),
+        (["a.png", "--model", ""], "the model is empty; name it"),
         (["a.mp4", "--format", "png"], "--format is for pictures"),
         (["a.png", "--max-memory", "100M"], "a memory limit of 0.1 GB is too low"),
     ],
@@ -135,6 +136,20 @@ def test_a_wrong_request_is_one_line_and_exit_code_2(
     code, out, err = run(*words)
     assert (code, out) == (2, "")
     assert err.startswith(f"error: {complaint}") and err.count("\n") == 1
+
+
+def test_what_there_is_a_word_to_say_of_is_always_listed(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("prosr.cli.enlarging._LISTED", 1)
+    for name in ("in/a.png", "in/b.png", "in/c.png"):
+        picture(name)
+    run("in")
+    Image.new("RGB", (4, 3), "blue").save("in/c.png")
+    code, out, _ = run("in")
+    assert code == 0
+    assert "made     in_x4/c.png (made anew: the picture has changed)" in out
+    assert "…        and 1 more" in out
 
 
 def test_interrupted_it_says_what_is_done(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -64,6 +64,15 @@ def test_frames_keep_their_times(tmp_path: Path, suffix: str, starts: tuple[int,
     assert {(frame.width, frame.height) for frame in result} == {(128, 96)}
 
 
+def test_frames_at_the_same_time_are_set_apart(tmp_path: Path) -> None:
+    # Matroska counts in milliseconds, of which 12.8 units make one.
+    path = make(tmp_path / "a.mkv", starts=(0, 2, 4, 640, 1280), sound=False)
+    assert [frame.pts for frame in frames(path)] == [0, 0, 0, 50, 100]
+    assert [frame.start for frame in open_clip(path).read(0)] == [0, 1, 2, 50, 100]
+    assert [frame.start for frame in open_clip(path).read(2)] == [2, 50, 100]
+    assert len(frames(enlarged(path))) == 5
+
+
 @pytest.mark.parametrize("suffix", ["mp4", "mkv"])
 def test_sound_is_copied_bit_for_bit(tmp_path: Path, suffix: str) -> None:
     path = make(tmp_path / f"a.{suffix}")

@@ -92,6 +92,8 @@ def main() -> NoReturn:
     except SystemExit as stop:
         code = stop.code
     except KeyboardInterrupt:
+        # One is enough: a second must not break off what is said of the first.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         code = 130
     except BrokenPipeError:
         code = 1

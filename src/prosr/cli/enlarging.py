@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from prosr.inference.upscaler import Work
 
 _LISTED = 40
-"""Successes that the closing table names one by one; failures always are."""
+"""Successes that the closing table names one by one; what there is a word to say of always is."""
 
 
 class BatchDisplay:
@@ -82,21 +82,24 @@ class BatchDisplay:
         """Say what was made, skipped and failed, and why; and by which `work`."""
         console = Console(stderr=self._quiet)
         counts = Counter(outcome.kind for outcome in self.outcomes)
-        listed = 0
+        listed = more = 0
         for outcome in self.outcomes:
             if outcome.kind == "failed":
                 console.print(Text(f"failed   {outcome.reason}", style="red"), soft_wrap=True)
                 continue
             listed += 1
-            if listed <= _LISTED and not self._quiet:
+            unusual = outcome.kind == "made" and outcome.reason
+            if listed > _LISTED and not unusual:
+                more += 1
+            elif not self._quiet:
                 what = _describe(outcome.estimate) if outcome.estimate else outcome.reason
                 note = f" ({what})" if what else ""
                 line = f"{outcome.kind:8} {shown(outcome.job.target)}{note}"
                 console.print(Text(line), soft_wrap=True)
         if self._quiet:
             return
-        if listed > _LISTED:
-            console.print(f"…        and {listed - _LISTED} more")
+        if more:
+            console.print(f"…        and {more} more")
         planned = [outcome.estimate for outcome in self.outcomes if outcome.estimate]
         kinds: tuple[Kind, ...] = ("planned" if planned else "made", "skipped", "failed")
         summary = [f"{counts[kind]} {kind}" for kind in kinds]
@@ -114,7 +117,8 @@ class BatchDisplay:
 
 def _describe(estimate: Estimate) -> str:
     size = f"{estimate.width}×{estimate.height} pixels"
-    work = f"{estimate.tiles} tile{'s' * (estimate.tiles > 1)}, {_time(estimate.seconds)}"
+    parts = f"{estimate.tiles} {estimate.unit}{'s' * (estimate.tiles > 1)}"
+    work = f"{parts}, {_time(estimate.seconds)}"
     return f"{size}, {work}, {estimate.memory / 1e9:.2f} GB of memory"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -59,7 +59,7 @@ def upscale(
     from prosr.video.requests import find_clips
 
     check_scale(scale)
-    _refuse_empty({"a path": paths, "--output": [output], "--format": [file_format]})
+    _refuse_empty(path=paths, model=[model], output=[output], format=[file_format])
     limit = parse_size(max_memory)
     clips, others = find_clips(paths, scale, output)
     kind = find_format(file_format) if file_format else None
@@ -88,13 +88,13 @@ def upscale(
     _close(display, upscaler.work)
 
 
-def _refuse_empty(given: Mapping[str, Sequence[str | None]]) -> None:
+def _refuse_empty(**given: Sequence[str | None]) -> None:
     """A shell's unset variable must not stand for the present folder."""
     from prosr.errors import ConfigError
 
     for what, words in given.items():
         if "" in words:
-            raise ConfigError(f"{what} is empty; name it, or leave it out")
+            raise ConfigError(f"the {what} is empty; name it, or leave it out")
 
 
 def _close(display: BatchDisplay, work: Work) -> None:

@@ -116,6 +116,7 @@ def run_jobs(
     """
 
     def do(job: Job) -> Outcome:
+        check_place(job)
         there = job.target.exists() and not overwrite
         if there and is_done(job, making_of(job.target), upscaler.mark(scale)):
             return Outcome(job, "skipped", "done already")
@@ -199,6 +200,8 @@ def _folder_jobs(
     for path, target in walk(folder, scale, into, several):
         if is_picture(path):
             yield Job(path, target.with_suffix(result_suffix(path, kind)))
+        elif path.is_dir():
+            yield Job(path, target, f"{shown(path)}: this folder cannot be read; allow it")
         elif path.suffix.lower() in UNREAD_SUFFIXES:
             yield Job(path, target, f"{shown(path)}: not read in this format; make it a PNG first")
 
@@ -206,6 +209,7 @@ def _folder_jobs(
 def walk(folder: Path, scale: int, into: Path | None, several: bool) -> Iterator[tuple[Path, Path]]:
     """All files below a folder that are not hidden, with their places below `into`.
 
+    With them come, at the end, the folders that cannot be read.
     Without `into` that is "folder_x4"; one of `several` folders has its own name in `into`.
     """
     root = folder.resolve()
@@ -216,7 +220,8 @@ def walk(folder: Path, scale: int, into: Path | None, several: bool) -> Iterator
         into = into / root.name
     if into.resolve() == root:
         raise ConfigError(f"{shown(folder)}: results would go into itself; give another output")
-    for place, below, names in os.walk(folder, followlinks=True):
+    unread: list[OSError] = []
+    for place, below, names in os.walk(folder, followlinks=True, onerror=unread.append):
         # A link to a folder that it is in would lead round and round.
         parents = Path(place, "x").absolute().parents
         around = {into.resolve(), *(parent.resolve() for parent in parents)}
@@ -229,20 +234,30 @@ def walk(folder: Path, scale: int, into: Path | None, several: bool) -> Iterator
             path = Path(place, name)
             if not name.startswith("."):
                 yield path, into / path.relative_to(folder)
+    for error in unread:
+        path = Path(error.filename)
+        yield path, into / path.relative_to(folder)
 
 
 def without_results(jobs: Iterable[Job], making_of: Callable[[Path], Making]) -> list[Job]:
     """Leave out what an earlier run made of what is among the jobs.
 
-    Results carry a mark, and "_x4" in their path, or else the name of what they say that they
-    were made of.
+    Results carry a mark, and "_x4" in their path, or else say that they were made of one that is
+    called so. Of others the mark is not looked for, which takes opening them.
     """
     jobs = list(jobs)
     named: defaultdict[str, list[Path]] = defaultdict(list)
     for job in jobs:
         named[job.source.stem].append(job.source)
     stems = {_place(job.source).with_suffix("") for job in jobs}
-    content_of = cache(_content_of)
+
+    @cache
+    def places(stem: str) -> set[str]:
+        return {unread_origin_of(path).place for path in named[stem] if path.is_file()}
+
+    @cache
+    def contents(stem: str) -> set[str]:
+        return {_content_of(path) for path in named[stem]}
 
     def is_result(path: Path) -> bool:
         stem = _place(path).with_suffix("")
@@ -251,11 +266,13 @@ def without_results(jobs: Iterable[Job], making_of: Callable[[Path], Making]) ->
                 origin = Path(*stem.parts[:level], name[1], *stem.parts[level + 1 :])
                 if origin in stems and making_of(path).mark:
                     return True
-        others = [other for other in named[path.stem] if other != path and other.is_file()]
-        made_of = making_of(path).origin if others else Origin()
+        enlarged = _RESULT.fullmatch(path.stem)
+        names = {path.stem} if len(named[path.stem]) > 1 else set()
+        names |= {enlarged[1]} & named.keys() if enlarged else set()
+        made_of = making_of(path).origin if names else Origin()
         return bool(made_of.content) and (
-            any(unread_origin_of(other).place == made_of.place for other in others)
-            or any(content_of(other) == made_of.content for other in others)
+            any(made_of.place in places(name) for name in names)
+            or any(made_of.content in contents(name) for name in names)
         )
 
     return [job for job in jobs if not is_result(job.source)]
@@ -277,8 +294,10 @@ def without_collisions(jobs: list[Job]) -> list[Job]:
     return checked
 
 
-def refuse_input(job: Job) -> None:
-    """Raise `ImageError` if the target is the source, whatever it is called."""
+def check_place(job: Job) -> None:
+    """Raise `ImageError` if the target is a folder, or the source, whatever it is called."""
+    if job.target.is_dir():
+        raise ImageError(f"{shown(job.target)}: is a folder; give another output")
     if job.target.exists() and job.target.samefile(job.source):
         raise ImageError(f"{shown(job.target)}: is the input itself; give another output")
 
@@ -288,9 +307,10 @@ def is_done(job: Job, making: Making, mark: str) -> bool:
 
     `ImageError` if it is of another file, or was made otherwise than `mark` says.
     """
-    refuse_input(job)
+    if not os.access(job.target, os.R_OK):
+        raise ImageError(f"{shown(job.target)}: cannot be read; allow it, or give another output")
     if making.mark != mark:
-        what = f"made by {making.mark}" if making.mark else "not made by prosr"
+        what = f"made by {making.mark}" if making.mark else "not known to be made by prosr"
         raise ImageError(f"{shown(job.target)} exists, {what}; replace it with --overwrite")
     made_of, now = making.origin, unread_origin_of(job.source)
     if made_of[1:] == now[1:] or made_of.content == origin_of(job.source).content:

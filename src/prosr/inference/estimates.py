@@ -16,13 +16,17 @@ _SIDE = 192
 
 
 class Estimate(NamedTuple):
-    """What a picture will become: result in pixels, seconds, peak bytes of the process."""
+    """What a picture will become: result in pixels, seconds, peak bytes of the process.
+
+    `tiles` are parts of the work, which for a clip are frames, as `unit` says.
+    """
 
     width: int
     height: int
     tiles: int
     seconds: float
     memory: int
+    unit: str = "tile"
 
 
 class Rates(NamedTuple):

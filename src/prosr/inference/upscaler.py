@@ -323,7 +323,7 @@ class Upscaler:
 def _target(path: Path, scale: int, output: str | os.PathLike[str] | None) -> Path:
     beside = result_path(path, scale)
     place = beside if output is None else Path(output)
-    return place / beside.name if place.is_dir() else place
+    return place / beside.name if output is not None and place.is_dir() else place
 
 
 def _check_target(path: Path, target: Path, overwrite: bool) -> None:

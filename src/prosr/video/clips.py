@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -78,9 +79,15 @@ class Clip:
     comment: str
 
     def read(self, skip: int) -> Iterator[Frame]:
-        """All frames after the first `skip`, in the order of their time."""
+        """All frames after the first `skip`, in the order of their time.
+
+        Two at the same time, for which containers have no room, are a time unit apart.
+        """
+        start = -math.inf
         with reading(self.path) as source:
             for number, frame in enumerate(source.decode(video=0)):
+                if frame.pts is not None:
+                    start = max(frame.pts, start + 1)
                 if number < skip:
                     continue
                 if frame.pts is None or (frame.height, frame.width) != (self.height, self.width):
@@ -88,7 +95,7 @@ class Clip:
                         f"{shown(self.path)}: frame {number} has no time stamp or another size; "
                         "encode the clip anew first"
                     )
-                yield Frame(frame.pts, to_rgb(frame, self.colours))
+                yield Frame(int(start), to_rgb(frame, self.colours))
 
 
 def open_clip(path: Path) -> Clip:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from prosr.errors import ImageError
 from prosr.images import Making, origin_of, shown
-from prosr.inference.batch import Job, Outcome, attempt, is_done, refuse_input
+from prosr.inference.batch import Job, Outcome, attempt, check_place, is_done
 from prosr.inference.estimates import Estimate
 from prosr.inference.memory import RESERVED
 from prosr.inference.upscaler import Progress, Upscaler
@@ -62,7 +62,7 @@ def run_clips(
 
     def do(job: Job) -> Outcome:
         clip = open_clip(job.source)
-        refuse_input(job)
+        check_place(job)
         there = job.target.exists() and not overwrite
         if there and is_done(job, making_of(job.target), mark):
             return Outcome(job, "skipped", "done already")
@@ -93,4 +93,4 @@ def _estimate(
             break
     size = scale * clip.width, scale * clip.height
     memory = upscaler.memory((clip.height, clip.width), scale) + frame_memory(clip, scale)
-    return Estimate(*size, clip.frames, clip.frames * seconds, memory)
+    return Estimate(*size, clip.frames, clip.frames * seconds, memory, "frame")
