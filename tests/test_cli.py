@@ -158,6 +158,7 @@ def test_an_interrupt_inside_a_verb_is_130(run: Run, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(
     ("name", "heard", "end"),
     [
+        ("SIGINT", True, (130, "", "interrupted\n")),
         ("SIGTERM", True, (143, "", "terminated\n")),
         ("SIGHUP", True, (129, "", "hung up\n")),
         ("SIGHUP", False, (0, "", "")),
@@ -173,12 +174,12 @@ def test_a_termination_unwinds(
         try:
             os.kill(os.getpid(), number)
         finally:
-            # A terminal that is closed may say so twice.
-            if number == signal.SIGHUP:
-                os.kill(os.getpid(), number)
+            # A closed terminal says so twice, and people in haste press twice.
+            os.kill(os.getpid(), number)
             unwound.append(args)
 
     signal.signal(signal.SIGHUP, signal.SIG_DFL if heard else signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     monkeypatch.setattr(cli, "app", app)
     assert run("upscale") == end
     assert unwound == [["upscale"]]

@@ -13,7 +13,9 @@ import inspect
 import os
 import signal
 import sys
+from math import inf
 from threading import current_thread, main_thread
+from time import monotonic
 from types import FrameType
 from typing import Annotated, NoReturn
 
@@ -44,6 +46,9 @@ _EXTRA = {
     "onnxruntime": "onnx",
 }
 """Which extra of this package brings an optional import."""
+
+_PATIENCE = 2.0
+"""Seconds within which a second signal is taken for the first one's."""
 
 _ENDS = {129: "hung up", 130: "interrupted", 143: "terminated"}
 
@@ -92,8 +97,6 @@ def main() -> NoReturn:
     except SystemExit as stop:
         code = stop.code
     except KeyboardInterrupt:
-        # One is enough: a second must not break off what is said of the first.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
         code = 130
     except BrokenPipeError:
         code = 1
@@ -112,15 +115,29 @@ def main() -> NoReturn:
 
 
 def _end_in_order() -> None:
-    """Let SIGTERM and SIGHUP unwind as Ctrl-C does, so that no half-made file stays."""
+    """Let SIGTERM and SIGHUP unwind as Ctrl-C does, so that no half-made file stays.
 
-    def end(number: int, frame: FrameType | None) -> NoReturn:
+    What is put in order then is not broken off by another one, unless it takes long.
+    """
+    ended = -inf
+
+    def end(number: int, frame: FrameType | None) -> None:
+        nonlocal ended
+        if monotonic() - ended < _PATIENCE:
+            return
+        ended = monotonic()
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
         if number in hangup():
             hang_up()
         raise SystemExit(128 + number)
 
     if current_thread() is main_thread():
-        for number in (signal.SIGTERM, *hangup()):
+        ends = [signal.SIGTERM, *hangup()]
+        # A shell's background jobs ignore Ctrl-C.
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            ends.append(signal.SIGINT)
+        for number in ends:
             signal.signal(number, end)
 
 
