@@ -173,6 +173,14 @@ def test_results_below_another_folder_of_the_same_pictures_are_not_enlarged(make
     assert pairs(find_jobs(["in"], 2)).keys() == {"in/a.png", "in/b_x2.png"}
 
 
+def test_results_put_in_the_place_of_their_pictures_are_pictures(make: Make) -> None:
+    make("in/one/a.png", "in/two/a.png")
+    run("in", output="out")
+    for name in ("one/a.png", "two/a.png"):
+        Path("out", name).replace(Path("in", name))
+    assert pairs(find_jobs(["in"], 2)).keys() == {"in/one/a.png", "in/two/a.png"}
+
+
 def test_a_folder_that_cannot_be_read_is_said(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     make("in/a.png", "in/far/b.png")
     scan = os.scandir

@@ -19,7 +19,7 @@ MODULES = sorted((SOURCE / "prosr").rglob("*.py"))
 SCRIPTS = sorted([*(ROOT / "tests").rglob("*.py"), *(ROOT / "docs").rglob("*.py")])
 TEXT = {".py", ".toml", ".md", ".txt", ".cff", ".json", ".cfg", ".yml", ".yaml", ""}
 
-FILE_LINES, FUNCTION_LINES, LIBRARY_LINES = 400, 60, 10_850
+FILE_LINES, FUNCTION_LINES, LIBRARY_LINES = 400, 60, 10_900
 NO_NAMES = {"utils", "misc", "common", "helpers", "base"}
 
 LEAVES = {"errors", "files", "config", "layouts", "adversary"}

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import prosr
+from prosr.cli.watching import stop_on_signals
 
 IMPORTED = "import os, signal\nos.kill(os.getpid(), signal.{name})\nprint('whole')\n"
 PROGRAM = """\
@@ -40,3 +41,15 @@ def test_a_signal_waits_for_pytorch(tmp_path: Path, name: str, code: int, line: 
     )
     assert (done.stdout, done.stderr) == ("whole\n", line)
     assert done.returncode in (code, -signal.Signals[name])
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="needs SIGHUP")
+def test_two_signals_at_once_stop_a_training_as_one_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    with stop_on_signals() as interrupted:
+        assert interrupted() == 0
+        for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGHUP):
+            os.kill(os.getpid(), number)
+        assert interrupted() == signal.SIGTERM
+        monkeypatch.setattr("prosr.cli.watching.PATIENCE", -1.0)
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)

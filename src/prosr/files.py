@@ -62,7 +62,7 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def check_writable(path: Path) -> None:
-    """Raise what `write_bytes` would of a folder that takes no files; write nothing."""
+    """Raise what `write_bytes` would of a folder that takes no files; it is made if need be."""
     with _explaining(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=path.parent).close()

@@ -32,7 +32,7 @@ from prosr.cli.info import info
 from prosr.cli.quantize import quantize
 from prosr.cli.train import train
 from prosr.cli.upscale import upscale
-from prosr.cli.waiting import discard, hang_up, hangup
+from prosr.cli.waiting import PATIENCE, discard, heard, notice_hangup
 from prosr.errors import ProSRError, is_out_of_memory
 
 _EXTRA = {
@@ -46,9 +46,6 @@ _EXTRA = {
     "onnxruntime": "onnx",
 }
 """Which extra of this package brings an optional import."""
-
-_PATIENCE = 2.0
-"""Seconds within which a second signal is taken for the first one's."""
 
 _ENDS = {129: "hung up", 130: "interrupted", 143: "terminated"}
 
@@ -123,21 +120,16 @@ def _end_in_order() -> None:
 
     def end(number: int, frame: FrameType | None) -> None:
         nonlocal ended
-        if monotonic() - ended < _PATIENCE:
+        notice_hangup(number)
+        if monotonic() - ended < PATIENCE:
             return
         ended = monotonic()
         if number == signal.SIGINT:
             raise KeyboardInterrupt
-        if number in hangup():
-            hang_up()
         raise SystemExit(128 + number)
 
     if current_thread() is main_thread():
-        ends = [signal.SIGTERM, *hangup()]
-        # A shell's background jobs ignore Ctrl-C.
-        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            ends.append(signal.SIGINT)
-        for number in ends:
+        for number in heard():
             signal.signal(number, end)
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from prosr.inference.upscaler import Work
 
 _LISTED = 40
-"""Successes that the closing table names one by one; what there is a word to say of always is."""
+"""Successes that the closing table names; what was made with a word to say of it always is."""
 
 
 class BatchDisplay:

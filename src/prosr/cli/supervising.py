@@ -18,7 +18,7 @@ from typing import IO, Any
 
 import typer
 
-from prosr.cli.waiting import hangup
+from prosr.cli.waiting import heard, notice_hangup
 from prosr.errors import ProSRError
 
 LOST = 3
@@ -99,14 +99,12 @@ def _start(count: int, unheard: IO[str]) -> list[subprocess.Popen[bytes]]:
 
 def _pass_on_signals(processes: list[subprocess.Popen[bytes]]) -> dict[int, Any]:
     def pass_on(number: int, frame: FrameType | None) -> None:
-        for process in processes:
+        notice_hangup(number)
+        # The terminal sends Ctrl-C to all processes in front.
+        for process in processes if number != signal.SIGINT else ():
             process.send_signal(number)
 
-    def wait(number: int, frame: FrameType | None) -> None:
-        """The terminal sends Ctrl-C to all processes in front."""
-
-    handlers = dict.fromkeys((signal.SIGTERM, *hangup()), pass_on) | {signal.SIGINT: wait}
-    return {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    return {number: signal.signal(number, pass_on) for number in heard()}
 
 
 def _wait(processes: list[subprocess.Popen[bytes]]) -> list[int]:

@@ -74,7 +74,8 @@ def upscale(
 
         clips, held = reserve(clips, scale, limit)
     if all(job.refusal for job in jobs + clips):
-        raise ImageError((jobs + clips)[0].refusal)
+        refusals = [job.refusal for job in jobs + clips]
+        raise ImageError((refusals or ["nothing to enlarge but results of earlier runs"])[0])
     with signals_wait():
         upscaler = prosr.load(
             model, max_memory=limit - held, engine=engine, ensemble=ensemble, strength=strength
@@ -94,7 +95,7 @@ def _refuse_empty(**given: Sequence[str | None]) -> None:
 
     for what, words in given.items():
         if "" in words:
-            raise ConfigError(f"the {what} is empty; name it, or leave it out")
+            raise ConfigError(f"the {what} is empty; it has to name something")
 
 
 def _close(display: BatchDisplay, work: Work) -> None:

@@ -20,27 +20,31 @@ def signals_wait() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
-    ends = (signal.SIGINT, signal.SIGTERM, *hangup())
-    previous = signal.pthread_sigmask(signal.SIG_BLOCK, ends)
+    previous = signal.pthread_sigmask(signal.SIG_BLOCK, heard())
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, previous)
 
 
-def hangup() -> tuple[signal.Signals, ...]:
-    """The signal of a closed terminal, if there is one and it is to be heard.
+PATIENCE = 2.0
+"""Seconds within which a second signal is taken for the first one's."""
 
-    What was started to survive its terminal (nohup) ignores it from the start.
+
+def heard() -> list[signal.Signals]:
+    """The signals that ask a process to end, but for those that it was started to ignore.
+
+    nohup has SIGHUP ignored, a shell SIGINT for what runs in the background.
     """
-    known = [number for number in signal.Signals if number.name == "SIGHUP"]  # not on Windows
-    return tuple(number for number in known if signal.getsignal(number) != signal.SIG_IGN)
+    ends = [n for n in signal.Signals if n.name in ("SIGINT", "SIGTERM", "SIGHUP")]
+    return [number for number in ends if signal.getsignal(number) != signal.SIG_IGN]
 
 
-def hang_up() -> None:
-    """What follows the end of a terminal: it may be told twice, and nothing is read there."""
-    for number in hangup():
-        signal.signal(number, signal.SIG_IGN)
+def notice_hangup(number: int) -> None:
+    """If this is SIGHUP: it may be told twice, and nothing is read any more at the terminal."""
+    if signal.Signals(number).name != "SIGHUP":
+        return
+    signal.signal(number, signal.SIG_IGN)
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError):
             if stat.S_ISCHR(os.fstat(stream.fileno()).st_mode):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from math import inf
+from time import monotonic
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -18,7 +20,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from prosr.cli.waiting import hang_up, hangup
+from prosr.cli.waiting import PATIENCE, heard, notice_hangup
 
 if TYPE_CHECKING:
     from prosr.layouts import Scale
@@ -104,21 +106,24 @@ class TrainingDisplay:
 def stop_on_signals() -> Iterator[Callable[[], int]]:
     """Lend a function that tells which of Ctrl-C, SIGTERM and SIGHUP came, or 0.
 
-    A second one interrupts, unless the terminal says twice that it has ended.
+    A second one interrupts, unless it comes at once: those who send them often send two.
     """
     received: list[int] = []
+    first = inf
 
     def remember(number: int, frame: FrameType | None) -> None:
-        if number in hangup():
-            hang_up()
-        elif received:
-            raise KeyboardInterrupt
+        nonlocal first
+        notice_hangup(number)
         received.append(number)
+        first = min(first, monotonic())
+        if monotonic() - first > PATIENCE:
+            raise KeyboardInterrupt
 
-    ends = (signal.SIGINT, signal.SIGTERM, *hangup())
-    previous = {number: signal.signal(number, remember) for number in ends}
+    previous = {number: signal.signal(number, remember) for number in heard()}
     try:
         yield lambda: next(iter(received), 0)
     finally:
         for number, handler in previous.items():
-            signal.signal(number, handler)
+            # What has hung up stays so.
+            if signal.getsignal(number) is remember:
+                signal.signal(number, handler)

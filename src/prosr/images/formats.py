@@ -120,6 +120,7 @@ def is_hdr(head: bytes) -> bool:
     """Whether an AVIF or HEIC file's first bytes announce PQ or HLG, which libvips does not see.
 
     They stand in a box "colr" of kind "nclx"; an ICC profile, which is kept, stands in another.
+    Of several pictures in a file the first that has such a box counts.
     """
     _, coded, codes = head.partition(b"colrnclx")
     profile = b"colrprof" in head or b"colrrICC" in head

@@ -148,7 +148,8 @@ def attach(image: pyvips.Image, metadata: Metadata, made_by: str) -> pyvips.Imag
         image.set_type(pyvips.GValue.gstr_type, _SOFTWARE, line)
     # libexif completes EXIF with "uncalibrated", which is wrong where no profile says so.
     names = {item.name for item in metadata.fields}
-    if not names & {_COLOUR_SPACE, _ICC}:
+    other = metadata.png_colours and b"sRGB" not in metadata.png_colours
+    if not names & {_COLOUR_SPACE, _ICC} and not other:
         image.set_type(pyvips.GValue.gstr_type, _COLOUR_SPACE, _SRGB)
     return image
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from prosr.files import replacing
 
-_COLOURS = (b"cHRM", b"gAMA", b"cICP", b"mDCV", b"cLLI")
-"""Primaries and white, gamma, coding (of HDR), and the brightness it was mastered for."""
+_COLOURS = (b"sRGB", b"cHRM", b"gAMA", b"cICP", b"mDCV", b"cLLI")
+"""sRGB; primaries and white; gamma; coding, of HDR too; the brightness it was mastered for."""
 
 _SIGNATURE, _HEADER = 8, 33
 _LONGEST = 1000

@@ -68,7 +68,8 @@ class Picture:
             fields = metadata.exif_fields(exif.make_block(tags))
             self.metadata = replace(self.metadata, fields=self.metadata.fields + fields)
         if self.format == "PNG":
-            self.metadata = replace(self.metadata, png_colours=read_colours(path))
+            with explaining(path):
+                self.metadata = replace(self.metadata, png_colours=read_colours(path))
         self.making = metadata.making_of(self.metadata)
 
     @contextmanager

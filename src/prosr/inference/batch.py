@@ -71,7 +71,8 @@ def find_jobs(
     - A folder's tree, linked folders included, is copied, names kept, to "folder_x4" beside it
       or to `output`; several folders go to folders of their names in `output`. Hidden files are
       left alone.
-    - Results of earlier runs are not enlarged again together with what they were made of.
+    - Results of earlier runs that are named after what they were made of are not enlarged again
+      together with it.
 
     `file_format` asks for another format than their own. A request that matches nothing
     becomes a job with a refusal, and so does a picture whose target is another's or is to be
@@ -91,10 +92,11 @@ def find_jobs(
         )
         for job in found:
             jobs.setdefault(_place(job.source), job)
-    if not jobs:
-        names = ", ".join(shown(folder) for folder in folders)
+    wanted = without_results(jobs.values(), making_of)
+    if not wanted:
+        names = ", ".join(shown(folder) for folder in folders or matches)
         raise ConfigError(f"{names}: no pictures in it; name files, or a folder that has some")
-    return without_collisions(without_results(jobs.values(), making_of))
+    return without_collisions(wanted)
 
 
 def run_jobs(
@@ -200,10 +202,16 @@ def _folder_jobs(
     for path, target in walk(folder, scale, into, several):
         if is_picture(path):
             yield Job(path, target.with_suffix(result_suffix(path, kind)))
-        elif path.is_dir():
+        elif os.path.isdir(path):
             yield Job(path, target, f"{shown(path)}: this folder cannot be read; allow it")
         elif path.suffix.lower() in UNREAD_SUFFIXES:
             yield Job(path, target, f"{shown(path)}: not read in this format; make it a PNG first")
+
+
+def is_considered(path: Path) -> bool:
+    """Whether something is said of it, if it is found in a folder of pictures."""
+    suffix = path.suffix.lower()
+    return is_picture(path) or os.path.isdir(path) or suffix in UNREAD_SUFFIXES
 
 
 def walk(folder: Path, scale: int, into: Path | None, several: bool) -> Iterator[tuple[Path, Path]]:
@@ -253,11 +261,11 @@ def without_results(jobs: Iterable[Job], making_of: Callable[[Path], Making]) ->
 
     @cache
     def places(stem: str) -> set[str]:
-        return {unread_origin_of(path).place for path in named[stem] if path.is_file()}
+        return {_origin_of(path, unread_origin_of).place for path in named[stem]}
 
     @cache
     def contents(stem: str) -> set[str]:
-        return {_content_of(path) for path in named[stem]}
+        return {_origin_of(path, origin_of).content for path in named[stem]}
 
     def is_result(path: Path) -> bool:
         stem = _place(path).with_suffix("")
@@ -270,7 +278,9 @@ def without_results(jobs: Iterable[Job], making_of: Callable[[Path], Making]) ->
         names = {path.stem} if len(named[path.stem]) > 1 else set()
         names |= {enlarged[1]} & named.keys() if enlarged else set()
         made_of = making_of(path).origin if names else Origin()
-        return bool(made_of.content) and (
+        # What lies where it was made of has been put in the place of that.
+        own = _origin_of(path, unread_origin_of).place
+        return made_of.place not in ("", own) and (
             any(made_of.place in places(name) for name in names)
             or any(made_of.content in contents(name) for name in names)
         )
@@ -327,11 +337,11 @@ def _place(path: Path) -> Path:
     return Path(os.path.abspath(path))
 
 
-def _content_of(path: Path) -> str:
+def _origin_of(path: Path, ask: Callable[[Path], Origin]) -> Origin:
     try:
-        return origin_of(path).content
+        return ask(path)
     except ImageError:
-        return ""
+        return Origin()
 
 
 def making_of(path: Path) -> Making:

@@ -83,18 +83,18 @@ class Clip:
 
         Two at the same time, for which containers have no room, are a time unit apart.
         """
-        start = -math.inf
+        start = last = -math.inf
         with reading(self.path) as source:
             for number, frame in enumerate(source.decode(video=0)):
-                if frame.pts is not None:
-                    start = max(frame.pts, start + 1)
+                size = frame.height, frame.width
+                if frame.pts is None or frame.pts < last or size != (self.height, self.width):
+                    raise ImageError(
+                        f"{shown(self.path)}: frame {number} has no time, an earlier one than that "
+                        "before, or another size; encode the clip anew first"
+                    )
+                start, last = max(frame.pts, start + 1), frame.pts
                 if number < skip:
                     continue
-                if frame.pts is None or (frame.height, frame.width) != (self.height, self.width):
-                    raise ImageError(
-                        f"{shown(self.path)}: frame {number} has no time stamp or another size; "
-                        "encode the clip anew first"
-                    )
                 yield Frame(int(start), to_rgb(frame, self.colours))
 
 

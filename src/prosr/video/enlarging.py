@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import heapq
+import math
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
-from itertools import chain, count, islice, takewhile
+from itertools import chain, count, islice, pairwise, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -103,33 +104,38 @@ def check_target(clip: Clip, target: Path, scale: int) -> None:
     Found by beginning such files elsewhere: of the frames, and of each other stream.
     """
     size = f"{scale * clip.width}×{scale * clip.height}"
-    refusal = f"{shown(target)}: {size} pixels are too many for H.264; enlarge less"
     with tempfile.TemporaryDirectory() as folder:
         trial = Path(folder, f"trial{target.suffix}")
-        if not _begins(trial, lambda output: _add_frames(output, clip, scale)):
-            raise ImageError(refusal)
+        if why := _trouble(trial, lambda output: _add_frames(output, clip, scale)):
+            raise ImageError(
+                f"{shown(target)}: {size} pixels cannot be encoded as H.264 ({why}); enlarge less"
+            )
         with reading(clip.path) as source:
-            kept = _kept(source)
-            refused = [s for s in kept if not _begins(trial, partial(_add_copy, template=s))]
-            names = ", ".join(_NAMES[stream.type] for stream in refused)
-    if names:
-        remedy = "give an output that ends in .mkv"
-        if target.suffix.lower() == ".mkv":
-            remedy = "take that out first, or give an output that ends in .mp4"
-        raise ImageError(
-            f"{shown(target)}: cannot hold the {names} of {shown(clip.path)}; {remedy}"
-        )
+            troubles = {
+                _NAMES[kept.type]: _trouble(trial, partial(_add_copy, template=kept))
+                for kept in _kept(source)
+            }
+    other = ".mp4" if target.suffix.lower() == ".mkv" else ".mkv"
+    for name, why in troubles.items():
+        if why:
+            raise ImageError(
+                f"{shown(target)}: cannot hold the {name} of {shown(clip.path)} ({why}); "
+                f"give an output that ends in {other}, or take that out first"
+            )
 
 
-def _begins(path: Path, add: Callable[[OutputContainer], object]) -> bool:
+def _trouble(path: Path, add: Callable[[OutputContainer], object]) -> str:
+    """Why a file cannot begin with what is added, or nothing."""
     try:
         with av.open(str(path), "w") as output:
             add(output)
             output.start_encoding()
-    # PyAV itself says ValueError of codecs that a container does not know.
-    except (av.error.FFmpegError, ValueError):
-        return False
-    return True
+    except av.error.FFmpegError as error:
+        return error.strerror or str(error)
+    # PyAV itself says so of codecs that a container does not know.
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def _add_frames(output: OutputContainer, clip: Clip, scale: int) -> VideoStream:
@@ -150,7 +156,9 @@ def _kept(source: InputContainer) -> list[Stream]:
 def _folder(clip: Clip, target: Path, made_by: str) -> Path:
     """Where segments are; another one for another clip, network or scale."""
     status = clip.path.stat()
-    what = f"{clip.path.resolve()} {status.st_size} {status.st_mtime_ns} {made_by} {_QUALITY}"
+    # Not its dates, which a backup changes.
+    made_by, _, _ = made_by.partition("@")
+    what = f"{clip.path.resolve()} {status.st_size} {made_by} {_QUALITY}"
     digest = hashlib.sha256(what.encode("utf-8", "surrogateescape")).hexdigest()[:12]
     folder = target.with_name(f".{target.stem[:50]}.{digest}.segments")
     folder.mkdir(parents=True, exist_ok=True)
@@ -218,13 +226,16 @@ def _join(segments: list[Path], clip: Clip, path: Path, made_by: str) -> float:
         # Asked for no streams, PyAV would give all.
         sound = _copied(source.demux(kept), copies) if kept else iter(())
         packets = heapq.merge(_packets(segments, stream), sound, key=_seconds)
-        end = longest = 0.0
+        end, times = 0.0, []
         for packet in packets:
             now = _seconds(packet)
-            end, longest = max(end, now), max(longest, now - end)
+            end = max(end, now + float((packet.duration or 0) * packet.time_base))
+            if packet.stream is stream:
+                times.append(now)
             output.mux(packet)
-        # What comes last is taken to last as long as anything before it.
-        return end + longest - (source.start_time or 0) / av.time_base
+        # The last frame is taken to last as long as any before it; one alone, as long as it likes.
+        longest = max((after - before for before, after in pairwise(times)), default=math.inf)
+        return max(end, times[-1] + longest)
 
 
 def _packets(segments: list[Path], stream: Stream) -> Iterator[Packet[Any]]:

@@ -10,7 +10,14 @@ from pathlib import Path
 
 from prosr.errors import ConfigError
 from prosr.images import is_picture, shown
-from prosr.inference.batch import Job, matching, walk, without_collisions, without_results
+from prosr.inference.batch import (
+    Job,
+    is_considered,
+    matching,
+    walk,
+    without_collisions,
+    without_results,
+)
 
 _HOLDING_H264 = (".mp4", ".m4v", ".mov", ".mkv")
 _SUFFIXES = (*_HOLDING_H264, ".webm", ".avi")
@@ -36,7 +43,7 @@ def find_clips(
         files = dict(walk(Path(folder), scale, Path(output) if output else None, len(folders) > 1))
         found = {path: target for path, target in files.items() if _is_clip(path)}
         jobs += [Job(path, target.with_suffix(_suffix(path))) for path, target in found.items()]
-        if found and not any(map(is_picture, files)):
+        if found and not any(map(is_considered, files)):
             others.remove(folder)
     first: dict[str, Job] = {}
     for job in jobs:
