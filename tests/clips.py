@@ -13,6 +13,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from prosr.images import Making, Origin
 from prosr.inference.batch import Job, Outcome
 from prosr.inference.upscaler import load
 from prosr.video.clips import open_clip
@@ -23,6 +24,7 @@ from prosr.video.running import run_clips
 UNIT = Fraction(1, 12_800)
 FRAMES = 10
 BICUBIC = load("bicubic")
+MADE = Making("prosr bicubic x2 -", Origin("0" * 12, "0" * 8, "0" * 8))
 
 
 def picture(number: int, size: tuple[int, int]) -> NDArray[np.uint8]:
@@ -86,7 +88,7 @@ def packets(path: Path, kind: str) -> list[bytes]:
 
 def enlarged(path: Path, scale: int = 2) -> Path:
     target = clip_path(path, scale)
-    enlarge_clip(open_clip(path), target, scale, lambda x: BICUBIC.upscale(x, scale), "mark")
+    enlarge_clip(open_clip(path), target, scale, lambda x: BICUBIC.upscale(x, scale), MADE)
     return target
 
 

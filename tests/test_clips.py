@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from clips import (
     BICUBIC,
+    MADE,
     UNIT,
     enlarge,
     enlarged,
@@ -190,7 +191,8 @@ def test_what_libav_refuses_is_not_blamed_on_the_clip(
     clip = open_clip(make(tmp_path / "a.mp4"))
     with pytest.raises(ImageError, match=r"b\.mp4: 20000×96 pixels cannot be encoded"):
         check_target(replace(clip, width=10_000), tmp_path / "b.mp4", 2)
-    troubles = iter(("", "Invalid argument"))
+    monkeypatch.setattr(enlarging, "_kept", lambda source: 2 * list(source.streams.audio))
+    troubles = iter(("", "Invalid argument", ""))
     monkeypatch.setattr(enlarging, "_trouble", lambda path, add: next(troubles))
     with pytest.raises(ImageError, match=r"b\.mkv: cannot hold the sound of .*ends in \.mp4"):
         check_target(clip, tmp_path / "b.mkv", 2)
@@ -260,11 +262,11 @@ def test_an_interrupted_run_goes_on(tmp_path: Path) -> None:
         return BICUBIC.upscale(x, 2)
 
     with pytest.raises(KeyboardInterrupt):
-        enlarge_clip(clip, target, 2, twice, "mark")
+        enlarge_clip(clip, target, 2, twice, MADE)
     (folder,) = tmp_path.glob(".b.*.segments")
     assert os.listdir(folder) == ["000000.nut"] and not target.exists()
     counts: list[int] = []
-    enlarge_clip(clip, target, 2, twice, "mark", lambda done, total: counts.append(done))
+    enlarge_clip(clip, target, 2, twice, MADE, lambda done, total: counts.append(done))
     assert counts == [4, 5, 6, 7, 8, 9, 10]
     assert seen == 7 + 6
     for one, other in zip(whole, frames(target), strict=True):
@@ -284,11 +286,11 @@ def test_what_a_killed_process_left_of_a_segment_is_made_again(tmp_path: Path) -
         return BICUBIC.upscale(x, 2)
 
     with pytest.raises(KeyboardInterrupt):
-        enlarge_clip(clip, target, 2, stop_late, "mark")
+        enlarge_clip(clip, target, 2, stop_late, MADE)
     (folder,) = tmp_path.glob(".b.*.segments")
     (folder / ".000001.0123abcd.nut").write_bytes((folder / "000000.nut").read_bytes()[:500])
     (folder / "000000.nut").replace(folder / "000001.nut")
-    enlarge_clip(clip, target, 2, lambda x: BICUBIC.upscale(x, 2), "mark")
+    enlarge_clip(clip, target, 2, lambda x: BICUBIC.upscale(x, 2), MADE)
     assert [one.pts for one in frames(target)] == [one.pts for one in whole]
     assert not list(tmp_path.glob(".*"))
 
@@ -307,14 +309,14 @@ def test_another_network_begins_anew(tmp_path: Path) -> None:
         return BICUBIC.upscale(x, 2)
 
     with pytest.raises(KeyboardInterrupt):
-        enlarge_clip(clip, target, 2, broken, "one")
+        enlarge_clip(clip, target, 2, broken, MADE._replace(mark="prosr gan@0.5 x2 -"))
     counts: list[int] = []
     enlarge_clip(
         clip,
         target,
         2,
         lambda x: BICUBIC.upscale(x, 2),
-        "two",
+        MADE._replace(mark="prosr gan@0.7 x2 -"),
         lambda done, total: counts.append(done),
     )
     assert counts[0] == 0

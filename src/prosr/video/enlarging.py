@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from prosr.errors import ImageError
 from prosr.files import replacing
-from prosr.images import shown
+from prosr.images import Making, shown
 from prosr.video.clips import (
     TEXTS,
     Clip,
@@ -69,19 +69,18 @@ def enlarge_clip(
     target: Path,
     scale: int,
     enlarge: Enlarge,
-    made_by: str,
+    making: Making,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> float:
     """Write `clip` with every frame enlarged by `enlarge`, and with all else it has.
 
-    Returns the second that it ends at.
-
     Frame times, sound, subtitles, chapters, rotation, pixel aspect and colour tags are the
-    clip's own. Interrupted and called again with the same `made_by`, it goes on from the last whole
-    segment. Raises `ImageError`.
+    clip's own. Interrupted and called again with the same mark and the same content in `making`, it
+    goes on from the last whole segment. Returns the second that the result ends at. Raises
+    `ImageError`.
     """
     with explaining(target):
-        folder = _folder(clip, target, made_by)
+        folder = _folder(target, making)
         done = len(_finished(folder)) * _SEGMENT
         frames = clip.read(done)
         progress(done, max(done, clip.frames))
@@ -93,7 +92,7 @@ def enlarge_clip(
                     progress(done, max(done, clip.frames))
             done += -done % _SEGMENT
         with replacing(target) as temporary:
-            end = _join(_finished(folder), clip, temporary, made_by)
+            end = _join(_finished(folder), clip, temporary, str(making))
         shutil.rmtree(folder)
     return end
 
@@ -111,12 +110,12 @@ def check_target(clip: Clip, target: Path, scale: int) -> None:
                 f"{shown(target)}: {size} pixels cannot be encoded as H.264 ({why}); enlarge less"
             )
         with reading(clip.path) as source:
-            troubles = {
-                _NAMES[kept.type]: _trouble(trial, partial(_add_copy, template=kept))
+            troubles = [
+                (_NAMES[kept.type], _trouble(trial, partial(_add_copy, template=kept)))
                 for kept in _kept(source)
-            }
+            ]
     other = ".mp4" if target.suffix.lower() == ".mkv" else ".mkv"
-    for name, why in troubles.items():
+    for name, why in troubles:
         if why:
             raise ImageError(
                 f"{shown(target)}: cannot hold the {name} of {shown(clip.path)} ({why}); "
@@ -153,12 +152,12 @@ def _kept(source: InputContainer) -> list[Stream]:
     return [stream for stream in source.streams if stream.type in _NAMES]
 
 
-def _folder(clip: Clip, target: Path, made_by: str) -> Path:
-    """Where segments are; another one for another clip, network or scale."""
-    status = clip.path.stat()
-    # Not its dates, which a backup changes.
-    made_by, _, _ = made_by.partition("@")
-    what = f"{clip.path.resolve()} {status.st_size} {made_by} {_QUALITY}"
+def _folder(target: Path, making: Making) -> Path:
+    """Where segments are; another one for another clip, network or scale.
+
+    A clip is known by its content: what else tells of it, a backup may change.
+    """
+    what = f"{making.mark} of {making.origin.content} {_QUALITY}"
     digest = hashlib.sha256(what.encode("utf-8", "surrogateescape")).hexdigest()[:12]
     folder = target.with_name(f".{target.stem[:50]}.{digest}.segments")
     folder.mkdir(parents=True, exist_ok=True)

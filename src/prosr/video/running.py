@@ -70,8 +70,8 @@ def run_clips(
         if dry_run:
             return Outcome(job, "planned", estimate=_estimate(clip, scale, enlarge, upscaler))
         progress = starting(job) or (lambda done, total: None)
-        made_by = str(Making(mark, origin_of(job.source)))
-        end = enlarge_clip(clip, job.target, scale, enlarge, made_by, progress)
+        making = Making(mark, origin_of(job.source))
+        end = enlarge_clip(clip, job.target, scale, enlarge, making, progress)
         reasons = ["made anew: the clip has changed"] if there else []
         if clip.seconds - end > _CUT_OFF:
             reasons.append(f"ends at {end:.1f} of {clip.seconds:.1f} s: the clip seems cut off")
