@@ -68,9 +68,7 @@ def carry_out(
             typer.echo(line)
         return
     with only_here(comparison.folder), stop_on_signals() as interrupted:
-        if compare(
-            comparison, Teller(), stop_after(max_minutes, lambda: bool(interrupted())), report
-        ):
+        if compare(comparison, Teller(), stop_after(max_minutes, interrupted), report):
             typer.echo(f"finished: {comparison.output}")
             return
         typer.echo("stopped; the same command goes on")

@@ -113,9 +113,7 @@ def _go(session: Session, display: TrainingDisplay, max_minutes: float | None) -
     display.start(run.progress.step)
     with stop_on_signals() as interrupted:
         try:
-            session.go(
-                display, stop_after(max_minutes, lambda: bool(interrupted()) or is_orphaned())
-            )
+            session.go(display, stop_after(max_minutes, lambda: interrupted() or is_orphaned()))
         except LostError:
             if is_watched():
                 raise typer.Exit(LOST) from None

@@ -46,6 +46,7 @@ def notice_hangup(number: int) -> None:
         return
     signal.signal(number, signal.SIG_IGN)
     for stream in (sys.stdout, sys.stderr):
+        # Not every stream stands for a file of the system's.
         with suppress(OSError):
             if stat.S_ISCHR(os.fstat(stream.fileno()).st_mode):
                 discard(stream.fileno())

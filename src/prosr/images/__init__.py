@@ -13,15 +13,15 @@ from prosr.images.formats import (
     is_writable,
 )
 from prosr.images.loading import shown
-from prosr.images.metadata import (
+from prosr.images.making import (
     Making,
-    Metadata,
     Origin,
     find_making,
     mark,
     origin_of,
     unread_origin_of,
 )
+from prosr.images.metadata import Metadata
 from prosr.images.reading import Decoded, Picture, open_picture, read_rgb
 from prosr.images.samples import SAMPLE_TYPES, from_unit, to_unit
 from prosr.images.writing import Canvas

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 import re
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pyvips
 
 from prosr.images.exif import without_thumbnail
-from prosr.images.loading import explaining, open_descriptor
+from prosr.images.making import Making, find_making, without_makings
 
 _CARRIED = re.compile(
     r"(exif-(?!ifd0-Orientation|ifd1-).*|xmp-data|iptc-data|icc-profile-data|image-description|png-comment-.*"
@@ -22,10 +19,6 @@ _SOFTWARE = "exif-ifd0-Software"
 _COLOUR_SPACE = "exif-ifd2-ColorSpace"
 _ICC = "icc-profile-data"
 _SRGB = "1"
-_MARK = re.compile(
-    r"(prosr [^;]+ x[248] (?:[0-9a-f]{12}|-))"
-    r"(?: of ([0-9a-f]{12})@([0-9a-f]{8})\.([0-9a-f]{8}))?(?=;|$)"
-)
 _XMP_ORIENTATION = re.compile(rb"(tiff:Orientation(?:\s*=\s*[\"']|>\s*))[2-8]")
 
 
@@ -49,63 +42,6 @@ class Metadata:
     x_resolution: float = 1.0
     y_resolution: float = 1.0
     png_colours: bytes = b""
-
-
-class Origin(NamedTuple):
-    """Which file a result was made of, as hashes of its content, its place and its dates.
-
-    The content costs reading the file; the others tell without it that nothing was changed.
-    """
-
-    content: str = ""
-    place: str = ""
-    dates: str = ""
-
-
-class Making(NamedTuple):
-    """What a result says of its making; the mark is empty on what is no result of ours."""
-
-    mark: str = ""
-    origin: Origin = Origin()
-
-    def __str__(self) -> str:
-        content, place, dates = self.origin
-        return f"{self.mark} of {content}@{place}.{dates}"
-
-
-def mark(model: str, scale: int, sha256: str) -> str:
-    """What results say of their making, in EXIF's Software beside what stood there.
-
-    EXIF holds ASCII alone, and libvips 255 characters of it: a name is cut, and what it has
-    beyond that becomes "_".
-    """
-    name = re.sub(r"[^ -~]|;", "_", model)[:60]
-    return f"prosr {name} x{scale} {sha256[:12] or '-'}"
-
-
-def origin_of(path: Path) -> Origin:
-    """What the result of a file says of it; reads all of the file. Raises `ImageError`."""
-    # The dates first: should it change while it is read, they will not be those found later.
-    without = unread_origin_of(path)
-    with explaining(path), open(open_descriptor(path), "rb") as file:
-        content = hashlib.file_digest(file, "sha256").hexdigest()
-    return without._replace(content=content[:12])
-
-
-def unread_origin_of(path: Path) -> Origin:
-    """As `origin_of`, without the content."""
-    with explaining(path):
-        now = path.stat()
-    place = os.fsencode(os.path.normcase(os.path.abspath(path)))
-    # Copies that keep the time of the last change do not keep that of the file itself.
-    dates = f"{now.st_size} {now.st_mtime_ns} {now.st_ctime_ns}".encode()
-    return Origin("", *(hashlib.sha256(what).hexdigest()[:8] for what in (place, dates)))
-
-
-def find_making(text: str) -> Making:
-    """The last one that a text, in which others may stand before it, tells of."""
-    found = _MARK.findall(text)
-    return Making(found[-1][0], Origin(*found[-1][1:])) if found else Making()
 
 
 def making_of(metadata: Metadata) -> Making:
@@ -143,7 +79,7 @@ def attach(image: pyvips.Image, metadata: Metadata, made_by: str) -> pyvips.Imag
         image.set_type(item.gtype, item.name, item.value)
     image.set_type(pyvips.GValue.gint_type, "orientation", 1)
     if made_by:
-        software = _MARK.sub("", _software(metadata)).strip("; ")
+        software = without_makings(_software(metadata))
         line = f"{software}; {made_by}" if software else made_by
         image.set_type(pyvips.GValue.gstr_type, _SOFTWARE, line)
     # libexif completes EXIF with "uncalibrated", which is wrong where no profile says so.

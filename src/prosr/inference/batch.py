@@ -200,18 +200,19 @@ def _folder_jobs(
     folder: Path, scale: int, into: Path | None, kind: Format | None, several: bool
 ) -> Iterator[Job]:
     for path, target in walk(folder, scale, into, several):
-        if is_picture(path):
-            yield Job(path, target.with_suffix(result_suffix(path, kind)))
-        elif os.path.isdir(path):
-            yield Job(path, target, f"{shown(path)}: this folder cannot be read; allow it")
-        elif path.suffix.lower() in UNREAD_SUFFIXES:
-            yield Job(path, target, f"{shown(path)}: not read in this format; make it a PNG first")
+        if job := found_job(path, target, kind):
+            yield job
 
 
-def is_considered(path: Path) -> bool:
-    """Whether something is said of it, if it is found in a folder of pictures."""
-    suffix = path.suffix.lower()
-    return is_picture(path) or os.path.isdir(path) or suffix in UNREAD_SUFFIXES
+def found_job(path: Path, target: Path, kind: Format | None = None) -> Job | None:
+    """What is to be made of something that `walk` found; None of what is no picture."""
+    if is_picture(path):
+        return Job(path, target.with_suffix(result_suffix(path, kind)))
+    if os.path.isdir(path):
+        return Job(path, target, f"{shown(path)}: this folder cannot be read; allow it")
+    if path.suffix.lower() in UNREAD_SUFFIXES:
+        return Job(path, target, f"{shown(path)}: not read in this format; make it a PNG first")
+    return None
 
 
 def walk(folder: Path, scale: int, into: Path | None, several: bool) -> Iterator[tuple[Path, Path]]:
@@ -278,9 +279,10 @@ def without_results(jobs: Iterable[Job], making_of: Callable[[Path], Making]) ->
         names = {path.stem} if len(named[path.stem]) > 1 else set()
         names |= {enlarged[1]} & named.keys() if enlarged else set()
         made_of = making_of(path).origin if names else Origin()
+        if not made_of.content:
+            return False
         # What lies where it was made of has been put in the place of that.
-        own = _origin_of(path, unread_origin_of).place
-        return made_of.place not in ("", own) and (
+        return made_of.place != unread_origin_of(path).place and (
             any(made_of.place in places(name) for name in names)
             or any(made_of.content in contents(name) for name in names)
         )

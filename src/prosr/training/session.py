@@ -213,10 +213,10 @@ def _digest(pictures: Sequence[Picture]) -> str:
     return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
-def stop_after(minutes: float | None, interrupted: Callable[[], bool]) -> Callable[[], bool]:
+def stop_after(minutes: float | None, interrupted: Callable[[], object]) -> Callable[[], bool]:
     """Make a `should_stop` that is true after `minutes` or once `interrupted` is."""
     end = time.monotonic() + 60 * minutes if minutes is not None else float("inf")
-    return lambda: interrupted() or time.monotonic() >= end
+    return lambda: bool(interrupted()) or time.monotonic() >= end
 
 
 def _validator(benchmark: Benchmark, protocol: Protocol) -> Validate:

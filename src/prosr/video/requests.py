@@ -12,7 +12,7 @@ from prosr.errors import ConfigError
 from prosr.images import is_picture, shown
 from prosr.inference.batch import (
     Job,
-    is_considered,
+    found_job,
     matching,
     walk,
     without_collisions,
@@ -43,7 +43,7 @@ def find_clips(
         files = dict(walk(Path(folder), scale, Path(output) if output else None, len(folders) > 1))
         found = {path: target for path, target in files.items() if _is_clip(path)}
         jobs += [Job(path, target.with_suffix(_suffix(path))) for path, target in found.items()]
-        if found and not any(map(is_considered, files)):
+        if found and not any(found_job(path, target) for path, target in files.items()):
             others.remove(folder)
     first: dict[str, Job] = {}
     for job in jobs:
