@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from prosr.checkpoint import Weights, load_weights
+from prosr.checkpoints.weights import Weights, load_weights
 from prosr.evaluation.results import Means, Row, merge, read_results, to_json
 from prosr.evaluation.tables import to_markdown
 from prosr.files import write_rows, write_text

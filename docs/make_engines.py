@@ -10,7 +10,7 @@ import matplotlib
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from prosr.timing.rows import Row, read_rows
+from prosr.lab.records import Row, read_rows
 
 DOCS = Path(__file__).parent
 MEASURED = DOCS.parent / "results" / "speed" / "engines.json"

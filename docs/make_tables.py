@@ -15,13 +15,13 @@ from statistics import fmean, stdev
 from prosr.errors import ConfigError
 from prosr.evaluation.results import Row, read_results
 from prosr.evaluation.tables import NOTHING, markdown, to_markdown
-from prosr.experiments import ablation, systems
-from prosr.experiments.outcome import read_outcome
 from prosr.files import write_text
+from prosr.lab import ablation, systems
+from prosr.lab.outcome import read_outcome
+from prosr.lab.records import read_rows
+from prosr.lab.records import to_markdown as to_speeds
+from prosr.lab.rivals import PLAIN
 from prosr.layouts import SCALES
-from prosr.timing.rivals import PLAIN
-from prosr.timing.rows import read_rows
-from prosr.timing.rows import to_markdown as to_speeds
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results"

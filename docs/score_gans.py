@@ -20,8 +20,8 @@ from prosr.evaluation.perceptual import find_scorers
 from prosr.evaluation.protocol import find_protocol
 from prosr.evaluation.results import save_results
 from prosr.evaluation.scoring import score_all
-from prosr.experiments.outcome import Trained, read_outcome
 from prosr.files import write_rows
+from prosr.lab.outcome import Trained, read_outcome
 from prosr.training.adversarial import MARGINS
 
 RESULTS = Path(__file__).parents[1] / "results" / "gan-ablation"

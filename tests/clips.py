@@ -14,8 +14,8 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from prosr.images import Making, Origin
-from prosr.inference.batch import Job, Outcome
 from prosr.inference.upscaler import load
+from prosr.jobs.batch import Job, Outcome
 from prosr.video.clips import open_clip
 from prosr.video.enlarging import enlarge_clip
 from prosr.video.requests import clip_path

@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from prosr.checkpoints.released import released_layout
 from prosr.config import net_config
 from prosr.layouts import ProSRConfig
-from prosr.legacy.released import released_layout
 
 OPTIONS_L = {"num_init_features": 160, "residual_denseblock": True, "res_factor": 0.2}
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from prosr.config import recipe_from
 from prosr.evaluation.provenance import Machine
 from prosr.evaluation.results import PictureScore, Row
-from prosr.experiments.outcome import Point, Trained
+from prosr.lab.outcome import Point, Trained
 
 NOWHERE = Machine(cpu="none", cores=1, threads=1, torch="none")
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from made_outcome import row, run
-from prosr.experiments.ablation import Ablation, ablation, to_markdown
-from prosr.experiments.outcome import Outcome, Point
-from prosr.experiments.printed import TABLE_1
-from prosr.experiments.reports import write_ablation
+from prosr.lab.ablation import Ablation, ablation, to_markdown
+from prosr.lab.outcome import Outcome, Point
+from prosr.lab.printed import TABLE_1
+from prosr.lab.reports import write_ablation
 
 
 def points(*psnr: float, offset: float = 0.0) -> list[Point]:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from feature_files import write_distilled
 from prosr.adversary import Adversarial
-from prosr.checkpoint import load_state, load_weights
+from prosr.checkpoints.weights import load_state, load_weights
 from prosr.config import Recipe
 from prosr.data.sampler import Batch
 from prosr.errors import CheckpointError, ConfigError

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from prosr.errors import InferenceError
-from prosr.timing.apart import Apart, peak_memory
-from prosr.timing.rounds import Subject
+from prosr.lab.apart import Apart, peak_memory
+from prosr.lab.rounds import Subject
 
 calls = 0
 

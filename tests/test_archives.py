@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import fake_release
+from prosr.checkpoints import archives
+from prosr.checkpoints.tensors import Refused, StoredTensor
 from prosr.errors import CheckpointError
-from prosr.legacy import archives
-from prosr.legacy.tensors import Refused, StoredTensor
 
 BOTH = pytest.mark.parametrize("zipped", [False, True], ids=["stream", "zip"])
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from prosr.checkpoint import build
+from prosr.checkpoints.weights import build
 from prosr.config import PRESETS as OWN
 from prosr.config import NetConfig, presets
 from prosr.errors import ConfigError

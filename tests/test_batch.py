@@ -11,8 +11,8 @@ from PIL import Image
 
 from prosr.errors import ConfigError, ImageError
 from prosr.images import find_format, read_rgb
-from prosr.inference.batch import Job, Outcome, find_jobs, run_jobs
 from prosr.inference.upscaler import Upscaler, load
+from prosr.jobs.batch import Job, Outcome, find_jobs, run_jobs
 from prosr.nets.baselines.bicubic import Bicubic
 
 Make = Callable[..., None]
@@ -245,7 +245,7 @@ def test_what_is_done_and_untouched_is_not_read_again(
 ) -> None:
     make("a.png")
     run("a.png")
-    monkeypatch.setattr("prosr.inference.batch.origin_of", None)
+    monkeypatch.setattr("prosr.jobs.batch.origin_of", None)
     assert kinds(run("a.png")) == ["skipped"]
 
 

@@ -9,9 +9,9 @@ from PIL import Image
 from prosr.config import Recipe, Simultaneous, Single
 from prosr.errors import ConfigError
 from prosr.evaluation.protocol import find_protocol
-from prosr.experiments import budget
-from prosr.experiments.budget import measure, read_budgets, settled_steps, steps_within
-from prosr.experiments.plan import Plan
+from prosr.lab import budget
+from prosr.lab.budget import measure, read_budgets, settled_steps, steps_within
+from prosr.lab.plan import Plan
 from prosr.training.session import Job
 
 CELLS = {

@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from prosr.checkpoint import (
+from prosr.checkpoints.weights import (
     WEIGHTS_FORMAT,
     build,
     find,

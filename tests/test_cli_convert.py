@@ -13,10 +13,10 @@ import torch
 
 import fake_release
 from prosr import cli
-from prosr.checkpoint import build, load_weights, save_weights
+from prosr.checkpoints.released import read
+from prosr.checkpoints.weights import build, load_weights, save_weights
 from prosr.config import preset
 from prosr.layouts import ProSRConfig
-from prosr.legacy.released import read
 from prosr.nets.baselines.vdsr import VDSRConfig
 
 

@@ -21,7 +21,7 @@ from clips import (
 )
 from prosr import cli
 from prosr.errors import ConfigError, ImageError
-from prosr.inference.batch import Job
+from prosr.jobs.batch import Job
 from prosr.video.clips import open_clip
 from prosr.video.requests import find_clips
 from prosr.video.running import reserve, run_clips

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 import prosr
 from prosr import cli
-from prosr.community import find_radius
+from prosr.checkpoints.community import find_radius
 from prosr.errors import CheckpointError, ConfigError
 from prosr.inference.tiling import tiled
 

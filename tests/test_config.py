@@ -13,8 +13,6 @@ from prosr.config import (
     Schedule,
     Simultaneous,
     Single,
-    check_scale,
-    choose_scales,
     load_recipe,
     net_config,
     preset,
@@ -22,6 +20,7 @@ from prosr.config import (
     recipe_from,
 )
 from prosr.errors import ConfigError
+from prosr.layouts import check_scale, choose_scales
 
 XS = 'model = "prosr-xs"\nsteps = 1'
 ONE = 'model = "table1-dcus"\nsteps = 1'

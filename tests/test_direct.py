@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from prosr.checkpoint import build
+from prosr.checkpoints.weights import build
 from prosr.config import PRESETS
 from prosr.nets.blocks import DCU, NormalizedDenseLayer
 from prosr.nets.direct import Direct

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from prosr.adversary import DISCRIMINATORS, DiscriminatorConfig
-from prosr.checkpoint import build_discriminator
+from prosr.checkpoints.weights import build_discriminator
 from prosr.config import PRESETS
 from prosr.errors import ConfigError
 from prosr.layouts import SCALES

@@ -17,13 +17,13 @@ from PIL import Image
 from typer.main import get_command
 
 from prosr import cli
-from prosr.checkpoint import find, load_weights
+from prosr.checkpoints.weights import find, load_weights
 from prosr.cli.arguments import expand_lists
 from prosr.errors import ConfigError
 from prosr.evaluation.results import known_results
 from prosr.inference.exporting import export
-from prosr.timing.rounds import Timing
-from prosr.timing.rows import make_row, read_rows
+from prosr.lab.records import make_row, read_rows
+from prosr.lab.rounds import Timing
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])

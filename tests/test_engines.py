@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 import prosr
-from prosr.checkpoint import build
+from prosr.checkpoints.weights import build
 from prosr.config import PRESETS, NetConfig, preset
 from prosr.data.benchmarks import open_benchmark
 from prosr.errors import ConfigError, InferenceError

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 import prosr
-from prosr.checkpoint import build
+from prosr.checkpoints.weights import build
 from prosr.inference.engines import Engine, make_engine
 from prosr.inference.ensemble import Ensemble
 from prosr.inference.tiling import fit, tiled

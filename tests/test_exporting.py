@@ -11,7 +11,7 @@ import onnxruntime
 import pytest
 import torch
 
-from prosr.checkpoint import Weights, build
+from prosr.checkpoints.weights import Weights, build
 from prosr.errors import ConfigError, InferenceError
 from prosr.inference import exporting
 from prosr.inference.engines.openvino import core

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from prosr import cli
-from prosr.checkpoint import build, find, save_weights
+from prosr.checkpoints.weights import build, find, save_weights
 from prosr.config import presets
 from prosr.errors import ConfigError
+from prosr.evaluation.facts import facts
 from prosr.evaluation.results import PictureScore, Row, save_results
 from prosr.layouts import CommunityConfig
-from prosr.timing.facts import facts
 
 
 @pytest.mark.parametrize("name", ["prosr-s-2018", "table1-block", "table3-laplacian", "vdsr"])

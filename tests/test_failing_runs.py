@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from prosr.checkpoint import load_state, save_state
+from prosr.checkpoints.weights import load_state, save_state
 from prosr.data.benchmarks import open_benchmark
 from prosr.errors import CheckpointError, ConfigError, DataError, ImageError
 from prosr.training import loop

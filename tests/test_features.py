@@ -9,10 +9,10 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 
 from feature_files import write_distilled
+from prosr.checkpoints import features
+from prosr.checkpoints.features import download_missing, open_features
 from prosr.errors import CheckpointError
 from prosr.images import read_rgb
-from prosr.legacy import features
-from prosr.legacy.features import download_missing, open_features
 from prosr.nets.features import VGG16, DistilledVGG19
 
 

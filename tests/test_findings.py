@@ -3,9 +3,9 @@
 import pytest
 
 from made_outcome import row, run
-from prosr.experiments.findings import findings, to_markdown, verdict
-from prosr.experiments.outcome import Outcome
-from prosr.experiments.spread import spread
+from prosr.lab.findings import findings, to_markdown, verdict
+from prosr.lab.outcome import Outcome
+from prosr.lab.statistics import spread
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 
 from prosr import cli
 from prosr.config import Curriculum, Recipe, Single
-from prosr.timing.forecast import Phase, forecast, phases
+from prosr.training.forecast import Phase, forecast, phases
 
 RECIPE = Recipe(
     model="prosr-xs",

@@ -16,7 +16,7 @@ from skimage import data
 
 import prosr
 from prosr.adversary import Adversarial
-from prosr.checkpoint import build, load_weights, save_weights
+from prosr.checkpoints.weights import build, load_weights, save_weights
 from prosr.config import Recipe
 from prosr.errors import ConfigError
 from prosr.evaluation.metrics import psnr

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from prosr.checkpoint import build
+from prosr.checkpoints.weights import build
 from prosr.config import PRESETS
 from prosr.errors import ConfigError
 from prosr.layouts import SCALES, ProSRConfig

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from prosr.errors import InferenceError
-from prosr.inference.halving import Halving
+from prosr.inference.oom import Halving
 
 
 class Small:

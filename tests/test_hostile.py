@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from prosr.images import open_picture
-from prosr.inference.batch import find_jobs, run_jobs
 from prosr.inference.upscaler import Upscaler, load
+from prosr.jobs.batch import find_jobs, run_jobs
 
 RNG = np.random.default_rng(0)
 NOISE = RNG.integers(0, 256, (40, 30, 4), dtype=np.uint8)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from prosr.checkpoint import build
+from prosr.checkpoints.weights import build
 from prosr.layouts import LaplacianConfig, ProSRConfig
 from prosr.nets.generator import ProSR
 from prosr.nets.laplacian import LaplacianPyramid

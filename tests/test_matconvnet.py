@@ -10,8 +10,8 @@ import scipy.io
 import torch
 
 import fake_matconvnet
-from prosr.legacy import matconvnet
-from prosr.legacy.tensors import Refused
+from prosr.checkpoints import matconvnet
+from prosr.checkpoints.tensors import Refused
 
 KERNEL = np.arange(3 * 2 * 4 * 5, dtype=np.float32).reshape(3, 2, 4, 5)
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import scipy.io
 
-from prosr.legacy import matfiles
-from prosr.legacy.tensors import Refused
+from prosr.checkpoints import matfiles
+from prosr.checkpoints.tensors import Refused
 
 NUMBERS = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
 BOTH = pytest.mark.parametrize("compressed", [False, True], ids=["plain", "compressed"])

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from prosr import cli
-from prosr.checkpoint import build
+from prosr.checkpoints.weights import build
 from prosr.config import presets
 from prosr.errors import ConfigError
-from prosr.timing import models
-from prosr.timing.models import CASES, Case, speeds, systems, time_models
-from prosr.timing.rounds import Timing
-from prosr.timing.rows import make_row, read_rows
+from prosr.lab import models
+from prosr.lab.models import CASES, Case, speeds, systems, time_models
+from prosr.lab.records import make_row, read_rows
+from prosr.lab.rounds import Timing
 
 
 def test_every_preset_has_its_turn_somewhere() -> None:

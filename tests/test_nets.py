@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from prosr.checkpoint import build
+from prosr.checkpoints.weights import build
 from prosr.config import NetConfig, net_config, presets
 from prosr.errors import ConfigError
 from prosr.inference.tiling import tiled

@@ -7,7 +7,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from prosr.checkpoint import build
+from prosr.checkpoints.weights import build
 from prosr.config import NetConfig, net_config, preset
 from prosr.data.sampler import Batch
 from prosr.nets.laplacian import LaplacianPyramid

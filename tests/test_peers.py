@@ -12,8 +12,8 @@ import torch
 from safetensors.torch import save, save_file
 
 import fake_matconvnet
-from prosr import legacy
-from prosr.checkpoint import build, load_weights, save_weights
+from prosr import checkpoints
+from prosr.checkpoints.weights import build, load_weights, save_weights
 from prosr.config import presets
 from prosr.data.benchmarks import open_benchmark
 from prosr.errors import CheckpointError
@@ -40,7 +40,7 @@ def test_a_released_file_is_recognised_and_survives_ours(
     name: str, prosr_data: Path, tmp_path: Path
 ) -> None:
     source = prosr_data / "peers" / FILES[name]
-    peer = legacy.read_any(source)
+    peer = checkpoints.read_any(source)
     assert peer.name == name
     if name in presets():
         assert peer.config == presets()[name]
@@ -55,7 +55,7 @@ def test_a_released_file_is_recognised_and_survives_ours(
 def test_recursions_are_read_from_the_graph(tmp_path: Path) -> None:
     path, parameters = tmp_path / "n.mat", fake_matconvnet.mslapsrn()
     fake_matconvnet.save(path, parameters, fake_matconvnet.mslapsrn_layers(3, leak=0.1))
-    peer = legacy.read_any(path)
+    peer = checkpoints.read_any(path)
     assert peer.config == MsLapSRNConfig(recursions=3, leak=0.1)
     state = peer.net.state_dict()
     kernel = state["net.convs.4.weight"]
@@ -65,7 +65,7 @@ def test_recursions_are_read_from_the_graph(tmp_path: Path) -> None:
 
 def refusal(path: Path) -> str:
     with pytest.raises(CheckpointError) as refused:
-        legacy.read_any(path)
+        checkpoints.read_any(path)
     message = str(refused.value)
     assert message.startswith(f"{path}: ")
     assert "\n" not in message
@@ -130,7 +130,7 @@ PAPER = PROTOCOLS["paper"]
 
 @cache
 def converted(name: str, peers: Path) -> Upscaler:
-    peer = legacy.read_any(peers / FILES[name])
+    peer = checkpoints.read_any(peers / FILES[name])
     return Upscaler(peer.net, name, "")
 
 

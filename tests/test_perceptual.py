@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from torchmetrics.functional import image
 
 import prosr
+from prosr.checkpoints.features import open_squeezenet
 from prosr.data.benchmarks import open_benchmark
 from prosr.errors import CheckpointError, ConfigError, DataError
 from prosr.evaluation import perceptual
@@ -22,7 +23,6 @@ from prosr.evaluation.results import read_results, save_results
 from prosr.evaluation.scoring import score
 from prosr.evaluation.tables import to_rich
 from prosr.images import read_rgb
-from prosr.legacy.features import open_squeezenet
 from prosr.nets.features import SqueezeNet, feature_distance
 from prosr.resample import make_input
 

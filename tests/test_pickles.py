@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from fake_release import easydict
-from prosr.legacy import pickles
-from prosr.legacy.pickles import Interpreter
-from prosr.legacy.tensors import Refused, StoredTensor
+from prosr.checkpoints import pickles
+from prosr.checkpoints.pickles import Interpreter
+from prosr.checkpoints.tensors import Refused, StoredTensor
 
 STORAGE = (
     b"(X\x07\0\0\0storagectorch\nFloatStorage\nX\x01\0\0\x000X\x06\0\0\0cuda:0K\x08NtQ"  # 8 floats

@@ -7,8 +7,8 @@ import pytest
 
 from prosr.config import Single
 from prosr.errors import ConfigError
-from prosr.experiments.ablation import check_cells
-from prosr.experiments.plan import Plan, load_plan
+from prosr.lab.ablation import check_cells
+from prosr.lab.plan import Plan, load_plan
 
 Cells = dict[str, dict[str, Any]]
 RECIPES = Path(__file__).parents[1] / "recipes"

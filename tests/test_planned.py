@@ -6,7 +6,7 @@ import weakref
 import pytest
 import torch
 
-from prosr.checkpoint import build
+from prosr.checkpoints.weights import build
 from prosr.errors import ConfigError
 from prosr.inference.engines import planned
 from prosr.inference.engines.planned import PlannedEngine

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from feature_files import write_distilled
-from prosr.checkpoint import load_state
+from prosr.checkpoints.weights import load_state
 from prosr.errors import DataError
 from prosr.training.failures import LostError, named_failures
 

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from prosr.checkpoint import build
+from prosr.checkpoints.weights import build
 from prosr.data.benchmarks import Benchmark, open_benchmark
 from prosr.errors import ConfigError
 from prosr.evaluation import quantization

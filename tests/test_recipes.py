@@ -14,7 +14,7 @@ from PIL import Image
 
 from feature_files import write_vgg16
 from prosr.config import load_recipe, preset
-from prosr.experiments.plan import load_plan
+from prosr.lab.plan import load_plan
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 PLANS = {"ablation.toml", "gan-ablation.toml"}

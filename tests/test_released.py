@@ -12,10 +12,10 @@ from safetensors import safe_open
 from torch import Tensor
 
 import fake_release
+from prosr.checkpoints import released
 from prosr.config import preset
 from prosr.errors import CheckpointError
 from prosr.layouts import ProSRConfig
-from prosr.legacy import released
 from prosr.nets.blocks import MEAN_RGB
 
 S = fake_release.layout_of(

@@ -11,9 +11,9 @@ import pytest
 
 from prosr import cli
 from prosr.errors import ConfigError
-from prosr.timing import rivals
-from prosr.timing.rivals import PLAIN, Case, make_subject, parse_picture
-from prosr.timing.rows import Row, read_rows
+from prosr.lab import rivals
+from prosr.lab.records import Row, read_rows
+from prosr.lab.rivals import PLAIN, Case, make_subject, parse_picture
 
 CASE = Case("bicubic", 2, 12, 16)
 

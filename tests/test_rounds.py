@@ -5,7 +5,7 @@ import time
 import pytest
 import torch
 
-from prosr.timing.rounds import PEAK_MULTIPLY_ADDS, PEAK_SIDE, Timing, matmul, measure
+from prosr.lab.rounds import PEAK_MULTIPLY_ADDS, PEAK_SIDE, Timing, matmul, measure
 
 
 def test_subjects_take_turns_after_a_round_to_warm_up() -> None:
@@ -35,7 +35,7 @@ def test_median_and_quartiles_hold_against_one_bad_round() -> None:
 def test_the_product_is_of_the_size_that_it_is_counted_with(
     dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("prosr.timing.rounds.PEAK_SIDE", 8)
+    monkeypatch.setattr("prosr.lab.rounds.PEAK_SIDE", 8)
     products: list[tuple[torch.Size, torch.Size]] = []
 
     def multiply(a: torch.Tensor, b: torch.Tensor, out: torch.Tensor) -> None:

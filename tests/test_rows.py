@@ -6,8 +6,8 @@ import pytest
 
 from prosr.errors import ConfigError
 from prosr.evaluation.provenance import machine
-from prosr.timing.rounds import Timing
-from prosr.timing.rows import make_row, read_rows, save_rows, to_markdown
+from prosr.lab.records import make_row, read_rows, save_rows, to_markdown
+from prosr.lab.rounds import Timing
 
 ROWS = [
     make_row("128×128 ×4", "a", Timing((1.0, 2.0, 4.0)), multiply_adds=10**9, pictures=8),

@@ -12,13 +12,13 @@ import pytest
 import torch
 from PIL import Image
 
-from prosr.checkpoint import load_state, load_weights
+from prosr.checkpoints.weights import load_state, load_weights
 from prosr.data.benchmarks import open_benchmark
 from prosr.errors import ConfigError, ProSRError
-from prosr.experiments import budget
-from prosr.experiments.outcome import Outcome, read_outcome
-from prosr.experiments.plan import Plan
-from prosr.experiments.running import Comparison, compare, describe
+from prosr.lab import budget
+from prosr.lab.outcome import Outcome, read_outcome
+from prosr.lab.plan import Plan
+from prosr.lab.running import Comparison, compare, describe
 from prosr.layouts import Scale
 from prosr.training.objectives import StepResult
 from prosr.training.session import Session

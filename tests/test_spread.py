@@ -4,7 +4,7 @@ from math import sqrt
 
 import pytest
 
-from prosr.experiments.spread import gain, shown, spread
+from prosr.lab.statistics import gain, shown, spread
 
 
 def test_the_spread_is_that_of_a_sample() -> None:

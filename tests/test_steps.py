@@ -3,9 +3,9 @@
 import pytest
 
 from prosr.config import Recipe, Single
-from prosr.timing import steps
-from prosr.timing.rounds import PEAK_MULTIPLY_ADDS
-from prosr.timing.steps import Variant, Work, make_step, time_steps
+from prosr.lab.rounds import PEAK_MULTIPLY_ADDS
+from prosr.training import steps
+from prosr.training.steps import Variant, Work, make_step, time_steps
 
 RECIPE = Recipe(
     model="prosr-xs",

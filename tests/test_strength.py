@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import prosr
-from prosr.checkpoint import at_strength, build, find, load_weights, save_weights
+from prosr.checkpoints.weights import at_strength, build, find, load_weights, save_weights
 from prosr.config import net_config, preset
 from prosr.errors import CheckpointError, ConfigError
 from prosr.layouts import ProSRConfig

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from made_outcome import row, run
-from prosr.experiments.outcome import Outcome
-from prosr.experiments.plan import load_plan
-from prosr.experiments.reports import write_table_4
-from prosr.experiments.systems import Line, Table4, table_4, to_markdown
+from prosr.lab.outcome import Outcome
+from prosr.lab.plan import load_plan
+from prosr.lab.reports import write_table_4
+from prosr.lab.systems import Line, Table4, table_4, to_markdown
 from prosr.nets.baselines import PRESETS
 
 RECIPES = Path(__file__).parents[1] / "recipes"

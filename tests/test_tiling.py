@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from prosr.checkpoint import build
+from prosr.checkpoints.weights import build
 from prosr.config import presets
 from prosr.errors import ConfigError, InferenceError
 from prosr.inference.tiling import fit, plan, tiled

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from prosr.checkpoint import build
+from prosr.checkpoints.weights import build
 from prosr.errors import InferenceError
 from prosr.inference import tracing
 from prosr.inference.tracing import cached, identity

@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch.utils.data._utils import signal_handling
 
-from prosr.checkpoint import load_state, load_weights, save_weights
+from prosr.checkpoints.weights import load_state, load_weights, save_weights
 from prosr.config import Schedule, Simultaneous, Single
 from prosr.errors import CheckpointError, ConfigError, DataError, ProSRError
 from prosr.layouts import SCALES

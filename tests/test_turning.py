@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from prosr.images.turning import TURNS
+from prosr.images.orientation import TURNS
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import prosr
-from prosr.checkpoint import build
+from prosr.checkpoints.weights import build
 from prosr.errors import CheckpointError, ConfigError, ImageError, InferenceError
 from prosr.images import Canvas, open_picture, origin_of, read_rgb
 from prosr.inference import upscaler as upscaler_module

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 
 import prosr
-from prosr.cli.watching import stop_on_signals
+from prosr.cli.console import stop_on_signals
 
 IMPORTED = "import os, signal\nos.kill(os.getpid(), signal.{name})\nprint('whole')\n"
 PROGRAM = """\
 import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
 from prosr import cli
-from prosr.cli.waiting import import_torch
+from prosr.cli.signals import import_torch
 cli.app = lambda **words: import_torch()
 cli.main()
 """
@@ -53,6 +53,6 @@ def test_two_signals_at_once_stop_a_training_as_one_does(monkeypatch: pytest.Mon
         for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGHUP):
             os.kill(os.getpid(), number)
         assert interrupted() == signal.SIGTERM
-        monkeypatch.setattr("prosr.cli.watching.PATIENCE", -1.0)
+        monkeypatch.setattr("prosr.cli.console.PATIENCE", -1.0)
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from prosr.version import __version__
+
 __all__ = ["ProSR", "ProSRError", "Upscaler", "__version__", "load", "psnr", "ssim"]
 
 if TYPE_CHECKING:

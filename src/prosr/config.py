@@ -36,29 +36,6 @@ from prosr.layouts import (
     Settings,
 )
 
-
-def check_scale(scale: int) -> Scale:
-    """Return `scale` as an int if it is one that the networks know, or raise `ConfigError`."""
-    for known in SCALES:
-        if scale == known:
-            return known
-    raise ConfigError(f"scale {scale} is not one of {', '.join(map(str, SCALES))}")
-
-
-def choose_scales(model: str, own: Sequence[int], asked: Iterable[int]) -> tuple[Scale, ...]:
-    """The scales `asked` of the model that has its `own`, each once; all of those for none.
-
-    Raises `ConfigError` for one that is not among them.
-    """
-    wanted = tuple(map(check_scale, dict.fromkeys(asked)))
-    for scale in wanted:
-        if scale not in own:
-            raise ConfigError(
-                f"{model} does not enlarge by {scale}, only by {', '.join(map(str, own))}"
-            )
-    return wanted or tuple(map(check_scale, own))
-
-
 NetConfig = ProSRConfig | LaplacianConfig | DirectConfig | BicubicConfig | BaselineConfig
 
 _L = partial(

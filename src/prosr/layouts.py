@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from prosr.errors import ConfigError
 
 Scale = Literal[2, 4, 8]
 SCALES: tuple[Scale, ...] = (2, 4, 8)
@@ -15,6 +18,28 @@ MOST = 10_000
 Count = Annotated[int, Field(gt=0, le=MOST)]
 Layers = Annotated[tuple[Annotated[int, Field(gt=0, le=100)], ...], Field(max_length=20)]
 Several = Annotated[int, Field(gt=1, le=MOST)]
+
+
+def check_scale(scale: int) -> Scale:
+    """Return `scale` as an int if it is one that the networks know, or raise `ConfigError`."""
+    for known in SCALES:
+        if scale == known:
+            return known
+    raise ConfigError(f"scale {scale} is not one of {', '.join(map(str, SCALES))}")
+
+
+def choose_scales(model: str, own: Sequence[int], asked: Iterable[int]) -> tuple[Scale, ...]:
+    """The scales `asked` of the model that has its `own`, each once; all of those for none.
+
+    Raises `ConfigError` for one that is not among them.
+    """
+    wanted = tuple(map(check_scale, dict.fromkeys(asked)))
+    for scale in wanted:
+        if scale not in own:
+            raise ConfigError(
+                f"{model} does not enlarge by {scale}, only by {', '.join(map(str, own))}"
+            )
+    return wanted or tuple(map(check_scale, own))
 
 
 class Frozen(BaseModel):

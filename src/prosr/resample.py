@@ -16,8 +16,8 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from prosr.config import check_scale
 from prosr.errors import ConfigError
+from prosr.layouts import check_scale
 
 PHI_RADIUS = 2
 """Pixels of x on each side that one pixel of φ_s(x) depends on."""

@@ -30,9 +30,9 @@ from prosr.cli.evaluate import evaluate
 from prosr.cli.export import export
 from prosr.cli.info import info
 from prosr.cli.quantize import quantize
+from prosr.cli.signals import PATIENCE, discard, heard, notice_hangup
 from prosr.cli.train import train
 from prosr.cli.upscale import upscale
-from prosr.cli.waiting import PATIENCE, discard, heard, notice_hangup
 from prosr.errors import ProSRError, is_out_of_memory
 
 _EXTRA = {
@@ -67,7 +67,7 @@ app.add_typer(bench, name="bench")
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        from prosr import __version__
+        from prosr.version import __version__
 
         typer.echo(f"prosr {__version__}")
         raise typer.Exit

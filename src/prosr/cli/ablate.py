@@ -34,9 +34,9 @@ def ablate(
     saves and stops; the same command goes on.
     """
     from prosr.cli.comparing import carry_out, open_comparison
-    from prosr.experiments.ablation import check_cells
-    from prosr.experiments.plan import load_plan
-    from prosr.experiments.reports import write_ablation
+    from prosr.lab.ablation import check_cells
+    from prosr.lab.plan import load_plan
+    from prosr.lab.reports import write_ablation
 
     settled = load_plan(plan)
     check_cells(settled)

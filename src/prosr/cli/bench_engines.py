@@ -35,11 +35,10 @@ def engines(
     Example: prosr bench engines --models prosr-xs --size 520x520 --scale 4
     """
     from prosr.cli.measuring import present, telling
-    from prosr.config import check_scale
     from prosr.inference.engines import installed
     from prosr.inference.memory import parse_size
-    from prosr.layouts import SCALES
-    from prosr.timing.rivals import Case, parse_picture, time_engines
+    from prosr.lab.rivals import Case, parse_picture, time_engines
+    from prosr.layouts import SCALES, check_scale
 
     memory = parse_size(max_memory)
     cases = [

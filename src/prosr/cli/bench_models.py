@@ -39,8 +39,8 @@ def models(
     Example: prosr bench models --models prosr-xs edsr-baseline-x4 --size 128 --scale 4
     """
     from prosr.cli.measuring import present, telling
-    from prosr.config import check_scale
-    from prosr.timing.models import CASES, Case, time_models
+    from prosr.lab.models import CASES, Case, time_models
+    from prosr.layouts import check_scale
 
     cases: tuple[Case, ...] = CASES
     if sizes or scales:

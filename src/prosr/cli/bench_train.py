@@ -24,8 +24,9 @@ def train(
     with one worker waits for data.
     """
     from prosr.cli.measuring import present, telling
-    from prosr.config import Recipe, Single, check_scale
-    from prosr.timing.steps import Work, time_steps
+    from prosr.config import Recipe, Single
+    from prosr.layouts import check_scale
+    from prosr.training.steps import Work, time_steps
 
     single = Single(scale=check_scale(scale))
     recipe = Recipe(model=model, steps=1, batch=batch, patch=(patch,) * 3, schedule=single, clip=1)

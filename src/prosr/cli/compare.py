@@ -47,10 +47,10 @@ def compare(
     """
     from prosr.cli.comparing import carry_out, open_comparison
     from prosr.evaluation.results import read_results
-    from prosr.experiments.plan import load_plan
-    from prosr.experiments.reports import write_table_4
-    from prosr.timing.models import speeds as of_models
-    from prosr.timing.rows import read_rows
+    from prosr.lab.models import speeds as of_models
+    from prosr.lab.plan import load_plan
+    from prosr.lab.records import read_rows
+    from prosr.lab.reports import write_table_4
 
     took = of_models(read_rows(speeds)) if speeds else {}
     rows = [row for path in beside or () for row in read_results(path)]

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from prosr.cli.watching import TrainingDisplay
-    from prosr.experiments.outcome import Outcome
-    from prosr.experiments.plan import Plan
-    from prosr.experiments.running import Comparison
+    from prosr.cli.console import TrainingDisplay
+    from prosr.lab.outcome import Outcome
+    from prosr.lab.plan import Plan
+    from prosr.lab.running import Comparison
     from prosr.training.session import Session
 
 # fmt: off
@@ -36,7 +36,7 @@ def open_comparison(
     """Open the folders; whatever can be refused is, before hours of training."""
     from prosr.data.benchmarks import open_benchmark
     from prosr.evaluation.scoring import check_names
-    from prosr.experiments.running import Comparison
+    from prosr.lab.running import Comparison
 
     benchmarks = [open_benchmark(folder) for folder in dict.fromkeys(sets)]
     check_names("sets", [benchmark.name for benchmark in benchmarks])
@@ -58,9 +58,9 @@ def carry_out(
     dry_run: bool,
 ) -> None:
     """Train and score what is missing, or only list it."""
-    from prosr.cli.watching import stop_on_signals
-    from prosr.experiments.running import compare, describe
+    from prosr.cli.console import stop_on_signals
     from prosr.files import only_here
+    from prosr.lab.running import compare, describe
     from prosr.training.session import stop_after
 
     if dry_run:
@@ -96,7 +96,7 @@ class Teller:
     @contextmanager
     def watching(self, session: Session) -> Iterator[TrainingDisplay]:
         """Show a run's progress; what was said of an earlier run is not said again."""
-        from prosr.cli.watching import TrainingDisplay
+        from prosr.cli.console import TrainingDisplay
 
         run = session.run
         steps, protocol = run.recipe.steps, session.job.protocol.name

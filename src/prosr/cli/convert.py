@@ -25,20 +25,20 @@ def convert(
 
     Example: prosr convert proSR.pth prosr-l.safetensors
     """
-    from prosr import legacy
-    from prosr.checkpoint import save_weights
+    from prosr import checkpoints
+    from prosr.checkpoints.weights import save_weights
     from prosr.errors import CheckpointError
 
     # Everything that can be refused is, before the file is read.
-    if source.suffix.lower() not in legacy.ALL_SUFFIXES:
-        known = ", ".join(legacy.ALL_SUFFIXES)
+    if source.suffix.lower() not in checkpoints.ALL_SUFFIXES:
+        known = ", ".join(checkpoints.ALL_SUFFIXES)
         raise CheckpointError(f"{source}: not a kind of file that is converted ({known})")
     if output.suffix != ".safetensors":
         raise CheckpointError(f"{output}: the output's name must end in .safetensors")
     if output.exists() and not overwrite:
         raise CheckpointError(f"{output}: exists already; replace it with --overwrite")
 
-    released = legacy.read_any(source)
+    released = checkpoints.read_any(source)
     typer.echo(
         f"{source}: {released.name}, {released.tensors} tensors, {released.parameters:,} parameters"
     )

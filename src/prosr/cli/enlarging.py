@@ -20,10 +20,10 @@ from prosr.images import shown
 from prosr.inference.memory import peak_memory
 
 if TYPE_CHECKING:
-    from prosr.inference.batch import Job, Kind, Outcome
     from prosr.inference.estimates import Estimate
     from prosr.inference.upscaler import Progress as TileProgress
     from prosr.inference.upscaler import Work
+    from prosr.jobs.batch import Job, Kind, Outcome
 
 _LISTED = 40
 """Successes that the closing table names; what was made with a word to say of it always is."""

@@ -48,7 +48,6 @@ def evaluate(
     """
     import prosr
     from prosr.cli.measuring import show
-    from prosr.config import choose_scales
     from prosr.data.benchmarks import open_benchmark
     from prosr.evaluation.perceptual import find_scorers
     from prosr.evaluation.protocol import find_protocol
@@ -56,6 +55,7 @@ def evaluate(
     from prosr.evaluation.scoring import name_models, score_all
     from prosr.evaluation.tables import SYSTEMS, to_rich
     from prosr.inference.upscaler import SCORING_MEMORY
+    from prosr.layouts import choose_scales
 
     # Everything that can be refused is, before the first picture is enlarged.
     rules = find_protocol(protocol)

@@ -32,11 +32,11 @@ def export(
 
     Example: prosr export prosr-xs --format onnx --scale 4
     """
-    from prosr.checkpoint import find
-    from prosr.config import check_scale
+    from prosr.checkpoints.weights import find
     from prosr.errors import ConfigError
     from prosr.inference.exporting import export as write
     from prosr.inference.exporting import suffix_of
+    from prosr.layouts import check_scale
 
     suffix = suffix_of(file_format)
     check_scale(scale)

@@ -9,7 +9,7 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from prosr.config import Recipe
-    from prosr.timing.forecast import Forecast, Phase, StepCost
+    from prosr.training.forecast import Forecast, Phase, StepCost
 
 _ROUNDS = 3
 """Steps of each scale that are measured."""
@@ -18,7 +18,7 @@ _ROUNDS = 3
 def show_forecast(recipe: Recipe) -> None:
     """Measure a few steps and print what training by this recipe comes to."""
     from prosr.cli.measuring import telling
-    from prosr.timing.forecast import forecast
+    from prosr.training.forecast import forecast
 
     with telling() as tell:
         expected = forecast(recipe, _ROUNDS, tell)

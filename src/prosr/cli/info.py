@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from prosr.timing.facts import Facts
+    from prosr.evaluation.facts import Facts
 
 
 def info(
@@ -31,8 +31,8 @@ def info(
 
     from prosr.cli.measuring import show
     from prosr.errors import printable
+    from prosr.evaluation.facts import facts
     from prosr.evaluation.tables import to_rich
-    from prosr.timing.facts import facts
 
     found = facts(model, results or [])
     console = Console()

@@ -13,7 +13,7 @@ from rich.console import Console
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from prosr.timing.rows import Row
+    from prosr.lab.records import Row
 
 
 @contextmanager
@@ -41,7 +41,7 @@ def present(rows: Sequence[Row], output: Path | None) -> None:
     They go in place of rows of the same subjects in the same cases.
     """
     from prosr.files import write_text
-    from prosr.timing.rows import read_rows, save_rows, to_markdown
+    from prosr.lab.records import read_rows, save_rows, to_markdown
 
     typer.echo(to_markdown(rows))
     if output is not None:

@@ -23,12 +23,12 @@ def quantize(model: Model, data: Data, scales: Scales = None) -> None:
 
     Example: prosr quantize prosr-xs --data photographs/ --scale 4
     """
-    from prosr.checkpoint import find
+    from prosr.checkpoints.weights import find
     from prosr.cli.measuring import telling
-    from prosr.config import choose_scales
     from prosr.data.benchmarks import open_benchmark
     from prosr.evaluation.quantization import try_int8
     from prosr.inference.upscaler import MAX_MEMORY
+    from prosr.layouts import choose_scales
 
     benchmarks = [open_benchmark(folder) for folder in dict.fromkeys(data)]
     weights = find(model)

@@ -11,7 +11,7 @@ import typer
 from prosr.cli.options import Data, MaxMinutes, Workers
 
 if TYPE_CHECKING:
-    from prosr.cli.watching import TrainingDisplay
+    from prosr.cli.console import TrainingDisplay
     from prosr.training.session import Job, Session
 
 # fmt: off
@@ -53,13 +53,13 @@ def train(
     --validation) and RUN/last.safetensors; the log is RUN/log.jsonl and, for TensorBoard,
     RUN/tensorboard.
     """
+    from prosr.checkpoints.features import download_missing
     from prosr.cli.forecasting import show_forecast
-    from prosr.cli.supervising import needs_processes, run_processes
+    from prosr.cli.launch import needs_processes, run_processes
     from prosr.config import load_recipe
     from prosr.data.benchmarks import open_benchmark
     from prosr.evaluation.protocol import find_protocol
     from prosr.inference.memory import parse_size
-    from prosr.legacy.features import download_missing
     from prosr.training.session import Job
 
     settled = load_recipe(recipe, settings or [])
@@ -88,7 +88,7 @@ def train(
 
 
 def _run(job: Job, max_minutes: float | None) -> None:
-    from prosr.cli.watching import TrainingDisplay
+    from prosr.cli.console import TrainingDisplay
     from prosr.files import only_here
     from prosr.training.session import is_first_process, prepare
 
@@ -102,8 +102,8 @@ def _run(job: Job, max_minutes: float | None) -> None:
 
 
 def _go(session: Session, display: TrainingDisplay, max_minutes: float | None) -> None:
-    from prosr.cli.supervising import LOST, is_orphaned, is_watched
-    from prosr.cli.watching import stop_on_signals
+    from prosr.cli.console import stop_on_signals
+    from prosr.cli.launch import LOST, is_orphaned, is_watched
     from prosr.training.failures import LostError
     from prosr.training.session import stop_after
 

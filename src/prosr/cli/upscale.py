@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from prosr.cli.options import EngineOption, EnsembleOption, Strength
-from prosr.cli.waiting import import_torch, signals_wait
+from prosr.cli.signals import import_torch, signals_wait
 
 if TYPE_CHECKING:
     from prosr.cli.enlarging import BatchDisplay
@@ -51,11 +51,11 @@ def upscale(
     import_torch()
     import prosr
     from prosr.cli.enlarging import BatchDisplay
-    from prosr.config import check_scale
     from prosr.errors import ConfigError, ImageError
     from prosr.images import find_format
-    from prosr.inference.batch import find_jobs, run_jobs
     from prosr.inference.memory import parse_size
+    from prosr.jobs.batch import find_jobs, run_jobs
+    from prosr.layouts import check_scale
     from prosr.video.requests import find_clips
 
     check_scale(scale)

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from prosr import images
-from prosr.config import check_scale
 from prosr.errors import DataError
+from prosr.layouts import check_scale
 from prosr.resample import make_input
 
 Pixels = NDArray[np.uint8]

@@ -21,11 +21,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from prosr.checkpoints.features import open_squeezenet
 from prosr.data.benchmarks import to_tensor
 from prosr.errors import CheckpointError, ConfigError, DataError, suggestion
 from prosr.evaluation.metrics import crop_border
 from prosr.evaluation.niqe import niqe
-from prosr.legacy.features import open_squeezenet
 from prosr.nets.features import SqueezeNet, feature_distance
 
 Pixels = NDArray[np.uint8]

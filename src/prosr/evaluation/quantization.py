@@ -16,7 +16,6 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from prosr.config import check_scale
 from prosr.data.benchmarks import Benchmark, Pair, to_tensor
 from prosr.errors import ConfigError
 from prosr.evaluation.metrics import psnr
@@ -24,6 +23,7 @@ from prosr.evaluation.protocol import DATA_RANGE, find_protocol
 from prosr.inference.engines.openvino import OpenVinoRunner
 from prosr.inference.engines.planned import PlannedEngine, Staged, residual_part
 from prosr.inference.quantizing import quantize
+from prosr.layouts import check_scale
 
 LOSS = 0.03
 """Most dB against the truth that 8 bits may lose."""

@@ -13,8 +13,6 @@ from types import MappingProxyType
 
 import numpy as np
 
-from prosr import __version__
-from prosr.config import check_scale
 from prosr.data.benchmarks import Benchmark, Pair
 from prosr.errors import ConfigError, DataError
 from prosr.evaluation.metrics import psnr, ssim
@@ -23,6 +21,8 @@ from prosr.evaluation.protocol import DATA_RANGE, Protocol, consistency
 from prosr.evaluation.provenance import commit, machine
 from prosr.evaluation.results import PictureScore, Row
 from prosr.inference.upscaler import Upscaler
+from prosr.layouts import check_scale
+from prosr.version import __version__
 
 
 def score(

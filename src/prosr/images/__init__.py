@@ -13,7 +13,8 @@ from prosr.images.formats import (
     is_writable,
 )
 from prosr.images.loading import shown
-from prosr.images.making import (
+from prosr.images.metadata import Metadata
+from prosr.images.provenance import (
     Making,
     Origin,
     find_making,
@@ -21,7 +22,6 @@ from prosr.images.making import (
     origin_of,
     unread_origin_of,
 )
-from prosr.images.metadata import Metadata
 from prosr.images.reading import Decoded, Picture, open_picture, read_rgb
 from prosr.images.samples import SAMPLE_TYPES, from_unit, to_unit
 from prosr.images.writing import Canvas

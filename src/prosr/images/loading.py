@@ -13,8 +13,8 @@ import pyvips
 
 from prosr.errors import ImageError, printable
 from prosr.images.formats import is_animated, is_hdr, sniff
+from prosr.images.orientation import TURNS, Turn
 from prosr.images.tiff import is_bare_ycbcr
-from prosr.images.turning import TURNS, Turn
 
 MAX_PIXELS = 1_000_000_000
 """More is taken for a decompression bomb, or for something to be cut up first."""

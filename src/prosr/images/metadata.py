@@ -9,7 +9,7 @@ from typing import Any
 import pyvips
 
 from prosr.images.exif import without_thumbnail
-from prosr.images.making import Making, find_making, without_makings
+from prosr.images.provenance import Making, find_making, without_makings
 
 _CARRIED = re.compile(
     r"(exif-(?!ifd0-Orientation|ifd1-).*|xmp-data|iptc-data|icc-profile-data|image-description|png-comment-.*"

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from prosr.errors import ImageError
 from prosr.images import exif, metadata
 from prosr.images.loading import explaining, open_image, shown, turn_of
+from prosr.images.orientation import Turn
 from prosr.images.png import read_colours
 from prosr.images.samples import from_unit, to_unit
 from prosr.images.tiff import largest_strip
-from prosr.images.turning import Turn
 
 _BATCH = 1_000_000
 """Bytes decoded at a time, at least a row: libvips buffers several times that."""

@@ -11,12 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from prosr import __version__
-from prosr.checkpoint import Weights
-from prosr.config import check_scale
+from prosr.checkpoints.weights import Weights
 from prosr.errors import ConfigError
 from prosr.files import write_bytes
 from prosr.inference.tracing import check, trace
+from prosr.layouts import check_scale
+from prosr.version import __version__
 
 _SUFFIXES = {"onnx": ".onnx", "openvino": ".xml"}
 _TOLERANCE = {"fp32": 1e-4, "fp16": 1e-2}

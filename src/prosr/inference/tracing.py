@@ -16,10 +16,10 @@ from tempfile import TemporaryDirectory
 import torch
 from torch import Tensor, nn
 
-from prosr import __version__
-from prosr.checkpoint import weights_hash
+from prosr.checkpoints.weights import weights_hash
 from prosr.errors import InferenceError
 from prosr.files import replacing
+from prosr.version import __version__
 
 _OPSET = 17
 _KEPT = 40

@@ -16,17 +16,17 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from prosr import images
-from prosr.checkpoint import at_strength
-from prosr.config import check_scale
+from prosr.checkpoints.weights import at_strength
 from prosr.errors import ConfigError, ImageError
 from prosr.inference.alpha import FILL_RADIUS, fill_transparent
 from prosr.inference.engines import Engine, make_engine
 from prosr.inference.ensemble import Ensemble
 from prosr.inference.estimates import Estimate, Rates, measure
-from prosr.inference.halving import Halving
 from prosr.inference.inputs import ArrayCanvas, ArrayPicture, Sink, Source, is_pil, upscale_pil
 from prosr.inference.memory import RESERVED, release_freed_memory, resident_memory
+from prosr.inference.oom import Halving
 from prosr.inference.tiling import Tile, fit, plan, run
+from prosr.layouts import check_scale
 from prosr.resample import upscale as phi
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def load(
     `max_memory` is in bytes, of the whole process. `engine` is one of
     `prosr.inference.engines.ENGINES`. With `ensemble` results are means over flips and
     quarter turns, and the name gets a plus sign. With `strength` below 1 a network that
-    invents texture does so less, down to 0; see `prosr.checkpoint.at_strength`. Raises
+    invents texture does so less, down to 0; see `prosr.checkpoints.weights.at_strength`. Raises
     `CheckpointError` or `ConfigError` with what is wrong.
     """
     weights = at_strength(name_or_path, strength)

@@ -23,7 +23,8 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from prosr.adversary import Adversarial
-from prosr.checkpoint import (
+from prosr.checkpoints.features import open_features
+from prosr.checkpoints.weights import (
     Weights,
     build,
     build_discriminator,
@@ -38,7 +39,6 @@ from prosr.checkpoint import (
 from prosr.config import Recipe, recipe_from
 from prosr.errors import CheckpointError, ConfigError
 from prosr.files import write_bytes, write_text
-from prosr.legacy.features import open_features
 from prosr.nets.generator import ProSR
 from prosr.nets.laplacian import LaplacianPyramid
 from prosr.training.adversarial import Adversary

@@ -16,7 +16,7 @@ import torch
 from lightning_fabric import Fabric
 from lightning_fabric.strategies.ddp import DDPStrategy
 
-from prosr.checkpoint import weights_hash
+from prosr.checkpoints.weights import weights_hash
 from prosr.config import Recipe
 from prosr.data.benchmarks import Benchmark
 from prosr.data.decoded import CACHE_SIZE
@@ -35,7 +35,7 @@ from prosr.training.failures import named_failures
 from prosr.training.loop import Draw, Observer, Validate, train
 from prosr.training.objectives import all_mean
 from prosr.training.run import Run, open_run, stored_progress
-from prosr.training.sheets import sheet_drawer
+from prosr.training.samples import sheet_drawer
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from prosr.errors import ConfigError
 from prosr.images import is_picture, shown
-from prosr.inference.batch import (
+from prosr.jobs.batch import (
     Job,
     found_job,
     matching,

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from prosr.errors import ImageError
 from prosr.images import Making, origin_of, shown
-from prosr.inference.batch import Job, Outcome, attempt, check_place, is_done
 from prosr.inference.estimates import Estimate
 from prosr.inference.memory import RESERVED
 from prosr.inference.upscaler import Progress, Upscaler
+from prosr.jobs.batch import Job, Outcome, attempt, check_place, is_done
 from prosr.video.clips import Clip, making_of, open_clip
 from prosr.video.enlarging import check_target, enlarge_clip, frame_memory
 
@@ -54,7 +54,7 @@ def run_clips(
     dry_run: bool = False,
     starting: Callable[[Job], Progress | None] = lambda job: None,
 ) -> Iterator[Outcome]:
-    """As `prosr.inference.batch.run_jobs`, for clips; progress counts frames."""
+    """As `prosr.jobs.batch.run_jobs`, for clips; progress counts frames."""
     mark = upscaler.mark(scale)
 
     def enlarge(samples: NDArray[Any]) -> NDArray[Any]:

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from prosr import __version__
 from prosr.errors import ConfigError
 from prosr.evaluation.provenance import Machine, commit, machine
 from prosr.evaluation.tables import NOTHING, markdown
 from prosr.files import write_rows
+from prosr.lab.rounds import Timing
 from prosr.layouts import Frozen
-from prosr.timing.rounds import Timing
+from prosr.version import __version__
 
 
 class Row(Frozen):

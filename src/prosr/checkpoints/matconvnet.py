@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from prosr.legacy import matfiles
-from prosr.legacy.tensors import Refused
+from prosr.checkpoints import matfiles
+from prosr.checkpoints.tensors import Refused
 
 
 @dataclass(frozen=True)

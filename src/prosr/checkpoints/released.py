@@ -10,12 +10,12 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from prosr.checkpoint import build
+from prosr.checkpoints import archives
+from prosr.checkpoints.tensors import Refused, StoredTensor, printable
+from prosr.checkpoints.weights import build
 from prosr.config import PRESETS, NetConfig
 from prosr.errors import CheckpointError
 from prosr.layouts import ProSRConfig
-from prosr.legacy import archives
-from prosr.legacy.tensors import Refused, StoredTensor, printable
 from prosr.nets.blocks import count_parameters
 from prosr.nets.generator import ProSR
 

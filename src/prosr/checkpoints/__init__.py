@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from prosr.legacy.peers import ALL_SUFFIXES, read_any
+from prosr.checkpoints.peers import ALL_SUFFIXES, read_any
 
 __all__ = ["ALL_SUFFIXES", "read_any"]

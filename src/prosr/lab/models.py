@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from prosr.checkpoint import build
+from prosr.checkpoints.weights import build
 from prosr.config import preset, presets
 from prosr.errors import ConfigError
 from prosr.inference.memory import release_freed_memory
 from prosr.inference.upscaler import SCORING_MEMORY, Upscaler
+from prosr.lab.apart import peak_memory
+from prosr.lab.records import Row, make_row
+from prosr.lab.rounds import measure
 from prosr.layouts import BaselineConfig, Scale
 from prosr.nets.blocks import count_parameters
-from prosr.timing.apart import peak_memory
-from prosr.timing.rounds import measure
-from prosr.timing.rows import Row, make_row
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
 from torch import Tensor, nn
 
+from prosr.checkpoints import archives
+from prosr.checkpoints.tensors import Refused, StoredTensor
 from prosr.errors import CheckpointError
 from prosr.files import replacing
-from prosr.legacy import archives
-from prosr.legacy.tensors import Refused, StoredTensor
 from prosr.nets.features import VGG16, DistilledVGG19, SqueezeNet
 
 MAX_BYTES = 1 << 30

@@ -21,7 +21,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from prosr.adversary import DiscriminatorConfig, SRGANDiscriminatorConfig
-from prosr.community import SUFFIXES, load_community
+from prosr.checkpoints.community import SUFFIXES, load_community
 from prosr.config import NetConfig, net_config, presets
 from prosr.errors import CheckpointError, ConfigError, suggestion
 from prosr.files import write_bytes
@@ -164,7 +164,7 @@ def find(name: str | Path) -> Weights:
     """Load a bundled model by its name or any weights file by its path.
 
     Either may end in a strength, as in "progansr-xs@0.7": see `at_strength`. A .pth, .pt
-    or .ckpt is what `prosr.community.load_community` makes of it.
+    or .ckpt is what `prosr.checkpoints.community.load_community` makes of it.
     Raises `CheckpointError` where there is no such file, or the name is a preset whose
     weights are not bundled, and `ConfigError` for an unknown name.
     """

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NoReturn
 
-from prosr.legacy.tensors import (
+from prosr.checkpoints.tensors import (
     DTYPES,
     Damaged,
     Refused,

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from prosr.checkpoints.pickles import Interpreter
+from prosr.checkpoints.tensors import Damaged, Refused, Storage, printable
 from prosr.errors import CheckpointError
-from prosr.legacy.pickles import Interpreter
-from prosr.legacy.tensors import Damaged, Refused, Storage, printable
 
 # The largest released file has 62 MB and 500 members. A zip file's directory takes ten times
 # its size in memory, so both bounds are needed.

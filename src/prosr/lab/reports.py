@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from prosr.evaluation.results import Row
-from prosr.experiments import systems
-from prosr.experiments.ablation import ablation, to_markdown
-from prosr.experiments.outcome import Outcome
-from prosr.experiments.plots import Dot, figure_4, quality_plot
 from prosr.files import write_text
+from prosr.lab import systems
+from prosr.lab.ablation import ablation, to_markdown
+from prosr.lab.outcome import Outcome
+from prosr.lab.plots import Dot, figure_4, quality_plot
 
 
 def write_ablation(outcome: Outcome, folder: Path) -> None:

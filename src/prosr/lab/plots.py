@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from prosr.experiments.ablation import Curve
+from prosr.lab.ablation import Curve
 
 INK, GRID = "#1f2430", "#d9dce3"
 # Told apart by the colour-blind too (Okabe and Ito).

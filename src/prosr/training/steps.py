@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch.optim import Adam
 
-from prosr.checkpoint import build
+from prosr.checkpoints.weights import build
 from prosr.config import Recipe, Single
 from prosr.data.decoded import Decoded
 from prosr.data.patches import Picture
@@ -26,10 +26,10 @@ from prosr.data.sampler import PREFETCHED, Batch, PatchSampler, prepared
 from prosr.errors import ProSRError
 from prosr.inference.memory import reuse_freed_memory
 from prosr.inference.precision import has_native_bf16
+from prosr.lab.apart import Apart
+from prosr.lab.records import Row, make_row
+from prosr.lab.rounds import PEAK_MULTIPLY_ADDS, Subject, Timing, matmul, measure
 from prosr.layouts import SCALES, Scale
-from prosr.timing.apart import Apart
-from prosr.timing.rounds import PEAK_MULTIPLY_ADDS, Subject, Timing, matmul, measure
-from prosr.timing.rows import Row, make_row
 from prosr.training.curriculum import scale_at
 from prosr.training.loop import make_stepper
 from prosr.training.losses import pixel_loss

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from prosr.checkpoint import Weights, find_or_build, parameters
+from prosr.checkpoints.weights import Weights, find_or_build, parameters
 from prosr.evaluation.results import Row, known_results, merge, read_results
 from prosr.layouts import Scale
 from prosr.nets.blocks import count_parameters

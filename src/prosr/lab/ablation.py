@@ -7,12 +7,12 @@ from statistics import fmean
 
 from prosr.errors import ConfigError, suggestion
 from prosr.evaluation.tables import NOTHING, markdown
-from prosr.experiments import findings as judged
-from prosr.experiments.findings import Finding
-from prosr.experiments.outcome import Outcome
-from prosr.experiments.plan import Plan
-from prosr.experiments.printed import SOURCE, TABLE_1, TABLE_2, TABLE_3
-from prosr.experiments.spread import Spread, gain, shown, spread
+from prosr.lab import findings as judged
+from prosr.lab.findings import Finding
+from prosr.lab.outcome import Outcome
+from prosr.lab.plan import Plan
+from prosr.lab.printed import SOURCE, TABLE_1, TABLE_2, TABLE_3
+from prosr.lab.statistics import Spread, gain, shown, spread
 from prosr.layouts import SCALES, Frozen, Scale
 
 CELLS = {

@@ -11,12 +11,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
 from torch import Tensor, nn
 
-from prosr.checkpoint import build
+from prosr.checkpoints import archives, matconvnet, matfiles
+from prosr.checkpoints.released import SUFFIXES, Released, difference, read
+from prosr.checkpoints.tensors import Refused
+from prosr.checkpoints.weights import build
 from prosr.config import NetConfig, presets
 from prosr.errors import CheckpointError
-from prosr.legacy import archives, matconvnet, matfiles
-from prosr.legacy.released import SUFFIXES, Released, difference, read
-from prosr.legacy.tensors import Refused
 from prosr.nets.baselines.lapsrn import LapSRNConfig
 from prosr.nets.baselines.mslapsrn import MsLapSRNConfig
 from prosr.nets.baselines.vdsr import VDSRConfig

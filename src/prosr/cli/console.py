@@ -20,7 +20,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from prosr.cli.waiting import PATIENCE, heard, notice_hangup
+from prosr.cli.signals import PATIENCE, heard, notice_hangup
 
 if TYPE_CHECKING:
     from prosr.layouts import Scale

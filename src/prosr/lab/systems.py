@@ -7,13 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean, median
 from types import MappingProxyType
 
-from prosr.checkpoint import build, is_bundled, parameters, weights_name
+from prosr.checkpoints.weights import build, is_bundled, parameters, weights_name
 from prosr.config import presets
 from prosr.evaluation.published import PROTOCOL, PUBLISHED, SSIM_SOURCE, Published
 from prosr.evaluation.results import Row
 from prosr.evaluation.tables import NOTHING, USUAL_SETS, markdown, sorted_sets
-from prosr.experiments.outcome import Outcome
-from prosr.experiments.spread import Spread, spread
+from prosr.lab.outcome import Outcome
+from prosr.lab.statistics import Spread, spread
 from prosr.layouts import SCALES, Frozen, Scale
 
 KINDS = {

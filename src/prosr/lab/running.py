@@ -9,16 +9,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from prosr.checkpoint import load_weights, parameters
+from prosr.checkpoints.weights import load_weights, parameters
 from prosr.data.benchmarks import Benchmark
 from prosr.errors import ConfigError, InferenceError, ProSRError
 from prosr.evaluation.protocol import find_protocol
 from prosr.evaluation.results import save_results
 from prosr.evaluation.scoring import score
-from prosr.experiments.budget import Stop, measure, read_budgets, settled_steps
-from prosr.experiments.outcome import SCORES, Outcome, Point, Trained, read_outcome, save_run
-from prosr.experiments.plan import Plan
 from prosr.inference.upscaler import SCORING_MEMORY, Upscaler
+from prosr.lab.budget import Stop, measure, read_budgets, settled_steps
+from prosr.lab.outcome import SCORES, Outcome, Point, Trained, read_outcome, save_run
+from prosr.lab.plan import Plan
 from prosr.layouts import Scale
 from prosr.training.adversarial import CollapsedError
 from prosr.training.loop import Observer

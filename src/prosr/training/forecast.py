@@ -6,14 +6,14 @@ from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from prosr.checkpoint import build
+from prosr.checkpoints.weights import build
 from prosr.config import Recipe
+from prosr.lab.apart import Apart
+from prosr.lab.rounds import measure
 from prosr.layouts import Scale
 from prosr.nets.blocks import count_parameters
-from prosr.timing.apart import Apart
-from prosr.timing.rounds import measure
-from prosr.timing.steps import Work, make_step
 from prosr.training.curriculum import learning_rate_at, shares, stage_at
+from prosr.training.steps import Work, make_step
 
 
 @dataclass(frozen=True)

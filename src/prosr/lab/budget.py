@@ -14,8 +14,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from prosr.config import Recipe, Single
 from prosr.errors import ConfigError
-from prosr.experiments.plan import Plan
 from prosr.files import write_text
+from prosr.lab.plan import Plan
 from prosr.layouts import Frozen, Scale
 from prosr.training.curriculum import scale_at, shares
 from prosr.training.objectives import StepResult

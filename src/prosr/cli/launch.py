@@ -18,7 +18,7 @@ from typing import IO, Any
 
 import typer
 
-from prosr.cli.waiting import heard, notice_hangup
+from prosr.cli.signals import heard, notice_hangup
 from prosr.errors import ProSRError
 
 LOST = 3

@@ -14,17 +14,17 @@ import numpy as np
 import torch
 from torch import nn
 
-from prosr.checkpoint import find_or_build
+from prosr.checkpoints.weights import find_or_build
 from prosr.errors import ConfigError
 from prosr.inference.engines import Engine, make_engine
 from prosr.inference.engines.planned import PlannedEngine
 from prosr.inference.memory import observe
 from prosr.inference.precision import has_native_bf16
 from prosr.inference.upscaler import MAX_MEMORY, Upscaler
+from prosr.lab.apart import Apart
+from prosr.lab.records import Row, make_row
+from prosr.lab.rounds import PEAK_MULTIPLY_ADDS, Subject, Timing, matmul, measure
 from prosr.layouts import Scale
-from prosr.timing.apart import Apart
-from prosr.timing.rounds import PEAK_MULTIPLY_ADDS, Subject, Timing, matmul, measure
-from prosr.timing.rows import Row, make_row
 
 if TYPE_CHECKING:
     from prosr.inference.engines.openvino import OpenVinoRunner

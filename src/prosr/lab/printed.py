@@ -1,6 +1,6 @@
 """Tables 1 to 3 as the paper prints them (ProSR, CVPRW 2018); nothing here is measured.
 
-PSNR and gains are in dB. Cells are called as in `prosr.experiments.ablation`.
+PSNR and gains are in dB. Cells are called as in `prosr.lab.ablation`.
 """
 
 from __future__ import annotations

@@ -7,9 +7,9 @@ from math import sqrt
 from typing import Literal
 
 from prosr.evaluation.tables import markdown
-from prosr.experiments.outcome import Outcome
-from prosr.experiments.printed import TABLE_1, TABLE_2
-from prosr.experiments.spread import Spread, gain, shown
+from prosr.lab.outcome import Outcome
+from prosr.lab.printed import TABLE_1, TABLE_2
+from prosr.lab.statistics import Spread, gain, shown
 from prosr.layouts import SCALES, Frozen, Scale
 
 Verdict = Literal["holds", "does not hold", "open", "not tried"]

@@ -16,7 +16,7 @@ from typing import Generic, TypeVar
 
 from prosr.errors import InferenceError
 from prosr.inference import memory
-from prosr.timing.rounds import Subject
+from prosr.lab.rounds import Subject
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -1,0 +1,1 @@
+"""Find the work, run it, resume it: pictures and clips alike."""

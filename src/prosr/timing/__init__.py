@@ -1,1 +1,0 @@
-"""What things cost on this machine: time, memory and arithmetic, measured side by side."""
