@@ -20,7 +20,7 @@ from prosr.config import Recipe
 from prosr.data.sampler import Batch
 from prosr.errors import CheckpointError, ConfigError
 from prosr.nets.features import POOLS, feature_distance
-from prosr.resample import upscale
+from prosr.resample.tensors import upscale
 from prosr.training import loop
 from prosr.training.adversarial import CollapsedError, adversarial_step
 from prosr.training.losses import (

@@ -23,7 +23,7 @@ from prosr.nets.baselines.srresnet import SRResNetConfig
 from prosr.nets.baselines.vdsr import VDSRConfig
 from prosr.nets.blocks import kernel_weights
 from prosr.nets.luminance import LuminanceModel
-from prosr.resample import upscale
+from prosr.resample.tensors import upscale
 
 TINY: dict[str, list[NetConfig]] = {
     "srcnn": [SRCNNConfig(sizes=(5, 1, 1), widths=(3, 2))],

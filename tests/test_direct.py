@@ -9,7 +9,7 @@ from prosr.checkpoints.weights import build
 from prosr.config import PRESETS
 from prosr.nets.blocks import DCU, NormalizedDenseLayer
 from prosr.nets.direct import Direct
-from prosr.resample import upscale
+from prosr.resample.tensors import upscale
 
 
 def tiny(scale: int = 4, batch_norm: bool = False) -> Direct:

@@ -11,7 +11,7 @@ from prosr.layouts import SCALES, ProSRConfig
 from prosr.nets.blocks import MEAN_RGB
 from prosr.nets.generator import ProSR
 from prosr.nets.laplacian import LaplacianPyramid
-from prosr.resample import upscale
+from prosr.resample.tensors import upscale
 
 
 def tiny(**changes: object) -> ProSR:

@@ -7,7 +7,7 @@ from prosr.checkpoints.weights import build
 from prosr.layouts import LaplacianConfig, ProSRConfig
 from prosr.nets.generator import ProSR
 from prosr.nets.laplacian import LaplacianPyramid
-from prosr.resample import upscale
+from prosr.resample.tensors import upscale
 
 LAYOUT = {"features": 6, "growth": (4, 4, 4), "dcus": ((2, 1), (1,), (1,))}
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from prosr.resample import downscale
+from prosr.resample.tensors import downscale
 from prosr.training.losses import (
     adversarial_loss,
     discriminator_loss,

@@ -10,7 +10,7 @@ from prosr.evaluation.metrics import rgb_to_y
 from prosr.layouts import SCALES
 from prosr.nets.baselines.anatomy import Baseline, Step
 from prosr.nets.luminance import LuminanceModel, rgb_to_ycbcr, ycbcr_to_rgb
-from prosr.resample import upscale
+from prosr.resample.tensors import upscale
 
 
 class Plain(Baseline):

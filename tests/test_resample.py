@@ -8,17 +8,11 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
+from prosr import resample
 from prosr.errors import ConfigError
 from prosr.layouts import SCALES
-from prosr.resample import (
-    BACK_PROJECTION_RADIUS,
-    back_project,
-    downscale,
-    imresize_double,
-    imresize_uint8,
-    make_input,
-    upscale,
-)
+from prosr.resample import BACK_PROJECTION_RADIUS, imresize_double, imresize_uint8, make_input
+from prosr.resample.tensors import back_project, downscale, upscale
 
 
 @pytest.mark.parametrize("scale", SCALES)
@@ -123,3 +117,11 @@ def test_autocast_does_not_round_pictures() -> None:
     with torch.autocast("cpu", torch.bfloat16):
         given = upscale(x, 4), downscale(y, 4), back_project(y, x, 4, 2)
     assert all(torch.equal(a, b) for a, b in zip(given, expected, strict=True))
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("size", [(1, 1), (2, 7), (9, 5)])
+def test_arrays_and_tensors_are_enlarged_alike(scale: int, size: tuple[int, int]) -> None:
+    x = torch.rand(2, 3, *size, dtype=torch.float64)
+    enlarged = resample.upscale(x.numpy(), scale)
+    np.testing.assert_allclose(enlarged, upscale(x, scale).numpy(), atol=1e-12)

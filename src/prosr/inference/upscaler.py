@@ -27,7 +27,7 @@ from prosr.inference.memory import RESERVED, release_freed_memory, resident_memo
 from prosr.inference.oom import Halving
 from prosr.inference.tiling import Tile, fit, plan, run
 from prosr.layouts import check_scale
-from prosr.resample import upscale as phi
+from prosr.resample.tensors import upscale as phi
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PilImage

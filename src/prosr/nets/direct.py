@@ -18,7 +18,8 @@ from prosr.nets.blocks import (
     levels_below,
     multiply_adds,
 )
-from prosr.resample import PHI_RADIUS, upscale
+from prosr.resample import PHI_RADIUS
+from prosr.resample.tensors import upscale
 
 
 class Direct(nn.Module):

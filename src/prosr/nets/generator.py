@@ -20,7 +20,8 @@ from prosr.nets.blocks import (
     levels_below,
     multiply_adds,
 )
-from prosr.resample import BACK_PROJECTION_RADIUS, PHI_RADIUS, back_project, upscale
+from prosr.resample import BACK_PROJECTION_RADIUS, PHI_RADIUS
+from prosr.resample.tensors import back_project, upscale
 
 
 class ProSR(nn.Module):

@@ -6,7 +6,8 @@ from torch import Tensor, nn
 
 from prosr.nets.blocks import levels_below, multiply_adds
 from prosr.nets.generator import ProSR
-from prosr.resample import PHI_RADIUS, upscale
+from prosr.resample import PHI_RADIUS
+from prosr.resample.tensors import upscale
 
 
 class LaplacianPyramid(nn.Module):

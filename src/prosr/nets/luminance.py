@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from prosr.resample import as_given, upscale
+from prosr.resample.tensors import as_given, upscale
 
 if TYPE_CHECKING:
     from prosr.nets.baselines.anatomy import Baseline

@@ -18,7 +18,7 @@ from prosr.adversary import SMALLEST, Adversarial, SRGANDiscriminatorConfig
 from prosr.data.sampler import Batch
 from prosr.errors import ProSRError
 from prosr.nets.features import POOLS, feature_distance
-from prosr.resample import upscale
+from prosr.resample.tensors import upscale
 from prosr.training.losses import (
     adversarial_loss,
     discriminator_loss,

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from prosr.resample import downscale
+from prosr.resample.tensors import downscale
 
 
 def pixel_loss(y_hat: Tensor, y: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from prosr.data.benchmarks import Benchmark, to_tensor
 from prosr.layouts import Scale
-from prosr.resample import upscale
+from prosr.resample.tensors import upscale
 from prosr.training.loop import Draw
 from prosr.training.run import Run
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from prosr.errors import ConfigError
-from prosr.resample import PHI_RADIUS, upscale
+from prosr.resample import PHI_RADIUS
+from prosr.resample.tensors import upscale
 
 
 class Bicubic(nn.Module):

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from prosr.layouts import AllScales, BaselineConfig, Count
 from prosr.nets.baselines.anatomy import Baseline, Presets, Step, conv
 from prosr.nets.blocks import draw_he
-from prosr.resample import PHI_RADIUS, upscale
+from prosr.resample import PHI_RADIUS
+from prosr.resample.tensors import upscale
 
 
 class PreActivated(nn.Module):

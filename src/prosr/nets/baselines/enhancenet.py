@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from prosr.layouts import BaselineConfig, Count, OneScale
 from prosr.nets.baselines.anatomy import Baseline, Presets, Step, conv
-from prosr.resample import upscale
+from prosr.resample.tensors import upscale
 
 
 class ResidualBlock(nn.Module):

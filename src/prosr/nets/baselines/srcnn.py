@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from prosr.layouts import AllScales, BaselineConfig, Count
 from prosr.nets.baselines.anatomy import Baseline, Presets, Step
-from prosr.resample import PHI_RADIUS, upscale
+from prosr.resample import PHI_RADIUS
+from prosr.resample.tensors import upscale
 
 
 class SRCNNConfig(AllScales, BaselineConfig):
