@@ -15,11 +15,10 @@ from numpy.typing import NDArray
 
 from prosr.images import Making, Origin
 from prosr.inference.upscaler import load
-from prosr.jobs.batch import Job, Outcome
+from prosr.jobs import Job, Outcome, run
+from prosr.video import clip_suffix
 from prosr.video.clips import open_clip
 from prosr.video.enlarging import enlarge_clip
-from prosr.video.requests import clip_path
-from prosr.video.running import run_clips
 
 UNIT = Fraction(1, 12_800)
 FRAMES = 10
@@ -87,13 +86,13 @@ def packets(path: Path, kind: str) -> list[bytes]:
 
 
 def enlarged(path: Path, scale: int = 2) -> Path:
-    target = clip_path(path, scale)
+    target = path.with_name(f"{path.stem}_x{scale}{clip_suffix(path)}")
     enlarge_clip(open_clip(path), target, scale, lambda x: BICUBIC.upscale(x, scale), MADE)
     return target
 
 
 def enlarge(path: Path, target: Path) -> Outcome:
-    (outcome,) = run_clips(BICUBIC, [Job(path, target)], 2)
+    (outcome,) = run(BICUBIC, [Job(path, target)], 2)
     return outcome
 
 

@@ -120,11 +120,11 @@ def test_quiet_says_only_what_failed(run: Run) -> None:
         (["a.png", "--output", "a.png", "--overwrite"], "a.png: is the input itself"),
         (["a.png", "--output", "a.png"], "a.png: is the input itself; give another output"),
         (["a.png", "--max-memory", "much"], "'much' is no size; write for example 2G or 512M"),
-        ([""], "the path is empty; it has to"),
-        (["a.png", "--output", ""], "the output is empty; it has to"),
-        (["a.png", "--format", ""], "the format is empty; it has to"),
-        (["a.png", "--model", ""], "the model is empty; it has to"),
-        (["a.mp4", "--format", "png"], "--format is for pictures"),
+        ([""], "the path is empty; give a value"),
+        (["a.png", "--output", ""], "the output is empty; give a value"),
+        (["a.png", "--format", ""], "the format is empty; give a value"),
+        (["a.png", "--model", ""], "the model is empty; give a value"),
+        (["a.mp4", "--format", "png"], "the format PNG is for pictures"),
         (["a.png", "--max-memory", "100M"], "a memory limit of 0.1 GB is too low"),
     ],
 )
@@ -141,7 +141,7 @@ def test_a_wrong_request_is_one_line_and_exit_code_2(
 def test_what_there_is_a_word_to_say_of_is_always_listed(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("prosr.cli.enlarging._LISTED", 1)
+    monkeypatch.setattr("prosr.cli.display._LISTED", 1)
     for name in ("in/a.png", "in/b.png", "in/c.png"):
         picture(name)
     run("in")

@@ -178,11 +178,13 @@ def test_frames_of_odd_sides_keep_their_sampling(tmp_path: Path) -> None:
 def test_what_the_container_cannot_hold_is_said_before_any_work(tmp_path: Path) -> None:
     path = with_subtitles(tmp_path)
     outcome = enlarge(path, tmp_path / "b.mp4")
-    assert outcome.kind == "failed"
+    assert outcome.status == "failed"
     assert "b.mp4: cannot hold the subtitles of" in outcome.reason
-    assert outcome.reason.endswith("give an output that ends in .mkv, or take that out first")
+    assert outcome.reason.endswith(
+        "give an output that ends in .mkv, or remove the subtitles first"
+    )
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["a.mkv", "a.srt", "silent.mkv"]
-    assert enlarge(path, tmp_path / "b.mkv").kind == "made"
+    assert enlarge(path, tmp_path / "b.mkv").status == "made"
 
 
 def test_what_libav_refuses_is_not_blamed_on_the_clip(
@@ -229,7 +231,7 @@ def test_time_that_goes_backwards_is_refused(tmp_path: Path) -> None:
     part = make(tmp_path / "a.ts", sound=False).read_bytes()
     (tmp_path / "a.mp4").write_bytes(part + part)
     outcome = enlarge(tmp_path / "a.mp4", tmp_path / "b.mp4")
-    assert "frame 10 has no time, an earlier one than that before" in outcome.reason
+    assert "frame 10 has no time, an earlier time than the frame before" in outcome.reason
 
 
 def test_a_clip_that_is_cut_off_is_said_to_be(tmp_path: Path) -> None:
@@ -238,8 +240,8 @@ def test_a_clip_that_is_cut_off_is_said_to_be(tmp_path: Path) -> None:
     content = whole.read_bytes()
     whole.write_bytes(content[: len(content) // 2])
     outcome = enlarge(whole, tmp_path / "c.mkv")
-    assert outcome.kind == "made"
-    assert "of 4.0 s: the clip seems cut off" in outcome.reason
+    assert outcome.status == "made"
+    assert "of 4.0 s: the clip seems to be cut off" in outcome.reason
 
 
 def samples(plane: Any, pixels: str) -> NDArray[Any]:
