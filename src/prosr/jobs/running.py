@@ -29,40 +29,26 @@ class Outcome:
 
 
 class Medium(Protocol):
-    """How the files of one kind are enlarged. All methods raise `ProSRError`."""
+    """Enlarges the files of one kind. Both methods raise `ProSRError`."""
 
-    def reserve(self, path: Path, scale: int, max_memory: int) -> int:
-        """Bytes that are needed beside the tiles, if `max_memory` is enough for both."""
-
-    def estimate(self, upscaler: Upscaler, source: Path, target: Path, scale: int) -> Estimate:
+    def estimate(self, source: Path, target: Path) -> Estimate:
         """What `enlarge` would take."""
 
-    def enlarge(
-        self, upscaler: Upscaler, source: Path, target: Path, scale: int, progress: Progress | None
-    ) -> str:
+    def enlarge(self, source: Path, target: Path, progress: Progress | None) -> str:
         """Write or replace the target; returns a remark on it, mostly none."""
 
 
+@dataclass(frozen=True)
 class Pictures:
-    def reserve(self, path: Path, scale: int, max_memory: int) -> int:
-        return 0
+    upscaler: Upscaler
+    scale: int
 
-    def estimate(self, upscaler: Upscaler, source: Path, target: Path, scale: int) -> Estimate:
-        return upscaler.estimate(source, scale, output=target, overwrite=True)
+    def estimate(self, source: Path, target: Path) -> Estimate:
+        return self.upscaler.estimate(source, self.scale, output=target, overwrite=True)
 
-    def enlarge(
-        self, upscaler: Upscaler, source: Path, target: Path, scale: int, progress: Progress | None
-    ) -> str:
-        upscaler.upscale(source, scale, output=target, overwrite=True, progress=progress)
+    def enlarge(self, source: Path, target: Path, progress: Progress | None) -> str:
+        self.upscaler.upscale(source, self.scale, output=target, overwrite=True, progress=progress)
         return ""
-
-
-def _medium(job: Job) -> Medium:
-    if job.kind == "picture":
-        return Pictures()
-    from prosr.video.medium import Clips
-
-    return Clips()
 
 
 def fit(jobs: Sequence[Job], scale: int, max_memory: int) -> tuple[list[Job], int]:
@@ -73,9 +59,11 @@ def fit(jobs: Sequence[Job], scale: int, max_memory: int) -> tuple[list[Job], in
     """
     checked, most = [], 0
     for job in jobs:
-        if not job.refusal:
+        if job.kind == "clip" and not job.refusal:
+            from prosr.video.enlarging import reserve
+
             try:
-                most = max(most, _medium(job).reserve(job.source, scale, max_memory))
+                most = max(most, reserve(job.source, scale, max_memory))
             except ImageError as error:
                 job = replace(job, refusal=str(error))
         checked.append(job)
@@ -109,11 +97,10 @@ def run(
         there = job.target.exists() and not overwrite
         if there and is_done(job.source, job.target, upscaler.mark(scale)):
             return Outcome(job, "skipped", "done already")
-        progress, files = starting(job), (job.source, job.target)
+        medium, progress = _medium(job, upscaler, scale), starting(job)
         if dry_run:
-            estimate = _medium(job).estimate(upscaler, *files, scale)
-            return Outcome(job, "planned", estimate=estimate)
-        remark = _medium(job).enlarge(upscaler, *files, scale, progress)
+            return Outcome(job, "planned", estimate=medium.estimate(job.source, job.target))
+        remark = medium.enlarge(job.source, job.target, progress)
         changed = f"made anew: the {job.kind} has changed" if there else ""
         return Outcome(job, "made", "; ".join(filter(None, (changed, remark))))
 
@@ -130,3 +117,11 @@ def run(
             summary = " ".join(f"{type(error).__name__}: {error}".split())
             reason = f"{shown(job.source)}: unexpected {summary}"
             yield Outcome(job, "failed", reason, error=error)
+
+
+def _medium(job: Job, upscaler: Upscaler, scale: int) -> Medium:
+    if job.kind == "picture":
+        return Pictures(upscaler, scale)
+    from prosr.video.enlarging import Clips
+
+    return Clips(upscaler, scale)

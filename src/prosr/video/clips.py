@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import av
 import av.error
@@ -32,13 +32,6 @@ _HD_LINES = 720
 
 TEXTS = "surrogateescape"
 """Error handler for titles and the like that are not UTF-8; it keeps their bytes."""
-
-
-class Frame(NamedTuple):
-    """Samples, [H, W, 3] uint8 or uint16, shown from `start` on, in the clip's time unit."""
-
-    start: int
-    samples: NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -79,10 +72,11 @@ class Clip:
     colours: Colours
     comment: str
 
-    def read(self, skip: int) -> Iterator[Frame]:
-        """All frames after the first `skip`, by time. Raises `ImageError`.
+    def read(self, skip: int) -> Iterator[tuple[int, NDArray[Any]]]:
+        """Start and samples, [H, W, 3] uint8 or uint16, of all frames after the first `skip`.
 
-        Frames with the same time are moved apart by one time unit: containers cannot hold them.
+        Frames with the same start, which containers cannot hold, are moved apart by one time
+        unit. Raises `ImageError`.
         """
         start = last = -math.inf
         with reading(self.path) as source:
@@ -95,7 +89,7 @@ class Clip:
                     )
                 start, last = max(frame.pts, start + 1), frame.pts
                 if number >= skip:
-                    yield Frame(int(start), to_rgb(frame, self.colours))
+                    yield int(start), to_rgb(frame, self.colours)
 
 
 def open_clip(path: Path) -> Clip:

@@ -12,10 +12,11 @@ import math
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import partial
 from itertools import chain, count, islice, pairwise, takewhile
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import av
@@ -28,14 +29,17 @@ from numpy.typing import NDArray
 
 from prosr.errors import ImageError
 from prosr.files import replacing
-from prosr.images import Making, shown
+from prosr.images import Making, origin_of, shown
+from prosr.inference.estimates import Estimate
+from prosr.inference.memory import RESERVED
+from prosr.inference.upscaler import Progress, Upscaler
 from prosr.video.clips import (
     TEXTS,
     Clip,
-    Frame,
     address,
     explaining,
     from_rgb,
+    open_clip,
     open_container,
     reading,
 )
@@ -55,8 +59,61 @@ _FRAMES_HELD = 34
 1280×720 to 2560×1440 in 8 bits, 29 in 10 (PyAV 18, two threads)."""
 
 
-def frame_memory(clip: Clip, scale: int) -> int:
-    """Bytes for the frames of the result that are in memory at once."""
+_LEAST = 100_000_000
+"""Bytes that tiles need at least."""
+
+_CUT_OFF = 1.0
+"""Seconds by which a result may be shorter than its clip without a remark."""
+
+
+@dataclass(frozen=True)
+class Clips:
+    """Implements `prosr.jobs.running.Medium`; progress counts frames."""
+
+    upscaler: Upscaler
+    scale: int
+
+    def estimate(self, source: Path, target: Path) -> Estimate:
+        clip = open_clip(source)
+        check_target(clip, target, self.scale)
+        # The first frame takes longer than the others.
+        for _, samples in islice(clip.read(0), 2):
+            start = perf_counter()
+            self._enlarge(samples)
+            seconds = perf_counter() - start
+        size = self.scale * clip.width, self.scale * clip.height
+        memory = self.upscaler.memory((clip.height, clip.width), self.scale)
+        memory += _frame_memory(clip, self.scale)
+        return Estimate(*size, clip.frames, clip.frames * seconds, memory, "frame")
+
+    def enlarge(self, source: Path, target: Path, progress: Progress | None) -> str:
+        clip = open_clip(source)
+        check_target(clip, target, self.scale)
+        making = Making(self.upscaler.mark(self.scale), origin_of(source))
+        end = enlarge_clip(clip, target, self.scale, self._enlarge, making, progress)
+        if clip.seconds - end > _CUT_OFF:
+            return f"ends at {end:.1f} of {clip.seconds:.1f} s: the clip seems to be cut off"
+        return ""
+
+    def _enlarge(self, samples: NDArray[Any]) -> NDArray[Any]:
+        return self.upscaler.upscale(samples, self.scale)
+
+
+def reserve(path: Path, scale: int, max_memory: int) -> int:
+    """Bytes that the frames of the clip's result take, in addition to the upscaler.
+
+    Raises `ImageError` if they leave too little of `max_memory` for the upscaler.
+    """
+    held = _frame_memory(open_clip(path), scale)
+    if (need := held + RESERVED + _LEAST) > max_memory:
+        raise ImageError(
+            f"{shown(path)}: its enlarged frames need a memory limit of "
+            f"{math.ceil(need / 1e6)} MB; allow it, or enlarge less"
+        )
+    return held
+
+
+def _frame_memory(clip: Clip, scale: int) -> int:
     sample = 6 if clip.colours.deep else 3
     return _FRAMES_HELD * sample * clip.width * clip.height * scale**2
 
@@ -67,7 +124,7 @@ def enlarge_clip(
     scale: int,
     enlarge: Callable[[NDArray[Any]], NDArray[Any]],
     making: Making,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> float:
     """Write the clip, with each frame enlarged, to `target`; returns the second it ends at.
 
@@ -78,10 +135,6 @@ def enlarge_clip(
     Raises `ImageError`.
     """
     tell = progress or (lambda done, total: None)
-
-    def larger(frame: Frame) -> Frame:
-        return frame._replace(samples=enlarge(frame.samples))
-
     with explaining(target):
         folder = _folder(target, making)
         done = len(_finished(folder)) * _SEGMENT
@@ -89,8 +142,9 @@ def enlarge_clip(
         frames = clip.read(done)
         for first in frames:
             segment = chain((first,), islice(frames, _SEGMENT - 1))
+            larger = ((start, enlarge(samples)) for start, samples in segment)
             with replacing(folder / f"{done // _SEGMENT:06}.nut") as temporary:
-                for _ in _encode(map(larger, segment), clip, scale, temporary):
+                for _ in _encode(larger, clip, scale, temporary):
                     done += 1
                     tell(done, max(done, clip.frames))
         with replacing(target) as temporary:
@@ -104,25 +158,22 @@ def check_target(clip: Clip, target: Path, scale: int) -> None:
 
     Begins a temporary file of the same format with each stream.
     """
-    with tempfile.TemporaryDirectory() as folder:
+    other = ".mp4" if target.suffix.lower() == ".mkv" else ".mkv"
+    with tempfile.TemporaryDirectory() as folder, reading(clip.path) as source:
         trial = Path(folder, f"trial{target.suffix}")
-        if why := _trouble(trial, lambda output: _add_frames(output, clip, scale)):
+        if why := _trouble(trial, partial(_add_frames, clip=clip, scale=scale)):
             raise ImageError(
                 f"{shown(target)}: {scale * clip.width}×{scale * clip.height} pixels "
                 f"cannot be encoded as H.264 ({why}); enlarge less"
             )
-        with reading(clip.path) as source:
-            troubles = [
-                (_NAMES[kept.type], _trouble(trial, partial(_add_copy, template=kept)))
-                for kept in _kept(source)
-            ]
-    other = ".mp4" if target.suffix.lower() == ".mkv" else ".mkv"
-    for name, why in troubles:
-        if why:
-            raise ImageError(
-                f"{shown(target)}: cannot hold the {name} of {shown(clip.path)} ({why}); "
-                f"give an output that ends in {other}, or remove the {name} first"
-            )
+        for kept in _kept(source):
+            copy = partial(OutputContainer.add_stream_from_template, template=kept)
+            if why := _trouble(trial, copy):
+                name = _NAMES[kept.type]
+                raise ImageError(
+                    f"{shown(target)}: cannot hold the {name} of {shown(clip.path)} ({why}); "
+                    f"give an output that ends in {other}, or remove the {name} first"
+                )
 
 
 def _trouble(path: Path, add: Callable[[OutputContainer], object]) -> str:
@@ -152,10 +203,6 @@ def _add_frames(output: OutputContainer, clip: Clip, scale: int) -> VideoStream:
     return stream
 
 
-def _add_copy(output: OutputContainer, template: Stream) -> Stream:
-    return output.add_stream_from_template(template)
-
-
 def _kept(source: InputContainer) -> list[Stream]:
     return [stream for stream in source.streams if stream.type in _NAMES]
 
@@ -179,13 +226,15 @@ def _finished(folder: Path) -> list[Path]:
     return list(takewhile(Path.exists, (folder / f"{number:06}.nut" for number in count())))
 
 
-def _encode(frames: Iterator[Frame], clip: Clip, scale: int, path: Path) -> Iterator[None]:
-    """Write a segment; yields after each frame."""
+def _encode(
+    frames: Iterator[tuple[int, NDArray[Any]]], clip: Clip, scale: int, path: Path
+) -> Iterator[None]:
+    """Write a segment of frames, each with its start; yields after each."""
     with av.open(address(path), "w", format="nut") as output:
         stream = _add_frames(output, clip, scale)
-        for frame in frames:
-            picture = from_rgb(frame.samples, clip.colours)
-            picture.pts, picture.time_base = frame.start, clip.time_unit
+        for start, samples in frames:
+            picture = from_rgb(samples, clip.colours)
+            picture.pts, picture.time_base = start, clip.time_unit
             output.mux(stream.encode(picture))
             yield
         output.mux(stream.encode(None))
@@ -195,10 +244,11 @@ def _join(segments: list[Path], clip: Clip, path: Path, made_by: str) -> float:
     """Write the packets of all segments and of the kept streams; returns the end in seconds."""
     if not segments:
         raise ImageError(f"{shown(clip.path)}: has no frame that can be decoded")
-    with ExitStack() as opened:
-        source = opened.enter_context(open_container(clip.path))
-        first = opened.enter_context(av.open(address(segments[0])))
-        output = opened.enter_context(av.open(address(path), "w", metadata_errors=TEXTS))
+    with (
+        open_container(clip.path) as source,
+        av.open(address(segments[0])) as first,
+        av.open(address(path), "w", metadata_errors=TEXTS) as output,
+    ):
         stream = output.add_stream_from_template(first.streams.video[0])
         # Segments do not hold these.
         stream.time_base = clip.time_unit
