@@ -52,7 +52,7 @@ _ENDS = {129: "hung up", 130: "interrupted", 143: "terminated"}
 
 app = typer.Typer(
     name="prosr",
-    help="Enlarge pictures by 2, 4 or 8 with progressive super-resolution networks.",
+    help="Enlarge pictures and clips 2, 4 or 8 times with progressive super-resolution networks.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -57,8 +57,9 @@ class BatchDisplay:
         listed = more = 0
         for outcome in self.outcomes:
             if outcome.status == "failed":
-                colour = None if os.environ.get("NO_COLOR") else "red"
-                typer.secho(f"failed   {outcome.reason}", fg=colour, err=self._quiet)
+                line = f"failed   {outcome.reason}"
+                plain = bool(os.environ.get("NO_COLOR"))
+                typer.echo(line if plain else typer.style(line, fg="red"), err=self._quiet)
                 continue
             listed += 1
             if listed > _LISTED and not (outcome.status == "made" and outcome.reason):

@@ -17,7 +17,7 @@ Rounds = Annotated[int, typer.Option(min=1, help="Rounds in which all are measur
 RowsFile = Annotated[Path | None, typer.Option(metavar="FILE.json", help="Append the rows to this file, and write a Markdown table beside it.")]
 EnsembleOption = Annotated[bool, typer.Option("--ensemble", metavar="", help="Average over 8 flips and rotations: slightly better, 8 times slower.")]
 Data = Annotated[list[Path], typer.Option(metavar="DIR...", help="Folders of training pictures, searched recursively.")]
-Strength = Annotated[float, typer.Option(metavar="0…1", help="How much texture a GAN such as progansr-xs invents, from 0 (none) to 1.")]
+Strength = Annotated[float, typer.Option(metavar="0…1", help="How much texture a GAN such as progansr-xs invents, from 0 to 1.")]
 MaxMinutes = Annotated[float | None, typer.Option(min=0, metavar="MINUTES", help="Save and stop after this time; the same command resumes.")]
 Workers = Annotated[int, typer.Option(min=0, metavar="N", help="Processes that prepare batches.")]
 # fmt: on

@@ -17,8 +17,8 @@ PATIENCE = 2.0
 def signals_wait() -> Iterator[None]:
     """Postpone Ctrl-C, SIGTERM and SIGHUP to the end of the block.
 
-    While OpenVINO or PyTorch is imported, C++ code would lose the exceptions that they raise,
-    or end the process.
+    In the middle of an import of NumPy, OpenVINO or PyTorch, the exceptions that they raise
+    would be lost, end the process, or look like a failed import.
     """
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 # fmt: off
 Paths = Annotated[list[str], typer.Argument(metavar="PATH", help="Pictures, clips, folders, or patterns such as '*.jpg'.")]
 Scale = Annotated[int, typer.Option("--scale", "-s", metavar="2|4|8", help="Factor to enlarge by.")]
-Model = Annotated[str, typer.Option("--model", "-m", metavar="NAME|FILE", help="Name of a model (a GAN also as NAME@0.7), or a .safetensors file.")]
-Output = Annotated[str | None, typer.Option("--output", "-o", metavar="FILE|DIR", help="Result file, or folder for results (default: NAME_x4.EXT or DIR_x4 beside each input).")]
+Model = Annotated[str, typer.Option("--model", "-m", metavar="NAME|FILE", help="Name of a model (of a GAN also NAME@0.7), or a .safetensors file.")]
+Output = Annotated[str | None, typer.Option("--output", "-o", metavar="FILE|DIR", help="Result, or folder for results (default: NAME_x4.EXT or DIR_x4, beside each input).")]
 FileFormat = Annotated[str | None, typer.Option("--format", metavar="NAME", help="Format of pictures: jpeg, png, webp, tiff or avif (default: that of the input).")]
 MaxMemory = Annotated[str | None, typer.Option(metavar="SIZE", help="Memory limit for the process, such as 512M or 2G (default: half of the free memory).")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", metavar="", help="Replace existing results.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", metavar="", help="Show size, time and memory of each result; write nothing.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", metavar="", help="Show errors only.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", metavar="", help="Print size, time and memory of each result; write nothing.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", metavar="", help="Print errors only.")]
 # fmt: on
 
 
@@ -43,19 +43,22 @@ def upscale(
 ) -> None:
     """Enlarge pictures and clips 2, 4 or 8 times.
 
-    Keeps transparency, gray, 16 bits, ICC profile, EXIF and XMP. Results of earlier runs
-    are not made again unless their source has changed.
+    Pictures keep transparency, gray, 16 bits, ICC profile, EXIF and XMP. Clips keep frame
+    times, sound and subtitles; they need the extra `video`.
+
+    Run again, the command makes only what is missing or whose source has changed.
 
     Example: prosr upscale photo.jpg holiday/ --scale 4
     """
-    import prosr
-    from prosr import jobs
-    from prosr.cli.display import BatchDisplay
-    from prosr.images import find_format
-    from prosr.inference.memory import parse_size
+    with signals_wait():
+        import prosr
+        from prosr import jobs
+        from prosr.cli.display import BatchDisplay
+        from prosr.images import find_format
+        from prosr.inference.memory import parse_size
 
     _refuse_empty(path=paths, model=[model], output=[output], format=[file_format])
-    limit = 2_000_000_000 if max_memory is None else parse_size(max_memory)  # available_memory()
+    limit = 2_000_000_000 if max_memory is None else parse_size(max_memory)
     wanted = find_format(file_format) if file_format else None
     found, memory = jobs.fit(jobs.find(paths, scale, output, wanted), scale, limit)
     with signals_wait():

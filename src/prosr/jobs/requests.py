@@ -54,12 +54,12 @@ def find(
     """
     check_scale(scale)
     paths = [path for request in requests for path in _matches(request)]
-    several = sum(path.is_dir() for path in paths) > 1
+    folders = [path for path in paths if path.is_dir()]
     into = _output_folder(paths, output)
     jobs: dict[Path, Job] = {}
     for path in paths:
-        if path.is_dir():
-            found = list(_folder_jobs(path, scale, into, file_format, several))
+        if path in folders:
+            found = list(_folder_jobs(path, scale, into, file_format, len(folders) > 1))
         else:
             found = [_file_job(path, scale, output, into, file_format)]
         for job in found:
@@ -146,24 +146,22 @@ def _folder_jobs(
         into = into / root.name
     if into.resolve() == root:
         raise ConfigError(f"{shown(folder)}: results would go into itself; give another output")
-    unread: list[OSError] = []
-    for path in _walk(folder, into.resolve(), unread):
+    for path in _walk(folder, into.resolve()):
         target = into / path.relative_to(folder)
         if _is_known(path):
             yield _job(path, target.with_suffix(_suffix(path, file_format)))
+        elif path.is_dir():
+            yield _job(path, target, "this folder cannot be read; allow it")
         elif path.suffix.lower() in UNREAD_SUFFIXES:
             yield _job(path, target, "this format is not supported; make it a PNG first")
-    for error in unread:
-        path = Path(error.filename)
-        yield _job(path, into / path.relative_to(folder), "this folder cannot be read; allow it")
 
 
-def _walk(folder: Path, excluded: Path, unread: list[OSError]) -> Iterator[Path]:
-    """All files below a folder, sorted, without hidden ones and those in `excluded`.
+def _walk(folder: Path, excluded: Path) -> Iterator[Path]:
+    """All files below a folder, without hidden ones, and then the folders that cannot be read.
 
-    Follows links to folders, but not round in circles. Adds to `unread` an error for each
-    folder that cannot be read.
+    Follows links to folders, but neither in circles nor into the folder `excluded`.
     """
+    unread: list[OSError] = []
     for place, below, names in os.walk(folder, followlinks=True, onerror=unread.append):
         around = {excluded, *(parent.resolve() for parent in Path(place, "x").absolute().parents)}
         below[:] = sorted(
@@ -172,6 +170,7 @@ def _walk(folder: Path, excluded: Path, unread: list[OSError]) -> Iterator[Path]
             if not name.startswith(".") and Path(place, name).resolve() not in around
         )
         yield from (Path(place, name) for name in sorted(names) if not name.startswith("."))
+    yield from (Path(error.filename) for error in unread)
 
 
 def _without_collisions(jobs: list[Job]) -> list[Job]:
