@@ -1,4 +1,4 @@
-"""Clips to enlarge, and what becomes of them."""
+"""Makes clips for the tests, and enlarges them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MADE = Making("prosr bicubic x2 -", Origin("0" * 12, "0" * 8, "0" * 8))
 
 
 def picture(number: int, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """A smooth one, which differs from frame to frame."""
+    """A smooth gradient, different for each frame number."""
     y, x = np.mgrid[: size[1], : size[0]]
     channels = (x * 3 + 20, y * 4 + 30, np.full_like(x, 40 + 15 * number))
     return np.stack(channels, -1).clip(0, 255).astype(np.uint8)
@@ -97,7 +97,7 @@ def enlarge(path: Path, target: Path) -> Outcome:
 
 
 def still(path: Path, codec: str, pixels: str, size: tuple[int, int] = (64, 48)) -> Path:
-    """A clip of one picture again and again."""
+    """A clip of six equal frames."""
     with av.open(str(path), "w") as output:
         stream = output.add_stream(codec, rate=25)
         assert isinstance(stream, VideoStream)

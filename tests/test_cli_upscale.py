@@ -49,14 +49,14 @@ def test_a_picture_is_enlarged(run: Run) -> None:
         assert result.size == (10, 8)
 
 
-def test_the_scale_is_4_unless_given_and_the_format_may_be_chosen(run: Run) -> None:
+def test_the_default_scale_is_4_and_the_format_can_be_chosen(run: Run) -> None:
     picture("a.png")
     assert run("a.png", "--format", "jpeg")[0] == 0
     with Image.open("a_x4.jpg") as result:
         assert (result.format, result.size) == ("JPEG", (20, 16))
 
 
-def test_the_everyday_options_are_short_too(run: Run) -> None:
+def test_common_options_have_short_forms(run: Run) -> None:
     picture("a.png")
     assert run("a.png", "-s", "2", "-o", "b.png")[1].startswith("made     b.png\n")
     with Image.open("b.png") as result:
@@ -64,7 +64,7 @@ def test_the_everyday_options_are_short_too(run: Run) -> None:
     assert "no model is called 'prosr-xss'" in run("a.png", "-m", "prosr-xss")[2]
 
 
-def test_a_batch_says_what_became_of_each(run: Run) -> None:
+def test_a_batch_prints_each_outcome(run: Run) -> None:
     for name in ("in/a.png", "in/sub/line\nbreak [b] é.png", "in/done.png"):
         picture(name)
     assert run("in/done.png", "--output", "in_x4/done.png")[0] == 0
@@ -82,7 +82,7 @@ def test_a_batch_says_what_became_of_each(run: Run) -> None:
     assert Path("in_x4/sub/line\nbreak [b] é.png").exists()
 
 
-def test_a_dry_run_says_what_it_would_take_and_writes_nothing(run: Run) -> None:
+def test_a_dry_run_prints_estimates_and_writes_nothing(run: Run) -> None:
     for name in ("in/a.png", "in/b.png"):
         picture(name)
     assert run("in/a.png", "--output", "in_x4/a.png")[0] == 0
@@ -90,7 +90,7 @@ def test_a_dry_run_says_what_it_would_take_and_writes_nothing(run: Run) -> None:
     before = sorted(Path().rglob("*"))
     code, out, err = run("in", "--dry-run")
     assert (code, err) == (1, "")
-    # It counts what the process holds, and here that is whatever other tests left.
+    # The memory of this process includes what other tests left.
     assert re.sub(r"0\.[1-5]\d GB", "0.4 GB", out).splitlines() == [
         "skipped  in_x4/a.png (done already)",
         "planned  in_x4/b.png (20×16 pixels, 1 tile, less than 1 s, 0.4 GB of memory)",
@@ -101,7 +101,7 @@ def test_a_dry_run_says_what_it_would_take_and_writes_nothing(run: Run) -> None:
     assert run("in/b.png", "--dry-run", "--output", "b.bmp")[0] == 2
 
 
-def test_quiet_says_only_what_failed(run: Run) -> None:
+def test_quiet_prints_only_failures(run: Run) -> None:
     picture("a.png")
     Path("b.png").touch()
     assert run("a.png", "b.png", "--quiet") == (1, "", "failed   b.png: empty file\n")
@@ -138,7 +138,7 @@ def test_a_wrong_request_is_one_line_and_exit_code_2(
     assert err.startswith(f"error: {complaint}") and err.count("\n") == 1
 
 
-def test_what_there_is_a_word_to_say_of_is_always_listed(
+def test_successes_with_a_remark_are_always_listed(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("prosr.cli.display._LISTED", 1)
@@ -152,7 +152,9 @@ def test_what_there_is_a_word_to_say_of_is_always_listed(
     assert "…        and 1 more" in out
 
 
-def test_interrupted_it_says_what_is_done(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_after_an_interruption_the_outcomes_so_far_are_printed(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from prosr.inference.upscaler import Upscaler
 
     for name in ("in/a.png", "in/b.png", "in/c.png"):
@@ -171,7 +173,7 @@ def test_interrupted_it_says_what_is_done(run: Run, monkeypatch: pytest.MonkeyPa
     assert os.listdir("in_x4") == ["a.png"]
 
 
-def test_a_name_that_is_no_text_is_no_trouble(run: Run) -> None:
+def test_a_name_that_is_not_utf_8_is_printed_escaped(run: Run) -> None:
     name = os.fsdecode(b"a\xff.png")
     picture("a.png")
     try:
@@ -185,9 +187,12 @@ def test_a_name_that_is_no_text_is_no_trouble(run: Run) -> None:
 def test_it_runs_as_a_module(tmp_path: Path) -> None:
     Image.new("L", (3, 3)).save(tmp_path / "a.png")
     words = ["upscale", "a.png", "--model", "bicubic"]
-    done = subprocess.run([sys.executable, "-m", "prosr", *words], cwd=tmp_path, check=False)
+    # Lists on standard error what is imported. Only progress bars need rich.
+    command = [sys.executable, "-X", "importtime", "-m", "prosr", *words]
+    done = subprocess.run(command, cwd=tmp_path, check=False, capture_output=True, text=True)
     assert done.returncode == 0
     assert (tmp_path / "a_x4.png").exists()
+    assert "prosr.jobs" in done.stderr and "rich." not in done.stderr
 
 
 @pytest.mark.slow
@@ -207,7 +212,7 @@ def test_memory_stays_under_its_limit(
         "sys.exit(done.returncode or 1024 * usage.ru_maxrss > 512_000_000)\n"
     )
     words = ["upscale", "a.png", "--model", model, "--max-memory", "512M", "--scale", str(scale)]
-    # Two threads, as on a small machine: each keeps memory of its own.
+    # Two threads, as on a small machine: each has memory of its own.
     environment = {**os.environ, "OMP_NUM_THREADS": "2", "VIPS_CONCURRENCY": "2"}
     command = [sys.executable, "-c", program, *words]
     done = subprocess.run(command, cwd=tmp_path, env=environment, check=False)
@@ -217,7 +222,7 @@ def test_memory_stays_under_its_limit(
 
 
 @pytest.mark.parametrize("more", [(), ("b.png",)])
-def test_a_bug_of_ours_is_told_from_a_fault_of_the_picture(
+def test_a_bug_of_ours_exits_with_70_or_1(
     run: Run, monkeypatch: pytest.MonkeyPatch, more: tuple[str, ...]
 ) -> None:
     def fail(*_: object, **__: object) -> None:

@@ -1,4 +1,4 @@
-"""Which requests are clips, what is refused, and what is done already."""
+"""Clips as jobs: where results go, what is refused, and what is skipped."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from prosr.jobs import Job, find, fit, run
 from prosr.video.clips import open_clip
 
 
-def test_a_name_that_looks_like_a_protocol_is_a_name(
+def test_a_colon_in_a_name_is_not_a_protocol(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -42,7 +42,7 @@ def test_a_name_that_looks_like_a_protocol_is_a_name(
         b"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nwhole.mp4\n#EXT-X-ENDLIST\n",
     ],
 )
-def test_what_is_no_clip_is_one_line(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_a_clip_is_refused_in_one_line(tmp_path: Path, content: bytes) -> None:
     make(tmp_path / "whole.mp4", sound=False)
     path = tmp_path / "a\n.mp4"
     path.write_bytes(content)
@@ -58,7 +58,7 @@ def test_sound_alone_is_refused(tmp_path: Path) -> None:
         open_clip(path)
 
 
-def test_clips_below_a_folder_go_where_its_pictures_go(tmp_path: Path) -> None:
+def test_results_of_a_folders_clips_copy_its_tree(tmp_path: Path) -> None:
     folder = tmp_path / "trip"
     (folder / "day").mkdir(parents=True)
     for name in ("b_x2.mp4", ".hidden.mp4", "day/c.avi"):
@@ -81,7 +81,7 @@ def test_clips_below_a_folder_go_where_its_pictures_go(tmp_path: Path) -> None:
     ]
 
 
-def test_a_clip_named_twice_is_one_and_no_result_is_enlarged(
+def test_a_clip_named_twice_is_enlarged_once_and_its_result_never(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -104,7 +104,7 @@ def test_a_folder_of_clips_is_enlarged(tmp_path: Path) -> None:
     assert open_clip(tmp_path / "trip_x2" / "a.mp4").width == 128
 
 
-def test_without_av_the_pictures_of_a_folder_are_enlarged(
+def test_without_pyav_pictures_are_enlarged_and_clips_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("prosr.jobs.requests.find_spec", lambda name: None)
@@ -136,7 +136,7 @@ def test_transparency_is_refused(tmp_path: Path, name: str, codec: str, pixels: 
         open_clip(tmp_path / name)
 
 
-def test_what_h264_does_not_belong_in_becomes_matroska(tmp_path: Path) -> None:
+def test_webm_becomes_matroska() -> None:
     jobs = find(["a.png", "b/c.MP4", "d.webm"], 2)
     assert [(job.kind, str(job.target)) for job in jobs] == [
         ("picture", "a_x2.png"),
@@ -146,7 +146,18 @@ def test_what_h264_does_not_belong_in_becomes_matroska(tmp_path: Path) -> None:
     assert all("no such file" in job.refusal for job in jobs)
 
 
-def test_the_output_of_a_clip_is_a_folder_or_a_file_that_can_hold_it(tmp_path: Path) -> None:
+def test_a_clip_and_a_picture_may_have_the_same_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    make(Path("a.mp4"), sound=False)
+    VideoFrame.from_ndarray(picture(0, (8, 8)), "rgb24").save("a.png")
+    for status in ("made", "skipped"):
+        outcomes = run(BICUBIC, find(["a.mp4", "a.png"], 2), 2)
+        assert [outcome.status for outcome in outcomes] == [status] * 2
+
+
+def test_the_output_of_a_clip_is_a_folder_or_has_a_clips_suffix(tmp_path: Path) -> None:
     (job,) = find(["a.mp4"], 2, f"{tmp_path}/out/")
     assert job.target == tmp_path / "out" / "a_x2.mp4"
     with pytest.raises(
@@ -157,7 +168,7 @@ def test_the_output_of_a_clip_is_a_folder_or_a_file_that_can_hold_it(tmp_path: P
         find(["a.mp4", "b.mp4"], 2, "c.mp4")
 
 
-def test_frames_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+def test_clips_whose_frames_do_not_fit_into_memory_are_refused(tmp_path: Path) -> None:
     path, other = make(tmp_path / "a.mp4", sound=False), tmp_path / "b.png"
     jobs = [Job(path, tmp_path / "c.mp4"), Job(other, tmp_path / "c.png")]
     assert fit(jobs, 2, 2_000_000_000) == (jobs, 2_000_000_000 - 34 * 3 * 128 * 96)
@@ -178,7 +189,7 @@ def test_a_clip_that_is_done_is_skipped(tmp_path: Path) -> None:
     assert (outcome.status, frames(tmp_path / "b.mp4")[0].width) == ("made", 256)
 
 
-def test_the_result_of_another_clip_is_not_taken_for_ones_own(tmp_path: Path) -> None:
+def test_the_result_of_another_clip_is_not_skipped(tmp_path: Path) -> None:
     enlarge(make(tmp_path / "a.mp4", sound=False), tmp_path / "b.mp4")
     other = make(tmp_path / "other.mp4", sound=False, size=(32, 32))
     outcome = enlarge(other, tmp_path / "b.mp4")
@@ -188,9 +199,7 @@ def test_the_result_of_another_clip_is_not_taken_for_ones_own(tmp_path: Path) ->
     assert (outcome.status, outcome.reason) == ("made", "made anew: the clip has changed")
 
 
-def test_patterns_that_no_shell_expanded_are_expanded(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_patterns_match_clips_and_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for name in ("a.mp4", "b.png", "c.txt"):
         Path(name).touch()

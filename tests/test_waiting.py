@@ -47,7 +47,7 @@ def test_a_signal_waits_for_an_import(tmp_path: Path, name: str, code: int, line
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="needs SIGHUP")
-def test_two_signals_at_once_stop_a_training_as_one_does(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_signals_at_once_stop_a_training_like_one(monkeypatch: pytest.MonkeyPatch) -> None:
     # What runs in the background, or under nohup, was started to ignore them.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
