@@ -20,26 +20,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from prosr.adversary import DiscriminatorConfig, SRGANDiscriminatorConfig
 from prosr.checkpoints.community import SUFFIXES, load_community
-from prosr.config import NetConfig, net_config, presets
+from prosr.config import PRESETS, net_config
 from prosr.errors import CheckpointError, ConfigError, suggestion
 from prosr.files import write_bytes
-from prosr.layouts import (
-    BaselineConfig,
-    BicubicConfig,
-    CommunityConfig,
-    DirectConfig,
-    LaplacianConfig,
-)
-from prosr.nets import baselines
+from prosr.layouts import BicubicConfig, CommunityConfig, NetConfig
 from prosr.nets.baselines.bicubic import Bicubic
-from prosr.nets.baselines.srgan import SRGANDiscriminator
-from prosr.nets.blocks import count_parameters
-from prosr.nets.direct import Direct
-from prosr.nets.discriminator import ProgressiveDiscriminator
-from prosr.nets.generator import ProSR
-from prosr.nets.laplacian import LaplacianPyramid
+from prosr.nets.build import build
+from prosr.nets.network import Network
 
 WEIGHTS_FORMAT = "prosr-weights-1"
 STATE_FORMAT = "prosr-training-state-1"
@@ -56,37 +44,10 @@ class Weights:
     """
 
     name: str
-    net: nn.Module
+    net: Network
     config: NetConfig | CommunityConfig
     card: dict[str, Any]
     sha256: str
-
-
-def build(config: NetConfig) -> nn.Module:
-    """Make the network of a layout, with fresh parameters."""
-    if isinstance(config, BicubicConfig):
-        return Bicubic()
-    if isinstance(config, BaselineConfig):
-        return baselines.make(config)
-    layout = config.model_dump(exclude={"kind"})
-    if isinstance(config, DirectConfig):
-        return Direct(**layout)
-    parts = ProSR(**layout)
-    return LaplacianPyramid(parts) if isinstance(config, LaplacianConfig) else parts
-
-
-def build_discriminator(config: DiscriminatorConfig | SRGANDiscriminatorConfig) -> nn.Module:
-    """Make the discriminator of a layout, with fresh parameters."""
-    if isinstance(config, SRGANDiscriminatorConfig):
-        return SRGANDiscriminator()
-    return ProgressiveDiscriminator(**config.model_dump())
-
-
-def parameters(net: nn.Module, scale: int) -> int:
-    """Parameters that a net uses at `scale`; other systems use all of theirs."""
-    if isinstance(net, ProSR | LaplacianPyramid | Direct):
-        return net.parameter_count(scale)
-    return count_parameters([net])
 
 
 def weights_hash(state: Mapping[str, Tensor]) -> str:
@@ -181,7 +142,7 @@ def find(name: str | Path) -> Weights:
         raise CheckpointError(
             f"{path}: not a .safetensors weights file; `prosr convert` makes one of a released file"
         )
-    known = presets()
+    known = PRESETS
     with_weights = [other for other in known if is_bundled(other)]
     if str(name) not in known:
         other = suggestion(str(name), known, with_weights)
@@ -201,9 +162,8 @@ def find(name: str | Path) -> Weights:
 def _load_community(path: Path) -> Weights:
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file")
-    net, architecture = load_community(path)
-    config = CommunityConfig(scale=net.scales[0], architecture=architecture)
-    return Weights(path.stem, net, config, {}, weights_hash(net.state_dict()))
+    net = load_community(path)
+    return Weights(path.stem, net, net.layout, {}, weights_hash(net.state_dict()))
 
 
 def at_strength(name: str | Path, strength: float) -> Weights:
@@ -323,7 +283,7 @@ def weights_name(model: str) -> str:
 
 def find_or_build(name: str) -> Weights:
     """`find`, or of a preset that comes without weights a network with fresh parameters."""
-    config = presets().get(name)
+    config = PRESETS.get(name)
     if config is None or is_bundled(name):
         return find(name)
     return Weights(name, build(config).eval(), config, {}, "")
@@ -331,7 +291,7 @@ def find_or_build(name: str) -> Weights:
 
 def is_bundled(name: str) -> bool:
     """Whether a preset of this name comes with weights, or needs none."""
-    if (config := presets().get(name)) is None:
+    if (config := PRESETS.get(name)) is None:
         return False
     weights = files("prosr") / "weights" / f"{name}.safetensors"
     return isinstance(config, BicubicConfig) or weights.is_file()
