@@ -18,10 +18,10 @@ from torch import Tensor
 
 from prosr import models
 from prosr.checkpoints.community import load_community
-from prosr.config import PRESETS, NetConfig, net_config
+from prosr.config import PRESETS, net_config
 from prosr.errors import CheckpointError, ConfigError
 from prosr.files import write_bytes
-from prosr.layouts import CommunityConfig
+from prosr.layouts import CommunityConfig, NetConfig
 from prosr.models import COMMUNITY_SUFFIXES, WEIGHTS_FORMAT, WeightsFile, read_safetensors
 from prosr.nets.build import build
 from prosr.nets.network import Network
@@ -126,9 +126,8 @@ def find(name: str | Path, strength: float = 1.0) -> Weights:
 def _load_community(path: Path) -> Weights:
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file")
-    net, architecture = load_community(path)
-    config = CommunityConfig(scale=net.scales[0], architecture=architecture)
-    return Weights(path.stem, net, config, {}, weights_hash(net.state_dict()))
+    net = load_community(path)
+    return Weights(path.stem, net, net.layout, {}, weights_hash(net.state_dict()))
 
 
 def find_or_build(name: str) -> Weights:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from prosr.checkpoints.weights import load_weights, parameters
+from prosr.checkpoints.weights import load_weights
 from prosr.data.benchmarks import Benchmark
 from prosr.errors import ConfigError, InferenceError, ProSRError
 from prosr.evaluation.protocol import find_protocol
@@ -258,7 +258,7 @@ def _train(
         seconds=round(seconds, 3),
         skipped=run.progress.skipped,
         precision=run.progress.precision,
-        parameters={scale: parameters(run.net, scale) for scale in job.recipe.scales},
+        parameters={scale: run.net.parameter_count(scale) for scale in job.recipe.scales},
         weights=load_weights(job.folder / LAST).sha256,
         validation=tuple(points),
     )

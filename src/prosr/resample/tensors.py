@@ -54,7 +54,7 @@ def as_given(pictures: Tensor) -> AbstractContextManager[object]:
     """Turn autocast off for the pictures' device."""
     device = pictures.device.type
     # Entered only where it does something: a traced graph has no such block.
-    is_on = torch.is_autocast_enabled(device)
+    is_on = device != "meta" and torch.is_autocast_enabled(device)
     return torch.autocast(device, enabled=False) if is_on else nullcontext()
 
 
