@@ -230,13 +230,12 @@ class Upscaler:
         self, path: Path, scale: int, target: Path, overwrite: bool, progress: Progress | None
     ) -> None:
         picture, canvas = self._prepare(path, scale, target, overwrite)
-        origin = images.origin_of(path)
+        canvas.made_by = str(images.Making(self.mark(scale), images.origin_of(path)))
         with canvas, picture.decoded(target.parent) as samples:
             release_freed_memory()
             self._enlarge(samples, canvas, scale, progress, canvas.channels)
             release_freed_memory()
-            made_by = str(images.Making(self.mark(scale), origin))
-            canvas.save(picture.metadata, made_by=made_by, bits=picture.bits)
+            canvas.save()
 
     def _prepare(
         self, path: Path, scale: int, target: Path, overwrite: bool
@@ -251,7 +250,10 @@ class Upscaler:
         if not file_format.alpha and channels in (2, 4) and picture.is_opaque():
             channels -= 1
         dtype = file_format.sample_type(picture.dtype)
-        return picture, images.Canvas(target, file_format, size, channels, dtype)
+        canvas = images.Canvas(
+            target, file_format, size, channels, dtype, picture.metadata, bits=picture.bits
+        )
+        return picture, canvas
 
     def _check_memory(
         self,
