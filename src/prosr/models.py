@@ -22,10 +22,9 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from prosr.cache import cached_folder
-from prosr.config import PRESETS
 from prosr.errors import CheckpointError, ConfigError, suggestion
 from prosr.files import write_bytes
-from prosr.layouts import SCALES
+from prosr.scales import SCALES
 from prosr.version import __version__
 
 WEIGHTS_FORMAT = "prosr-weights-1"
@@ -208,6 +207,9 @@ def _find(name: str | Path) -> WeightsFile:
         return WeightsFile("bicubic", None, {}, {"kind": "bicubic"}, {}, "")
     if str(name) in bundled_models():
         return read_weights(bundled)
+    # Only for the error's text: reading presets takes longer than all else here.
+    from prosr.config import PRESETS
+
     if str(name) in PRESETS:
         raise CheckpointError(
             f"{name} comes without weights; train it, convert a released file with "

@@ -16,7 +16,7 @@ from prosr.checkpoints.weights import Weights
 from prosr.errors import ConfigError
 from prosr.files import write_bytes
 from prosr.inference.engines.openvino import core
-from prosr.layouts import check_scale
+from prosr.scales import check_scale
 
 _SUFFIXES = {"onnx": ".onnx", "openvino": ".xml"}
 

@@ -36,7 +36,7 @@ def export(
     """
     from prosr.checkpoints.weights import find
     from prosr.errors import ConfigError
-    from prosr.layouts import check_scale
+    from prosr.scales import check_scale
 
     if file_format == "graphs":
         _export_graphs(model, output)

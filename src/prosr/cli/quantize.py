@@ -29,7 +29,7 @@ def quantize(model: Model, data: Data, scales: Scales = None) -> None:
     from prosr.evaluation.quantization import try_int8
     from prosr.inference.loading import find_model
     from prosr.inference.memory import default_memory
-    from prosr.layouts import choose_scales
+    from prosr.scales import choose_scales
 
     benchmarks = [open_benchmark(folder) for folder in dict.fromkeys(data)]
     found = find_model(model)

@@ -25,8 +25,8 @@ from prosr.evaluation.protocol import DATA_RANGE, find_protocol
 from prosr.images import from_unit, to_unit
 from prosr.inference.engines.openvino import OpenVinoEngine, core, int8_path, read_graph
 from prosr.inference.tiling import Block
-from prosr.layouts import check_scale
 from prosr.models import Model
+from prosr.scales import check_scale
 
 LOSS = 0.03
 """Most dB against the ground truth that 8 bits may lose."""

@@ -114,7 +114,7 @@ def measure(
     result = enlarge(piece)
     computing = (perf_counter() - start) / math.prod(piece.shape[:2])
     start = perf_counter()
-    canvas.encode(result, picture.bits)
+    canvas.encode(result)
     encoding = (perf_counter() - start) / math.prod(result.shape[:2])
     return Rates(decoding, computing, encoding)
 

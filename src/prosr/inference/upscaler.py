@@ -23,8 +23,8 @@ from prosr.inference.memory import release_freed_memory, resident_memory
 from prosr.inference.oom import RetryingEngine
 from prosr.inference.pictures import Estimate, Rates, measure, prepare, target_of
 from prosr.inference.tiling import Block, Tile, enlarge_tile, fit, plan
-from prosr.layouts import check_scale
 from prosr.resample import upscale as phi
+from prosr.scales import check_scale
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PilImage

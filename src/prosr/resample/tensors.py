@@ -13,8 +13,8 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 from torch import Tensor
 
-from prosr.layouts import check_scale
 from prosr.resample import PHI_RADIUS, phase_taps, reduction_taps
+from prosr.scales import check_scale
 
 
 def upscale(x: Tensor, scale: int) -> Tensor:
