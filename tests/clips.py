@@ -13,8 +13,8 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from prosr import load
 from prosr.images import Making, Origin
-from prosr.inference.upscaler import load
 from prosr.jobs import Job, Outcome, run
 from prosr.video import clip_suffix
 from prosr.video.clips import open_clip

@@ -11,10 +11,10 @@ from PIL import Image
 
 from prosr.errors import ConfigError, ImageError
 from prosr.images import find_format, read_rgb
-from prosr.inference.upscaler import Upscaler, load
+from prosr.inference.loading import find_model, load, open_engine
+from prosr.inference.upscaler import Upscaler
 from prosr.jobs import Job, Outcome, find
 from prosr.jobs import run as run_jobs
-from prosr.nets.baselines.bicubic import Bicubic
 
 Make = Callable[..., None]
 
@@ -43,6 +43,11 @@ def pairs(jobs: list[Job]) -> dict[str, str]:
 def run(*requests: str, scale: int = 2, overwrite: bool = False, **options: str) -> list[Outcome]:
     jobs = find(requests, scale, **options)  # type: ignore[arg-type]
     return list(run_jobs(load("bicubic"), jobs, scale, overwrite=overwrite))
+
+
+def named(name: str) -> Upscaler:
+    """The bicubic model with another name."""
+    return Upscaler(open_engine(find_model("bicubic"), 10**9, "openvino"), name, "")
 
 
 def statuses(outcomes: list[Outcome]) -> list[str]:
@@ -275,7 +280,7 @@ def test_a_run_resumes_after_its_pictures_have_moved(make: Make) -> None:
 def test_results_are_recognised_whatever_the_name_of_the_network(make: Make, name: str) -> None:
     make("a.png")
     for kind in ("made", "skipped"):
-        (outcome,) = run_jobs(Upscaler(Bicubic(), name, ""), find(["a.png"], 2), 2)
+        (outcome,) = run_jobs(named(name), find(["a.png"], 2), 2)
         assert outcome.status == kind
 
 
@@ -304,7 +309,7 @@ def test_a_result_that_cannot_be_read_is_a_failure(
 def test_other_files_are_replaced_only_with_overwrite(make: Make, foreign: str) -> None:
     make("a.png")
     if foreign == "another network":
-        Upscaler(Bicubic(), "other", "").upscale("a.png", 2)
+        named("other").upscale("a.png", 2)
     elif foreign == "another scale":
         load("bicubic").upscale("a.png", 4, output="a_x2.png")
     elif foreign == "a stranger":

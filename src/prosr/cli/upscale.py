@@ -55,10 +55,10 @@ def upscale(
         from prosr import jobs
         from prosr.cli.display import BatchDisplay
         from prosr.images import find_format
-        from prosr.inference.memory import parse_size
+        from prosr.inference.memory import default_memory, parse_size
 
     _refuse_empty(path=paths, model=[model], output=[output], format=[file_format])
-    limit = 2_000_000_000 if max_memory is None else parse_size(max_memory)
+    limit = default_memory() if max_memory is None else parse_size(max_memory)
     wanted = find_format(file_format) if file_format else None
     found, memory = jobs.fit(jobs.find(paths, scale, output, wanted), scale, limit)
     with signals_wait():

@@ -12,9 +12,9 @@ from typing import Literal
 
 from prosr.errors import ConfigError
 from prosr.images import UNREAD_SUFFIXES, Format, find_format, is_picture, is_writable, shown
-from prosr.inference.upscaler import result_suffix
+from prosr.inference.pictures import result_suffix
 from prosr.jobs.results import results_among
-from prosr.layouts import check_scale
+from prosr.scales import check_scale
 from prosr.video import NEEDS_AV, OUTPUT_SUFFIXES, clip_suffix, is_clip
 
 

@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 
 from prosr.errors import ImageError, ProSRError
 from prosr.images import shown
-from prosr.inference.estimates import Estimate
+from prosr.inference.pictures import Estimate
 from prosr.inference.upscaler import Progress, Upscaler
 from prosr.jobs.requests import Job
 from prosr.jobs.results import check_place, is_done

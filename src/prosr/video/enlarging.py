@@ -30,8 +30,8 @@ from numpy.typing import NDArray
 from prosr.errors import ImageError
 from prosr.files import replacing
 from prosr.images import Making, origin_of, shown
-from prosr.inference.estimates import Estimate
-from prosr.inference.memory import RESERVED
+from prosr.inference.memory import LEAST
+from prosr.inference.pictures import Estimate
 from prosr.inference.upscaler import Progress, Upscaler
 from prosr.video.clips import (
     TEXTS,
@@ -57,9 +57,6 @@ after the other's. A short lookahead keeps few frames in memory."""
 _FRAMES_HELD = 34
 """Memory that encoding takes, in RGB frames of the result: measured were 30 frames at
 1280×720 to 2560×1440 in 8 bits, 29 in 10 bits (PyAV 18, two threads)."""
-
-_LEAST = 100_000_000
-"""Bytes that tiles need at least."""
 
 _CUT_OFF = 1.0
 """Seconds by which a result may be shorter than its clip without a remark."""
@@ -101,10 +98,10 @@ class Clips:
 def reserve(path: Path, scale: int, max_memory: int) -> int:
     """Bytes that the frames of the clip's result take, in addition to the upscaler.
 
-    Raises `ImageError` if they leave too little of `max_memory` for the upscaler.
+    Raises `ImageError` if they leave less than `LEAST` of `max_memory` for the upscaler.
     """
     held = _frame_memory(open_clip(path), scale)
-    if (need := held + RESERVED + _LEAST) > max_memory:
+    if (need := held + LEAST) > max_memory:
         raise ImageError(
             f"{shown(path)}: its enlarged frames need a memory limit of "
             f"{math.ceil(need / 1e6)} MB; allow it, or enlarge less"
