@@ -72,7 +72,9 @@ def find(
             f"the format {file_format.name} is for pictures; "
             f"the output of a clip ends in {', '.join(OUTPUT_SUFFIXES)}"
         )
-    results = results_among([job.source for job in jobs.values() if not job.refusal])
+    sources = [job.source for job in jobs.values() if not job.refusal]
+    results = results_among([path for path in sources if is_clip(path)])
+    results |= results_among([path for path in sources if not is_clip(path)])
     return _without_collisions([job for job in jobs.values() if job.source not in results])
 
 

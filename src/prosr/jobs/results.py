@@ -10,10 +10,18 @@ from functools import cache
 from pathlib import Path
 
 from prosr.errors import ImageError
-from prosr.images import Making, find_making, open_picture, origin_of, shown, unread_origin_of
+from prosr.images import (
+    Making,
+    Origin,
+    find_making,
+    open_picture,
+    origin_of,
+    shown,
+    unread_origin_of,
+)
 from prosr.video import is_clip
 
-_RESULT = re.compile(r"(.+)_x[248]", re.DOTALL)
+_ENLARGED = re.compile(r"_x[248]\Z")
 
 
 def making_of(path: Path) -> Making:
@@ -37,28 +45,21 @@ def results_among(sources: Sequence[Path]) -> set[Path]:
     named: defaultdict[str, list[Path]] = defaultdict(list)
     for path in sources:
         named[path.stem].append(path)
-
-    @cache
-    def places(name: str) -> set[str]:
-        return {unread_origin_of(path).place for path in named[name]}
-
-    @cache
-    def contents(name: str) -> set[str]:
-        return {_content(path) for path in named[name]}
+    place = cache(lambda path: unread_origin_of(path).place)
+    content = cache(_content)
 
     def is_result(path: Path) -> bool:
-        names = {path.stem} if len(named[path.stem]) > 1 else set()
-        if (enlarged := _RESULT.fullmatch(path.stem)) and enlarged[1] in named:
-            names.add(enlarged[1])
-        origin = making_of(path).origin if names else None
+        names = {path.stem, _ENLARGED.sub("", path.stem)}
+        others = [other for name in names for other in named.get(name, ()) if other != path]
+        origin = making_of(path).origin if others else Origin()
         # A file at its own source path has replaced the source.
-        if not origin or not origin.content or origin.place == unread_origin_of(path).place:
+        if not origin.content or origin.place == place(path):
             return False
-        return any(origin.place in places(name) for name in names) or any(
-            origin.content in contents(name) for name in names
+        return any(origin.place == place(other) for other in others) or any(
+            origin.content == content(other) for other in others
         )
 
-    return {path for path in sources if is_result(path)}
+    return set(filter(is_result, sources))
 
 
 def _content(path: Path) -> str:

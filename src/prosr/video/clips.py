@@ -163,15 +163,14 @@ def explaining(path: Path) -> Iterator[None]:
 @contextmanager
 def reading(path: Path) -> Iterator[InputContainer]:
     """Open a clip. Raises `ImageError` for what is wrong with it, also while it is read."""
-    try:
-        with explaining(path), open_container(path) as source:
-            yield source
-    except ImageError as error:
-        if not isinstance(error.__cause__, av.error.InvalidDataError | av.error.ArgumentError):
-            raise
-        raise ImageError(
-            f"{shown(path)}: is damaged or not a clip; if it can be played, encode it again first"
-        ) from error
+    with explaining(path):
+        try:
+            with open_container(path) as source:
+                yield source
+        except (av.error.InvalidDataError, av.error.ArgumentError) as error:
+            raise ImageError(
+                f"{shown(path)}: is damaged or not a clip; if it plays, encode it again first"
+            ) from error
 
 
 def open_container(path: Path) -> InputContainer:
