@@ -64,12 +64,19 @@ def result_suffix(path: Path, file_format: images.Format | None = None) -> str:
 
 
 def prepare(
-    path: Path, scale: int, target: Path, overwrite: bool, available: int, mark: str = ""
+    path: Path,
+    scale: int,
+    target: Path,
+    overwrite: bool,
+    max_memory: int,
+    reserved: int,
+    mark: str = "",
 ) -> tuple[images.Picture, images.Canvas]:
     """Open a picture and the canvas of its result; refuse what can be refused before any work.
 
-    `available` is how many bytes decoders and encoders may take that hold a picture as a
-    whole. `mark` identifies the network, to be stored in the result. Raises `ImageError`.
+    Decoders and encoders that hold a picture as a whole must fit into `max_memory` bytes,
+    `reserved` of which are taken. `mark` identifies the network in the result. Raises
+    `ImageError`.
     """
     picture = images.open_picture(path)
     file_format = images.find_format(target.suffix)
@@ -80,10 +87,10 @@ def prepare(
         (path, "decoded", picture.format, picture.decoding, "make it a PNG"),
         (target, "encoded", file_format.name, encoding, "use PNG or TIFF"),
     ):
-        if need > available:
+        if reserved + need > max_memory:
             raise ImageError(
-                f"{images.shown(file)}: this {name} is {verb} as a whole, which takes "
-                f"{need / 1e9:.1f} GB of memory; allow that much more, or {instead}"
+                f"{images.shown(file)}: this {name} is {verb} as a whole, which needs "
+                f"{(reserved + need) / 1e9:.1f} GB; allow more memory, or {instead}"
             )
     channels = picture.channels
     if not file_format.alpha and channels in (2, 4) and picture.is_opaque():

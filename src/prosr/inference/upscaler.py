@@ -151,7 +151,7 @@ class Upscaler:
         """
         scale = check_scale(scale)
         target = target_of(Path(path), scale, output)
-        picture, canvas = prepare(Path(path), scale, target, overwrite, self._room)
+        picture, canvas = self._prepare(Path(path), scale, target, overwrite)
         tiles = self._plan((picture.height, picture.width), scale)
         kind = picture.format, picture.channels, canvas.format.name, canvas.dtype, scale
         if kind not in self._rates:
@@ -176,15 +176,16 @@ class Upscaler:
         """
         return self._memory(max(tile.area for tile in self._plan(size, scale)), scale)
 
-    @property
-    def _room(self) -> int:
-        """Bytes that whole pictures may take in decoders and encoders."""
-        return self.max_memory - self._engine.reserved
+    def _prepare(
+        self, path: Path, scale: int, target: Path, overwrite: bool, mark: str = ""
+    ) -> tuple[images.Picture, images.Canvas]:
+        limits = self.max_memory, self._engine.reserved
+        return prepare(path, scale, target, overwrite, *limits, mark)
 
     def _memory(self, area: int, scale: int, other: int = 0) -> int:
         if isinstance(self._engine, Ensemble):
             area = self._engine.at_once(area, scale)
-        tiles = area * self._room // self._engine.pixels(scale)
+        tiles = area * (self.max_memory - self._engine.reserved) // self._engine.pixels(scale)
         # The reserve covers the worst case; after a trial run the process shows its own.
         held = min(self._engine.reserved, resident_memory())
         return held + max(int(_TAKEN.get(self._engine.name, 1) * tiles), other)
@@ -192,7 +193,7 @@ class Upscaler:
     def _upscale_file(
         self, path: Path, scale: int, target: Path, overwrite: bool, progress: Progress | None
     ) -> None:
-        picture, canvas = prepare(path, scale, target, overwrite, self._room, self.mark(scale))
+        picture, canvas = self._prepare(path, scale, target, overwrite, self.mark(scale))
         with canvas, picture.decoded(target.parent) as samples:
             release_freed_memory()
             self._enlarge(samples, canvas, scale, progress, canvas.channels)
