@@ -251,7 +251,7 @@ def test_the_result_of_another_picture_is_neither_skipped_nor_replaced(make: Mak
 def test_unchanged_pictures_are_not_read_again(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     make("a.png")
     run("a.png")
-    monkeypatch.setattr("prosr.jobs.results.origin_of", None)
+    monkeypatch.setattr("prosr.jobs.results.images.origin_of", None)
     assert statuses(run("a.png")) == ["skipped"]
 
 

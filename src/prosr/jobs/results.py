@@ -9,31 +9,24 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
+from prosr import images
 from prosr.errors import ImageError
-from prosr.images import (
-    Making,
-    Origin,
-    find_making,
-    open_picture,
-    origin_of,
-    shown,
-    unread_origin_of,
-)
+from prosr.images import shown
 from prosr.video import is_clip
 
 _ENLARGED = re.compile(r"_x[248]\Z")
 
 
-def making_of(path: Path) -> Making:
+def making_of(path: Path) -> images.Making:
     """What a picture or clip says of its making; nothing if it cannot be read."""
     try:
         if not is_clip(path):
-            return open_picture(path).making
+            return images.open_picture(path).making
         from prosr.video.clips import open_clip
 
-        return find_making(open_clip(path).comment)
+        return images.find_making(open_clip(path).comment)
     except ImageError:
-        return Making()
+        return images.Making()
 
 
 def results_among(sources: Sequence[Path]) -> set[Path]:
@@ -45,13 +38,13 @@ def results_among(sources: Sequence[Path]) -> set[Path]:
     named: defaultdict[str, list[Path]] = defaultdict(list)
     for path in sources:
         named[path.stem].append(path)
-    place = cache(lambda path: unread_origin_of(path).place)
+    place = cache(lambda path: images.unread_origin_of(path).place)
     content = cache(_content)
 
     def is_result(path: Path) -> bool:
         names = {path.stem, _ENLARGED.sub("", path.stem)}
         others = [other for name in names for other in named.get(name, ()) if other != path]
-        origin = making_of(path).origin if others else Origin()
+        origin = making_of(path).origin if others else images.Origin()
         # A file at its own source path has replaced the source.
         if not origin.content or origin.place == place(path):
             return False
@@ -64,7 +57,7 @@ def results_among(sources: Sequence[Path]) -> set[Path]:
 
 def _content(path: Path) -> str:
     try:
-        return origin_of(path).content
+        return images.origin_of(path).content
     except ImageError:
         return ""
 
@@ -89,8 +82,8 @@ def is_done(source: Path, target: Path, mark: str) -> bool:
     if making.mark != mark:
         what = f"made by {making.mark}" if making.mark else "not known to be made by prosr"
         raise ImageError(f"{shown(target)} exists, {what}; replace it with --overwrite")
-    origin, now = making.origin, unread_origin_of(source)
-    if origin[1:] == now[1:] or origin.content == origin_of(source).content:
+    origin, now = making.origin, images.unread_origin_of(source)
+    if origin[1:] == now[1:] or origin.content == images.origin_of(source).content:
         return True
     if origin.place != now.place:
         raise ImageError(
