@@ -77,7 +77,7 @@ def test_profile_and_xmp_are_carried_as_they_are(tmp_path: Path, suffix: str) ->
     for tags, xmp in (({}, XMP), (turned, XMP.replace(b'"6"', b'"1"'))):
         source = original(tmp_path, icc_profile=ICC, xmp=XMP, **tags)
         carried = open_picture(enlarged(tmp_path, source, suffix)).metadata
-        blobs = {item.name: bytes(item.value) for item in carried.fields if "data" in item.name}
+        blobs = {name: bytes(item[1]) for name, item in carried.fields.items() if "data" in name}
         assert blobs["icc-profile-data"] == ICC
         # The orientation that it states is true as long as the pixels are not turned.
         assert blobs["xmp-data"].rstrip(b"\0") == xmp
@@ -167,5 +167,5 @@ def test_a_plain_picture_is_not_declared_uncalibrated(tmp_path: Path) -> None:
 
 
 def test_nothing_to_carry_is_no_trouble(tmp_path: Path) -> None:
-    assert open_picture(original(tmp_path, "png")).metadata.fields == ()
-    assert Metadata().fields == ()
+    assert open_picture(original(tmp_path, "png")).metadata.fields == {}
+    assert Metadata().fields == {}

@@ -17,12 +17,11 @@ import pyvips
 from numpy.typing import NDArray
 
 from prosr.errors import ImageError
-from prosr.images import exif, metadata
+from prosr.images import metadata
 from prosr.images.loading import explaining, open_image, shown
-from prosr.images.orientation import orientation_of, upright
 from prosr.images.provenance import find_making
 from prosr.images.samples import from_unit, to_unit
-from prosr.images.tiff import largest_strip
+from prosr.images.tiff import largest_strip, read_exif
 
 _BATCH = 1_000_000
 """Bytes decoded at a time, at least a row. libvips buffers several times as much."""
@@ -64,9 +63,9 @@ class Picture:
         self.bits = _bits(image, self.dtype)
         self.decoding = _decoder_bytes(image, self.format, path)
         self.metadata = metadata.collect(image, turned=self._orientation > 1)
-        if self.format == "TIFF" and (tags := exif.read_tiff(path)):
-            fields = metadata.exif_fields(exif.make_block(tags))
-            self.metadata = replace(self.metadata, fields=self.metadata.fields + fields)
+        if self.format == "TIFF" and (block := read_exif(path)):
+            fields = metadata.exif_fields(block)
+            self.metadata = replace(self.metadata, fields=self.metadata.fields | fields)
         if self.format == "PNG":
             with explaining(path):
                 chunks = metadata.read_png_colours(path)
@@ -179,6 +178,24 @@ def read_rgb(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
         samples = from_unit(to_unit(samples), np.uint8)
     colours = samples[..., :3] if image.bands > 2 else samples[..., :1]
     return np.ascontiguousarray(np.broadcast_to(colours, (*samples.shape[:2], 3)))
+
+
+def orientation_of(image: pyvips.Image) -> int:
+    """The EXIF orientation of an opened picture, 1 to 8; 1 (upright) if missing or unknown."""
+    orientation: int = image.get("orientation") if image.get_typeof("orientation") else 1
+    return orientation if 1 <= orientation <= 8 else 1
+
+
+def upright(stored: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """The upright view of stored pixels, [H, W, C]; nothing is copied.
+
+    Orientations 5 to 8 are transposed first. Then rows, columns or both are reversed.
+    """
+    if orientation >= 5:
+        stored = np.swapaxes(stored, 0, 1)
+    rows = -1 if orientation in (3, 4, 7, 8) else 1
+    columns = -1 if orientation in (2, 3, 6, 7) else 1
+    return stored[::rows, ::columns]
 
 
 def _check_range(path: Path, low: float, high: float) -> None:
