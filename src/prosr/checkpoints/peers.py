@@ -14,12 +14,10 @@ from torch import Tensor, nn
 from prosr.checkpoints import archives, matconvnet, matfiles
 from prosr.checkpoints.released import SUFFIXES, Released, difference, read
 from prosr.checkpoints.tensors import Refused
-from prosr.checkpoints.weights import build
-from prosr.config import NetConfig, presets
+from prosr.config import PRESETS
 from prosr.errors import CheckpointError
-from prosr.nets.baselines.lapsrn import LapSRNConfig
-from prosr.nets.baselines.mslapsrn import MsLapSRNConfig
-from prosr.nets.baselines.vdsr import VDSRConfig
+from prosr.layouts import LapSRNConfig, MsLapSRNConfig, NetConfig, VDSRConfig
+from prosr.nets.build import build
 
 ALL_SUFFIXES = (*SUFFIXES, ".mat", ".safetensors")
 """Of the files that can be converted."""
@@ -55,14 +53,14 @@ def _read_matconvnet(data: bytes) -> Released:
         if not recursions:
             raise Refused("its graph has no level for 2 times")
         config = MsLapSRNConfig(recursions=recursions, leak=leak)
-        name = "mslapsrn" if config == presets()["mslapsrn"] else f"mslapsrn-d5r{recursions}"
+        name = "mslapsrn" if config == PRESETS["mslapsrn"] else f"mslapsrn-d5r{recursions}"
         net = _fill(config, dag.parameters, _mslapsrn_name, name)
         return _released(name, config, net, data, AUTHORS.format("MS-LapSRN"))
     levels = sum(key.endswith("_upconv_f") for key in dag.parameters)
     if not 1 <= levels <= len(LAPSRN):
         raise Refused("it is neither LapSRN for 2, 4 or 8 times nor MS-LapSRN")
     name = LAPSRN[levels - 1]
-    preset = presets()[name]
+    preset = PRESETS[name]
     assert isinstance(preset, LapSRNConfig)
     config_lap = preset.model_copy(update={"leak": leak})
     net = _fill(config_lap, dag.parameters, lambda ours: _lapsrn_name(ours, levels), name)

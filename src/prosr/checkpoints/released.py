@@ -12,11 +12,10 @@ from torch import Tensor, nn
 
 from prosr.checkpoints import archives
 from prosr.checkpoints.tensors import Refused, StoredTensor, printable
-from prosr.checkpoints.weights import build
-from prosr.config import PRESETS, NetConfig
+from prosr.config import PRESETS
 from prosr.errors import CheckpointError
-from prosr.layouts import ProSRConfig
-from prosr.nets.blocks import count_parameters
+from prosr.layouts import NetConfig, ProSRConfig
+from prosr.nets.build import build
 from prosr.nets.generator import ProSR
 
 RELEASED = ("prosr-l", "prosr-s-2018")
@@ -46,7 +45,7 @@ class Released:
 
     @property
     def parameters(self) -> int:
-        return count_parameters([self.net])
+        return sum(parameter.numel() for parameter in self.net.parameters())
 
     def card(self, source: str) -> dict[str, str]:
         """Return a model card that tells where the weights come from."""
