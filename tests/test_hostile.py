@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from prosr.images import open_picture
-from prosr.inference.upscaler import Upscaler, load
+from prosr.inference.loading import load
+from prosr.inference.upscaler import Upscaler
 from prosr.jobs.batch import find_jobs, run_jobs
 
 RNG = np.random.default_rng(0)
