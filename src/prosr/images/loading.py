@@ -153,13 +153,9 @@ def _normalised(image: pyvips.Image, path: Path) -> pyvips.Image:
 def _cmyk_to_rgb(image: pyvips.Image) -> pyvips.Image:
     """CMYK to sRGB by the embedded profile, else by libvips' own press profile."""
     depth = 16 if image.format == "ushort" else 8
+    options = {"embedded": True, "input_profile": "cmyk", "intent": "relative"}
     rgb: pyvips.Image = image.icc_transform(
-        "srgb",
-        depth=depth,
-        black_point_compensation=True,
-        embedded=True,
-        input_profile="cmyk",
-        intent="relative",
+        "srgb", depth=depth, black_point_compensation=True, **options
     )
     return rgb
 

@@ -54,9 +54,8 @@ class Picture:
     def __init__(self, path: Path) -> None:
         self.path = path
         image, self.format = open_image(path)
-        self._stored_shape = image.height, image.width, image.bands
         self._orientation = orientation_of(image)
-        size = image.height, image.width
+        self._stored = size = image.height, image.width
         self.height, self.width = size[::-1] if self._orientation >= 5 else size
         self.channels = image.bands
         self.dtype: np.dtype[Any] = np.dtype(_SAMPLE_TYPES[image.format])
@@ -83,10 +82,9 @@ class Picture:
             file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115
         with file:
             with explaining(folder):
-                low, high = self._decode(file)
-            if self.dtype.kind == "f":
-                _check_range(self.path, low, high)
-            yield DecodedPicture(file, self._stored_shape, self.dtype, self._orientation)
+                self._decode(file)
+            shape = (*self._stored, self.channels)
+            yield DecodedPicture(file, shape, self.dtype, self._orientation)
 
     def middle(self, side: int) -> tuple[NDArray[Any], int]:
         """Samples of the middle, at most `side` × `side` pixels, as stored: [H, W, channels].
@@ -112,21 +110,16 @@ class Picture:
         with explaining(self.path):
             return bool(image[self.channels - 1].min() >= full)
 
-    def _decode(self, file: FileIO) -> tuple[float, float]:
-        """Write the samples as stored; return the least and the greatest of floats."""
+    def _decode(self, file: FileIO) -> None:
+        """Write the samples as stored."""
         image, _ = open_image(self.path)
         region = pyvips.Region.new(image)
         rows = max(1, _BATCH // (image.width * self.channels * self.dtype.itemsize))
-        low, high = math.inf, -math.inf
         for top in range(0, image.height, rows):
             with explaining(self.path):
                 data = region.fetch(0, top, image.width, min(rows, image.height - top))
+            _check_range(self.path, np.frombuffer(data, self.dtype))
             file.write(data)
-            if self.dtype.kind == "f":
-                samples = np.frombuffer(data, self.dtype)
-                low = float(np.minimum(low, samples.min()))
-                high = float(np.maximum(high, samples.max()))
-        return low, high
 
 
 class DecodedPicture:
@@ -172,8 +165,7 @@ def read_rgb(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
     samples = np.frombuffer(data, _SAMPLE_TYPES[image.format])
     samples = samples.reshape(image.height, image.width, image.bands)
     samples = upright(samples, orientation_of(image))
-    if samples.dtype.kind == "f":
-        _check_range(path, float(samples.min()), float(samples.max()))
+    _check_range(path, samples)
     if samples.dtype != np.uint8:
         samples = from_unit(to_unit(samples), np.uint8)
     colours = samples[..., :3] if image.bands > 2 else samples[..., :1]
@@ -182,7 +174,7 @@ def read_rgb(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
 
 def orientation_of(image: pyvips.Image) -> int:
     """The EXIF orientation of an opened picture, 1 to 8; 1 (upright) if missing or unknown."""
-    orientation: int = image.get("orientation") if image.get_typeof("orientation") else 1
+    orientation = int(image.get("orientation")) if image.get_typeof("orientation") else 1
     return orientation if 1 <= orientation <= 8 else 1
 
 
@@ -198,7 +190,11 @@ def upright(stored: NDArray[Any], orientation: int) -> NDArray[Any]:
     return stored[::rows, ::columns]
 
 
-def _check_range(path: Path, low: float, high: float) -> None:
+def _check_range(path: Path, samples: NDArray[Any]) -> None:
+    """Raise `ImageError` if some samples are floats outside [0, 1]."""
+    if samples.dtype.kind != "f":
+        return
+    low, high = float(samples.min()), float(samples.max())
     if math.isnan(low + high):
         raise ImageError(f"{shown(path)}: some float samples are not finite; bring them to 0…1")
     if low < 0 or high > 1:

@@ -44,8 +44,7 @@ class TagValue(NamedTuple):
 
     def numbers(self) -> list[int]:
         """The values of a tag of unsigned integers."""
-        numbers: list[int] = np.frombuffer(self.data, f"<u{_SIZES[self.kind]}").tolist()
-        return numbers
+        return list(map(int, np.frombuffer(self.data, f"<u{_SIZES[self.kind]}")))
 
     @classmethod
     def of(cls, kind: int, *numbers: int) -> TagValue:
@@ -135,14 +134,13 @@ class Tiff:
         stream.seek(0)
         self._order = {b"II": "<", b"MM": ">"}[stream.read(2)]
         self._big = {42: False, 43: True}[self._read("H")[0]]
-        # An entry holds values of up to so many bytes. The first offset is at the same place.
+        # Bytes of values that an entry holds itself; also where the first offset is.
         self._inline, self._offset, self._length = (8, "Q", "Q") if self._big else (4, "I", "H")
         self._entry = f"HH{self._offset}{self._inline}s"
 
     def first(self) -> int:
         """The place of the first directory."""
-        place: int = self._read(self._offset, self._inline)[0]
-        return place
+        return int(self._read(self._offset, self._inline)[0])
 
     def set_first(self, place: int) -> None:
         self._stream.seek(self._inline)
