@@ -37,7 +37,7 @@ def open_image(path: Path) -> tuple[pyvips.Image, str]:
     Raises `ImageError` if the file cannot be opened. Damage further down raises
     `pyvips.Error` when its rows are decoded; `explaining` translates that.
     """
-    # What libvips reported earlier, to a caller that did not ask, belongs to other files.
+    # Discard errors that libvips collected about other files.
     pyvips.vips_lib.vips_error_clear()
     with explaining(path):
         descriptor = open_descriptor(path)

@@ -36,10 +36,10 @@ _SCANNED = 2.4
 """Bytes per sample of a progressive JPEG, 2.0 to 2.4; half of it with 4:2:0 (48 megapixels)."""
 
 _STORED = 1.5
-"""Bytes per byte of a TIFF's strip as stored: 1.4."""
+"""Bytes per stored byte of a TIFF's longest strip; 1.4 was measured."""
 
 _TILE_ROWS = 3
-"""Rows of a TIFF's tiles: 2.8 with tiles of 2048 pixels."""
+"""Rows of tiles of a TIFF; 2.8 was measured with tiles of 2048 pixels."""
 
 
 class Picture:

@@ -66,7 +66,7 @@ class Exif(NamedTuple):
 Entry = tuple[int, int, bytes]
 """Type, number of values, and the values in the file's byte order or where they are."""
 
-SENSELESS = (struct.error, KeyError, ValueError, OverflowError)
+_DAMAGED = (struct.error, KeyError, ValueError, OverflowError)
 """What reading raises if a file is no TIFF or an offset points beyond its end."""
 
 
@@ -96,7 +96,7 @@ def add_exif(path: Path, block: bytes, width: int, height: int) -> None:
 def largest_strip(path: Path) -> tuple[int, bool]:
     """Stored bytes of the longest strip, and whether each channel has its own strips.
 
-    0 if the directory is senseless, or has so many strips that each is short.
+    The length is 0 if the directory is damaged, or lists so many strips that each is short.
     """
     tags = _first_directory(path)
     longest = max(tags[_STRIP_BYTES].numbers()) if _STRIP_BYTES in tags else 0
@@ -119,14 +119,14 @@ def _first_directory(path: Path) -> Directory:
         with path.open("rb") as stream:
             tiff = Tiff(stream)
             return tiff.directory(tiff.first())
-    except (*SENSELESS, OSError):
+    except (*_DAMAGED, OSError):
         return {}
 
 
 class Tiff:
     """The directories of a TIFF or BigTIFF file, in either byte order.
 
-    Reading raises one of `SENSELESS` for damaged files.
+    Reading a damaged file raises one of `_DAMAGED`.
     """
 
     def __init__(self, stream: BinaryIO) -> None:
@@ -217,7 +217,7 @@ def _read_exif(stream: BinaryIO) -> Exif:
             tiff.directory(main[tag].numbers()[0]) if tag in main else {}
             for tag in (_EXIF_IFD, _GPS_IFD)
         )
-    except (*SENSELESS, OSError):
+    except (*_DAMAGED, OSError):
         return Exif({}, {}, {})
     photo.pop(_INTEROP_IFD, None)
     return Exif({tag: main[tag] for tag in _DESCRIBING if tag in main}, photo, gps)

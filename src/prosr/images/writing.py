@@ -79,10 +79,10 @@ class Canvas:
     def __enter__(self) -> Canvas:
         with explaining(self.target, *_TROUBLE), ExitStack() as undoing:
             self.target.parent.mkdir(parents=True, exist_ok=True)
-            # Without a name nothing is left of it, however the process ends.
+            # A nameless file vanishes however the process ends.
             file = tempfile.TemporaryFile(dir=self.target.parent, buffering=0)
             undoing.enter_context(file)
-            # Undone in reverse order: an encoder that is at work stops, then its thread ends.
+            # Undone in reverse order: stop the encoder, wait for its thread, close the file.
             thread = undoing.enter_context(ThreadPoolExecutor(1, "encoder"))
             header = _header((self.height, self.width), self.channels, self.dtype)
             self._rows = _Rows(file, header, self.height, self._bytes, bool(self.format.memory))
@@ -101,8 +101,8 @@ class Canvas:
     def put(self, top: int, left: int, block: NDArray[np.float32]) -> None:
         """Place [rows, columns, channels] values in [0, 1] (clipped) at (top, left).
 
-        Every pixel once. Rows are encoded as soon as all rows above them are complete, so
-        blocks should come from top to bottom. Raises `ImageError` if writing or encoding fails.
+        Put each pixel once. A row is encoded when it and all rows above are complete, so put
+        blocks from top to bottom. Raises `ImageError` if writing or encoding fails.
         """
         samples = np.ascontiguousarray(from_unit(block, self.dtype))
         with explaining(self.target, *_TROUBLE):
@@ -123,7 +123,7 @@ class Canvas:
             return len(getattr(image, f"{self.format.saver}_buffer")(**self._options()))
 
     def _encode(self, image: pyvips.Image) -> None:
-        """Encode the rows as they become complete. This cannot end before `save`."""
+        """Encode the rows as they become complete; the last one is complete in `save`."""
         with explaining(self.target, *_TROUBLE), replacing(self.target) as temporary:
             save = getattr(image, self.format.saver)
             save(os.fsencode(temporary), **self._options())
@@ -161,8 +161,8 @@ class Canvas:
 class _Rows:
     """A file of rows: one thread puts blocks, the encoder reads the complete rows.
 
-    `source` waits for rows that are incomplete, or for `finish` if it reads all `at_once`.
-    After `close` it ends early.
+    Reading `source` waits until the rows are complete; with `at_once` it waits for `finish`.
+    After `close` the source ends early.
     """
 
     def __init__(
