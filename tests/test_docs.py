@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from prosr.inference.exporting import export
 from typer.main import get_command
 
 from prosr import cli
 from prosr.checkpoints.weights import find, load_weights
 from prosr.errors import ConfigError
 from prosr.evaluation.results import known_results
-from prosr.inference.exporting import export
 from prosr.lab.records import make_row, read_rows
 from prosr.lab.rounds import Timing
 
