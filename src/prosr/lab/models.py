@@ -67,8 +67,9 @@ def time_models(
     The networks are untrained, which does not change their time. They upscale through the
     `Upscaler` on `engine` with `SCORING_MEMORY`. Before each timed call a model makes one
     untimed call, because other models had its memory in the meantime. `models` are presets,
-    by default those of `systems`. `limit` is in seconds, as in `measure`. Memory is not
-    measured for a model that takes more than ten times `limit`. Raises `ConfigError` for an
+    by default those of `systems`. `limit` is in seconds, as in `measure`. Memory
+    includes PyTorch, which exports the graphs; it is not measured for a model that takes more
+    than ten times `limit`. Raises `ConfigError` for an
     unknown preset, and if no model has any of the scales.
     """
     chosen = {case: systems(case) for case in cases}
