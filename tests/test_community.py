@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 import prosr
 from prosr import cli
-from prosr.checkpoints.community import find_radius
 from prosr.errors import CheckpointError, ConfigError
 from prosr.inference.tiling import tiled
+from prosr.nets.cost import find_radius
 
 
 class Stranger(nn.Sequential):
@@ -79,10 +79,11 @@ def test_a_network_of_another_project_is_tiled_as_ours_are(path: Path) -> None:
     net.load_state_dict(torch.load(path)["params"])
     with torch.inference_mode():
         z = torch.from_numpy(x).permute(2, 0, 1)[None]
-        expected, parts = net(z), tiled(lambda x, _: net(x), z, 2, (16, 12), find_radius(net, 2))
+        radius = find_radius(lambda x, _: net(x), 2)
+        expected, parts = net(z), tiled(lambda x, _: net(x), z, 2, (16, 12), radius)
     assert np.abs(whole - expected[0].permute(1, 2, 0).numpy()).max() < 1e-6
     assert (parts - expected).abs().max() < 1e-6
-    with pytest.raises(ConfigError, match="scale 4 is not 2, the only one of this model"):
+    with pytest.raises(ConfigError, match="scale 4 is not one of"):
         upscaler.upscale(x, 4)
 
 
@@ -92,13 +93,14 @@ def test_a_radius_is_found_however_far_and_however_faint() -> None:
         for convolution in convolutions:
             nn.init.constant_(convolution.weight, 1e-9)
         net = nn.Sequential(*convolutions, nn.Upsample(scale_factor=2))
-        assert find_radius(net, 2) == layers
-    assert find_radius(nn.Conv2d(3, 3, (7, 1), padding=(3, 0)), 1) == 3
+        assert find_radius(lambda x, _, net=net: net(x), 2) == layers
+    tall = nn.Conv2d(3, 3, (7, 1), padding=(3, 0))
+    assert find_radius(lambda x, _: tall(x), 1) == 3
 
 
 def test_what_depends_on_the_whole_picture_is_refused() -> None:
-    with pytest.raises(CheckpointError, match="cannot be computed in tiles"):
-        find_radius(lambda x: x - x.mean(dim=(2, 3), keepdim=True), 1)
+    with pytest.raises(ConfigError, match="cannot run in tiles"):
+        find_radius(lambda x, _: x - x.mean(dim=(2, 3), keepdim=True), 1)
 
 
 @pytest.mark.parametrize(

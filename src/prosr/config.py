@@ -257,8 +257,8 @@ class Recipe(Settings):
                 )
             if judged and s in net.scales and side != judged:
                 raise ValueError(
-                    f"patch: the discriminator {adversarial.discriminator} takes {judged}×{judged} "
-                    f"pixels, for which scale {s} needs a patch of {judged // s + 1}"
+                    f"patch: {adversarial.discriminator} judges {judged}×{judged} pixels, for "
+                    f"which scale {s} needs a patch of {judged // s + 1}"
                 )
 
 

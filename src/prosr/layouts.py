@@ -258,8 +258,7 @@ class EnhanceNetConfig(OneScale):
 
 
 BaselineConfig = (
-    BicubicConfig
-    | SRCNNConfig
+    SRCNNConfig
     | VDSRConfig
     | DRRNConfig
     | LapSRNConfig
@@ -271,7 +270,7 @@ BaselineConfig = (
 )
 """Layouts of the systems that the paper compares with."""
 
-NetConfig = ProSRConfig | LaplacianConfig | DirectConfig | BaselineConfig
+NetConfig = ProSRConfig | LaplacianConfig | DirectConfig | BicubicConfig | BaselineConfig
 """Layouts that this package builds."""
 
 
