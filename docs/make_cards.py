@@ -13,9 +13,9 @@ from prosr.checkpoints.weights import Weights, load_weights
 from prosr.evaluation.results import Means, Row, merge, read_results, to_json
 from prosr.evaluation.tables import to_markdown
 from prosr.files import write_rows, write_text
-from prosr.layouts import SCALES
 from prosr.nets.cost import trace
 from prosr.nets.generator import ProSR
+from prosr.scales import SCALES
 
 ROOT = Path(__file__).parents[1]
 WEIGHTS = ROOT / "src" / "prosr" / "weights"

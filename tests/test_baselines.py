@@ -84,7 +84,7 @@ def test_mslapsrn_shares_its_weights_over_levels_and_scales() -> None:
     used = []
     for scale in net.scales:
         net.zero_grad()
-        net(torch.rand(1, 1, 4, 4), scale).sum().backward()
+        net(torch.rand(1, 1, 4, 4), scale).sum().backward()  # type: ignore[no-untyped-call]
         used.append({name for name, p in net.named_parameters() if p.grad is not None})
     assert used[0] == used[1] == used[2] == {name for name, _ in net.named_parameters()}
 

@@ -6,11 +6,12 @@ import torch.nn.functional as F
 from torch import nn
 
 from prosr.config import PRESETS
-from prosr.layouts import SCALES, DirectConfig, Scale
+from prosr.layouts import DirectConfig
 from prosr.nets.blocks import DCU, NormalizedDenseLayer
 from prosr.nets.build import build
 from prosr.nets.direct import Direct
 from prosr.resample.tensors import upscale
+from prosr.scales import SCALES, Scale
 
 
 @pytest.mark.parametrize("name,printed", [("table1-block", 8.22e6), ("table1-dcus", 1.79e6)])

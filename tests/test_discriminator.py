@@ -7,9 +7,10 @@ import torch.nn.functional as F
 from prosr.adversary import DISCRIMINATORS
 from prosr.config import PRESETS
 from prosr.errors import ConfigError
-from prosr.layouts import SCALES, DiscriminatorConfig
+from prosr.layouts import DiscriminatorConfig
 from prosr.nets.build import build_discriminator
 from prosr.nets.discriminator import ProgressiveDiscriminator
+from prosr.scales import SCALES
 
 SMALL = DiscriminatorConfig(features=(4, 3, 2), layers=(1, 2, 1), head=(5, 4))
 PARAMETERS = {"progansr-l": 1_329_281, "progansr-xs": 91_529, "srgan": 23_565_505}

@@ -6,12 +6,13 @@ import torch.nn.functional as F
 
 from prosr.config import PRESETS
 from prosr.errors import ConfigError
-from prosr.layouts import SCALES, ProSRConfig
+from prosr.layouts import ProSRConfig
 from prosr.nets.blocks import MEAN_RGB
 from prosr.nets.build import build
 from prosr.nets.cost import observe
 from prosr.nets.generator import ProSR
 from prosr.resample.tensors import upscale
+from prosr.scales import SCALES
 
 
 def tiny(**changes: object) -> ProSR:
@@ -104,7 +105,7 @@ def test_alpha_blends_the_new_level_with_the_bilinear_previous_residual(scale: i
 def test_levels_are_shared_and_v_and_r_are_not() -> None:
     net = tiny()
     x = torch.rand(1, 3, 4, 4, dtype=torch.float64)
-    net(x, 4).sum().backward()
+    net(x, 4).sum().backward()  # type: ignore[no-untyped-call]
     used = {name for name, p in net.named_parameters() if p.grad is not None}
     assert {name.split(".")[0] + "." + name.split(".")[1] for name in used} == {
         "v.4",

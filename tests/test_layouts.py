@@ -9,7 +9,8 @@ import pytest
 
 from prosr.config import PRESETS, net_config, preset, recipe_from
 from prosr.errors import ConfigError
-from prosr.layouts import SCALES, BaselineConfig, ProSRConfig, check_scale, choose_scales
+from prosr.layouts import BaselineConfig, ProSRConfig
+from prosr.scales import SCALES, check_scale, choose_scales
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -7,10 +7,11 @@ import torch
 from torch import Tensor
 
 from prosr.evaluation.metrics import rgb_to_y
-from prosr.layouts import SCALES, BicubicConfig
+from prosr.layouts import BicubicConfig
 from prosr.nets.luminance import LuminanceModel, rgb_to_ycbcr, ycbcr_to_rgb
 from prosr.nets.network import Plain
 from prosr.resample.tensors import upscale
+from prosr.scales import SCALES
 
 
 class Darkened(Plain):

@@ -2,15 +2,15 @@
 
 import copy
 
+import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from prosr.config import PRESETS
 from prosr.errors import ConfigError
-from prosr.inference.tiling import tiled
+from prosr.inference.tiling import Block, tiled
 from prosr.layouts import (
-    SCALES,
     BicubicConfig,
     DirectConfig,
     DRRNConfig,
@@ -21,7 +21,6 @@ from prosr.layouts import (
     MsLapSRNConfig,
     NetConfig,
     ProSRConfig,
-    Scale,
     SRCNNConfig,
     SRDenseNetConfig,
     SRResNetConfig,
@@ -30,6 +29,7 @@ from prosr.layouts import (
 from prosr.nets.build import build
 from prosr.nets.cost import find_radius
 from prosr.nets.network import Network
+from prosr.scales import SCALES, Scale
 
 PYRAMID = {"features": 4, "growth": (2, 2, 2), "dcus": ((2, 1), (1,), (1,)), "bottleneck": 2}
 TINY: list[NetConfig] = [
@@ -121,28 +121,24 @@ def test_other_scales_and_alphas_are_refused(layout: NetConfig) -> None:
 
 
 @pytest.mark.parametrize(("layout", "scale"), CASES)
-def test_the_radius_holds_and_is_reached(layout: NetConfig, scale: Scale) -> None:
+def test_the_radius_is_that_of_gradients(layout: NetConfig, scale: Scale) -> None:
     net = tiny(layout)
     radius = find_radius(net, scale)
-    # The outermost taps of the bicubic are 0 in some phases. NaN passes, a gradient does not.
-    on_enlarged = isinstance(layout, SRCNNConfig | VDSRConfig | DRRNConfig)
-    back_projects = isinstance(layout, ProSRConfig) and layout.back_projections > 0
-    slack = 1 if on_enlarged or back_projects else 0
-    assert radius - slack <= reached(net, scale, radius) <= radius
+    assert reached(net, scale, radius) == radius
 
 
 @pytest.mark.parametrize(("layout", "scale"), CASES)
 def test_tiled_equals_whole(layout: NetConfig, scale: Scale) -> None:
     net = tiny(layout)
     radius = find_radius(net, scale)
-    x = torch.rand(1, 3, 2 * radius + 9, 2 * radius + 6, dtype=torch.float64)
+    x = torch.rand(1, 3, 2 * radius + 9, 2 * radius + 6).numpy()
 
-    def on_tile(part: Tensor, scale: int) -> Tensor:
-        return net(part, scale)
+    def enlarge(part: Block, scale: int) -> Block:
+        with torch.inference_mode():
+            return net(torch.from_numpy(part).double(), scale).float().numpy()
 
-    with torch.inference_mode():
-        parts = tiled(on_tile, x, scale, (2 * radius + 4, 2 * radius + 4), radius)
-        torch.testing.assert_close(parts, net(x, scale), rtol=0, atol=1e-9)
+    parts = tiled(enlarge, x, scale, (2 * radius + 4, 2 * radius + 4), radius)
+    np.testing.assert_allclose(parts, enlarge(x, scale), rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("layout", TINY, ids=lambda layout: layout.kind)

@@ -17,7 +17,6 @@ from pydantic import Field, TypeAdapter, ValidationError, field_validator, model
 from prosr.adversary import SMALLEST, Adversarial
 from prosr.errors import ConfigError, suggestion
 from prosr.layouts import (
-    SCALES,
     BicubicConfig,
     Count,
     DirectConfig,
@@ -30,7 +29,6 @@ from prosr.layouts import (
     NetConfig,
     ProSRConfig,
     PyramidConfig,
-    Scale,
     Settings,
     SRCNNConfig,
     SRDenseNetConfig,
@@ -38,6 +36,7 @@ from prosr.layouts import (
     SRResNetConfig,
     VDSRConfig,
 )
+from prosr.scales import SCALES, Scale
 
 
 def _each_scale(name: str, layout: Callable[..., NetConfig]) -> dict[str, NetConfig]:

@@ -6,43 +6,18 @@ This module needs no PyTorch. `prosr.nets.build` makes networks of layouts.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Sequence
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from prosr.errors import ConfigError, suggestion
-
-Scale = Literal[2, 4, 8]
-SCALES: tuple[Scale, ...] = (2, 4, 8)
+from prosr.errors import suggestion
+from prosr.scales import SCALES, Scale
 
 LARGEST = 10_000
 """Upper bound of every number of channels, layers or pixels in a layout or recipe."""
 
 Count = Annotated[int, Field(gt=0, le=LARGEST)]
 Layers = Annotated[tuple[Annotated[int, Field(gt=0, le=100)], ...], Field(max_length=20)]
-
-
-def check_scale(scale: int) -> Scale:
-    """Return `scale`, or raise `ConfigError` unless it is 2, 4 or 8."""
-    for known in SCALES:
-        if scale == known:
-            return known
-    raise ConfigError(f"scale {scale} is not one of {', '.join(map(str, SCALES))}")
-
-
-def choose_scales(model: str, own: Sequence[int], asked: Iterable[int]) -> tuple[Scale, ...]:
-    """Return the `asked` scales without repeats, or all scales of the model if none is asked.
-
-    `own` are the scales of the model. Raises `ConfigError` for a scale that is not among them.
-    """
-    wanted = tuple(map(check_scale, dict.fromkeys(asked)))
-    for scale in wanted:
-        if scale not in own:
-            raise ConfigError(
-                f"{model} does not enlarge by {scale}, only by {', '.join(map(str, own))}"
-            )
-    return wanted or tuple(map(check_scale, own))
 
 
 class Frozen(BaseModel):

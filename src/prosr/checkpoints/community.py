@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from prosr.errors import CheckpointError
-from prosr.layouts import SCALES, CommunityConfig
+from prosr.layouts import CommunityConfig
 from prosr.nets.network import Plain
+from prosr.scales import SCALES
 
 SUFFIXES = (".pth", ".pt", ".ckpt")
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from prosr.checkpoints.weights import Weights, find_or_build
 from prosr.evaluation.results import Row, known_results, merge, read_results
-from prosr.layouts import Scale
 from prosr.nets.cost import trace
+from prosr.scales import Scale
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,9 +15,10 @@ from prosr.inference.upscaler import SCORING_MEMORY, Upscaler
 from prosr.lab.apart import peak_memory
 from prosr.lab.records import Row, make_row
 from prosr.lab.rounds import measure
-from prosr.layouts import BaselineConfig, Scale
+from prosr.layouts import BaselineConfig
 from prosr.nets.build import build
 from prosr.nets.cost import trace
+from prosr.scales import Scale
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,8 @@ from prosr.inference.upscaler import MAX_MEMORY, Upscaler
 from prosr.lab.apart import Apart
 from prosr.lab.records import Row, make_row
 from prosr.lab.rounds import PEAK_MULTIPLY_ADDS, Subject, Timing, matmul, measure
-from prosr.layouts import Scale
 from prosr.nets.cost import trace
+from prosr.scales import Scale
 
 if TYPE_CHECKING:
     from prosr.inference.engines.openvino import OpenVinoRunner

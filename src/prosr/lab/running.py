@@ -19,7 +19,7 @@ from prosr.inference.upscaler import SCORING_MEMORY, Upscaler
 from prosr.lab.budget import Stop, measure, read_budgets, settled_steps
 from prosr.lab.outcome import SCORES, Outcome, Point, Trained, read_outcome, save_run
 from prosr.lab.plan import Plan
-from prosr.layouts import Scale
+from prosr.scales import Scale
 from prosr.training.adversarial import CollapsedError
 from prosr.training.loop import Observer
 from prosr.training.objectives import DivergedError

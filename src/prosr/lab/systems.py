@@ -14,8 +14,9 @@ from prosr.evaluation.results import Row
 from prosr.evaluation.tables import NOTHING, USUAL_SETS, markdown, sorted_sets
 from prosr.lab.outcome import Outcome
 from prosr.lab.statistics import Spread, spread
-from prosr.layouts import SCALES, Frozen, Scale
+from prosr.layouts import Frozen
 from prosr.nets.build import build
+from prosr.scales import SCALES, Scale
 
 KINDS = {
     "published": "published",

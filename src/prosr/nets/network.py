@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from torch import Tensor, nn
 
 from prosr.errors import ConfigError
-from prosr.layouts import Layout, Scale
+from prosr.layouts import Layout
+from prosr.scales import Scale
 
 
 class Network(nn.Module):

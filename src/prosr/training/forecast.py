@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from prosr.config import Recipe
 from prosr.lab.apart import Apart
 from prosr.lab.rounds import measure
-from prosr.layouts import Scale
 from prosr.nets.build import build
+from prosr.scales import Scale
 from prosr.training.curriculum import learning_rate_at, shares, stage_at
 from prosr.training.steps import Work, make_step
 

@@ -28,9 +28,9 @@ from prosr.inference.precision import has_native_bf16
 from prosr.lab.apart import Apart
 from prosr.lab.records import Row, make_row
 from prosr.lab.rounds import PEAK_MULTIPLY_ADDS, Subject, Timing, matmul, measure
-from prosr.layouts import SCALES, Scale
 from prosr.nets.build import build
 from prosr.nets.cost import trace
+from prosr.scales import SCALES, Scale
 from prosr.training.curriculum import scale_at
 from prosr.training.loop import make_stepper
 from prosr.training.losses import pixel_loss
