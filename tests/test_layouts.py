@@ -61,7 +61,7 @@ def test_a_curriculum_needs_levels_to_blend() -> None:
         ({"kind": "edsr", "scale": 3, "blocks": 1, "features": 1, "residual_scale": 1}, "scale"),
         ({"kind": "lapsrn", "levels": 4}, "levels"),
         ({"kind": "srresnet"}, "scale"),
-        ({"kind": "srgan", "scale": 4}, "srgan"),
+        ({"kind": "srgan", "scale": 4}, "kind: there is no 'srgan'"),
         ({"kind": "prosr", "edsr": 4}, "unknown key 'edsr'"),
         ({"kind": "prosr"}, "features: is missing"),
         ({"kind": "prosrs"}, "kind: there is no 'prosrs'; did you mean 'prosr'"),

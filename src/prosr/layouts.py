@@ -6,15 +6,18 @@ This module needs no PyTorch. `prosr.nets.build` makes networks of layouts.
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Annotated, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from prosr.errors import suggestion
+from prosr.errors import ConfigError, suggestion
 from prosr.scales import SCALES, Scale
 
 LARGEST = 10_000
 """Upper bound of every number of channels, layers or pixels in a layout or recipe."""
+
+_Layout = TypeVar("_Layout", bound="Settings")
 
 Count = Annotated[int, Field(gt=0, le=LARGEST)]
 Layers = Annotated[tuple[Annotated[int, Field(gt=0, le=100)], ...], Field(max_length=20)]
@@ -39,6 +42,37 @@ class Settings(Frozen):
             if key not in cls.model_fields:
                 raise ValueError(f"unknown key {key!r}{suggestion(str(key), cls.model_fields)}")
         return value
+
+
+_PLAINLY = {
+    "missing": "is missing",
+    "string_type": "must be text",
+    "tuple_type": "must be a list",
+    **dict.fromkeys(("dict_type", "model_type"), "must be a table"),
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "must be a whole number"),
+    **dict.fromkeys(("float_type", "float_parsing"), "must be a number"),
+}
+_SCHEDULES = ("curriculum", "simultaneous", "single")
+
+
+def first_problem(error: ValidationError) -> str:
+    """One line on the first mistake that pydantic found: the key, the problem, the remedy."""
+    problem = error.errors()[0]
+    # Pydantic lists the kind of a recipe's schedule among the keys.
+    keys = [str(part) for part in problem["loc"] if part not in _SCHEDULES]
+    message = _PLAINLY.get(problem["type"], problem["msg"].removeprefix("Value error, "))
+    if problem["type"] == "union_tag_invalid":
+        tag = str(problem["ctx"]["tag"])
+        keys, message = [*keys, "kind"], f"there is no {tag!r}{suggestion(tag, _SCHEDULES)}"
+    return ": ".join(filter(None, (".".join(keys), message)))
+
+
+def replaced(layout: _Layout, changes: Mapping[str, Any]) -> _Layout:
+    """The layout with the fields of a recipe's table `layout`; raises `ConfigError`."""
+    try:
+        return type(layout).model_validate({**layout.model_dump(), **changes})
+    except ValidationError as error:
+        raise ConfigError(f"layout: {first_problem(error)}") from error
 
 
 class Layout(Settings):

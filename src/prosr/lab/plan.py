@@ -8,9 +8,9 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, StringConstraints, ValidationError, model_validator
 
-from prosr.config import Recipe, first_problem, read_table, recipe_from
+from prosr.config import Recipe, read_table, recipe_from
 from prosr.errors import ConfigError, suggestion
-from prosr.layouts import Settings
+from prosr.layouts import Settings, first_problem
 
 _NO_RECIPE = ("start_from", "sets")
 """Keys of a cell that are not of its recipe."""
