@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from prosr import layouts
 from prosr.adversary import SMALLEST, Adversarial
@@ -22,8 +22,8 @@ from prosr.layouts import (
     NetConfig,
     Settings,
     SRGANDiscriminatorConfig,
-    first_problem,
     replaced,
+    validated,
 )
 from prosr.scales import SCALES, Scale
 
@@ -100,10 +100,7 @@ def net_config(value: Mapping[str, Any]) -> NetConfig:
     kind = str(value.get("kind"))
     if kind not in _KINDS:
         raise ConfigError(f"kind: there is no {kind!r}{suggestion(kind, _KINDS)}")
-    try:
-        return _KINDS[kind].model_validate(value)
-    except ValidationError as error:
-        raise ConfigError(first_problem(error)) from error
+    return validated(_KINDS[kind], value)
 
 
 class Curriculum(Settings):
@@ -246,10 +243,7 @@ class Recipe(Settings):
 
 def recipe_from(value: Mapping[str, Any]) -> Recipe:
     """Validate a mapping as a recipe, or raise `ConfigError` naming the first mistake."""
-    try:
-        return Recipe.model_validate(value)
-    except ValidationError as error:
-        raise ConfigError(first_problem(error)) from error
+    return validated(Recipe, value)
 
 
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -260,10 +254,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     table = read_table(path)
     for override in overrides:
         _override(table, override)
-    try:
-        return recipe_from(table)
-    except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from error
+    return validated(Recipe, table, str(path))
 
 
 def read_table(path: Path) -> dict[str, Any]:

@@ -17,9 +17,10 @@ from prosr.scales import SCALES, Scale
 LARGEST = 10_000
 """Upper bound of every number of channels, layers or pixels in a layout or recipe."""
 
-_Layout = TypeVar("_Layout", bound="Settings")
+_Model = TypeVar("_Model", bound="Settings")
 
 Count = Annotated[int, Field(gt=0, le=LARGEST)]
+Padding = Literal["reflect", "zeros"]
 Layers = Annotated[tuple[Annotated[int, Field(gt=0, le=100)], ...], Field(max_length=20)]
 
 
@@ -55,24 +56,27 @@ _PLAINLY = {
 _SCHEDULES = ("curriculum", "simultaneous", "single")
 
 
-def first_problem(error: ValidationError) -> str:
-    """One line on the first mistake that pydantic found: the key, the problem, the remedy."""
-    problem = error.errors()[0]
-    # Pydantic lists the kind of a recipe's schedule among the keys.
-    keys = [str(part) for part in problem["loc"] if part not in _SCHEDULES]
-    message = _PLAINLY.get(problem["type"], problem["msg"].removeprefix("Value error, "))
-    if problem["type"] == "union_tag_invalid":
-        tag = str(problem["ctx"]["tag"])
-        keys, message = [*keys, "kind"], f"there is no {tag!r}{suggestion(tag, _SCHEDULES)}"
-    return ": ".join(filter(None, (".".join(keys), message)))
+def validated(model: type[_Model], value: Mapping[str, Any], where: str = "") -> _Model:
+    """Make a record of a mapping.
 
-
-def replaced(layout: _Layout, changes: Mapping[str, Any]) -> _Layout:
-    """The layout with the fields of a recipe's table `layout`; raises `ConfigError`."""
+    Raises `ConfigError`: one line on the first mistake, with `where`, the key and a remedy.
+    """
     try:
-        return type(layout).model_validate({**layout.model_dump(), **changes})
+        return model.model_validate(value)
     except ValidationError as error:
-        raise ConfigError(f"layout: {first_problem(error)}") from error
+        problem = error.errors()[0]
+        # Pydantic lists the kind of a recipe's schedule among the keys.
+        keys = [str(part) for part in problem["loc"] if part not in _SCHEDULES]
+        message = _PLAINLY.get(problem["type"], problem["msg"].removeprefix("Value error, "))
+        if problem["type"] == "union_tag_invalid":
+            tag = str(problem["ctx"]["tag"])
+            keys, message = [*keys, "kind"], f"there is no {tag!r}{suggestion(tag, _SCHEDULES)}"
+        raise ConfigError(": ".join(filter(None, (where, ".".join(keys), message)))) from error
+
+
+def replaced(layout: _Model, changes: Mapping[str, Any]) -> _Model:
+    """The layout with the fields of a recipe's table `layout`; raises `ConfigError`."""
+    return validated(type(layout), {**layout.model_dump(), **changes}, "layout")
 
 
 class Layout(Settings):
@@ -117,7 +121,7 @@ class DenseConfig(Layout):
     features: Count
     bottleneck: Count = Field(default=4, description="width of a dense layer's CONV(1,1), in k")
     dcu_compression: float = Field(default=0.4, gt=0, le=1)
-    padding: Literal["reflect", "zeros"] = "reflect"
+    padding: Padding = "reflect"
     value_range: float = Field(default=255.0, gt=0)
 
 
@@ -266,8 +270,12 @@ class EnhanceNetConfig(OneScale):
     features: Count = 64
 
 
-BaselineConfig = (
-    SRCNNConfig
+NetConfig = (
+    ProSRConfig
+    | LaplacianConfig
+    | DirectConfig
+    | BicubicConfig
+    | SRCNNConfig
     | VDSRConfig
     | DRRNConfig
     | LapSRNConfig
@@ -277,10 +285,7 @@ BaselineConfig = (
     | SRResNetConfig
     | EnhanceNetConfig
 )
-"""Layouts of the systems that the paper compares with."""
-
-NetConfig = ProSRConfig | LaplacianConfig | DirectConfig | BicubicConfig | BaselineConfig
-"""Layouts that this package builds."""
+"""Every layout that this package builds a network of."""
 
 
 class CommunityConfig(OneScale):

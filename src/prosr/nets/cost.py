@@ -136,13 +136,7 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         # True would import PyTorch's compiler, which takes nearly as long as PyTorch itself.
         return False
 
-    def __torch_dispatch__(
-        self,
-        func: Any,
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         given = {_key(leaf) for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)}
         if func is torch.ops.aten.convolution.default:
             result = self._convolve(*args)
