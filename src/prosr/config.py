@@ -17,14 +17,7 @@ from pydantic import Field, field_validator, model_validator
 from prosr import layouts
 from prosr.adversary import SMALLEST, Adversarial
 from prosr.errors import ConfigError, suggestion
-from prosr.layouts import (
-    Count,
-    NetConfig,
-    Settings,
-    SRGANDiscriminatorConfig,
-    replaced,
-    validated,
-)
+from prosr.layouts import Count, NetConfig, Settings, SRGANDiscriminatorConfig, replaced, validated
 from prosr.scales import SCALES, Scale
 
 

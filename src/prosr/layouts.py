@@ -5,7 +5,6 @@ This module needs no PyTorch. `prosr.nets.build` makes networks of layouts.
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self, TypeVar
 
@@ -14,12 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from prosr.errors import ConfigError, suggestion
 from prosr.scales import SCALES, Scale
 
-LARGEST = 10_000
-"""Upper bound of every number of channels, layers or pixels in a layout or recipe."""
-
 _Model = TypeVar("_Model", bound="Settings")
 
-Count = Annotated[int, Field(gt=0, le=LARGEST)]
+Count = Annotated[int, Field(gt=0, le=10_000)]
 Padding = Literal["reflect", "zeros"]
 Layers = Annotated[tuple[Annotated[int, Field(gt=0, le=100)], ...], Field(max_length=20)]
 
@@ -80,12 +76,12 @@ def replaced(layout: _Model, changes: Mapping[str, Any]) -> _Model:
 
 
 class Layout(Settings):
-    """What every network's layout has."""
+    """Layout of a network for all scales, unless a subclass has others."""
 
     @property
-    @abstractmethod
     def scales(self) -> tuple[Scale, ...]:
         """The scales of the network, smallest first."""
+        return SCALES
 
     @property
     def timed_at(self) -> tuple[Scale, ...]:
@@ -93,16 +89,8 @@ class Layout(Settings):
         return self.scales
 
 
-class AllScales(Layout):
-    """A layout of one network for all scales."""
-
-    @property
-    def scales(self) -> tuple[Scale, ...]:
-        return SCALES
-
-
 class OneScale(Layout):
-    """A layout of a network for one scale."""
+    """Layout of a network for one scale."""
 
     scale: Scale
 
@@ -186,13 +174,13 @@ class DirectConfig(OneScale, DenseConfig):
     batch_norm: bool = False
 
 
-class BicubicConfig(AllScales):
+class BicubicConfig(Layout):
     """φ_s alone, the baseline of every table."""
 
     kind: Literal["bicubic"] = "bicubic"
 
 
-class SRCNNConfig(AllScales):
+class SRCNNConfig(Layout):
     """`sizes` are the kernel sizes f1, f2, f3, `widths` the channels n1 and n2."""
 
     kind: Literal["srcnn"] = "srcnn"
@@ -200,13 +188,13 @@ class SRCNNConfig(AllScales):
     widths: tuple[Count, Count]
 
 
-class VDSRConfig(AllScales):
+class VDSRConfig(Layout):
     kind: Literal["vdsr"] = "vdsr"
-    layers: int = Field(default=20, gt=1, le=LARGEST)
+    layers: Annotated[Count, Field(gt=1)] = 20
     features: Count = 64
 
 
-class DRRNConfig(AllScales):
+class DRRNConfig(Layout):
     """B `blocks` of U recursive `units`."""
 
     kind: Literal["drrn"] = "drrn"
@@ -233,7 +221,7 @@ class LapSRNConfig(Layout):
         return self.scales[-1:]
 
 
-class MsLapSRNConfig(AllScales):
+class MsLapSRNConfig(Layout):
     """Each level passes `recursions` times through the same `depth` convolutions."""
 
     kind: Literal["mslapsrn"] = "mslapsrn"
@@ -320,7 +308,7 @@ class DiscriminatorConfig(Settings):
         return self
 
 
-class SRGANDiscriminatorConfig(AllScales):
+class SRGANDiscriminatorConfig(Layout):
     """SRGAN's discriminator, which takes pictures of `side`×`side` pixels only."""
 
     side: Literal[96] = 96
