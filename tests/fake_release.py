@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from prosr.checkpoints.released import released_layout
+from prosr.checkpoints.released import released_shapes
 from prosr.config import net_config
 from prosr.layouts import ProSRConfig
 
@@ -67,7 +67,7 @@ def easydict() -> Iterator[type]:
 def weights(config: ProSRConfig, seed: int = 0) -> OrderedDict[str, Tensor]:
     """Return random weights with the released names of this layout."""
     generator = torch.Generator().manual_seed(seed)
-    layout = released_layout(config)
+    layout = released_shapes(config)
     return OrderedDict(
         (name, 0.01 * torch.randn(shape, generator=generator)) for name, shape in layout.items()
     )

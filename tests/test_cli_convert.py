@@ -13,7 +13,7 @@ import torch
 
 import fake_release
 from prosr import cli
-from prosr.checkpoints.released import read
+from prosr.checkpoints.foreign import read_foreign
 from prosr.checkpoints.weights import build, load_weights, save_weights
 from prosr.config import preset
 from prosr.layouts import ProSRConfig
@@ -47,7 +47,7 @@ def test_the_converted_file_loads_as_the_same_network(
     weights = load_weights(output)
     x = torch.rand(1, 3, 8, 9)
     with torch.no_grad():
-        assert torch.equal(weights.net(x, 4), read(released).net(x, 4))
+        assert torch.equal(weights.net(x, 4), read_foreign(released).network()(x, 4))
     printed = capsys.readouterr().out
     assert "prosr-s-2018, 198 tensors, 2,550,191 parameters" in printed
     assert weights.sha256 in printed
@@ -83,7 +83,7 @@ def test_an_output_that_exists_is_kept_unless_asked(
 @pytest.mark.parametrize(
     ("source", "output", "problem"),
     [
-        ("model.onnx", "out.safetensors", "not a kind of file"),
+        ("model.onnx", "out.safetensors", "give a .pth, .pt, .mat, .safetensors file"),
         ("model.pth", "out.pth", "must end in .safetensors"),
         ("missing.pth", "out.safetensors", "no such file"),
     ],

@@ -82,7 +82,7 @@ def test_a_network_of_another_project_is_tiled_as_ours_are(path: Path) -> None:
         expected, parts = net(z), tiled(lambda x, _: net(x), z, 2, (16, 12), find_radius(net, 2))
     assert np.abs(whole - expected[0].permute(1, 2, 0).numpy()).max() < 1e-6
     assert (parts - expected).abs().max() < 1e-6
-    with pytest.raises(ConfigError, match="scale 4 is not 2, the only one of this model"):
+    with pytest.raises(ConfigError, match="scale 4 is not 2, this model's only scale"):
         upscaler.upscale(x, 4)
 
 
@@ -105,7 +105,7 @@ def test_what_depends_on_the_whole_picture_is_refused() -> None:
     ("differing", "complaint"),
     [
         ({"scale": 3}, "does not enlarge pictures by 2, 4 or 8"),
-        ({"input_channels": 1}, "does not go from RGB to RGB"),
+        ({"input_channels": 1}, "does not map RGB to RGB"),
         ({"size_requirements": SimpleNamespace(multiple_of=8, square=False)}, "windows of 8"),
     ],
 )

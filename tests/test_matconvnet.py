@@ -11,7 +11,7 @@ import torch
 
 import fake_matconvnet
 from prosr.checkpoints import matconvnet
-from prosr.checkpoints.tensors import Refused
+from prosr.checkpoints.torchfiles import Refused
 
 KERNEL = np.arange(3 * 2 * 4 * 5, dtype=np.float32).reshape(3, 2, 4, 5)
 

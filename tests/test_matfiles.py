@@ -11,7 +11,7 @@ import pytest
 import scipy.io
 
 from prosr.checkpoints import matfiles
-from prosr.checkpoints.tensors import Refused
+from prosr.checkpoints.torchfiles import Refused
 
 NUMBERS = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
 BOTH = pytest.mark.parametrize("compressed", [False, True], ids=["plain", "compressed"])

@@ -1,4 +1,4 @@
-"""Networks of other projects, recognised by spandrel, in the shape of ours."""
+"""Networks of other projects, recognised by spandrel, as networks of ours."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from prosr.checkpoints import torchfiles
 from prosr.errors import CheckpointError, ConfigError
 from prosr.layouts import SCALES, Scale
 
 SUFFIXES = (".pth", ".pt", ".ckpt")
 
 _BREADTH, _LONGEST = 4, 2048
-"""Sides of the strip along which a radius is looked for."""
+"""Sides of the strip in which `find_radius` looks for a radius."""
 
 _PROBE = 16
 
 
 class Community(nn.Module):
-    """A network for one scale: `function` is a forward pass of `net`, which it may prepare."""
+    """A network for one scale: `function` is a forward pass of `net`, with its preparations."""
 
     def __init__(self, net: nn.Module, scale: Scale, function: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
@@ -38,12 +39,12 @@ class Community(nn.Module):
         return self._function(x)
 
     def receptive_radius(self, scale: int) -> int:
-        """Input pixels on each side of an output pixel's own that it can depend on."""
+        """Return how many input pixels an output pixel can depend on to each side of its own."""
         self._check(scale)
         return self._radius()
 
     def multiply_adds(self, scale: int) -> int:
-        """Multiply-adds per input pixel."""
+        """Return the MACs per input pixel."""
         from torch.utils.flop_counter import FlopCounterMode
 
         self._check(scale)
@@ -53,49 +54,47 @@ class Community(nn.Module):
 
     def _check(self, scale: int) -> None:
         if scale != self.scales[0]:
-            raise ConfigError(f"scale {scale} is not {self.scales[0]}, the only one of this model")
+            raise ConfigError(f"scale {scale} is not {self.scales[0]}, this model's only scale")
 
 
 def load_community(path: Path) -> tuple[Community, str]:
-    """The network of a file that spandrel knows, and its architecture's name.
+    """Return the network in a file that spandrel knows, and its architecture's name.
 
-    Nothing in the file is executed. Raises `CheckpointError` where spandrel is missing, for
-    a file that it does not know, and for a network that does not enlarge RGB by 2, 4 or 8 or
-    that computes in windows: its results would depend on where tiles begin.
+    Nothing in the file is executed. Raises `CheckpointError` if spandrel is missing or does
+    not know the file, and for a network that does not enlarge RGB by 2, 4 or 8 or that
+    computes in windows: its results would depend on where tiles begin.
     """
     spandrel = _import_spandrel(path)
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        found = spandrel.ModelLoader().load_from_state_dict(spandrel.canonicalize_state_dict(state))
+        state = spandrel.canonicalize_state_dict(torchfiles.load(path))
+        found = spandrel.ModelLoader().load_from_state_dict(state)
     except (OSError, MemoryError):
         raise
-    # Both meet untrusted content, and say what is wrong with it in many ways.
+    # spandrel meets untrusted content and raises many kinds of error for it.
     except Exception as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise CheckpointError(
-            f"{path}: no network that spandrel knows ({reason:.120}); turn a released one of "
-            "ProSR's into weights with `prosr convert`"
+            f"{path}: no network that spandrel knows ({_reason(error):.120}); convert a released "
+            "ProSR file with `prosr convert`"
         ) from error
-    name = found.architecture.name
-    needs = found.size_requirements
+    name, needs = found.architecture.name, found.size_requirements
     if not isinstance(found, spandrel.ImageModelDescriptor) or found.scale not in SCALES:
         raise CheckpointError(f"{path}: this {name} does not enlarge pictures by 2, 4 or 8")
     if (found.input_channels, found.output_channels) != (3, 3):
-        raise CheckpointError(f"{path}: this {name} does not go from RGB to RGB")
+        raise CheckpointError(f"{path}: this {name} does not map RGB to RGB")
     if needs.multiple_of > 1 or needs.square:
         raise CheckpointError(
-            f"{path}: this {name} computes in windows of {needs.multiple_of} pixels, so that "
-            "tiles would show; use a network of convolutions alone"
+            f"{path}: this {name} computes in windows of {needs.multiple_of} pixels, so tile "
+            "borders would be visible; use a convolutional network"
         )
     net = found.model.float().eval().requires_grad_(False)
     return Community(net, found.scale, found), name
 
 
 def find_radius(function: Callable[[Tensor], Tensor], scale: int) -> int:
-    """How far from a pixel the result depends on it, in pixels of the input.
+    """Return the receptive radius of a network in input pixels.
 
-    A pixel that is no number makes none of what depends on it, however little. Raises
-    `CheckpointError` where that is everything in a strip of 2048 pixels.
+    A NaN in one input pixel makes NaN of every output that depends on it, however little.
+    Raises `CheckpointError` if that is everything in a strip of 2048 pixels.
     """
     length = 64
     while length <= _LONGEST:
@@ -104,8 +103,8 @@ def find_radius(function: Callable[[Tensor], Tensor], scale: int) -> int:
             return radius
         length *= 2
     raise CheckpointError(
-        f"every pixel of this network's results depends on all within {_LONGEST // 2}, so that "
-        "it cannot be computed in tiles; use a network of convolutions alone"
+        f"this network's output pixels depend on all input pixels within {_LONGEST // 2}, so it "
+        "cannot be computed in tiles; use a convolutional network"
     )
 
 
@@ -123,22 +122,20 @@ def _reach(function: Callable[[Tensor], Tensor], scale: int, length: int, turned
 def _import_spandrel(path: Path) -> Any:
     try:
         import spandrel
-    except ModuleNotFoundError as error:
-        if error.name != "spandrel":
-            raise _unusable(path, error) from error
-        raise CheckpointError(
-            f"{path}: not a .safetensors weights file; turn a released ProSR .pth into one with "
-            "`prosr convert`, or for other projects' networks: pip install 'prosr[spandrel]'"
-        ) from None
-    # torchvision, which spandrel imports, beside a PyTorch that it was not built for.
+    # A torchvision built for another PyTorch fails on import in many ways.
     except Exception as error:
-        raise _unusable(path, error) from error
+        if isinstance(error, ModuleNotFoundError) and error.name == "spandrel":
+            raise CheckpointError(
+                f"{path}: not a .safetensors weights file; convert a released ProSR file with "
+                "`prosr convert`, or install what reads other projects' networks: "
+                "pip install 'prosr[spandrel]'"
+            ) from None
+        raise CheckpointError(
+            f"{path}: spandrel cannot be imported ({_reason(error)}); install the torchvision "
+            "version that belongs to your PyTorch"
+        ) from error
     return spandrel
 
 
-def _unusable(path: Path, error: Exception) -> CheckpointError:
-    reason = (str(error) or type(error).__name__).splitlines()[0]
-    return CheckpointError(
-        f"{path}: spandrel, which would read it, cannot be imported ({reason}); install the "
-        "torchvision that belongs to your PyTorch"
-    )
+def _reason(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

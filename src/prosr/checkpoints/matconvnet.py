@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from prosr.checkpoints import matfiles
-from prosr.checkpoints.tensors import Refused
+from prosr.checkpoints.torchfiles import Refused
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from prosr.checkpoints.tensors import Refused
+from prosr.checkpoints.torchfiles import Refused
 
 MAGIC = b"MATLAB 5.0 MAT-file"
 # The largest file that was released has 3 MB and little more unpacked.
