@@ -25,12 +25,12 @@ def saved(tmp_path: Path, compressed: bool = False) -> bytes:
 @pytest.mark.parametrize("compressed", [False, True])
 def test_parameters_come_out_in_pytorchs_order(compressed: bool, tmp_path: Path) -> None:
     net = matconvnet.unpack(saved(tmp_path, compressed))
-    assert net.parameters["a_f"].shape == (5, 4, 3, 2)
-    assert net.parameters["a_f"][4, 3, 2, 1] == KERNEL[2, 1, 3, 4]
-    assert net.parameters["b_f"].shape == (1, 4, 3, 2)
-    assert torch.equal(net.parameters["a_b"], torch.ones(5))
-    assert [layer.parameters for layer in net.layers] == [("a_f", "a_b"), ()]
-    assert net.leak() == 0.2
+    assert net.tensors["a_f"].shape == (5, 4, 3, 2)
+    assert net.tensors["a_f"][4, 3, 2, 1] == KERNEL[2, 1, 3, 4]
+    assert net.tensors["b_f"].shape == (1, 4, 3, 2)
+    assert torch.equal(net.tensors["a_b"], torch.ones(5))
+    assert net.layers == {"a": ["a_f", "a_b"], "relu": []}
+    assert net.leak == 0.2
 
 
 def refusal(data: bytes) -> str:
@@ -51,4 +51,4 @@ def test_leaks_that_differ_are_refused(tmp_path: Path) -> None:
     layers = [("a", (), 0.2), ("b", (), 0.1)]
     path = fake_matconvnet.save(tmp_path / "n.mat", {"a_f": KERNEL}, layers)
     with pytest.raises(Refused, match=r"0\.1, 0\.2"):
-        matconvnet.unpack(path.read_bytes()).leak()
+        matconvnet.unpack(path.read_bytes())

@@ -15,9 +15,8 @@ from torch import Tensor
 
 import fake_release
 from prosr.checkpoints import released
-from prosr.checkpoints.adapter import translate
+from prosr.checkpoints.adapter import adapt
 from prosr.checkpoints.foreign import read_foreign
-from prosr.checkpoints.weights import build
 from prosr.config import preset
 from prosr.data.benchmarks import open_benchmark
 from prosr.errors import CheckpointError
@@ -57,13 +56,12 @@ def test_golden_residuals_are_reproduced(prosr_data: Path, case: str, scale: int
     prefix = "weights."
     weights = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
     rename = partial(released.released_name, layout=config)
-    net = build(config)
+    net = adapt(file, case, config, weights, rename, "").network()
     assert isinstance(net, ProSR)
-    net.load_state_dict(translate(config, weights, rename, case))
     # The stored input is already 255·(x − mean), the residual in 0…255.
     x = tensors["input"] / 255 + torch.tensor(MEAN_RGB).view(1, 3, 1, 1)
     with torch.no_grad():
-        residual = net.eval().residual(x, scale) * 255
+        residual = net.residual(x, scale) * 255
     expected = tensors[f"residual_x{scale}"]
     error = (residual - expected).abs().max() / (expected.max() - expected.min())
     assert error < 1e-4, f"largest error {error:.1e} of the range"

@@ -53,7 +53,13 @@ def adapt(
 
     Raises `Refused` where a tensor is missing, unexpected, of another shape or not finite.
     """
-    tensors = translate(layout, theirs, rename, name)
+    found = {key: tuple(value.shape) for key, value in theirs.items()}
+    _, problem = difference(found, expected(layout, rename))
+    if problem:
+        raise Refused(f"it looks like {name}, but {problem}")
+    for key, value in theirs.items():
+        if not (value.is_floating_point() and bool(value.isfinite().all())):
+            raise Refused(f"{key} holds values that are not finite numbers; get another copy")
     with open(path, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     card = {
@@ -62,21 +68,8 @@ def adapt(
         "source sha256": digest,
         "licence": "of those who released the file; not this package's",
     }
-    return Foreign(name, layout, tensors, card)
-
-
-def translate(
-    layout: NetConfig, theirs: Mapping[str, Tensor], rename: Rename, name: str
-) -> dict[str, Tensor]:
-    """Return `theirs` as float32 under our names. Raises `Refused` as `adapt` does."""
-    found = {key: tuple(value.shape) for key, value in theirs.items()}
-    wanted = expected(layout, rename)
-    if differing(found, wanted):
-        raise Refused(f"it looks like {name}, but {describe(found, wanted)}")
-    for key, value in theirs.items():
-        if not (value.is_floating_point() and bool(value.isfinite().all())):
-            raise Refused(f"{key} holds values that are not finite numbers; get another copy")
-    return {ours: theirs[rename(ours)].float() for ours in expected(layout, str)}
+    ours = {own: theirs[rename(own)].float() for own in expected(layout, str)}
+    return Foreign(name, layout, ours, card)
 
 
 def expected(layout: NetConfig, rename: Rename) -> dict[str, Shape]:
@@ -86,17 +79,15 @@ def expected(layout: NetConfig, rename: Rename) -> dict[str, Shape]:
     return {rename(name): tuple(value.shape) for name, value in state.items()}
 
 
-def differing(found: Mapping[str, Shape], wanted: Mapping[str, Shape]) -> list[str]:
-    """Return the names with another shape in `found` than in `wanted`, or in one of them only."""
-    return [name for name in {**wanted, **found} if found.get(name) != wanted.get(name)]
-
-
-def describe(found: Mapping[str, Shape], wanted: Mapping[str, Shape]) -> str:
-    """Return a clause that describes the first of the differing tensors and counts the others."""
-    first, *others = differing(found, wanted)
+def difference(found: Mapping[str, Shape], wanted: Mapping[str, Shape]) -> tuple[int, str]:
+    """Return how many tensors differ, and a clause that describes the first, empty for none."""
+    names = [name for name in {**wanted, **found} if found.get(name) != wanted.get(name)]
+    if not names:
+        return 0, ""
+    first, *others = names
     more = f", and {len(others)} more of {len(wanted)} tensors differ" if others else ""
     shapes = f"{_by(found.get(first))} instead of {_by(wanted.get(first))}"
-    return f"{printable(first[:100])} has shape {shapes}{more}"
+    return len(names), f"{printable(first[:100])} has shape {shapes}{more}"
 
 
 def _by(shape: Shape | None) -> str:

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from prosr.checkpoints import matfiles
 from prosr.checkpoints.adapter import Foreign
-from prosr.checkpoints.peers import read_matconvnet, read_vdsr
+from prosr.checkpoints.matconvnet import read_matconvnet
 from prosr.checkpoints.released import read_prosr
 from prosr.checkpoints.torchfiles import Refused, head
+from prosr.checkpoints.vdsr import read_vdsr
 from prosr.errors import CheckpointError
 
 SUFFIXES = (".pth", ".pt", ".mat", ".safetensors")

@@ -24,7 +24,7 @@ MAX_DIMENSIONS = 8
 
 _HEADER = 128
 _MATRIX, _COMPRESSED = 14, 15
-_CELL, _STRUCT, _OBJECT, _CHAR, _NUMERIC = 1, 2, 3, 4, range(6, 16)
+_CELL, _STRUCT, _CHAR, _NUMERIC = 1, 2, 4, range(6, 16)
 _NUMBERS = {1: "i1", 2: "u1", 3: "<i2", 4: "<u2", 5: "<i4", 6: "<u4", 7: "<f4", 9: "<f8"}
 _NUMBERS |= {12: "<i8", 13: "<u8"}
 _TEXTS = {1: "latin-1", 2: "latin-1", 4: "utf-16-le", 16: "utf-8", 17: "utf-16-le"}
@@ -93,7 +93,7 @@ def _matrix(body: memoryview, depth: int) -> tuple[str, Any]:
     parts = _elements(body)
     flags = _numbers(*_next(parts))
     kind = int(flags[0]) & 0xFF if flags.size else 0
-    if kind not in (_CELL, _STRUCT, _OBJECT, _CHAR, *_NUMERIC):
+    if kind not in (_CELL, _STRUCT, _CHAR, *_NUMERIC):
         return "", None
     shape = tuple(int(n) for n in _numbers(*_next(parts)))
     name = bytes(_next(parts)[1]).decode("latin-1")
@@ -109,8 +109,6 @@ def _matrix(body: memoryview, depth: int) -> tuple[str, Any]:
         return name, _text(*_next(parts)) if math.prod(shape) else ""
     if kind == _CELL:
         return name, [_inner(parts, depth) for _ in range(math.prod(shape))]
-    if kind == _OBJECT:
-        _next(parts)
     return name, _structs(parts, math.prod(shape), depth)
 
 

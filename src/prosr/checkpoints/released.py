@@ -9,7 +9,7 @@ from pathlib import Path
 from torch import Tensor
 
 from prosr.checkpoints import torchfiles
-from prosr.checkpoints.adapter import Foreign, Shape, adapt, describe, differing, expected
+from prosr.checkpoints.adapter import Foreign, Shape, adapt, difference, expected
 from prosr.checkpoints.torchfiles import Refused
 from prosr.config import PRESETS
 from prosr.errors import printable
@@ -37,13 +37,13 @@ def recognise(shapes: Mapping[str, Shape]) -> tuple[str, ProSRConfig]:
 
     Raises `Refused` with what differs from the nearest layout.
     """
-    layouts = _layouts()
-    wanted = {name: released_shapes(layout) for name, layout in layouts.items()}
-    nearest = min(wanted, key=lambda name: len(differing(shapes, wanted[name])))
-    if differing(shapes, wanted[nearest]):
-        problem = f"compared with {nearest}, {describe(shapes, wanted[nearest])}"
-        raise Refused(f"it is neither {' nor '.join(RELEASED)}; {problem}")
-    return nearest, layouts[nearest]
+    problems = []
+    for name, layout in _layouts().items():
+        count, problem = difference(shapes, released_shapes(layout))
+        if not count:
+            return name, layout
+        problems.append((count, f"compared with {name}, {problem}"))
+    raise Refused(f"it is neither {' nor '.join(RELEASED)}; {min(problems)[1]}")
 
 
 def _layouts() -> dict[str, ProSRConfig]:
