@@ -124,7 +124,7 @@ def test_a_file_of_the_first_levels_is_recognised(
     levels = len(scales)
     first = whole.model_copy(update={"dcus": whole.dcus[:levels], "growth": whole.growth[:levels]})
     weights = fake_release.weights(first)
-    assert all(released.released_shapes(whole)[n] == value.shape for n, value in weights.items())
+    assert released.released_shapes(first).items() <= released.released_shapes(whole).items()
     found = read_foreign(fake_release.save(tmp_path / "a.pth", weights, zipped=True))
     assert (found.name, found.layout.scales) == (name, scales)
 
