@@ -1,4 +1,4 @@
-"""Files as the released code would have written them, made on the fly, and its options in ours."""
+"""Writes files as the released code does, and translates its options to our layouts."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def layout_of(options: Mapping[str, Any]) -> ProSRConfig:
     values = {ours: options[theirs] for theirs, ours in _OURS.items() if theirs in options}
     assert not options["ps_woReLU"], "our upsampler always has its ReLU"
     assert options.keys() <= {*_OURS, "growth_rate", "ps_woReLU", "max_scale"}
-    # A negative rate is their way to say that a level keeps the width it is given.
+    # A negative rate means that a level keeps its input width.
     if values["level_compression"] < 0:
         values["level_compression"] = 1.0
     config = net_config({"kind": "prosr", **values, "growth": (options["growth_rate"],) * 3})
@@ -46,7 +46,7 @@ def layout_of(options: Mapping[str, Any]) -> ProSRConfig:
 
 @contextmanager
 def easydict() -> Iterator[type]:
-    """Lend a class that pickles as `easydict.EasyDict` does: items, and the same as state."""
+    """Provide a class that pickles as `easydict.EasyDict` does: items, repeated as state."""
     module = types.ModuleType("easydict")
 
     class EasyDict(dict[str, Any]):
@@ -81,7 +81,7 @@ def save(
     options: Mapping[str, Any] = OPTIONS_L,
     protocol: int = 2,
 ) -> Path:
-    """Write a released checkpoint as a zip file, or as the stream of PyTorch before 1.6."""
+    """Write a released checkpoint as a zip file or as a stream of PyTorch before 1.6."""
     with easydict() as edict:
         content = {
             "state_dict": state,

@@ -66,7 +66,7 @@ def refused(
     return err
 
 
-def test_an_output_that_exists_is_kept_unless_asked(
+def test_an_existing_output_is_kept_without_overwrite(
     released: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -88,7 +88,7 @@ def test_an_output_that_exists_is_kept_unless_asked(
         ("missing.pth", "out.safetensors", "no such file"),
     ],
 )
-def test_a_request_that_makes_no_sense_is_one_line(
+def test_an_invalid_request_is_refused_in_one_line(
     source: str,
     output: str,
     problem: str,
@@ -99,7 +99,7 @@ def test_a_request_that_makes_no_sense_is_one_line(
     assert problem in refused(monkeypatch, capsys, tmp_path / source, tmp_path / output)
 
 
-def test_a_weights_file_of_ours_needs_no_converting(
+def test_a_weights_file_of_ours_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = VDSRConfig(layers=2, features=2)

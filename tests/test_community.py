@@ -70,7 +70,7 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.mark.usefixtures("spandrel")
-def test_a_network_of_another_project_is_tiled_as_ours_are(path: Path) -> None:
+def test_a_community_network_gives_the_same_result_in_tiles(path: Path) -> None:
     upscaler = prosr.load(path)
     assert (upscaler.name, upscaler.work.computed_by) == ("stranger", "torch fp32")
     x = np.random.default_rng(0).random((40, 30, 3), np.float32)
@@ -86,7 +86,7 @@ def test_a_network_of_another_project_is_tiled_as_ours_are(path: Path) -> None:
         upscaler.upscale(x, 4)
 
 
-def test_a_radius_is_found_however_far_and_however_faint() -> None:
+def test_the_radius_is_exact_for_deep_networks_and_tiny_weights() -> None:
     for layers in (1, 5, 40):
         convolutions = [nn.Conv2d(3, 3, 3, padding=1) for _ in range(layers)]
         for convolution in convolutions:
@@ -96,7 +96,7 @@ def test_a_radius_is_found_however_far_and_however_faint() -> None:
     assert find_radius(nn.Conv2d(3, 3, (7, 1), padding=(3, 0)), 1) == 3
 
 
-def test_what_depends_on_the_whole_picture_is_refused() -> None:
+def test_a_network_that_sees_the_whole_picture_is_refused() -> None:
     with pytest.raises(CheckpointError, match="cannot be computed in tiles"):
         find_radius(lambda x: x - x.mean(dim=(2, 3), keepdim=True), 1)
 
@@ -109,7 +109,7 @@ def test_what_depends_on_the_whole_picture_is_refused() -> None:
         ({"size_requirements": SimpleNamespace(multiple_of=8, square=False)}, "windows of 8"),
     ],
 )
-def test_what_does_not_fit_is_refused(
+def test_an_unsuitable_network_is_refused(
     spandrel: SimpleNamespace, path: Path, differing: dict[str, Any], complaint: str
 ) -> None:
     spandrel.differing.update(differing)
@@ -118,7 +118,7 @@ def test_what_does_not_fit_is_refused(
 
 
 @pytest.mark.usefixtures("spandrel")
-def test_what_is_no_network_is_one_line_and_executes_nothing(tmp_path: Path) -> None:
+def test_a_file_without_a_network_is_refused_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "text.pth").write_text("hello")
     torch.save({"stranger": torch.zeros(1)}, tmp_path / "other.pth")
     torch.save(Stranger(), tmp_path / "pickled.pth")
@@ -128,7 +128,7 @@ def test_what_is_no_network_is_one_line_and_executes_nothing(tmp_path: Path) -> 
 
 
 @pytest.mark.usefixtures("spandrel")
-def test_it_can_be_looked_at(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_info_shows_the_architecture(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sys.argv = ["prosr", "info", str(path)]
     with pytest.raises(SystemExit) as stop:
         cli.main()
@@ -136,7 +136,7 @@ def test_it_can_be_looked_at(path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert "architecture = Stranger" in capsys.readouterr().out
 
 
-def test_a_spandrel_that_cannot_be_imported_is_one_line(
+def test_a_broken_spandrel_is_reported_in_one_line(
     path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setitem(sys.modules, "spandrel", None)

@@ -1,4 +1,4 @@
-"""Feature nets: what they give, and the files that they are read from."""
+"""Feature networks: their results and their files."""
 
 from pathlib import Path
 
@@ -51,7 +51,7 @@ def test_both_containers_of_torch_save_are_read(tmp_path: Path, zipped: bool) ->
     assert not any(parameter.requires_grad for parameter in read.parameters())
 
 
-def test_the_distilled_net_takes_the_places_of_vgg19s_poolings(tmp_path: Path) -> None:
+def test_the_distilled_net_gives_features_before_vgg19s_poolings(tmp_path: Path) -> None:
     given = open_features("distilled", write_distilled(tmp_path / "d.safetensors"))(
         torch.rand(2, 3, 32, 16)
     )

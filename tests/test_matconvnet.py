@@ -1,4 +1,4 @@
-"""MatConvNet's files: what is in them comes out, and whatever else is refused in one line."""
+"""MatConvNet's files are read exactly; other files are refused in one line."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def saved(tmp_path: Path, compressed: bool = False) -> bytes:
 
 
 @pytest.mark.parametrize("compressed", [False, True])
-def test_parameters_come_out_in_pytorchs_order(compressed: bool, tmp_path: Path) -> None:
+def test_tensors_have_pytorchs_order_of_dimensions(compressed: bool, tmp_path: Path) -> None:
     net = matconvnet.unpack(saved(tmp_path, compressed))
     assert net.tensors["a_f"].shape == (5, 4, 3, 2)
     assert net.tensors["a_f"][4, 3, 2, 1] == KERNEL[2, 1, 3, 4]
@@ -47,7 +47,7 @@ def test_another_matlab_file_is_refused(tmp_path: Path) -> None:
         assert "not a network saved by MatConvNet" in message
 
 
-def test_leaks_that_differ_are_refused(tmp_path: Path) -> None:
+def test_different_leaks_are_refused(tmp_path: Path) -> None:
     layers = [("a", (), 0.2), ("b", (), 0.1)]
     path = fake_matconvnet.save(tmp_path / "n.mat", {"a_f": KERNEL}, layers)
     with pytest.raises(Refused, match=r"0\.1, 0\.2"):

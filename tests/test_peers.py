@@ -1,8 +1,7 @@
-"""Weights of other papers: recognised, converted exactly, and scoring as published."""
+"""Released weights of other papers: recognised, converted exactly, scoring as published."""
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
 from statistics import fmean
 
@@ -12,6 +11,7 @@ import torch
 from safetensors.torch import save, save_file
 
 import fake_matconvnet
+import prosr
 from prosr.checkpoints.foreign import read_foreign
 from prosr.checkpoints.weights import build, load_weights, save_weights
 from prosr.config import presets
@@ -36,7 +36,7 @@ FILES = {
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_released_file_is_recognised_and_survives_ours(
+def test_a_released_file_is_recognised_and_converted_exactly(
     name: str, prosr_data: Path, tmp_path: Path
 ) -> None:
     source = prosr_data / "peers" / FILES[name]
@@ -82,7 +82,7 @@ def refusal(path: Path) -> str:
         ("other", "neither LapSRN"),
     ],
 )
-def test_what_does_not_fit_is_named(change: str, problem: str, tmp_path: Path) -> None:
+def test_a_refusal_names_the_tensor_at_fault(change: str, problem: str, tmp_path: Path) -> None:
     parameters = fake_matconvnet.mslapsrn(features=8 if change == "narrow" else 64)
     if change == "missing":
         del parameters["upconv_b"]
@@ -116,7 +116,7 @@ def test_garbage_is_refused_in_one_line(content: bytes, tmp_path: Path) -> None:
     assert refusal(path)
 
 
-def test_numbers_of_another_type_are_refused(tmp_path: Path) -> None:
+def test_integers_are_refused(tmp_path: Path) -> None:
     net = build(presets()["vdsr"])
     names = ["input", *(f"residual_layer.{i}.conv" for i in range(18)), "output"]
     values = [value.long() for value in net.state_dict().values()]
@@ -128,10 +128,12 @@ def test_numbers_of_another_type_are_refused(tmp_path: Path) -> None:
 PAPER = PROTOCOLS["paper"]
 
 
-@cache
-def converted(name: str, peers: Path) -> Upscaler:
-    peer = read_foreign(peers / FILES[name])
-    return Upscaler(peer.network(), name, "")
+@pytest.fixture
+def upscaler(name: str, prosr_data: Path, tmp_path: Path) -> Upscaler:
+    """The converted network of the test's parameter `name`."""
+    peer = read_foreign(prosr_data / "peers" / FILES[name])
+    save_weights(tmp_path / "peer.safetensors", peer.network(), peer.layout, peer.card)
+    return prosr.load(tmp_path / "peer.safetensors", engine="torch")
 
 
 @pytest.mark.slow
@@ -148,11 +150,11 @@ def converted(name: str, peers: Path) -> Upscaler:
         ("vdsr", 4, 31.45),  # and 31.35
     ],
 )
-def test_released_weights_on_their_makers_inputs_give_the_published_psnr(
-    name: str, scale: int, published: float, prosr_data: Path
+def test_on_the_authors_inputs_released_weights_reach_the_published_psnr(
+    upscaler: Upscaler, scale: int, published: float, prosr_data: Path
 ) -> None:
     # Inputs that are reduced in double precision and never rounded.
-    upscaler, scores = converted(name, prosr_data / "peers"), []
+    scores = []
     for pair in open_benchmark(prosr_data / "benchmarks" / "Set5").pairs(scale):
         x = imresize_double(pair.y / 255, scale).clip(0, 1)
         y_hat = to_uint8(255 * upscaler.upscale(x, scale))
@@ -176,8 +178,8 @@ def test_released_weights_on_their_makers_inputs_give_the_published_psnr(
     ],
 )
 def test_converted_weights_score_on_our_protocol(
-    name: str, scale: int, measured: float, prosr_data: Path
+    upscaler: Upscaler, scale: int, measured: float, prosr_data: Path
 ) -> None:
     set5 = open_benchmark(prosr_data / "benchmarks" / "Set5")
-    row = score(converted(name, prosr_data / "peers"), set5, scale, PAPER, psnr_only=True)
+    row = score(upscaler, set5, scale, PAPER, psnr_only=True)
     assert row.psnr == pytest.approx(measured, abs=0.003)

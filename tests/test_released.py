@@ -1,4 +1,4 @@
-"""The released networks in ours: names, options, numbers, and what is refused."""
+"""Released ProSR networks: names, options and results agree; other files are refused."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from safetensors import safe_open
 from torch import Tensor
 
 import fake_release
+import prosr
 from prosr.checkpoints import released
 from prosr.checkpoints.adapter import adapt
 from prosr.checkpoints.foreign import read_foreign
+from prosr.checkpoints.weights import save_weights
 from prosr.config import preset
 from prosr.data.benchmarks import open_benchmark
 from prosr.errors import CheckpointError
 from prosr.evaluation.protocol import PROTOCOLS
 from prosr.evaluation.scoring import score
-from prosr.inference.upscaler import Upscaler
 from prosr.layouts import ProSRConfig
 from prosr.nets.blocks import MEAN_RGB
 from prosr.nets.generator import ProSR
@@ -74,7 +75,7 @@ def test_golden_residuals_are_reproduced(prosr_data: Path, case: str, scale: int
         ("prosr-s-2018", "prosrs_keys.json", 2_550_191),
     ],
 )
-def test_the_released_files_names_and_shapes_follow_from_the_preset(
+def test_released_names_and_shapes_follow_from_the_preset(
     prosr_data: Path, name: str, file: str, parameters: int
 ) -> None:
     keys = json.loads((prosr_data / "released" / file).read_text(encoding="utf-8"))
@@ -90,13 +91,13 @@ def layout(name: str) -> ProSRConfig:
     return config
 
 
-def test_no_two_of_our_tensors_have_the_same_released_name() -> None:
+def test_every_tensor_has_its_own_released_name() -> None:
     for name in released.RELEASED:
         assert len(released.released_shapes(layout(name))) == {"prosr-l": 455}.get(name, 198)
 
 
 @pytest.mark.parametrize("name", ["mean", "u.0.dcus", "u.0.tail.weight", "v.weight"])
-def test_a_name_that_no_net_has_is_our_bug(name: str) -> None:
+def test_a_name_of_no_network_is_a_programming_error(name: str) -> None:
     with pytest.raises(ValueError, match="not the name of a"):
         released.released_name(name, layout("prosr-l"))
 
@@ -140,10 +141,11 @@ def test_the_large_model_is_recognised(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_authors_own_weights_score_as_measured(prosr_data: Path) -> None:
+def test_the_authors_own_weights_score_as_measured(prosr_data: Path, tmp_path: Path) -> None:
     found = read_foreign(prosr_data / "released" / "proSRs_x2.pth")
     assert (found.name, len(found.tensors)) == ("prosr-s-2018-x2", 107)
-    upscaler = Upscaler(found.network(), found.name, "")
+    save_weights(tmp_path / "x2.safetensors", found.network(), found.layout, found.card)
+    upscaler = prosr.load(tmp_path / "x2.safetensors", engine="torch")
     for name, psnr in (("Set5", 37.84), ("Set14", 33.45)):
         benchmark = open_benchmark(prosr_data / "benchmarks" / name)
         row = score(upscaler, benchmark, 2, PROTOCOLS["paper"], psnr_only=True)
@@ -166,18 +168,18 @@ def read(path: Path, weights: Any, **options: Any) -> str:
     return message
 
 
-def test_the_prefix_of_data_parallel_is_taken_off(small: dict[str, Tensor], tmp_path: Path) -> None:
+def test_the_prefix_of_data_parallel_is_removed(small: dict[str, Tensor], tmp_path: Path) -> None:
     prefixed = {f"module.{name}": value for name, value in small.items()}
     path = fake_release.save(tmp_path / "a.pth", prefixed, zipped=True, options={})
     assert read_foreign(path).name == "prosr-s-2018"
 
 
-def test_a_bare_state_dict_will_do(small: dict[str, Tensor], tmp_path: Path) -> None:
+def test_a_bare_state_dict_is_read(small: dict[str, Tensor], tmp_path: Path) -> None:
     torch.save(small, tmp_path / "a.pth")
     assert read_foreign(tmp_path / "a.pth").name == "prosr-s-2018"
 
 
-def test_what_differs_from_the_nearest_model_is_said(
+def test_a_refusal_describes_the_difference_from_the_nearest_model(
     small: dict[str, Tensor], tmp_path: Path
 ) -> None:
     changed = dict(small)
@@ -217,7 +219,7 @@ def test_values_that_are_not_finite_are_refused(
     assert f"{name} holds values that are not finite" in read(tmp_path / "a.pth", broken)
 
 
-def test_integers_are_no_weights(small: dict[str, Tensor], tmp_path: Path) -> None:
+def test_integer_weights_are_refused(small: dict[str, Tensor], tmp_path: Path) -> None:
     name = "init_conv_3.conv.1.bias"
     broken = small | {name: torch.zeros(24, dtype=torch.int64)}
     assert f"{name} holds" in read(tmp_path / "a.pth", broken)
@@ -231,7 +233,7 @@ def test_an_option_that_changes_the_function_but_no_shape_is_refused(
     assert "res_factor is not 0.2" in read(tmp_path / "b.pth", large, res_factor=0.1)
 
 
-def test_the_card_tells_the_origin(small: dict[str, Tensor], tmp_path: Path) -> None:
+def test_the_card_names_the_origin(small: dict[str, Tensor], tmp_path: Path) -> None:
     path = fake_release.save(tmp_path / "a.pth", small, zipped=True, options={})
     card = read_foreign(path).card
     assert card["origin"] == "converted from a.pth, released by the authors of ProSR"

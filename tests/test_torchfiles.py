@@ -209,21 +209,19 @@ def test_a_whole_module_is_refused(refusal: Refusal) -> None:
         (rezipped(ZERO[True], data_pkl=b""), DAMAGED),
     ],
 )
-def test_what_is_no_checkpoint_is_called_so(data: bytes, problem: str, refusal: Refusal) -> None:
+def test_other_and_damaged_files_are_refused(data: bytes, problem: str, refusal: Refusal) -> None:
     assert problem in refusal(data)
 
 
 @pytest.mark.parametrize("elements", [-1, 0, 2, 4, 1 << 62])
-def test_a_stream_s_storage_is_as_long_as_described(elements: int, refusal: Refusal) -> None:
+def test_a_storage_in_a_stream_has_its_declared_length(elements: int, refusal: Refusal) -> None:
     data = ZERO[False]
     assert data[-20:-12] == struct.pack("<q", 3)
     assert DAMAGED in refusal(data[:-20] + struct.pack("<q", elements) + data[-12:])
 
 
 @pytest.mark.parametrize("elements", [1 << 20, (1 << 31) - 1])
-def test_a_stream_without_storages_does_not_give_memory_that_nothing_filled(
-    elements: int, refusal: Refusal
-) -> None:
+def test_a_stream_without_its_storages_is_refused(elements: int, refusal: Refusal) -> None:
     data = ZERO[False]
     length = b"K\x03Ntq"  # of the storage, then what ends its description
     assert data.count(length) == 1
@@ -263,7 +261,7 @@ def test_members_that_overlap_cannot_add_up_to_more_than_the_file(refusal: Refus
     assert "larger than the file" in refusal(file.getvalue())
 
 
-def test_a_directory_of_too_many_members_is_not_read(
+def test_a_zip_file_with_too_many_members_is_refused(
     monkeypatch: pytest.MonkeyPatch, refusal: Refusal
 ) -> None:
     monkeypatch.setattr(torchfiles, "MAX_MEMBERS", 3)
@@ -271,7 +269,7 @@ def test_a_directory_of_too_many_members_is_not_read(
 
 
 @BOTH
-def test_a_pickle_is_bounded(
+def test_a_pickle_with_too_many_instructions_is_refused(
     zipped: bool, monkeypatch: pytest.MonkeyPatch, refusal: Refusal
 ) -> None:
     monkeypatch.setattr(torchfiles, "MAX_INSTRUCTIONS", 10)
@@ -299,7 +297,7 @@ SMALL = [
 
 @settings(max_examples=300, deadline=1000)
 @given(st.sampled_from(SMALL), st.randoms(use_true_random=False), st.integers(0, 8))
-def test_damage_gives_tensors_or_a_refusal_and_nothing_else(
+def test_a_damaged_file_is_read_or_refused(
     tmp_path_factory: pytest.TempPathFactory, data: bytes, chance: random.Random, edits: int
 ) -> None:
     damaged = bytearray(data)
@@ -325,7 +323,7 @@ def test_a_file_cut_anywhere_is_refused(data: bytes, refusal: Refusal) -> None:
         refusal(data[:length])
 
 
-def test_only_a_regular_file_of_a_sane_size_is_read(
+def test_only_a_regular_file_below_the_limit_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torchfiles, "MAX_BYTES", 100)

@@ -41,37 +41,40 @@ SOURCES = {
         "the encoder of trained_models/wct_se_16x_new in "
         "github.com/MingSun-Tse/Collaborative-Distillation",
     ),
+    "squeezenet": Source(
+        SqueezeNet, "the feature layers of keras-squeezenet 1.1, converted to safetensors"
+    ),
 }
 
 
 def open_features(name: str, path: Path) -> nn.Module:
     """Return the feature network `name` with the weights in `path`: frozen, in evaluation mode.
 
-    `path` is a .pth, in which nothing is executed, or a .safetensors; it may hold more
-    tensors than are needed. Raises `CheckpointError`, which says where to get a missing file.
+    `path` is a .pth, in which nothing is executed, or a .safetensors. It may hold more than
+    is needed. A tensor belongs to the layer that its name begins with; its shape tells whether
+    it is the weight or the bias. Raises `CheckpointError`.
     """
     source = SOURCES[name]
     if not path.exists():
         link = f"; {source.url} (SHA-256 {source.sha256[:12]}…)" if source.url else ""
         raise CheckpointError(f"{path}: there is no such file for {name}; get {source.place}{link}")
-    net = source.net()
-    _fill(net, path)
-    return net
+    stored, net = _read(path), source.net()
+    for key, value in net.state_dict().items():
+        layer = key.rpartition(".")[0]
+        same = [
+            t for k, t in stored.items() if k.startswith(f"{layer}.") and t.shape == value.shape
+        ]
+        if len(same) != 1 or not bool(same[0].isfinite().all()):
+            kind = source.net.__name__
+            raise CheckpointError(f"{path}: has no {key} of {kind} that fits; get another copy")
+        value.copy_(same[0])
+    return net.eval().requires_grad_(False)
 
 
 def open_squeezenet(path: Path) -> SqueezeNet:
-    """Return SqueezeNet 1.1 from a .safetensors file of keras-squeezenet's tensors.
-
-    A layer's tensors have names that begin with the layer's; their shapes tell them apart.
-    Raises `CheckpointError`.
-    """
-    if not path.exists():
-        raise CheckpointError(
-            f"{path}: there is no such file for SqueezeNet; convert the feature layers of "
-            "keras-squeezenet 1.1 to safetensors"
-        )
-    net = SqueezeNet()
-    _fill(net, path)
+    """`open_features` of "squeezenet"."""
+    net = open_features("squeezenet", path)
+    assert isinstance(net, SqueezeNet)
     return net
 
 
@@ -92,19 +95,6 @@ def download_missing(name: str, path: Path) -> None:
         raise CheckpointError(f"{source.url}: download failed ({error}); try again") from error
     except RuntimeError as error:
         raise CheckpointError(f"{source.url}: sent another file than expected; retry") from error
-
-
-def _fill(net: nn.Module, path: Path) -> None:
-    """Copy to each tensor of `net` the one in `path` of its layer and shape, then freeze it."""
-    stored, kind = _read(path), type(net).__name__
-    for name, value in net.state_dict().items():
-        layer = name.rpartition(".")[0]
-        found = [tensor for key, tensor in stored.items() if key.startswith(f"{layer}.")]
-        same = [tensor for tensor in found if tensor.shape == value.shape]
-        if len(same) != 1 or not bool(same[0].isfinite().all()):
-            raise CheckpointError(f"{path}: has no {name} of {kind} that fits; get another copy")
-        value.copy_(same[0])
-    net.eval().requires_grad_(False)
 
 
 def _read(path: Path) -> dict[str, Tensor]:

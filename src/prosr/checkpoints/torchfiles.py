@@ -1,8 +1,8 @@
 """PyTorch's checkpoint files, read by `torch.load` with nothing in them executed.
 
 `torch.load(weights_only=True)` refuses code, but a small file can still make it take any
-amount of memory: through a compressed member, a `bytearray` of a given length, or a storage
-that the file does not hold. This module checks the file for these first.
+amount of memory: with a compressed member, a `bytearray` of a given length, or a storage that
+the file does not hold. This module looks for these first.
 """
 
 from __future__ import annotations
@@ -32,14 +32,16 @@ MAX_INSTRUCTIONS = 1_000_000
 _STREAM_START = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 _STREAM_PICKLES = 5
 _NAMES = re.compile(
-    r"collections OrderedDict|easydict EasyDict|torch\._utils _rebuild_(tensor|tensor_v2|parameter)"
+    r"collections (OrderedDict|Counter)|easydict EasyDict|_codecs encode"
+    r"|(__builtin__|builtins) (set|complex)|torch\.nn\.parameter Parameter"
+    r"|torch\._utils _rebuild_(tensor|tensor_v2|parameter|parameter_with_state)"
     r"|torch(\.cuda)? [A-Z][A-Za-z0-9]*Storage|torch (Size|device|bool|b?float\d+|u?int\d+)"
 )
 _DAMAGED = "it is damaged, or torch.save did not write it with its default protocol"
 
 
 class Refused(CheckpointError):
-    """Why a file is not read: a clause, to which the reader of the file adds its name."""
+    """The reason why a file is not read: a clause, before which the caller puts the file's name."""
 
 
 class _Options:
@@ -58,15 +60,13 @@ def head(path: Path, limit: int = MAX_BYTES) -> bytes:
         if not path.is_file():
             raise CheckpointError(f"{path}: no such file")
         if path.stat().st_size > limit:
-            raise CheckpointError(
-                f"{path}: larger than {limit >> 20} MiB; no released file is, get another copy"
-            )
+            size = f"{limit >> 20} MiB"
+            raise CheckpointError(f"{path}: larger than {size}; no released file is, get another")
         with open(path, "rb") as file:
             return file.read(19)
     except OSError as error:
-        raise CheckpointError(
-            f"{path}: cannot be read ({error.strerror}); check its permissions"
-        ) from error
+        reason = f"({error.strerror}); check its permissions"
+        raise CheckpointError(f"{path}: cannot be read {reason}") from error
 
 
 def load(path: Path, limit: int = MAX_BYTES) -> object:
@@ -94,6 +94,7 @@ def load(path: Path, limit: int = MAX_BYTES) -> object:
         storages[storage.data_ptr()] = storage.nbytes()
         if tensor.numel() * tensor.itemsize > storage.nbytes():
             raise Refused("one of its tensors has more elements than the file holds")
+    # A stream need not list every storage; one that it leaves out is memory of this process.
     if sum(storages.values()) > path.stat().st_size:
         raise Refused("its tensors need more bytes than the file holds")
     return content
