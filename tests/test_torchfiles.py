@@ -227,7 +227,9 @@ def test_a_stream_without_its_storages_is_refused(elements: int, refusal: Refusa
     assert data.count(length) == 1
     data = data.replace(length, b"J" + struct.pack("<i", elements) + length[2:])
     listed = data.rindex(b"\x80\x02]")
-    assert "more bytes than the file holds" in refusal(data[:listed] + b"\x80\x02].")
+    message = refusal(data[:listed] + b"\x80\x02].")
+    # The system may refuse to reserve the largest.
+    assert "more bytes than the file holds" in message or DAMAGED in message
 
 
 def test_a_storage_cannot_be_longer_than_its_member(refusal: Refusal) -> None:
