@@ -13,7 +13,7 @@ from prosr.checkpoints.weights import Weights, load_weights
 from prosr.evaluation.results import Means, Row, merge, read_results, to_json
 from prosr.evaluation.tables import to_markdown
 from prosr.files import write_rows, write_text
-from prosr.layouts import SCALES
+from prosr.scales import SCALES
 from prosr.nets.blocks import count_parameters
 from prosr.nets.generator import ProSR
 

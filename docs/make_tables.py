@@ -21,7 +21,7 @@ from prosr.lab.outcome import read_outcome
 from prosr.lab.records import read_rows
 from prosr.lab.records import to_markdown as to_speeds
 from prosr.lab.rivals import PLAIN
-from prosr.layouts import SCALES
+from prosr.scales import SCALES
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results"

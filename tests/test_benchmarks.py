@@ -11,7 +11,7 @@ from PIL import Image
 
 from prosr.data.benchmarks import open_benchmark, to_tensor
 from prosr.errors import DataError, ImageError
-from prosr.layouts import SCALES
+from prosr.scales import SCALES
 
 
 def save(path: Path, height: int, width: int, mode: str = "RGB") -> None:

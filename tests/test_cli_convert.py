@@ -14,10 +14,10 @@ import torch
 import fake_release
 from prosr import cli
 from prosr.checkpoints.foreign import read_foreign
-from prosr.checkpoints.weights import build, load_weights, save_weights
+from prosr.checkpoints.weights import load_weights, save_weights
 from prosr.config import preset
-from prosr.layouts import ProSRConfig
-from prosr.nets.baselines.vdsr import VDSRConfig
+from prosr.layouts import ProSRConfig, VDSRConfig
+from prosr.nets.build import build
 
 
 @pytest.fixture(scope="module")

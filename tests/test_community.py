@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -14,9 +15,10 @@ from torch import Tensor, nn
 
 import prosr
 from prosr import cli
-from prosr.checkpoints.community import find_radius
+from prosr.checkpoints.community import load_community
 from prosr.errors import CheckpointError, ConfigError
-from prosr.inference.tiling import tiled
+from prosr.inference.tiling import Block, tiled
+from prosr.nets.cost import find_radius, trace
 
 
 class Stranger(nn.Sequential):
@@ -71,19 +73,30 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.mark.usefixtures("spandrel")
 def test_a_community_network_gives_the_same_result_in_tiles(path: Path) -> None:
-    upscaler = prosr.load(path)
+    upscaler = prosr.load(path, engine="torch")
     assert (upscaler.name, upscaler.work.computed_by) == ("stranger", "torch fp32")
     x = np.random.default_rng(0).random((40, 30, 3), np.float32)
-    whole = upscaler.upscale(x, 2)
     net = Stranger()
     net.load_state_dict(torch.load(path)["params"])
-    with torch.inference_mode():
-        z = torch.from_numpy(x).permute(2, 0, 1)[None]
-        expected, parts = net(z), tiled(lambda x, _: net(x), z, 2, (16, 12), find_radius(net, 2))
-    assert np.abs(whole - expected[0].permute(1, 2, 0).numpy()).max() < 1e-6
-    assert (parts - expected).abs().max() < 1e-6
-    with pytest.raises(ConfigError, match="scale 4 is not 2, this model's only scale"):
-        upscaler.upscale(x, 4)
+
+    def enlarge(block: Block, _: int) -> Block:
+        with torch.inference_mode():
+            return np.asarray(net(torch.from_numpy(block)))
+
+    z = x.transpose(2, 0, 1)[None]
+    expected, radius = enlarge(z, 2), trace(load_community(path), 2).radius
+    assert np.abs(upscaler.upscale(x, 2) - expected[0].transpose(1, 2, 0)).max() < 1e-6
+    assert np.abs(tiled(enlarge, z, 2, (16, 12), radius) - expected).max() < 1e-6
+    with pytest.raises(ConfigError, match="scale 4"):
+        load_community(path)(torch.from_numpy(z), 4)
+
+
+def for_scale(net: nn.Module) -> Callable[[Tensor, int], Tensor]:
+    def enlarge(x: Tensor, _: int) -> Tensor:
+        y: Tensor = net(x)
+        return y
+
+    return enlarge
 
 
 def test_the_radius_is_exact_for_deep_networks_and_tiny_weights() -> None:
@@ -92,13 +105,13 @@ def test_the_radius_is_exact_for_deep_networks_and_tiny_weights() -> None:
         for convolution in convolutions:
             nn.init.constant_(convolution.weight, 1e-9)
         net = nn.Sequential(*convolutions, nn.Upsample(scale_factor=2))
-        assert find_radius(net, 2) == layers
-    assert find_radius(nn.Conv2d(3, 3, (7, 1), padding=(3, 0)), 1) == 3
+        assert find_radius(for_scale(net), 2) == layers
+    assert find_radius(for_scale(nn.Conv2d(3, 3, (7, 1), padding=(3, 0))), 1) == 3
 
 
 def test_a_network_that_sees_the_whole_picture_is_refused() -> None:
-    with pytest.raises(CheckpointError, match="cannot be computed in tiles"):
-        find_radius(lambda x: x - x.mean(dim=(2, 3), keepdim=True), 1)
+    with pytest.raises(ConfigError, match="cannot run in tiles"):
+        find_radius(lambda x, _: x - x.mean(dim=(2, 3), keepdim=True), 1)
 
 
 @pytest.mark.parametrize(

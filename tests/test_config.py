@@ -20,7 +20,7 @@ from prosr.config import (
     recipe_from,
 )
 from prosr.errors import ConfigError
-from prosr.layouts import check_scale, choose_scales
+from prosr.scales import check_scale, choose_scales
 
 XS = 'model = "prosr-xs"\nsteps = 1'
 ONE = 'model = "table1-dcus"\nsteps = 1'

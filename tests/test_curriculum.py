@@ -7,7 +7,7 @@ from typing import Literal
 import pytest
 
 from prosr.config import Curriculum, Recipe, Schedule, Simultaneous, Single
-from prosr.layouts import Scale
+from prosr.scales import Scale
 from prosr.training.curriculum import (
     ema_decay_at,
     learning_rate_at,

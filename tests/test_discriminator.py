@@ -8,8 +8,8 @@ from prosr.adversary import DISCRIMINATORS, DiscriminatorConfig
 from prosr.checkpoints.weights import build_discriminator
 from prosr.config import PRESETS
 from prosr.errors import ConfigError
-from prosr.layouts import SCALES
 from prosr.nets.discriminator import ProgressiveDiscriminator
+from prosr.scales import SCALES
 
 SMALL = DiscriminatorConfig(features=(4, 3, 2), layers=(1, 2, 1), head=(5, 4))
 PARAMETERS = {"progansr-l": 1_329_281, "progansr-xs": 91_529, "srgan": 23_565_505}

@@ -9,13 +9,16 @@ import pytest
 from PIL import Image
 
 from prosr.images.exif import Exif, add_to_tiff, make_block, read_block, read_tiff
-from prosr.images.tiff import Value
+from prosr.images.tiff import TagValue
 
 TEXT, SHORT, FRACTION = 2, 3, 5
 EXAMPLE = Exif(
-    main={0x010F: Value(TEXT, 6, b"Maker\0"), 0x8298: Value(TEXT, 3, b"me\0")},
-    photo={0x829A: Value(FRACTION, 1, struct.pack("<II", 1, 250)), 0x8827: Value(SHORT, 1, b"d\0")},
-    gps={0x0001: Value(TEXT, 2, b"N\0")},
+    main={0x010F: TagValue(TEXT, 6, b"Maker\0"), 0x8298: TagValue(TEXT, 3, b"me\0")},
+    photo={
+        0x829A: TagValue(FRACTION, 1, struct.pack("<II", 1, 250)),
+        0x8827: TagValue(SHORT, 1, b"d\0"),
+    },
+    gps={0x0001: TagValue(TEXT, 2, b"N\0")},
 )
 
 
@@ -41,11 +44,14 @@ def test_the_other_byte_order_is_read() -> None:
     value += struct.pack(">HHIHH", 0x4746, SHORT, 1, 4, 0)
     value += struct.pack(">HHII", 0x010F, TEXT, 6, 38) + bytes(4) + b"Maker\0"
     found = read_block(value)
-    assert found.main == {0x010F: Value(TEXT, 6, b"Maker\0"), 0x4746: Value(SHORT, 1, b"\4\0")}
+    assert found.main == {
+        0x010F: TagValue(TEXT, 6, b"Maker\0"),
+        0x4746: TagValue(SHORT, 1, b"\4\0"),
+    }
 
 
 def test_a_makers_note_too_long_for_a_block_is_left_out() -> None:
-    note = {0x927C: Value(7, 70_000, bytes(70_000))}
+    note = {0x927C: TagValue(7, 70_000, bytes(70_000))}
     assert read_block(make_block(Exif(photo=EXAMPLE.photo | note))).photo == EXAMPLE.photo
 
 

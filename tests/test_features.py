@@ -101,7 +101,7 @@ def test_a_download_is_kept_only_if_it_is_the_right_one(
     right = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     url = (tmp_path / "there").as_uri()
     for sha256 in ("0" * 64, right):
-        source = features.Source(DistilledVGG19, "a place", url, sha256)
+        source = features.FeatureFile(DistilledVGG19, "a place", url, sha256)
         monkeypatch.setitem(features.SOURCES, "vgg16", source)
         if sha256 == right:
             download_missing("vgg16", tmp_path / "here")
@@ -115,7 +115,7 @@ def test_a_download_is_kept_only_if_it_is_the_right_one(
 
 
 def test_a_failed_download_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    gone = features.Source(DistilledVGG19, "a place", (tmp_path / "gone").as_uri(), "0")
+    gone = features.FeatureFile(DistilledVGG19, "a place", (tmp_path / "gone").as_uri(), "0")
     monkeypatch.setitem(features.SOURCES, "vgg16", gone)
     with pytest.raises(CheckpointError, match="gone: download failed"):
         download_missing("vgg16", tmp_path / "here")

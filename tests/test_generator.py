@@ -7,11 +7,12 @@ import torch.nn.functional as F
 from prosr.checkpoints.weights import build
 from prosr.config import PRESETS
 from prosr.errors import ConfigError
-from prosr.layouts import SCALES, ProSRConfig
+from prosr.layouts import ProSRConfig
 from prosr.nets.blocks import MEAN_RGB
 from prosr.nets.generator import ProSR
 from prosr.nets.laplacian import LaplacianPyramid
 from prosr.resample.tensors import upscale
+from prosr.scales import SCALES
 
 
 def tiny(**changes: object) -> ProSR:

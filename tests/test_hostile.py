@@ -114,7 +114,7 @@ CASES: dict[str, tuple[bytes, str]] = {
     "animation.webp": (animated("webp"), "holds 3 pictures"),
     "animation.png": (animated("png"), "is an animation; extract its pictures"),
     "animation.avif": (animated("avif"), "is an animation; extract its pictures"),
-    "hdr.avif": (recoded(encoded(RGB, "avif"), 16), "is coded for HDR (PQ or HLG); make it sRGB"),
+    "hdr.avif": (recoded(encoded(RGB, "avif"), 16), "is HDR (PQ or HLG); convert it to sRGB"),
     "sdr.avif": (recoded(encoded(RGB, "avif"), 1), MADE),
     "pages.tif": (animated("tiff"), "holds 3 pictures"),
     "nan.tif": (

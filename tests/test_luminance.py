@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
+from prosr.nets.baselines.anatomy import Baseline, Step
 from torch import Tensor
 
 from prosr.evaluation.metrics import rgb_to_y
-from prosr.layouts import SCALES
-from prosr.nets.baselines.anatomy import Baseline, Step
 from prosr.nets.luminance import LuminanceModel, rgb_to_ycbcr, ycbcr_to_rgb
 from prosr.resample.tensors import upscale
+from prosr.scales import SCALES
 
 
 class Plain(Baseline):

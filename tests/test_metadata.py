@@ -12,7 +12,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from prosr.images import Canvas, Making, Metadata, Origin, find_format, mark, open_picture
-from prosr.images.png import read_colours
+from prosr.images.metadata import read_png_colours
 
 ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 XMP = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'><a tiff:Orientation=\"6\"/></x:xmpmeta>"
@@ -37,9 +37,10 @@ def original(folder: Path, suffix: str = "jpg", **options: Any) -> Path:
 def enlarged(folder: Path, source: Path, suffix: str, made_by: str = "") -> Path:
     picture, path = open_picture(source), folder / f"enlarged.{suffix}"
     size = 2 * picture.height, 2 * picture.width
-    with Canvas(path, find_format(suffix), size, 3, np.dtype(np.uint8)) as canvas:
+    depth = np.dtype(np.uint8)
+    with Canvas(path, find_format(suffix), size, 3, depth, picture.metadata, made_by) as canvas:
         canvas.put(0, 0, np.full((*size, 3), 0.5, np.float32))
-        canvas.save(picture.metadata, made_by=made_by)
+        canvas.save()
     return path
 
 
@@ -112,7 +113,7 @@ def test_what_a_png_says_of_its_colours_is_carried(tmp_path: Path) -> None:
         assert after and b"IDAT" not in before
     assert b"gAMA" not in enlarged(tmp_path, source, "jpg").read_bytes()
     source.write_bytes(source.read_bytes()[:55])  # in the midst of the second
-    assert read_colours(source) == chunks[:13]
+    assert read_png_colours(source) == chunks[:13]
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -142,7 +143,8 @@ def test_marks_do_not_pile_up(tmp_path: Path) -> None:
     assert seen(path).getexif()[0x0131] == f"Firmware (2); {made_by}"
 
 
-def test_the_thumbnail_of_the_picture_as_it_lay_is_not_carried(tmp_path: Path) -> None:
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_the_thumbnail_is_not_copied(tmp_path: Path, suffix: str) -> None:
     thumbnail = original(tmp_path).read_bytes()
     # IFD0 with an orientation, then IFD1 with the thumbnail's place and length.
     first = struct.pack("<HHHIHHI", 1, 0x0112, 3, 1, 6, 0, 8 + 18)
@@ -153,9 +155,10 @@ def test_the_thumbnail_of_the_picture_as_it_lay_is_not_carried(tmp_path: Path) -
     block = b"Exif\0\0II*\0\x08\0\0\0" + first + struct.pack("<H", 2) + entries + bytes(4)
     source = original(tmp_path, exif=block + thumbnail)
     assert thumbnail in source.read_bytes()
-    path = enlarged(tmp_path, source, "jpg")
+    path = enlarged(tmp_path, source, suffix)
     assert seen(path).size == (80, 120)
-    assert path.read_bytes().count(b"\xff\xd8\xff") == 1
+    assert path.read_bytes().count(b"\xff\xd8\xff") == (suffix == "jpg")
+    assert thumbnail[-99:] not in path.read_bytes()
 
 
 def test_a_plain_picture_is_not_declared_uncalibrated(tmp_path: Path) -> None:

@@ -8,8 +8,9 @@ from prosr.checkpoints.weights import build
 from prosr.config import NetConfig, net_config, presets
 from prosr.errors import ConfigError
 from prosr.inference.tiling import tiled
-from prosr.layouts import SCALES, DirectConfig
+from prosr.layouts import DirectConfig
 from prosr.nets.baselines import PRESETS
+from prosr.scales import SCALES
 
 OWN = {name: config for name, config in presets().items() if name not in PRESETS}
 CASES = [(name, scale) for name, config in OWN.items() for scale in config.scales]

@@ -10,8 +10,8 @@ from PIL import Image
 from prosr.data.patches import Picture, cut, find_pictures, open_pictures
 from prosr.data.sampler import PatchSampler
 from prosr.errors import DataError
-from prosr.layouts import SCALES
 from prosr.resample import make_input
+from prosr.scales import SCALES
 
 
 def noise(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:

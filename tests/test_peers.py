@@ -13,15 +13,16 @@ from safetensors.torch import save, save_file
 import fake_matconvnet
 import prosr
 from prosr.checkpoints.foreign import read_foreign
-from prosr.checkpoints.weights import build, load_weights, save_weights
-from prosr.config import presets
+from prosr.checkpoints.weights import load_weights, save_weights
+from prosr.config import PRESETS
 from prosr.data.benchmarks import open_benchmark
 from prosr.errors import CheckpointError
 from prosr.evaluation.metrics import psnr
 from prosr.evaluation.protocol import PROTOCOLS
 from prosr.evaluation.scoring import score
 from prosr.inference.upscaler import Upscaler
-from prosr.nets.baselines.mslapsrn import MsLapSRNConfig
+from prosr.layouts import MsLapSRNConfig
+from prosr.nets.build import build
 from prosr.resample import imresize_double, to_uint8
 
 FILES = {
@@ -42,8 +43,8 @@ def test_a_released_file_is_recognised_and_converted_exactly(
     source = prosr_data / "peers" / FILES[name]
     peer = read_foreign(source)
     assert peer.name == name
-    if name in presets():
-        assert peer.layout == presets()[name]
+    if name in PRESETS:
+        assert peer.layout == PRESETS[name]
     save_weights(tmp_path / "n.safetensors", peer.network(), peer.layout, peer.card)
     loaded = load_weights(tmp_path / "n.safetensors")
     x, scale = torch.rand(1, 3, 5, 6), peer.layout.scales[-1]
@@ -117,7 +118,7 @@ def test_garbage_is_refused_in_one_line(content: bytes, tmp_path: Path) -> None:
 
 
 def test_integers_are_refused(tmp_path: Path) -> None:
-    net = build(presets()["vdsr"])
+    net = build(PRESETS["vdsr"])
     names = ["input", *(f"residual_layer.{i}.conv" for i in range(18)), "output"]
     values = [value.long() for value in net.state_dict().values()]
     path = tmp_path / "n.safetensors"

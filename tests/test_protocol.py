@@ -10,8 +10,8 @@ import pytest
 from prosr.errors import ConfigError
 from prosr.evaluation.metrics import rgb_to_y
 from prosr.evaluation.protocol import PROTOCOLS, consistency, find_protocol
-from prosr.layouts import SCALES
 from prosr.resample import make_input
+from prosr.scales import SCALES
 
 
 def picture(height: int = 48, width: int = 64) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:

@@ -10,9 +10,9 @@ from PIL import Image
 
 from prosr import resample
 from prosr.errors import ConfigError
-from prosr.layouts import SCALES
 from prosr.resample import BACK_PROJECTION_RADIUS, imresize_double, imresize_uint8, make_input
 from prosr.resample.tensors import back_project, downscale, upscale
+from prosr.scales import SCALES
 
 
 @pytest.mark.parametrize("scale", SCALES)

@@ -19,7 +19,7 @@ from prosr.lab import budget
 from prosr.lab.outcome import Outcome, read_outcome
 from prosr.lab.plan import Plan
 from prosr.lab.running import Comparison, compare, describe
-from prosr.layouts import Scale
+from prosr.scales import Scale
 from prosr.training.objectives import StepResult
 from prosr.training.session import Session
 

@@ -17,7 +17,7 @@ from torch.utils.data._utils import signal_handling
 from prosr.checkpoints.weights import load_state, load_weights, save_weights
 from prosr.config import Schedule, Simultaneous, Single
 from prosr.errors import CheckpointError, ConfigError, DataError, ProSRError
-from prosr.layouts import SCALES
+from prosr.scales import SCALES
 from prosr.training.objectives import DivergedError, StepResult
 from prosr.training.run import open_run
 from prosr.training.session import prepare

@@ -15,20 +15,23 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import prosr
-from prosr.checkpoints.weights import build
 from prosr.errors import CheckpointError, ConfigError, ImageError, InferenceError
 from prosr.images import Canvas, open_picture, origin_of, read_rgb
-from prosr.inference import upscaler as upscaler_module
-from prosr.inference.memory import RESERVED
-from prosr.inference.upscaler import Upscaler, load
+from prosr.inference import loading
+from prosr.inference.engines.torch import TorchEngine
+from prosr.inference.loading import load
+from prosr.inference.tiling import Block
+from prosr.inference.upscaler import Upscaler
 from prosr.layouts import ProSRConfig
+from prosr.nets.build import build
 
 RNG = np.random.default_rng(0)
 CONFIG = ProSRConfig(features=6, growth=(3, 2, 2), dcus=((2,), (1,), (1,)), value_range=1.0)
 torch.manual_seed(0)
 NET = build(CONFIG).eval()
-WHOLE = Upscaler(NET, "tiny", "0123456789abcdef")
-TILED = Upscaler(NET, "tiny", "0123456789abcdef", RESERVED + 5_000_000)
+RESERVED = TorchEngine(NET, 10**9).reserved
+WHOLE = Upscaler(TorchEngine(NET, 10**9), "tiny", "0123456789abcdef")
+TILED = Upscaler(TorchEngine(NET, RESERVED + 5_000_000), "tiny", "0123456789abcdef")
 
 
 def tiles_of(upscaler: Upscaler, array: NDArray[Any], scale: int) -> int:
@@ -68,7 +71,8 @@ def test_it_is_the_networks_own_picture() -> None:
 )
 def test_tiled_equals_whole(scale: int, shape: tuple[int, int, int]) -> None:
     array = np.random.default_rng(shape).random(shape, dtype=np.float32)
-    tiled = Upscaler(NET, "tiny", "", RESERVED + {2: 2, 4: 5, 8: 16}[scale] * 1_000_000)
+    limit = RESERVED + {2: 2, 4: 5, 8: 16}[scale] * 1_000_000
+    tiled = Upscaler(TorchEngine(NET, limit), "tiny", "")
     array[..., -1] = array[..., -1].round() if shape[2] in (2, 4) else array[..., -1]
     assert np.abs(tiled.upscale(array, scale) - WHOLE.upscale(array, scale)).max() < 1e-5
 
@@ -171,7 +175,7 @@ def test_what_is_coded_as_a_whole_must_fit_into_memory(
     tmp_path: Path, source: str, target: str
 ) -> None:
     Image.new("L", (1000, 1000)).save(tmp_path / source)
-    upscaler = Upscaler(NET, "tiny", "", RESERVED + 9_000_000)
+    upscaler = Upscaler(TorchEngine(NET, RESERVED + 9_000_000), "tiny", "")
     with pytest.raises(ImageError, match=r"as a whole, .* allow more memory, or"):
         upscaler.upscale(tmp_path / source, 8, output=tmp_path / target)
     assert os.listdir(tmp_path) == [source]
@@ -214,21 +218,14 @@ def test_damage_is_found_before_work_begins(tmp_path: Path) -> None:
 
 
 def test_a_failing_network_leaves_no_result(tmp_path: Path) -> None:
-    class Broken(torch.nn.Module):
-        scales = (2,)
-
-        def receptive_radius(self, scale: int) -> int:
-            return 1
-
-        def forward(self, x: torch.Tensor, scale: int) -> torch.Tensor:
-            if x.shape[2] > 16:
-                raise RuntimeError("no")
-            return x.repeat_interleave(scale, 2).repeat_interleave(scale, 3)
+    class BrokenEngine(TorchEngine):
+        def run(self, x: Block, scale: int) -> Block:
+            raise RuntimeError("no")
 
     path = tmp_path / "a.png"
     Image.new("RGB", (99, 99)).save(path)
     with pytest.raises(InferenceError, match="tile 1 of 1"):
-        Upscaler(Broken(), "broken", "").upscale(path, 2)
+        Upscaler(BrokenEngine(NET, 10**9), "broken", "").upscale(path, 2)
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.png"]
 
 
@@ -262,7 +259,7 @@ def test_a_wrong_request_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match="no such file"):
         WHOLE.upscale(tmp_path / "a.png", 2)
     with pytest.raises(ConfigError, match="too little memory for tiny at scale 8"):
-        Upscaler(NET, "tiny", "", RESERVED + 200_000).upscale(np.zeros((99, 99)), 8)
+        Upscaler(TorchEngine(NET, RESERVED + 200_000), "tiny", "").upscale(np.zeros((99, 99)), 8)
 
 
 @pytest.mark.parametrize("scale", [4.0, np.int64(4)])
@@ -271,7 +268,7 @@ def test_a_scale_is_a_number_of_whatever_type(scale: Any) -> None:
 
 
 def test_models_are_loaded_by_name() -> None:
-    assert prosr.load is upscaler_module.load
+    assert prosr.load is loading.load
     assert (load("bicubic").name, load("bicubic").sha256) == ("bicubic", "")
     with pytest.raises(ConfigError, match="no model is called 'bicubi'"):
         load("bicubi")

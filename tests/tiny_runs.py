@@ -10,7 +10,7 @@ from PIL import Image
 from prosr.config import Recipe
 from prosr.data.benchmarks import open_benchmark
 from prosr.evaluation.protocol import find_protocol
-from prosr.layouts import Scale
+from prosr.scales import Scale
 from prosr.training.objectives import StepResult
 from prosr.training.session import Job, Session, prepare
 

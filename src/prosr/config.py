@@ -1,42 +1,47 @@
-"""Frozen settings: the networks' presets and the recipes that train them.
+"""The networks' presets, and the recipes that train them.
 
-A number lives in exactly one of: a default here, a preset row, a recipe file.
+This module needs no PyTorch. Each number lives in exactly one of: a default of a layout or
+recipe, a row of `PRESETS`, a recipe file.
 """
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
-from functools import cache, partial, reduce
-from operator import or_
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from types import MappingProxyType
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import (
-    BaseModel,
-    Field,
-    TypeAdapter,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, TypeAdapter, ValidationError, field_validator, model_validator
 
-from prosr.adversary import SMALLEST, Adversarial, SRGANDiscriminatorConfig
+from prosr.adversary import SMALLEST, Adversarial
 from prosr.errors import ConfigError, suggestion
 from prosr.layouts import (
-    MOST,
-    SCALES,
-    BaselineConfig,
     BicubicConfig,
+    Count,
     DirectConfig,
+    DRRNConfig,
+    EDSRConfig,
+    EnhanceNetConfig,
     LaplacianConfig,
+    LapSRNConfig,
+    MsLapSRNConfig,
+    NetConfig,
     ProSRConfig,
-    Scale,
+    PyramidConfig,
     Settings,
+    SRCNNConfig,
+    SRDenseNetConfig,
+    SRGANDiscriminatorConfig,
+    SRResNetConfig,
+    VDSRConfig,
 )
+from prosr.scales import SCALES, Scale
 
-NetConfig = ProSRConfig | LaplacianConfig | DirectConfig | BicubicConfig | BaselineConfig
+
+def _each_scale(name: str, layout: Callable[..., NetConfig]) -> dict[str, NetConfig]:
+    return {f"{name}-x{scale}": layout(scale=scale) for scale in SCALES}
+
 
 _L = partial(
     ProSRConfig, features=160, growth=(40,) * 3, residual=True, dcus=((8,) * 9, (8,) * 3, (8,))
@@ -46,10 +51,12 @@ _XS = partial(
     ProSRConfig, features=64, growth=(32, 16, 8), dcus=((3, 3, 3, 2), (3,), (2,)), bottleneck=2,
     residual=True, upsampled=(24, 16, 8), padding="zeros", value_range=1.0,
 )  # fmt: skip
-# Table 1's dense layers, 24 of growth 12 for ×4, and its levels; Table 3 has the same levels.
+# Table 1's networks have 24 dense layers of growth 12 for ×4. Table 3 has the same levels.
 _T1_DIRECT = partial(DirectConfig, features=24, growth=12, dcu_compression=0.5)
 _T1_LEVELS = partial(ProSRConfig, features=24, dcu_compression=0.5, level_compression=0.5)
 _T3_LEVELS = partial(LaplacianConfig, features=24, dcu_compression=0.5, level_compression=0.5)
+_EDSR_BASELINE = partial(EDSRConfig, blocks=16, features=64, residual_scale=1.0)
+_EDSR = partial(EDSRConfig, blocks=32, features=256, residual_scale=0.1)
 
 # fmt: off
 PRESETS: dict[str, NetConfig] = {
@@ -58,7 +65,7 @@ PRESETS: dict[str, NetConfig] = {
     "prosr-l":           _L(),                                                                                # 15,537,609
     "prosr-s":           _S(dcus=((6,) * 6, (6,) * 2, (8,)), features=64),                                    # 3,059,153
     "prosr-s-2018":      _S(dcus=((6,) * 4, (6,) * 2, (6,)), features=24),                                    # 2,550,191
-    "prosr-xs":          _XS(),                                                                                # 457,185
+    "prosr-xs":          _XS(),                                                                               # 457,185
     "progansr-l":        _L(back_projections=2),                                                              # 15,537,609
     "progansr-xs":       _XS(back_projections=2),                                                             # 457,185
     "table1-block":      _T1_DIRECT(dcus=(24,), batch_norm=True),                                             # 8,219,331
@@ -67,56 +74,52 @@ PRESETS: dict[str, NetConfig] = {
     "table1-curriculum": _T1_LEVELS(dcus=((6,) * 3, (6,), (6,)), growth=(12,) * 3),                           # (1,889,010)
     "table1-very-deep":  _L(),                                                                                # (13,427,206)
     "table3-laplacian":  _T3_LEVELS(dcus=((6,) * 3, (6,), (6,)), growth=(12,) * 3),                           # (1,889,010)
+    # Other systems; three numbers are for ×2, ×4 and ×8.
+    "srcnn":             SRCNNConfig(sizes=(9, 5, 5), widths=(64, 32)),                                       # 57,281
+    "vdsr":              VDSRConfig(),                                                                        # 664,704
+    "drrn":              DRRNConfig(),                                                                        # 310,272
+    "lapsrn-x2":         LapSRNConfig(levels=1),                                                              # 407,441
+    "lapsrn-x4":         LapSRNConfig(levels=2),                                                              # 814,242
+    "lapsrn-x8":         LapSRNConfig(levels=3, depth=5),                                                     # 667,123
+    "mslapsrn":          MsLapSRNConfig(),                                                                    # 222,801
+    **_each_scale("srdensenet", SRDenseNetConfig),                                                            # 1,553,409  2,143,489  2,733,569
+    **_each_scale("edsr-baseline", _EDSR_BASELINE),                                                           # 1,369,859  1,517,571  1,665,283
+    **_each_scale("edsr", _EDSR),                                                                             # 40,729,603  43,089,923  45,450,243
+    **_each_scale("srresnet", SRResNetConfig),                                                                # 1,401,749  1,549,462  1,697,175
+    **_each_scale("enhancenet", EnhanceNetConfig),                                                            # 815,939  852,867  889,795
 }
 # fmt: on
-"""Of the paper's networks; `presets` has those of other systems too."""
-
-
-@cache
-def presets() -> Mapping[str, NetConfig]:
-    """All presets by name: `PRESETS`, then those of the systems in `prosr.nets.baselines`."""
-    from prosr.nets import baselines
-
-    return MappingProxyType({**PRESETS, **baselines.PRESETS})
 
 
 def preset(name: str) -> NetConfig:
     """Return the preset called `name`, or raise `ConfigError` with the nearest name."""
-    known = PRESETS if name in PRESETS else presets()
-    try:
-        return known[name]
-    except KeyError:
-        raise ConfigError(f"no model is called {name!r}{suggestion(name, known)}") from None
+    if name not in PRESETS:
+        raise ConfigError(f"no model is called {name!r}{suggestion(name, PRESETS)}")
+    return PRESETS[name]
+
+
+_LAYOUT: TypeAdapter[NetConfig] = TypeAdapter(Annotated[NetConfig, Field(discriminator="kind")])
+_KINDS = tuple(layout.model_fields["kind"].default for layout in get_args(NetConfig))
 
 
 def net_config(value: Mapping[str, Any]) -> NetConfig:
-    """Validate a mapping (from a weights file's header) as a network's layout."""
-    layouts: tuple[type[BaseModel], ...] = _OWN
+    """Validate a mapping, such as a weights file's header, as a network's layout.
+
+    Raises `ConfigError` naming the first mistake.
+    """
     if not isinstance(value, Mapping):
         raise ConfigError("it is no table")
-    if value.get("kind") not in _OWN_KINDS:
-        from prosr.nets import baselines
-
-        layouts += baselines.LAYOUTS
     try:
-        return _adapter(layouts).validate_python(value)
+        return _LAYOUT.validate_python(value)
     except ValidationError as error:
-        raise ConfigError(first_problem(error, Recipe, layouts)) from error
-
-
-@cache
-def _adapter(layouts: tuple[type[BaseModel], ...]) -> TypeAdapter[NetConfig]:
-    union: Any = reduce(or_, layouts)
-    return TypeAdapter(Annotated[union, Field(discriminator="kind")])
-
-
-_Often = Annotated[float, Field(gt=0, le=1000)]
+        raise ConfigError(first_problem(error, _KINDS)) from error
 
 
 class Curriculum(Settings):
-    """×2 first, then one level after another (3.4); when, is in fractions of training.
+    """Starts with ×2 and opens one level after another (3.4).
 
-    A network without ×8 never comes to `blend_8`.
+    `blend_4` and `blend_8` say when the level of ×4 and of ×8 opens and when its blending
+    ends, as fractions of the training. A network without a scale ignores its entry.
     """
 
     kind: Literal["curriculum"] = "curriculum"
@@ -124,18 +127,21 @@ class Curriculum(Settings):
     blend_8: tuple[float, float] = (0.45, 0.60)
 
     @model_validator(mode="after")
-    def _in_order(self) -> Curriculum:
+    def _in_order(self) -> Self:
         times = (0.0, *self.blend_4, *self.blend_8, 1.0)
         if list(times) != sorted(times):
             raise ValueError("blend_4 and blend_8 must be rising fractions between 0 and 1")
         return self
 
 
-class Simultaneous(Settings):
-    """All of the network's scales from the first step on, without blending (4.1).
+_Often = Annotated[float, Field(gt=0, le=1000)]
 
-    Each is drawn as often as the others, or as `often` says of 2, 4 and 8 times: (1, 2, 2)
-    gives ×2 a fifth of the steps. Those of scales that the network lacks do not count.
+
+class Simultaneous(Settings):
+    """Trains all scales of the network from the first step, without blending (4.1).
+
+    `often` are the relative frequencies of ×2, ×4 and ×8; by default they are equal. (1, 2, 2)
+    gives ×2 a fifth of the steps. Entries of scales that the network lacks do not count.
     """
 
     kind: Literal["simultaneous"] = "simultaneous"
@@ -143,7 +149,7 @@ class Simultaneous(Settings):
 
 
 class Single(Settings):
-    """One scale alone (4.1)."""
+    """Trains one scale (4.1)."""
 
     kind: Literal["single"] = "single"
     scale: Scale
@@ -151,25 +157,24 @@ class Single(Settings):
 
 Schedule = Annotated[Curriculum | Simultaneous | Single, Field(discriminator="kind")]
 
-
 _Beta = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Recipe(Settings):
-    """How a network is trained. The defaults are the paper's, for what it states.
+    """How a network is trained. Defaults are the paper's values where it gives them.
 
-    `layout` changes fields of the preset `model`, for a narrower relative of it. `patch` is
-    the side of x in pixels for 2, 4 and 8 times. The learning rate rises over `warmup` steps
-    and, with `decay = "cosine"`, falls to zero at the last step. `clip` bounds the gradient's
-    norm. `ema` is the decay of the averaged weights, which are the ones that are scored and
-    exported. With `adversarial` the objective is Eq. 4 instead of Eq. 5.
+    `layout` replaces fields of the preset `model`. `patch` is the side of x in pixels for
+    ×2, ×4 and ×8. The learning rate rises over `warmup` steps; with `decay = "cosine"` it
+    then falls to zero at the last step. `clip` bounds the norm of the gradient. `ema` is the
+    decay of the averaged weights, which are scored and exported. With `adversarial`, the
+    objective is Eq. 4 instead of Eq. 5.
     """
 
     model: str
     layout: dict[str, Any] = Field(default_factory=dict)
     steps: int = Field(gt=0, le=10**12)
     batch: int = Field(default=16, gt=0, le=10**6)
-    patch: tuple[int, int, int] = (48, 36, 24)
+    patch: tuple[Count, Count, Count] = (48, 36, 24)
     schedule: Schedule = Curriculum()
     learning_rate: float = Field(default=1e-4, gt=0)
     betas: tuple[_Beta, _Beta] = (0.9, 0.999)
@@ -187,86 +192,87 @@ class Recipe(Settings):
     @property
     def net(self) -> NetConfig:
         """The network's layout: the preset with the recipe's changes."""
-        config = preset(self.model)
+        layout = preset(self.model)
         if not self.layout:
-            return config
+            return layout
         if "kind" in self.layout:
             raise ConfigError("layout: kind cannot be changed; name another model")
         try:
-            return net_config(config.model_dump() | self.layout)
+            return net_config(layout.model_dump() | self.layout)
         except ConfigError as error:
             raise ConfigError(f"layout: {error}") from error
 
     @property
     def scales(self) -> tuple[Scale, ...]:
-        """The scales that are open at some time."""
+        """The scales that the recipe trains."""
         return (self.schedule.scale,) if isinstance(self.schedule, Single) else self.net.scales
 
     @field_validator("schedule", mode="before")
     @classmethod
-    def _curriculum_unless_said(cls, value: object) -> object:
+    def _is_a_curriculum_by_default(cls, value: object) -> object:
         return {"kind": "curriculum", **value} if isinstance(value, dict) else value
 
     @model_validator(mode="after")
-    def _known(self) -> Self:
+    def _parts_fit(self) -> Self:
         net = self.net
         if isinstance(net, BicubicConfig):
-            raise ValueError(f"{self.model} has nothing to train")
-        if not 1 <= min(self.patch) <= max(self.patch) <= MOST:
-            raise ValueError(f"patch: every side must be from 1 to {MOST}")
+            raise ValueError(f"{self.model} has no parameters to train; name another model")
+        known = ", ".join(map(str, net.scales))
+        match self.schedule:
+            case Single(scale=scale) if scale not in net.scales:
+                raise ValueError(f"schedule.scale: {self.model} has no scale {scale}; use {known}")
+            case Curriculum() if net.scales[0] != SCALES[0]:
+                raise ValueError(
+                    f"schedule: {self.model} has scale {known} only, but a curriculum begins with "
+                    f'{SCALES[0]}; use kind = "single" and scale = {net.scales[0]}'
+                )
+            case Curriculum() if len(net.scales) > 1 and not isinstance(net, PyramidConfig):
+                raise ValueError(
+                    f"schedule: {self.model} has no levels to blend in; "
+                    'use kind = "simultaneous" or "single"'
+                )
         if self.adversarial is not None:
-            _check_adversary(self.adversarial, net, self.batch, self.patch)
-        first, possible = self.scales[0], ", ".join(map(str, net.scales))
-        if first not in net.scales:
-            raise ValueError(f"schedule.scale: {self.model} has no scale {first}; use {possible}")
-        if isinstance(self.schedule, Curriculum) and first != SCALES[0]:
-            raise ValueError(
-                f"schedule: {self.model} has scale {possible} only, nothing for a curriculum; "
-                f'use kind = "single" and scale = {first}'
-            )
-        blends = isinstance(self.schedule, Curriculum) and len(net.scales) > 1
-        if blends and isinstance(net, BaselineConfig):
-            raise ValueError(
-                f"schedule: {self.model} has no levels to blend in; "
-                'use kind = "simultaneous" or "single"'
-            )
+            self._adversary_fits(self.adversarial, net)
         return self
 
-
-def _check_adversary(
-    adversarial: Adversarial, net: NetConfig, batch: int, patch: tuple[int, int, int]
-) -> None:
-    if isinstance(net, LaplacianConfig):
-        raise ValueError("adversarial: a Laplacian pyramid has no residual of φ_s(x) to judge")
-    if not set(net.scales) <= set(adversarial.net.scales):
-        raise ValueError("adversarial.discriminator: has fewer scales than the model")
-    if batch % adversarial.turns:
-        raise ValueError(f"adversarial.turns: {adversarial.turns} do not share {batch} evenly")
-    judge = adversarial.net
-    side = judge.side if isinstance(judge, SRGANDiscriminatorConfig) else None
-    for s, p in zip(SCALES, patch, strict=True):
-        if side and s in net.scales and s * (p - 1) != side:
+    def _adversary_fits(self, adversarial: Adversarial, net: NetConfig) -> None:
+        if isinstance(net, LaplacianConfig):
+            raise ValueError("adversarial: a Laplacian pyramid has no residual of φ_s(x) to judge")
+        discriminator = adversarial.net
+        judged = discriminator.side if isinstance(discriminator, SRGANDiscriminatorConfig) else None
+        if not set(net.scales) <= set(discriminator.scales):
+            raise ValueError("adversarial.discriminator: has fewer scales than the model")
+        if self.batch % adversarial.turns:
             raise ValueError(
-                f"patch: {adversarial.discriminator} judges {side}×{side} pixels, for which "
-                f"scale {s} needs a patch of {side // s + 1}"
+                f"adversarial.turns: {self.batch} pictures of a batch cannot be divided by "
+                f"{adversarial.turns}"
             )
-    if any(s * (p - 1) < SMALLEST for s, p in zip(SCALES, patch, strict=True)):
-        least = [SMALLEST // s + 1 for s in SCALES]
-        raise ValueError(f"patch: the features of an adversarial recipe need at least {least}")
+        for s, patch in zip(SCALES, self.patch, strict=True):
+            # One pixel of x is cut off; see `prosr.training.adversarial`.
+            side = s * (patch - 1)
+            if side < SMALLEST:
+                raise ValueError(
+                    f"patch: scale {s} needs at least {SMALLEST // s + 1} for the feature network"
+                )
+            if judged and s in net.scales and side != judged:
+                raise ValueError(
+                    f"patch: the discriminator {adversarial.discriminator} takes {judged}×{judged} "
+                    f"pixels, for which scale {s} needs a patch of {judged // s + 1}"
+                )
 
 
 def recipe_from(value: Mapping[str, Any]) -> Recipe:
-    """Validate a mapping as a recipe; what it leaves out has its default."""
+    """Validate a mapping as a recipe, or raise `ConfigError` naming the first mistake."""
     try:
         return Recipe.model_validate(value)
     except ValidationError as error:
-        raise ConfigError(first_problem(error, Recipe)) from error
+        raise ConfigError(first_problem(error)) from error
 
 
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     """Read a TOML recipe; `overrides` are `key=value` in TOML, dots reach into tables.
 
-    Raises `ConfigError` naming the file and the key, with a suggestion for an unknown one.
+    Raises `ConfigError` naming the file and the key.
     """
     table = read_table(path)
     for override in overrides:
@@ -278,15 +284,15 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
 
 
 def read_table(path: Path) -> dict[str, Any]:
-    """What a TOML recipe holds, or raise `ConfigError` naming the file."""
+    """Parse a TOML file, or raise `ConfigError` naming it."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such recipe") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{path}: not a readable TOML recipe ({error})") from error
     except RecursionError:
         raise ConfigError(f"{path}: not a readable TOML recipe (nested too deeply)") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path}: not a readable TOML recipe ({error})") from error
 
 
 def _override(table: dict[str, Any], override: str) -> None:
@@ -299,54 +305,32 @@ def _override(table: dict[str, Any], override: str) -> None:
         value = text.strip()
     *tables, last = key.strip().split(".")
     for name in tables:
-        inner = table.setdefault(name, {})
-        if not isinstance(inner, dict):
+        table = table.setdefault(name, {})
+        if not isinstance(table, dict):
             raise ConfigError(f"{override!r}: {name} is a value, not a table")
-        table = inner
     table[last] = value
 
-
-def _by_kind(models: Iterable[type[BaseModel]]) -> dict[object, type[BaseModel]]:
-    return {model.model_fields["kind"].default: model for model in models}
-
-
-_OWN = (ProSRConfig, LaplacianConfig, DirectConfig, BicubicConfig)
-_OWN_KINDS = tuple(_by_kind(_OWN))
-_SCHEDULES = (Curriculum, Simultaneous, Single)
 
 _PLAINLY = {
     "missing": "is missing",
     "string_type": "must be text",
     "tuple_type": "must be a list",
+    **dict.fromkeys(("dict_type", "model_type"), "must be a table"),
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "must be a whole number"),
+    **dict.fromkeys(("float_type", "float_parsing"), "must be a number"),
 }
-_PLAINLY |= dict.fromkeys(("dict_type", "model_type"), "must be a table")
-_PLAINLY |= dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "must be a whole number")
-_PLAINLY |= dict.fromkeys(("float_type", "float_parsing"), "must be a number")
+_SCHEDULES = ("curriculum", "simultaneous", "single")
 
 
-def first_problem(
-    error: ValidationError, root: type[BaseModel], layouts: Iterable[type[BaseModel]] = ()
-) -> str:
-    """One line on what is wrong with a mapping that `root` refuses, with a suggestion.
+def first_problem(error: ValidationError, tags: Collection[str] = _SCHEDULES) -> str:
+    """One line on the first mistake that pydantic found: the key, the problem, the remedy.
 
-    `layouts` are those that the mapping may be, if it is one of a network.
+    `tags` are the kinds of a union, which pydantic lists among the keys.
     """
-    models = _by_kind((*layouts, *_SCHEDULES))
-    # A misspelt key also makes its right spelling "missing": the misspelling is the news.
-    problem = min(error.errors(), key=lambda p: p["type"] != "extra_forbidden")
-    # A key can have the name of a kind, but a kind never ends what is said of a key.
-    *before, last = problem["loc"] or ("",)
-    kinds = [part for part in before if part in models]
-    keys = [str(part) for part in (*before, last) if part is last or part not in models]
-    name = ".".join(keys)
-    if problem["type"] == "extra_forbidden":
-        model = models[kinds[-1]] if kinds else root
-        if keys[0] == "adversarial" and len(keys) > 1:
-            model = Adversarial
-        return f"unknown key {name!r}{suggestion(keys[-1], model.model_fields)}"
-    if problem["type"] == "union_tag_invalid":
-        tag, known = (str(problem["ctx"][key]) for key in ("tag", "expected_tags"))
-        near = suggestion(tag, known.strip("'").split("', '"))
-        return f"{'.'.join([*keys, 'kind'])}: there is no {tag!r}{near}"
+    problem = error.errors()[0]
+    keys = [str(part) for part in problem["loc"] if part not in tags]
     message = _PLAINLY.get(problem["type"], problem["msg"].removeprefix("Value error, "))
-    return f"{name}: {message}" if name else message
+    if problem["type"] == "union_tag_invalid":
+        tag = str(problem["ctx"]["tag"])
+        keys, message = [*keys, "kind"], f"there is no {tag!r}{suggestion(tag, tags)}"
+    return ": ".join(filter(None, (".".join(keys), message)))

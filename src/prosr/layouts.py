@@ -1,67 +1,70 @@
-"""Frozen layouts of the paper's networks, and what those of all networks share."""
+"""Frozen layouts: everything that a network or discriminator is built from.
+
+This module needs no PyTorch. `prosr.nets.build` makes networks of layouts.
+"""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Sequence
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from prosr.errors import ConfigError
+from prosr.errors import suggestion
+from prosr.scales import SCALES, Scale
 
-Scale = Literal[2, 4, 8]
-SCALES: tuple[Scale, ...] = (2, 4, 8)
-MOST = 10_000
-"""Of channels, layers and whatever else a layout counts: no network can have more."""
+LARGEST = 10_000
+"""Upper bound of every number of channels, layers or pixels in a layout or recipe."""
 
-Count = Annotated[int, Field(gt=0, le=MOST)]
+Count = Annotated[int, Field(gt=0, le=LARGEST)]
 Layers = Annotated[tuple[Annotated[int, Field(gt=0, le=100)], ...], Field(max_length=20)]
-Several = Annotated[int, Field(gt=1, le=MOST)]
-
-
-def check_scale(scale: int) -> Scale:
-    """Return `scale` as an int if it is one that the networks know, or raise `ConfigError`."""
-    for known in SCALES:
-        if scale == known:
-            return known
-    raise ConfigError(f"scale {scale} is not one of {', '.join(map(str, SCALES))}")
-
-
-def choose_scales(model: str, own: Sequence[int], asked: Iterable[int]) -> tuple[Scale, ...]:
-    """The scales `asked` of the model that has its `own`, each once; all of those for none.
-
-    Raises `ConfigError` for one that is not among them.
-    """
-    wanted = tuple(map(check_scale, dict.fromkeys(asked)))
-    for scale in wanted:
-        if scale not in own:
-            raise ConfigError(
-                f"{model} does not enlarge by {scale}, only by {', '.join(map(str, own))}"
-            )
-    return wanted or tuple(map(check_scale, own))
 
 
 class Frozen(BaseModel):
+    """A record that does not change."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
 
 class Settings(Frozen):
-    """What somebody wrote: every number in it is finite."""
+    """A record that a person may have written: finite numbers, and no unknown keys."""
 
     model_config = ConfigDict(allow_inf_nan=False)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _knows_every_key(cls, value: object) -> object:
+        # Before the other checks: a misspelt key also makes its right spelling "missing".
+        for key in value if isinstance(value, dict) else ():
+            if key not in cls.model_fields:
+                raise ValueError(f"unknown key {key!r}{suggestion(str(key), cls.model_fields)}")
+        return value
 
-class AllScales(Settings):
-    """A layout of one net for all scales."""
+
+class Layout(Settings):
+    """What every network's layout has."""
+
+    @property
+    @abstractmethod
+    def scales(self) -> tuple[Scale, ...]:
+        """The scales of the network, smallest first."""
+
+    @property
+    def timed_at(self) -> tuple[Scale, ...]:
+        """The scales that the network was designed for; comparisons of speed use these."""
+        return self.scales
+
+
+class AllScales(Layout):
+    """A layout of one network for all scales."""
 
     @property
     def scales(self) -> tuple[Scale, ...]:
         return SCALES
 
 
-class OneScale(Settings):
-    """A layout of a net for one scale."""
+class OneScale(Layout):
+    """A layout of a network for one scale."""
 
     scale: Scale
 
@@ -70,28 +73,38 @@ class OneScale(Settings):
         return (self.scale,)
 
 
-class PyramidConfig(Settings):
-    """Layout of a pyramid of levels, for ×2, ×4 and ×8 or the first of them (3.1, 3.2).
+class DenseConfig(Layout):
+    """What networks of dense compression units (DCUs) have in common (3.2).
 
-    `dcus` holds, for each level, the number of dense layers in each of its DCUs.
-    Fractions are of the channels that enter: `dcu_compression` of a DCU's concatenated
-    channels (plain variant; the residual one compresses back to the level's width),
-    `level_compression` from one level to the next. `upsampled` is the number of channels
-    that each level's upsampler gives; unless set, as many as it gets.
+    A DCU's CONV(1,1) keeps the fraction `dcu_compression` of its concatenated channels.
+    Inside the network, colours have the range [0, `value_range`].
     """
 
     features: Count
+    bottleneck: Count = Field(default=4, description="width of a dense layer's CONV(1,1), in k")
+    dcu_compression: float = Field(default=0.4, gt=0, le=1)
+    padding: Literal["reflect", "zeros"] = "reflect"
+    value_range: float = Field(default=255.0, gt=0)
+
+
+class PyramidConfig(DenseConfig):
+    """Layout of a pyramid of one to three levels, for ×2, ×4 and ×8 (3.1, 3.2).
+
+    `dcus` holds one tuple for each level: the number of dense layers in each of its DCUs.
+    `growth` is the growth rate k of each level. With `residual`, a DCU compresses back to the
+    width of its level and ignores `dcu_compression`. `level_compression` is the fraction of
+    channels that the next level keeps. `upsampled` is the number of channels after each
+    level's upsampler; by default as many as before it. `max_features` limits the channels
+    before each upsampler.
+    """
+
     growth: tuple[Count, ...]
-    bottleneck: Count = Field(default=4, description="width of a dense layer's 1×1, in k")
     dcus: tuple[Layers, ...] = Field(min_length=1, max_length=len(SCALES))
     residual: bool = False
     residual_scale: float = 0.2
-    dcu_compression: float = Field(default=0.4, gt=0, le=1)
     level_compression: float = Field(default=1.0, gt=0, le=1)
     upsampled: tuple[Count, ...] | None = None
     max_features: int | None = Field(default=None, gt=0)
-    padding: Literal["reflect", "zeros"] = "reflect"
-    value_range: float = Field(default=255.0, gt=0, description="units of input and residual")
 
     @property
     def scales(self) -> tuple[Scale, ...]:
@@ -106,9 +119,9 @@ class PyramidConfig(Settings):
 
 
 class ProSRConfig(PyramidConfig):
-    """ProSR: the residual is of φ_s(x), whatever the levels between give (Eq. 2).
+    """ProSR: every scale adds one residual to φ_s(x) (Eq. 2).
 
-    `back_projections` is how often ŷ is made to agree with x in the end.
+    `back_projections` is the number of back-projections that follow.
     """
 
     kind: Literal["prosr"] = "prosr"
@@ -116,54 +129,160 @@ class ProSRConfig(PyramidConfig):
 
 
 class LaplacianConfig(PyramidConfig):
-    """The same levels as a Laplacian pyramid: each residual is of the level below's (4.2)."""
+    """Laplacian pyramid: every level adds a residual to the enlarged level below (4.2)."""
 
     kind: Literal["laplacian"] = "laplacian"
 
 
-class DirectConfig(OneScale):
-    """Layout of a network for one scale that enlarges at its end, as `D-D-D-D-S-S` (4.1).
+class DirectConfig(OneScale, DenseConfig):
+    """Layout of a network that upsamples at its end, as `D-D-D-D-S-S` (4.1).
 
-    The fields are those of a pyramid's level; `batch_norm` makes the dense layers the
-    original BN-ReLU-CONV(1,1)-BN-ReLU-CONV(3,3). A single DCU is a plain dense block: the
-    last one is not compressed.
+    `batch_norm` selects the original dense layer, BN-ReLU-CONV(1,1)-BN-ReLU-CONV(3,3).
+    The last DCU has no compression, so a single DCU is a plain dense block.
     """
 
     kind: Literal["direct"] = "direct"
     scale: Scale = 4
-    features: Count
     growth: Count
-    bottleneck: Count = 4
     dcus: Layers = Field(min_length=1)
     batch_norm: bool = False
-    dcu_compression: float = Field(default=0.4, gt=0, le=1)
-    padding: Literal["reflect", "zeros"] = "reflect"
-    value_range: float = Field(default=255.0, gt=0)
 
 
 class BicubicConfig(AllScales):
-    """φ_s alone: the baseline of every table."""
+    """φ_s alone, the baseline of every table."""
 
     kind: Literal["bicubic"] = "bicubic"
 
 
-class BaselineConfig(Settings):
-    """Of a system that ProSR is compared with; each file of `prosr.nets.baselines` has its own."""
+class SRCNNConfig(AllScales):
+    """`sizes` are the kernel sizes f1, f2, f3, `widths` the channels n1 and n2."""
 
-    kind: str
+    kind: Literal["srcnn"] = "srcnn"
+    sizes: tuple[Count, Count, Count]
+    widths: tuple[Count, Count]
+
+
+class VDSRConfig(AllScales):
+    kind: Literal["vdsr"] = "vdsr"
+    layers: int = Field(default=20, gt=1, le=LARGEST)
+    features: Count = 64
+
+
+class DRRNConfig(AllScales):
+    """B `blocks` of U recursive `units`."""
+
+    kind: Literal["drrn"] = "drrn"
+    blocks: Count = 1
+    units: Count = 25
+    features: Count = 128
+
+
+class LapSRNConfig(Layout):
+    """A network of `levels` was trained for its last scale; its lower levels give the others."""
+
+    kind: Literal["lapsrn"] = "lapsrn"
+    levels: Literal[1, 2, 3]
+    depth: Count = Field(default=10, description="convolutions in each level")
+    features: Count = 64
+    leak: float = 0.2
 
     @property
-    @abstractmethod
     def scales(self) -> tuple[Scale, ...]:
-        """The scales that the net has."""
+        return SCALES[: self.levels]
 
     @property
     def timed_at(self) -> tuple[Scale, ...]:
-        """Those that it was made for; a pyramid may have others on its way."""
-        return self.scales
+        return self.scales[-1:]
+
+
+class MsLapSRNConfig(AllScales):
+    """Each level passes `recursions` times through the same `depth` convolutions."""
+
+    kind: Literal["mslapsrn"] = "mslapsrn"
+    depth: Count = 5
+    recursions: Count = 8
+    features: Count = 64
+    leak: float = 0.2
+
+
+class SRDenseNetConfig(OneScale):
+    kind: Literal["srdensenet"] = "srdensenet"
+    blocks: Count = 8
+    layers: Count = 8
+    growth: Count = 16
+    bottleneck: Count = 256
+
+
+class EDSRConfig(OneScale):
+    kind: Literal["edsr"] = "edsr"
+    blocks: Count
+    features: Count
+    residual_scale: float
+
+
+class SRResNetConfig(OneScale):
+    kind: Literal["srresnet"] = "srresnet"
+    blocks: Count = 16
+    features: Count = 64
+
+
+class EnhanceNetConfig(OneScale):
+    kind: Literal["enhancenet"] = "enhancenet"
+    blocks: Count = 10
+    features: Count = 64
+
+
+BaselineConfig = (
+    BicubicConfig
+    | SRCNNConfig
+    | VDSRConfig
+    | DRRNConfig
+    | LapSRNConfig
+    | MsLapSRNConfig
+    | SRDenseNetConfig
+    | EDSRConfig
+    | SRResNetConfig
+    | EnhanceNetConfig
+)
+"""Layouts of the systems that the paper compares with."""
+
+NetConfig = ProSRConfig | LaplacianConfig | DirectConfig | BaselineConfig
+"""Layouts that this package builds."""
 
 
 class CommunityConfig(OneScale):
-    """Of a network of another project: what its file says, not what it is built from."""
+    """What the file of another project's network says; nothing is built from it."""
 
     architecture: str
+
+
+class DiscriminatorConfig(Settings):
+    """Layout of ProGanSR's discriminator, the generator's pyramid reversed (3.3).
+
+    `features` are the channels that enter the levels u_0, u_1, u_2, and `layers` the number
+    of CONV(3,3) in each. `head` are the widths of the convolutions between u_0 and the
+    scores, at the size of x. Residuals have an amplitude of a few hundredths and are
+    multiplied by `gain`. `spectral` selects spectral normalization.
+    """
+
+    features: tuple[Count, ...] = Field(min_length=1, max_length=len(SCALES))
+    layers: tuple[Count, ...]
+    head: tuple[Count, ...] = Field(min_length=1)
+    gain: float = Field(default=10.0, gt=0)
+    spectral: bool = False
+
+    @property
+    def scales(self) -> tuple[Scale, ...]:
+        return SCALES[: len(self.features)]
+
+    @model_validator(mode="after")
+    def _levels_agree(self) -> Self:
+        if len(self.layers) != len(self.features):
+            raise ValueError("layers and features need one entry for each level")
+        return self
+
+
+class SRGANDiscriminatorConfig(AllScales):
+    """SRGAN's discriminator, which takes pictures of `side`×`side` pixels only."""
+
+    side: Literal[96] = 96

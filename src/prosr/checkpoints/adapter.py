@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from prosr.checkpoints.torchfiles import Refused
-from prosr.checkpoints.weights import build
-from prosr.config import NetConfig
 from prosr.errors import printable
+from prosr.layouts import NetConfig
+from prosr.nets.build import build
+from prosr.nets.network import Network
 
 Shape = tuple[int, ...]
 Rename = Callable[[str], str]
@@ -34,7 +35,7 @@ class Foreign:
     tensors: Mapping[str, Tensor]
     card: Mapping[str, str]
 
-    def network(self) -> nn.Module:
+    def network(self) -> Network:
         """Return the network in evaluation mode."""
         net = build(self.layout)
         net.load_state_dict(dict(self.tensors))

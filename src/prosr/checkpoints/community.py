@@ -3,62 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from prosr.checkpoints import torchfiles
-from prosr.errors import CheckpointError, ConfigError
-from prosr.layouts import SCALES, Scale
-
-SUFFIXES = (".pth", ".pt", ".ckpt")
-
-_BREADTH, _LONGEST = 4, 2048
-"""Sides of the strip in which `find_radius` looks for a radius."""
-
-_PROBE = 16
+from prosr.errors import CheckpointError
+from prosr.layouts import CommunityConfig
+from prosr.nets.network import Plain
+from prosr.scales import SCALES
 
 
-class Community(nn.Module):
+class Community(Plain):
     """A network for one scale: `function` is a forward pass of `net`, with its preparations."""
 
-    def __init__(self, net: nn.Module, scale: Scale, function: Callable[[Tensor], Tensor]) -> None:
-        super().__init__()
-        self.net, self.scales, self._function = net, (scale,), function
-        self._radius = cache(lambda: find_radius(function, scale))
+    layout: CommunityConfig
 
-    def forward(self, x: Tensor, scale: int, alpha: float = 1.0) -> Tensor:
-        """Enlarge x, [N, 3, H, W] RGB in [0, 1], to [N, 3, sH, sW].
+    def __init__(
+        self, net: nn.Module, layout: CommunityConfig, function: Callable[[Tensor], Tensor]
+    ) -> None:
+        super().__init__(layout)
+        self.net, self._function = net, function
 
-        Raises `ConfigError` for another scale than its own.
-        """
-        self._check(scale)
+    def enlarge(self, x: Tensor, scale: int) -> Tensor:
         return self._function(x)
 
-    def receptive_radius(self, scale: int) -> int:
-        """Return how many input pixels an output pixel can depend on to each side of its own."""
-        self._check(scale)
-        return self._radius()
 
-    def multiply_adds(self, scale: int) -> int:
-        """Return the MACs per input pixel."""
-        from torch.utils.flop_counter import FlopCounterMode
-
-        self._check(scale)
-        with FlopCounterMode(display=False) as counter:
-            self._function(torch.zeros(1, 3, _PROBE, _PROBE))
-        return int(counter.get_total_flops()) // (2 * _PROBE**2)
-
-    def _check(self, scale: int) -> None:
-        if scale != self.scales[0]:
-            raise ConfigError(f"scale {scale} is not {self.scales[0]}, this model's only scale")
-
-
-def load_community(path: Path) -> tuple[Community, str]:
-    """Return the network in a file that spandrel knows, and its architecture's name.
+def load_community(path: Path) -> Community:
+    """Return the network in a file that spandrel knows.
 
     Nothing in the file is executed. Raises `CheckpointError` if spandrel is missing or does
     not know the file, and for a network that does not enlarge RGB by 2, 4 or 8 or that
@@ -87,36 +60,7 @@ def load_community(path: Path) -> tuple[Community, str]:
             "borders would be visible; use a convolutional network"
         )
     net = found.model.float().eval().requires_grad_(False)
-    return Community(net, found.scale, found), name
-
-
-def find_radius(function: Callable[[Tensor], Tensor], scale: int) -> int:
-    """Return the receptive radius of a network in input pixels.
-
-    A NaN in one input pixel makes NaN of every output that depends on it, however little.
-    Raises `CheckpointError` if that is everything in a strip of 2048 pixels.
-    """
-    length = 64
-    while length <= _LONGEST:
-        radius = max(_reach(function, scale, length, turned) for turned in (False, True))
-        if radius < length // 2 - 1:
-            return radius
-        length *= 2
-    raise CheckpointError(
-        f"this network's output pixels depend on all input pixels within {_LONGEST // 2}, so it "
-        "cannot be computed in tiles; use a convolutional network"
-    )
-
-
-def _reach(function: Callable[[Tensor], Tensor], scale: int, length: int, turned: bool) -> int:
-    middle = length // 2
-    x = torch.full((1, 3, _BREADTH, length), 0.5)
-    x[..., middle] = torch.nan
-    with torch.inference_mode():
-        y = function(x.mT if turned else x)
-    touched = (y.mT if turned else y).isnan().any(dim=2)[0].any(dim=0).nonzero()
-    first, last = int(touched.min()) // scale, int(touched.max()) // scale
-    return max(middle - first, last - middle)
+    return Community(net, CommunityConfig(scale=found.scale, architecture=name), found)
 
 
 def _import_spandrel(path: Path) -> Any:

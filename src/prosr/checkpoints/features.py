@@ -20,7 +20,7 @@ MAX_BYTES = 1 << 30
 
 
 @dataclass(frozen=True)
-class Source:
+class FeatureFile:
     """A feature network and where its file comes from."""
 
     net: type[nn.Module]
@@ -30,18 +30,18 @@ class Source:
 
 
 SOURCES = {
-    "vgg16": Source(
+    "vgg16": FeatureFile(
         VGG16,
         "torchvision's VGG16 weights, 553 MB",
         "https://download.pytorch.org/models/vgg16-397923af.pth",
         "397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
     ),
-    "distilled": Source(
+    "distilled": FeatureFile(
         DistilledVGG19,
         "the encoder of trained_models/wct_se_16x_new in "
         "github.com/MingSun-Tse/Collaborative-Distillation",
     ),
-    "squeezenet": Source(
+    "squeezenet": FeatureFile(
         SqueezeNet, "the feature layers of keras-squeezenet 1.1, converted to safetensors"
     ),
 }

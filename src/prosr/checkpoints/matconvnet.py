@@ -15,9 +15,8 @@ from torch import Tensor
 from prosr.checkpoints import matfiles
 from prosr.checkpoints.adapter import Foreign, adapt
 from prosr.checkpoints.torchfiles import Refused
-from prosr.config import presets
-from prosr.nets.baselines.lapsrn import LapSRNConfig
-from prosr.nets.baselines.mslapsrn import MsLapSRNConfig
+from prosr.config import PRESETS
+from prosr.layouts import LapSRNConfig, MsLapSRNConfig
 
 _LAPSRN = ("lapsrn-x2", "lapsrn-x4", "lapsrn-x8")
 _KINDS = {"weight": "f", "bias": "b"}
@@ -50,14 +49,14 @@ def read_matconvnet(path: Path) -> Foreign:
         if not recursions:
             raise Refused("its graph has no level for scale 2")
         shared = MsLapSRNConfig(recursions=recursions, leak=dag.leak)
-        name = "mslapsrn" if shared == presets()["mslapsrn"] else f"mslapsrn-d5r{recursions}"
+        name = "mslapsrn" if shared == PRESETS["mslapsrn"] else f"mslapsrn-d5r{recursions}"
         origin = "released by the authors of MS-LapSRN"
         return adapt(path, name, shared, dag.tensors, _mslapsrn_name, origin)
     levels = sum(key.endswith("_upconv_f") for key in dag.tensors)
     if not 1 <= levels <= len(_LAPSRN):
         raise Refused("it is neither LapSRN for scale 2, 4 or 8 nor MS-LapSRN")
     name = _LAPSRN[levels - 1]
-    preset = presets()[name]
+    preset = PRESETS[name]
     assert isinstance(preset, LapSRNConfig)
     layout = preset.model_copy(update={"leak": dag.leak})
     rename = partial(_lapsrn_name, levels=levels)

@@ -13,7 +13,8 @@ from prosr.checkpoints.adapter import Foreign, Shape, adapt, difference, expecte
 from prosr.checkpoints.torchfiles import Refused
 from prosr.config import PRESETS
 from prosr.errors import printable
-from prosr.layouts import SCALES, ProSRConfig
+from prosr.layouts import ProSRConfig
+from prosr.scales import SCALES
 
 RELEASED = ("prosr-l", "prosr-s-2018")
 """Presets whose weights were released."""

@@ -87,7 +87,15 @@ def load(path: Path, limit: int = MAX_BYTES) -> object:
         else:
             raise Refused(_DAMAGED if start else "it is empty")
         file.seek(0)
-        content = _load(file)
+        allowed = torch.serialization.safe_globals([(_Options, "easydict.EasyDict")])
+        # PyTorch warns of pickle protocols and of its own deprecated storages.
+        with allowed, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                content: object = torch.load(file, map_location="cpu", weights_only=True)
+            # Damage surfaces as many kinds of error; their texts advise weights_only=False.
+            except Exception as error:
+                raise Refused(_DAMAGED) from error
     storages = {}
     for tensor in _tensors(content):
         storage = tensor.untyped_storage()
@@ -100,25 +108,12 @@ def load(path: Path, limit: int = MAX_BYTES) -> object:
     return content
 
 
-def _load(file: IO[bytes]) -> object:
-    allowed = torch.serialization.safe_globals([(_Options, "easydict.EasyDict")])
-    # PyTorch warns of pickle protocols and of its own deprecated storages.
-    with allowed, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            return torch.load(file, map_location="cpu", weights_only=True)
-        # Damage surfaces as many kinds of error; their texts advise weights_only=False.
-        except Exception as error:
-            raise Refused(_DAMAGED) from error
-
-
 def _pickle_in_zip(file: IO[bytes]) -> bytes:
     """Refuse a zip file that would take more memory than its size; return its pickle."""
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         size, count = len(data), sum(1 for _ in re.finditer(b"PK\x01\x02", data))
     if count > MAX_MEMBERS:
         raise Refused(f"it is a zip file with more than {MAX_MEMBERS:,} members")
-    # zipfile does not document what it raises for a damaged archive; fuzzing met eight kinds.
     try:
         with zipfile.ZipFile(file) as archive:
             members = archive.infolist()
@@ -135,6 +130,7 @@ def _pickle_in_zip(file: IO[bytes]) -> bytes:
             return archive.read(f"{roots[0]}data.pkl")
     except Refused:
         raise
+    # zipfile does not document what it raises for a damaged archive; fuzzing met eight kinds.
     except Exception as error:
         raise Refused(_DAMAGED) from error
 

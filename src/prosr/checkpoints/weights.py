@@ -6,45 +6,27 @@ file alone is enough to rebuild the network.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from importlib.resources import files
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import Tensor, nn
+from torch import Tensor
 
-from prosr.adversary import DiscriminatorConfig, SRGANDiscriminatorConfig
-from prosr.checkpoints.community import SUFFIXES, load_community
-from prosr.config import NetConfig, net_config, presets
-from prosr.errors import CheckpointError, ConfigError, suggestion
+from prosr import models
+from prosr.checkpoints.community import load_community
+from prosr.config import PRESETS, net_config
+from prosr.errors import CheckpointError, ConfigError
 from prosr.files import write_bytes
-from prosr.layouts import (
-    BaselineConfig,
-    BicubicConfig,
-    CommunityConfig,
-    DirectConfig,
-    LaplacianConfig,
-)
-from prosr.nets import baselines
-from prosr.nets.baselines.bicubic import Bicubic
-from prosr.nets.baselines.srgan import SRGANDiscriminator
-from prosr.nets.blocks import count_parameters
-from prosr.nets.direct import Direct
-from prosr.nets.discriminator import ProgressiveDiscriminator
-from prosr.nets.generator import ProSR
-from prosr.nets.laplacian import LaplacianPyramid
+from prosr.layouts import CommunityConfig, NetConfig
+from prosr.models import COMMUNITY_SUFFIXES, WEIGHTS_FORMAT, WeightsFile, read_safetensors
+from prosr.nets.build import build
+from prosr.nets.network import Network
 
-WEIGHTS_FORMAT = "prosr-weights-1"
 STATE_FORMAT = "prosr-training-state-1"
-
-_STRENGTH = re.compile(r"(.+)@([01]|[01]?\.\d+)")
 
 
 @dataclass(frozen=True)
@@ -56,53 +38,21 @@ class Weights:
     """
 
     name: str
-    net: nn.Module
+    net: Network
     config: NetConfig | CommunityConfig
     card: dict[str, Any]
     sha256: str
 
 
-def build(config: NetConfig) -> nn.Module:
-    """Make the network of a layout, with fresh parameters."""
-    if isinstance(config, BicubicConfig):
-        return Bicubic()
-    if isinstance(config, BaselineConfig):
-        return baselines.make(config)
-    layout = config.model_dump(exclude={"kind"})
-    if isinstance(config, DirectConfig):
-        return Direct(**layout)
-    parts = ProSR(**layout)
-    return LaplacianPyramid(parts) if isinstance(config, LaplacianConfig) else parts
-
-
-def build_discriminator(config: DiscriminatorConfig | SRGANDiscriminatorConfig) -> nn.Module:
-    """Make the discriminator of a layout, with fresh parameters."""
-    if isinstance(config, SRGANDiscriminatorConfig):
-        return SRGANDiscriminator()
-    return ProgressiveDiscriminator(**config.model_dump())
-
-
-def parameters(net: nn.Module, scale: int) -> int:
-    """Parameters that a net uses at `scale`; other systems use all of theirs."""
-    if isinstance(net, ProSR | LaplacianPyramid | Direct):
-        return net.parameter_count(scale)
-    return count_parameters([net])
-
-
 def weights_hash(state: Mapping[str, Tensor]) -> str:
     """SHA-256 of the parameters in the order of their names; empty if there are none."""
-    if not state:
-        return ""
-    digest = hashlib.sha256()
-    for name in sorted(state):
-        value = state[name].detach().cpu().contiguous()
-        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
-        digest.update(value.numpy().tobytes())
-    return digest.hexdigest()
+    return models.weights_hash(
+        {name: value.detach().cpu().numpy() for name, value in state.items()}
+    )
 
 
 def save_weights(
-    path: Path, net: nn.Module, config: NetConfig | CommunityConfig, card: Mapping[str, Any]
+    path: Path, net: Network, config: NetConfig | CommunityConfig, card: Mapping[str, Any]
 ) -> str:
     """Write the network's parameters, layout and model card; return the parameters' hash."""
     state = {name: value.detach().cpu().contiguous() for name, value in net.state_dict().items()}
@@ -117,37 +67,38 @@ def save_weights(
 
 def load_weights(path: Path) -> Weights:
     """Rebuild the network of a weights file; every parameter must fit exactly."""
-    tensors, header = _read(path, WEIGHTS_FORMAT)
+    return from_file(models.read_weights(path))
+
+
+def from_file(weights: WeightsFile) -> Weights:
+    """Rebuild the network that a weights file describes, in evaluation mode.
+
+    Raises `CheckpointError` where layout and parameters do not fit each other.
+    """
+    source = str(weights.path or weights.name)
     try:
-        config = net_config(json.loads(header["config"]))
-        card = json.loads(header.get("card", "{}"))
-        if not isinstance(card, dict):
-            raise ConfigError("its card is no table")
-    except (KeyError, json.JSONDecodeError, RecursionError, ConfigError) as error:
+        config = net_config(weights.layout)
+    except ConfigError as error:
         raise CheckpointError(
-            f"{path}: the layout in its header cannot be used ({error}); "
+            f"{source}: the layout in its header cannot be used ({error}); "
             "it was made by another version of prosr or is damaged"
         ) from error
+    tensors = {name: torch.from_numpy(value) for name, value in weights.tensors.items()}
     # Without memory for parameters, until they are known to be no more than the file has.
     with torch.device("meta"):
-        _compare(build(config), tensors, str(path))
+        _compare(build(config), tensors, source)
     net = build(config)
     net.load_state_dict(tensors)
-    for key, value in net.state_dict().items():
-        if not value.isfinite().all():
-            raise CheckpointError(
-                f"{path}: {key} is not finite throughout; get another copy, or train it anew"
-            )
-    return Weights(path.stem, net.eval(), config, card, weights_hash(tensors))
+    return Weights(weights.name, net.eval(), config, weights.card, weights.sha256)
 
 
-def fit(net: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
+def fit(net: Network, tensors: Mapping[str, Tensor], source: str) -> None:
     """Copy `tensors` into `net`, or raise `CheckpointError` with what differs."""
     _compare(net, tensors, source)
     net.load_state_dict(dict(tensors), strict=True)
 
 
-def _compare(net: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
+def _compare(net: Network, tensors: Mapping[str, Tensor], source: str) -> None:
     own = net.state_dict()
     missing = [name for name in own if name not in tensors]
     unexpected = [name for name in tensors if name not in own]
@@ -160,110 +111,36 @@ def _compare(net: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None
             )
 
 
-def find(name: str | Path) -> Weights:
-    """Load a bundled model by its name or any weights file by its path.
+def find(name: str | Path, strength: float = 1.0) -> Weights:
+    """Load a bundled model by its name or any weights file by its path, as a network.
 
-    Either may end in a strength, as in "progansr-xs@0.7": see `at_strength`. A .pth, .pt
-    or .ckpt is what `prosr.checkpoints.community.load_community` makes of it.
-    Raises `CheckpointError` where there is no such file, or the name is a preset whose
-    weights are not bundled, and `ConfigError` for an unknown name.
+    See `prosr.models.find_weights`; `prosr.checkpoints.community.load_community` reads a
+    .pth, .pt or .ckpt.
     """
     path = Path(name)
-    if (named := _STRENGTH.fullmatch(str(name))) and not path.exists():
-        return at_strength(named[1], float(named[2]))
-    if path.suffix == ".safetensors":
-        return load_weights(path)
-    if path.suffix in SUFFIXES:
+    if path.suffix in COMMUNITY_SUFFIXES and strength == 1:
         return _load_community(path)
-    if path.is_dir():
-        raise CheckpointError(f"{path} is a folder; name a model or a .safetensors file")
-    if path.exists():
-        raise CheckpointError(
-            f"{path}: not a .safetensors weights file; `prosr convert` makes one of a released file"
-        )
-    known = presets()
-    with_weights = [other for other in known if is_bundled(other)]
-    if str(name) not in known:
-        other = suggestion(str(name), known, with_weights)
-        raise ConfigError(f"no model is called {str(name)!r}{other}")
-    config = known[str(name)]
-    if isinstance(config, BicubicConfig):
-        return Weights(str(name), Bicubic().eval(), config, {}, "")
-    bundled = Path(str(files("prosr") / "weights" / f"{name}.safetensors"))
-    if not bundled.exists():
-        raise CheckpointError(
-            f"{name} comes without weights; train it, convert a released file with "
-            f"`prosr convert`, or use one of: {', '.join(with_weights)}"
-        )
-    return load_weights(bundled)
+    return from_file(models.find_weights(name, strength))
 
 
 def _load_community(path: Path) -> Weights:
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file")
-    net, architecture = load_community(path)
-    config = CommunityConfig(scale=net.scales[0], architecture=architecture)
-    return Weights(path.stem, net, config, {}, weights_hash(net.state_dict()))
+    net = load_community(path)
+    return Weights(path.stem, net, net.layout, {}, weights_hash(net.state_dict()))
 
 
-def at_strength(name: str | Path, strength: float) -> Weights:
-    """What `find` gives, its parameters moved back to those that it was trained from.
-
-    A network trained against a discriminator names the one that it began with, its partner,
-    which is looked for beside its file and among the bundled ones. Strength 1 is the
-    network itself, 0 exactly its partner; between them the name says so. Raises
-    `CheckpointError` where there is no partner or another one than it names.
-    """
-    if not 0 <= strength <= 1:
-        raise ConfigError(f"strength {strength:g} is not between 0 and 1")
-    weights = find(name)
-    if strength == 1:
-        return weights
-    partner = _partner(weights, Path(name))
-    if strength == 0:
-        return partner
-    assert not isinstance(weights.config, CommunityConfig), "it has no partner"
-    ours, theirs = weights.net.state_dict(), partner.net.state_dict()
-    if {key: value.shape for key, value in ours.items()} != {k: v.shape for k, v in theirs.items()}:
-        raise CheckpointError(f"{weights.name} and {partner.name} are not of one layout")
-    state = {
-        key: torch.lerp(theirs[key], value, strength) if value.is_floating_point() else value
-        for key, value in ours.items()
-    }
-    net = build(weights.config)
-    fit(net, state, weights.name)
-    between = f"{weights.name}@{strength:g}"
-    return replace(weights, name=between, net=net.eval(), sha256=weights_hash(state))
+def find_or_build(name: str) -> Weights:
+    """`find`, or of a preset that comes without weights a network with fresh parameters."""
+    config = PRESETS.get(name)
+    if config is None or is_bundled(name):
+        return find(name)
+    return Weights(name, build(config).eval(), config, {}, "")
 
 
-def _partner(weights: Weights, path: Path) -> Weights:
-    named = weights.card.get("partner")
-    if named is None:
-        raise CheckpointError(
-            f"{weights.name} has one strength only: it was not trained from another network "
-            "against a discriminator; leave the strength out"
-        )
-    try:
-        model, sha256 = str(named["model"]), str(named["sha256"])
-        beside = path.with_name(f"{model}.safetensors")
-    except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(
-            f"{path}: its header does not say which network it was trained from; it is damaged"
-        ) from error
-    if path.suffix == ".safetensors" and beside.exists():
-        found = find(beside)
-    elif is_bundled(model):
-        found = find(model)
-    else:
-        raise CheckpointError(
-            f"{weights.name} was trained from {model}; put {beside.name} of its own beside it"
-        )
-    if found.sha256 != sha256:
-        raise CheckpointError(
-            f"{weights.name} was trained from {model} with parameters {sha256[:12]}…, not from "
-            f"{found.sha256[:12]}…, which is here; put {beside.name} of its own beside it"
-        )
-    return found
+def is_bundled(name: str) -> bool:
+    """Whether a preset of this name comes with weights, or needs none."""
+    return name in models.bundled_models()
 
 
 def save_state(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, str]) -> None:
@@ -274,33 +151,13 @@ def save_state(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, s
 
 def load_state(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Read what `save_state` wrote."""
-    return _read(path, STATE_FORMAT)
+    tensors, header = read_safetensors(path, STATE_FORMAT)
+    return {name: torch.from_numpy(value) for name, value in tensors.items()}, header
 
 
 def load_state_header(path: Path) -> dict[str, str]:
     """What `save_state` wrote beside the tensors."""
-    return _read(path, STATE_FORMAT, tensors=False)[1]
-
-
-def _read(
-    path: Path, expected: str, *, tensors: bool = True
-) -> tuple[dict[str, Tensor], dict[str, str]]:
-    try:
-        with safe_open(path, framework="pt") as stored:
-            header = stored.metadata() or {}
-            if header.get("format") != expected:
-                found = header.get("format", "unknown")
-                hint = "; `prosr convert` reads released files"
-                raise CheckpointError(
-                    f"{path}: not of format {expected} but {found!r}"
-                    f"{hint if expected == WEIGHTS_FORMAT else ''}"
-                )
-            names = stored.keys() if tensors else ()
-            return {name: stored.get_tensor(name) for name in names}, header
-    except FileNotFoundError:
-        raise CheckpointError(f"{path}: no such file") from None
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path}: not a readable safetensors file ({error})") from error
+    return read_safetensors(path, STATE_FORMAT, with_tensors=False)[1]
 
 
 def _serialized(state: dict[str, Tensor], header: dict[str, str]) -> bytes:
@@ -312,26 +169,3 @@ def _serialized(state: dict[str, Tensor], header: dict[str, str]) -> bytes:
     text = json.dumps(table, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     return len(text).to_bytes(8, "little") + text + data[start:]
-
-
-def weights_name(model: str) -> str:
-    """The name of a model's weights, without its strength and an ensemble's mark: "x@0.5+"."""
-    plain = model.removesuffix("+")
-    named = _STRENGTH.fullmatch(plain)
-    return named[1] if named else plain
-
-
-def find_or_build(name: str) -> Weights:
-    """`find`, or of a preset that comes without weights a network with fresh parameters."""
-    config = presets().get(name)
-    if config is None or is_bundled(name):
-        return find(name)
-    return Weights(name, build(config).eval(), config, {}, "")
-
-
-def is_bundled(name: str) -> bool:
-    """Whether a preset of this name comes with weights, or needs none."""
-    if (config := presets().get(name)) is None:
-        return False
-    weights = files("prosr") / "weights" / f"{name}.safetensors"
-    return isinstance(config, BicubicConfig) or weights.is_file()

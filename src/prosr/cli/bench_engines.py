@@ -38,7 +38,7 @@ def engines(
     from prosr.inference.engines import installed
     from prosr.inference.memory import parse_size
     from prosr.lab.rivals import Case, parse_picture, time_engines
-    from prosr.layouts import SCALES, check_scale
+    from prosr.scales import SCALES, check_scale
 
     memory = parse_size(max_memory)
     cases = [

@@ -40,7 +40,7 @@ def models(
     """
     from prosr.cli.measuring import present, telling
     from prosr.lab.models import CASES, Case, time_models
-    from prosr.layouts import check_scale
+    from prosr.scales import check_scale
 
     cases: tuple[Case, ...] = CASES
     if sizes or scales:

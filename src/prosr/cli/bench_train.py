@@ -25,7 +25,7 @@ def train(
     """
     from prosr.cli.measuring import present, telling
     from prosr.config import Recipe, Single
-    from prosr.layouts import check_scale
+    from prosr.scales import check_scale
     from prosr.training.steps import Work, time_steps
 
     single = Single(scale=check_scale(scale))

@@ -23,7 +23,7 @@ from rich.progress import (
 from prosr.cli.signals import PATIENCE, heard, notice_hangup
 
 if TYPE_CHECKING:
-    from prosr.layouts import Scale
+    from prosr.scales import Scale
     from prosr.training.objectives import StepResult
 
 

@@ -55,7 +55,7 @@ def evaluate(
     from prosr.evaluation.scoring import name_models, score_all
     from prosr.evaluation.tables import SYSTEMS, to_rich
     from prosr.inference.upscaler import SCORING_MEMORY
-    from prosr.layouts import choose_scales
+    from prosr.scales import choose_scales
 
     # Everything that can be refused is, before the first picture is enlarged.
     rules = find_protocol(protocol)

@@ -10,10 +10,10 @@ import typer
 from prosr.cli.options import Model, Overwrite
 
 # fmt: off
-Format = Annotated[str, typer.Option("--format", metavar="NAME", help="onnx or openvino.")]
+Format = Annotated[str, typer.Option("--format", metavar="NAME", help="onnx, openvino, or graphs: what prosr itself runs.")]
 Scale = Annotated[int, typer.Option(metavar="2|4|8", help="How many times larger.")]
 Precision = Annotated[str, typer.Option(metavar="NAME", help="fp32 or fp16.")]
-Output = Annotated[Path | None, typer.Option(metavar="FILE", help="Where to; MODEL_x4.onnx or .xml unless given.")]
+Output = Annotated[Path | None, typer.Option(metavar="FILE", help="File to write (default: MODEL_x4.onnx or .xml); for graphs a folder.")]
 # fmt: on
 
 
@@ -25,18 +25,24 @@ def export(
     output: Output = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Write a network for one scale as ONNX or for OpenVINO.
+    """Export a network for one scale to ONNX or OpenVINO.
 
-    Height and width stay open. The file says its scale, halo, model and weights, and is
-    compared with PyTorch after it is written. MODEL may have a strength: progansr-xs@0.7.
+    Height and width stay open. The file's metadata state scale, receptive radius, model and
+    weights. The command runs the written file and compares it with PyTorch. MODEL may
+    include a strength: progansr-xs@0.7. With --format graphs it writes a weights file and a
+    graph for each scale, as they are bundled. Needs the extra "train".
 
     Example: prosr export prosr-xs --format onnx --scale 4
     """
     from prosr.checkpoints.weights import find
     from prosr.errors import ConfigError
-    from prosr.inference.exporting import export as write
-    from prosr.inference.exporting import suffix_of
-    from prosr.layouts import check_scale
+    from prosr.scales import check_scale
+
+    if file_format == "graphs":
+        _export_graphs(model, output)
+        return
+    from prosr.checkpoints.export import export as write
+    from prosr.checkpoints.export import suffix_of
 
     suffix = suffix_of(file_format)
     check_scale(scale)
@@ -47,6 +53,16 @@ def export(
     if target.exists() and not overwrite:
         raise ConfigError(f"{target}: exists already; replace it with --overwrite")
     metadata = write(weights, scale, file_format, precision, target)
-    typer.echo(f"{target}: written, gives what PyTorch does; in it:")
+    typer.echo(f"{target}: written, computes the same as PyTorch; its metadata:")
     for key, value in metadata.items():
-        typer.echo(f"  {key:14} {value}")
+        typer.echo(f"  {key:16} {value}")
+
+
+def _export_graphs(model: str, output: Path | None) -> None:
+    from prosr.checkpoints.graphs import export_weights
+    from prosr.models import find_weights
+
+    folder = output or Path()
+    weights = find_weights(model)
+    export_weights(weights, folder)
+    typer.echo(f"{folder}: {weights.name}.safetensors and its graphs written")

@@ -15,27 +15,28 @@ Data = Annotated[list[Path], typer.Option("--data", metavar="DIR...", help="Fold
 
 
 def quantize(model: Model, data: Data, scales: Scales = None) -> None:
-    """Let OpenVINO compute a network in 8-bit integers, if that is faster on this machine.
+    """Compute a network in 8-bit integers, if that is faster on this machine.
 
-    Half of the pictures show which values occur, the others what is lost: at most 0.03 dB,
-    or nothing changes. The result is kept in the user's cache and used from then on. It is
-    for photographs: drawings and small text come out better with --engine torch.
+    Half of the pictures calibrate the value ranges, the other half measure the loss. Unless
+    the loss is at most 0.03 dB, nothing changes. The quantized graph stays in the user's
+    cache, and OpenVINO uses it from then on. It suits photographs: drawings and small text
+    look better with --engine torch or onnx. Needs the extra "int8".
 
     Example: prosr quantize prosr-xs --data photographs/ --scale 4
     """
-    from prosr.checkpoints.weights import find
     from prosr.cli.measuring import telling
     from prosr.data.benchmarks import open_benchmark
     from prosr.evaluation.quantization import try_int8
-    from prosr.inference.upscaler import MAX_MEMORY
-    from prosr.layouts import choose_scales
+    from prosr.inference.loading import find_model
+    from prosr.inference.memory import default_memory
+    from prosr.scales import choose_scales
 
     benchmarks = [open_benchmark(folder) for folder in dict.fromkeys(data)]
-    weights = find(model)
-    for scale in choose_scales(weights.name, weights.config.scales, scales or ()):
+    found = find_model(model)
+    for scale in choose_scales(found.name, found.scales, scales or ()):
         with telling() as tell:
-            verdict = try_int8(weights.net, scale, benchmarks, MAX_MEMORY, tell)
+            verdict = try_int8(found, scale, benchmarks, default_memory(), tell)
         typer.echo(
-            f"{weights.name} ×{scale}: int8 is {verdict.speed:.2f} times as fast and loses "
+            f"{found.name} ×{scale}: int8 is {verdict.speed:.2f} times as fast and loses "
             f"{verdict.loss:.3f} dB: {'kept' if verdict.kept else 'not kept'}"
         )

@@ -55,7 +55,7 @@ def upscale(
     from prosr.images import find_format
     from prosr.inference.memory import parse_size
     from prosr.jobs.batch import find_jobs, run_jobs
-    from prosr.layouts import check_scale
+    from prosr.scales import check_scale
     from prosr.video.requests import find_clips
 
     check_scale(scale)

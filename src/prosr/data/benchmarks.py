@@ -13,8 +13,8 @@ from torch import Tensor
 
 from prosr import images
 from prosr.errors import DataError
-from prosr.layouts import check_scale
 from prosr.resample import make_input
+from prosr.scales import check_scale
 
 Pixels = NDArray[np.uint8]
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from prosr.checkpoints.weights import Weights, find_or_build, parameters
+from prosr.checkpoints.weights import Weights, find_or_build
 from prosr.evaluation.results import Row, known_results, merge, read_results
-from prosr.layouts import Scale
-from prosr.nets.blocks import count_parameters
+from prosr.nets.cost import trace
+from prosr.scales import Scale
 
 
 @dataclass(frozen=True)
@@ -53,8 +52,8 @@ def facts(name: str, results: Iterable[Path] = ()) -> Facts:
     Raises `CheckpointError` or `ConfigError` for what is neither.
     """
     weights = find_or_build(name)
-    net: Any = weights.net
-    total = count_parameters([net])
+    net = weights.net
+    total = net.parameter_count(net.scales[-1])
 
     def its(row: Row) -> bool:
         return row.weights == weights.sha256 if total else row.model == name
@@ -65,10 +64,9 @@ def facts(name: str, results: Iterable[Path] = ()) -> Facts:
         weights.name,
         weights,
         tuple(
-            ScaleFacts(
-                scale, parameters(net, scale), net.multiply_adds(scale), net.receptive_radius(scale)
-            )
-            for scale in weights.config.scales
+            ScaleFacts(scale, net.parameter_count(scale), cost.macs, cost.radius)
+            for scale in net.scales
+            for cost in (trace(net, scale),)
         ),
         total,
         tuple(rows),

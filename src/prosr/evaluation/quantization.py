@@ -1,7 +1,10 @@
-"""Whether a network in 8-bit integers is worth its loss on this machine."""
+"""Networks in 8-bit integers for OpenVINO, kept where they pay on this machine."""
 
 from __future__ import annotations
 
+import contextlib
+import io
+import logging
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -12,27 +15,27 @@ from statistics import fmean
 from tempfile import TemporaryDirectory
 
 import numpy as np
-import torch
+import openvino
 from numpy.typing import NDArray
-from torch import nn
 
-from prosr.data.benchmarks import Benchmark, Pair, to_tensor
+from prosr.data.benchmarks import Benchmark, Pair
 from prosr.errors import ConfigError
 from prosr.evaluation.metrics import psnr
 from prosr.evaluation.protocol import DATA_RANGE, find_protocol
-from prosr.inference.engines.openvino import OpenVinoRunner
-from prosr.inference.engines.planned import PlannedEngine, Staged, residual_part
-from prosr.inference.quantizing import quantize
-from prosr.layouts import check_scale
+from prosr.images import from_unit, to_unit
+from prosr.inference.engines.openvino import OpenVinoEngine, core, int8_path, read_graph
+from prosr.inference.tiling import Block
+from prosr.models import Model
+from prosr.scales import check_scale
 
 LOSS = 0.03
-"""Most dB against the truth that 8 bits may lose."""
+"""Most dB against the ground truth that 8 bits may lose."""
 
 _PICTURES = 48
-"""Pictures that are used: every other to calibrate, the rest to judge by."""
+"""Pictures that are used: every other one to calibrate, the rest to measure the loss."""
 
 _SIDE = 64
-"""Largest side of what is cut from the middle of each x."""
+"""Largest side of the piece that is cut from the middle of each x."""
 
 _TIMED = 160
 _ROUNDS = 5
@@ -48,43 +51,42 @@ class Verdict:
 
 
 def try_int8(
-    net: nn.Module,
+    model: Model,
     scale: int,
     benchmarks: Sequence[Benchmark],
     max_memory: int,
     progress: Callable[[str], None],
 ) -> Verdict:
-    """Quantize R_s for OpenVINO and keep it in the user's cache if that pays.
+    """Quantize a model's graph for OpenVINO and keep it in the user's cache if that pays.
 
     It pays if it is faster than before and loses at most `LOSS` on the luminance of
-    pictures that it was not calibrated on. Then the engine takes it from now on. Raises
-    `ConfigError` for a network whose R_s cannot be told from φ_s, or too few pictures.
+    pictures that it was not calibrated on. The engine uses it from then on. Raises
+    `ConfigError` for a network without a residual (Eq. 2), or too few pictures.
     """
-    if not isinstance(net, Staged):
+    graph = model.graphs[check_scale(scale)]
+    if not read_graph(graph)[1].may_round:
         raise ConfigError(
             "a network without a residual of its own cannot be quantized; leave it as it is"
         )
-    everything = chain.from_iterable(one.pairs(check_scale(scale)) for one in benchmarks)
+    everything = chain.from_iterable(one.pairs(scale) for one in benchmarks)
     pairs = [_middle(pair, scale) for pair, _ in zip(everything, range(_PICTURES), strict=False)]
     if len(pairs) < 8:
         raise ConfigError(f"{len(pairs)} pictures are too few to quantize with; give 8 or more")
-    native = PlannedEngine(net, max_memory, OpenVinoRunner("native"))
-    progress("tracing")
-    native(torch.rand(1, 3, 8, 8), scale)
-    runner = OpenVinoRunner()
-    place = runner.int8_graph(net, scale)
-    with TemporaryDirectory(dir=place.parent, prefix=".int8-") as folder:
+    native = OpenVinoEngine(model, max_memory, "native")
+    place = int8_path(model, scale)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=place.parent, prefix=".") as folder:
         trial = Path(folder) / "trial.xml"
         progress("calibrating")
-        quantize(runner.traced(net, scale), [to_tensor(x) for x, _ in pairs[::2]], trial)
-        progress("judging")
-        int8 = PlannedEngine(net, max_memory, OpenVinoRunner(trials={residual_part(scale): trial}))
+        _quantize(graph, [_block(x) for x, _ in pairs[::2]], trial)
+        progress("comparing")
+        int8 = OpenVinoEngine(model, max_memory, trials={scale: trial})
         loss = _score(native, scale, pairs[1::2]) - _score(int8, scale, pairs[1::2])
         speed = _seconds(native, scale) / _seconds(int8, scale)
-        # Let go of, or Windows would not move it.
+        # Windows does not move a file that is open.
         del int8
         kept = speed > 1 and loss <= LOSS
-        # Without its description nobody reads the values, whosever they are.
+        # Remove the .xml first: an orphaned .bin is ignored.
         place.unlink(missing_ok=True)
         if kept:
             for suffix in (".bin", ".xml"):
@@ -92,6 +94,28 @@ def try_int8(
         else:
             place.with_suffix(".bin").unlink(missing_ok=True)
     return Verdict(speed, loss, kept)
+
+
+def _quantize(graph: Path, inputs: Sequence[Block], new: Path) -> None:
+    """Write `graph` with convolutions in 8 bits, in ranges that `inputs` show, as `new` (.xml).
+
+    The first and the last convolution stay in float32: they cost little, and the picture's
+    own values pass through them. With them in 8 bits, prosr-xs lost twice as much. So does
+    all that is no convolution, φ_s among it.
+    """
+    import nncf
+
+    model = core().read_model(graph)
+    operations = model.get_ordered_ops()
+    names = [op.get_friendly_name() for op in operations if op.get_type_name() == "Convolution"]
+    others = {op.get_type_name() for op in operations} & {"Add", "Multiply", "ReduceSum"}
+    ignored = nncf.IgnoredScope(names=[names[0], names[-1]], types=sorted(others))
+    nncf.set_log_level(logging.ERROR)
+    with contextlib.redirect_stdout(io.StringIO()):
+        quantized = nncf.quantize(
+            model, nncf.Dataset(inputs), ignored_scope=ignored, subset_size=len(inputs)
+        )
+    openvino.save_model(quantized, new, compress_to_fp16=False)
 
 
 def _middle(pair: Pair, scale: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -102,20 +126,25 @@ def _middle(pair: Pair, scale: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8
     return x, y
 
 
+def _block(x: NDArray[np.uint8]) -> Block:
+    return np.ascontiguousarray(to_unit(x).transpose(2, 0, 1)[None])
+
+
 def _score(
-    engine: PlannedEngine, scale: int, pairs: Sequence[tuple[NDArray[np.uint8], NDArray[np.uint8]]]
+    engine: OpenVinoEngine, scale: int, pairs: Sequence[tuple[NDArray[np.uint8], NDArray[np.uint8]]]
 ) -> float:
     protocol, scores = find_protocol("paper"), []
     for x, y in pairs:
-        y_hat = engine(to_tensor(x), scale)[0].permute(1, 2, 0).clamp(0, 1).mul(255).round()
-        a, b = (protocol.prepare(p, scale) for p in (y_hat.to(torch.uint8).numpy(), y))
+        y_hat = from_unit(engine(_block(x), scale)[0].transpose(1, 2, 0), np.uint8)
+        a, b = (protocol.prepare(picture, scale) for picture in (y_hat, y))
         scores.append(min(psnr(a, b, data_range=DATA_RANGE), 100.0))
     return fmean(scores)
 
 
-def _seconds(engine: PlannedEngine, scale: int) -> float:
-    """Of processor time, which other programs do not lengthen."""
-    x, best = torch.rand(1, 3, _TIMED, _TIMED), math.inf
+def _seconds(engine: OpenVinoEngine, scale: int) -> float:
+    """Processor time, which other programs do not lengthen."""
+    x = np.random.default_rng(0).random((1, 3, _TIMED, _TIMED), np.float32)
+    best = math.inf
     for _ in range(_ROUNDS):
         start = time.process_time()
         engine(x, scale)

@@ -21,7 +21,7 @@ from prosr.evaluation.protocol import DATA_RANGE, Protocol, consistency
 from prosr.evaluation.provenance import commit, machine
 from prosr.evaluation.results import PictureScore, Row
 from prosr.inference.upscaler import Upscaler
-from prosr.layouts import check_scale
+from prosr.scales import check_scale
 from prosr.version import __version__
 
 

@@ -1,8 +1,7 @@
-"""Files ↔ arrays: the only place that knows formats, scales by 255 or 65535, and rounds.
+"""Files ↔ arrays: the only package that knows formats, scales by 255 or 65535, and rounds.
 
-Colour values stay in a file's own RGB or gray space, whose ICC profile is carried along;
-only CMYK and Lab, which no network here understands, are brought to sRGB. A picture is
-upright: its EXIF orientation has been applied to the pixels.
+Colours stay in the file's own RGB or gray space, and its ICC profile is copied. Only CMYK
+and Lab are converted, to sRGB. Pictures are upright: EXIF orientation is applied.
 """
 
 from prosr.images.formats import (
@@ -12,7 +11,7 @@ from prosr.images.formats import (
     is_picture,
     is_writable,
 )
-from prosr.images.loading import shown
+from prosr.images.loading import cmyk_array_to_rgb, shown
 from prosr.images.metadata import Metadata
 from prosr.images.provenance import (
     Making,
@@ -22,7 +21,7 @@ from prosr.images.provenance import (
     origin_of,
     unread_origin_of,
 )
-from prosr.images.reading import Decoded, Picture, open_picture, read_rgb
+from prosr.images.reading import DecodedPicture, Picture, open_picture, read_rgb
 from prosr.images.samples import SAMPLE_TYPES, from_unit, to_unit
 from prosr.images.writing import Canvas
 
@@ -30,12 +29,13 @@ __all__ = [
     "SAMPLE_TYPES",
     "UNREAD_SUFFIXES",
     "Canvas",
-    "Decoded",
+    "DecodedPicture",
     "Format",
     "Making",
     "Metadata",
     "Origin",
     "Picture",
+    "cmyk_array_to_rgb",
     "find_format",
     "find_making",
     "from_unit",

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from prosr.images.tiff import LONG, SENSELESS, Directory, Tiff, Value
+from prosr.images.tiff import LONG, SENSELESS, Directory, TagValue, Tiff
 
 _EXIF_IFD, _GPS_IFD, _INTEROP_IFD, _MAKER_NOTE = 0x8769, 0x8825, 0xA005, 0x927C
 _WIDTH, _HEIGHT = 0xA002, 0xA003
@@ -60,21 +60,10 @@ def make_block(exif: Exif) -> bytes:
     return b""
 
 
-def without_thumbnail(block: bytes) -> bytes:
-    """The block with its second directory, which is the thumbnail's, cut loose."""
-    prefix = _PREFIX if block.startswith(_PREFIX) else b""
-    stream = io.BytesIO(block.removeprefix(prefix))
-    try:
-        Tiff(stream).end_after_first()
-    except SENSELESS:
-        return b""
-    return prefix + stream.getvalue()
-
-
 def add_to_tiff(path: Path, exif: Exif, width: int, height: int) -> None:
     """Add EXIF to a TIFF file, whose main directory is written anew at the end."""
     sides = ((_WIDTH, width), (_HEIGHT, height))
-    photo = exif.photo | {tag: Value.of(LONG, side) for tag, side in sides}
+    photo = exif.photo | {tag: TagValue.of(LONG, side) for tag, side in sides}
     with path.open("r+b") as stream:
         tiff = Tiff(stream)
         own, following = tiff.entries(tiff.first())

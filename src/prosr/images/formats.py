@@ -1,4 +1,4 @@
-"""What each file format can hold, how it is recognised and how it is saved."""
+"""File formats: what each can hold, how to recognise it, how to save it."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _U8, _U16, _F32 = np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.float32)
 class Format:
     """A format that results can be written in.
 
-    `side` is the longest side in pixels that its encoder takes, `saver` the libvips
-    operation and `options` its fixed arguments. `memory` is what the encoder needs for
-    each pixel of the picture, 0 if it goes from row to row.
+    `saver` is the libvips operation and `options` its fixed arguments. `side` is the
+    encoder's limit for width and height, in pixels. `deepest` is the largest sample type.
+    `memory` is what the encoder needs in bytes per pixel; 0 means that it streams rows.
     """
 
     name: str
@@ -34,11 +34,11 @@ class Format:
     memory: int = 0
 
     def sample_type(self, wanted: np.dtype[Any]) -> np.dtype[Any]:
-        """The sample type nearest to `wanted` that this format holds."""
+        """`wanted`, or the deepest type of this format if that is smaller."""
         return min(wanted, self.deepest, key=lambda dtype: dtype.itemsize)
 
 
-# JPEG: 65,535 by its header, but libjpeg stops at 65,500.
+# A JPEG header allows 65,535 pixels a side; libjpeg allows 65,500.
 _JPEG = MappingProxyType({"Q": 95, "subsample_mode": "off"})
 _WEBP = MappingProxyType({"Q": 95, "smart_subsample": True})
 _PNG = MappingProxyType({"compression": 6, "filter": "all"})
@@ -57,13 +57,13 @@ FORMATS = (
 
 READ_ONLY_SUFFIXES = (".gif", ".heic", ".heif")
 UNREAD_SUFFIXES = (".bmp", ".jp2", ".jxl", ".ppm", ".psd", ".tga")
-"""Those of pictures that are not read, which a folder may have among others."""
+"""Suffixes of pictures that cannot be read but may lie in a folder of pictures."""
 
 _LOADERS = {"JPEG": "jpegload", "PNG": "pngload", "TIFF": "tiffload", "GIF": "gifload"}
 _LOADERS |= {"WebP": "webpload", "AVIF": "heifload", "HEIC": "heifload"}
 
 _HDR = (16, 18)
-"""The codes of the transfer functions PQ and HLG (ITU-T H.273)."""
+"""Codes of the transfer functions PQ and HLG (ITU-T H.273)."""
 
 _STARTS: dict[str, tuple[bytes, ...]] = {"JPEG": (b"\xff\xd8\xff",)}
 _STARTS |= {"PNG": (b"\x89PNG\r\n\x1a\n",), "GIF": (b"GIF87a", b"GIF89a")}
@@ -71,7 +71,7 @@ _STARTS |= {"TIFF": (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")}
 
 
 def find_format(name: str) -> Format:
-    """The format of a suffix (".JPG") or name ("jpeg"), or `ImageError` with those known."""
+    """Find a format by suffix (".JPG") or name ("jpeg"); raise `ImageError` if unknown."""
     wanted = name.lower().lstrip(".")
     for known in FORMATS:
         if wanted == known.name.lower() or f".{wanted}" in known.suffixes:
@@ -81,20 +81,20 @@ def find_format(name: str) -> Format:
 
 
 def is_writable(suffix: str) -> bool:
-    """Whether some format that results can be written in has this suffix."""
+    """Whether results can be written with this suffix."""
     return any(suffix.lower() in known.suffixes for known in FORMATS)
 
 
 def is_picture(path: Path) -> bool:
-    """Whether the name ends like a picture's; its content may still be something else."""
+    """Whether the suffix is that of a readable picture; the content may differ."""
     return path.suffix.lower() in READ_ONLY_SUFFIXES or is_writable(path.suffix)
 
 
 def sniff(head: bytes) -> tuple[str, str] | None:
-    """Name and libvips loader of the format that a file's first bytes, 32 or more, announce.
+    """Name and libvips loader of a format, from the first 32 or more bytes of a file.
 
-    Names lie, and libvips would hand unknown content to loaders (SVG, PDF) that are no
-    business of ours; so the content decides, among the formats below.
+    The suffix may be wrong, and libvips would pass unknown content to other loaders, such
+    as those of SVG and PDF. So the content decides, among the formats above.
     """
     name = next((name for name, starts in _STARTS.items() if head.startswith(starts)), None)
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
@@ -106,10 +106,10 @@ def sniff(head: bytes) -> tuple[str, str] | None:
 
 
 def is_animated(head: bytes) -> bool:
-    """Whether a file's first bytes announce an animation of which libvips sees one picture.
+    """Whether the first bytes announce an animation of which libvips sees only one picture.
 
-    That is an AVIF or HEIC sequence, and a PNG with an animation's control chunk, which
-    stands before the pixels, mostly in the first kilobytes.
+    These are AVIF and HEIC sequences, and PNG with an animation control chunk (acTL). That
+    chunk precedes the pixels.
     """
     if head.startswith(b"\x89PNG"):
         return b"\0\0\0\x08acTL" in head.partition(b"IDAT")[0]
@@ -117,10 +117,9 @@ def is_animated(head: bytes) -> bool:
 
 
 def is_hdr(head: bytes) -> bool:
-    """Whether an AVIF or HEIC file's first bytes announce PQ or HLG, which libvips does not see.
+    """Whether the first bytes of an AVIF or HEIC file announce PQ or HLG; libvips ignores both.
 
-    They stand in a box "colr" of kind "nclx"; an ICC profile, which is kept, stands in another.
-    Of several pictures in a file the first that has such a box counts.
+    The first box "colr" of kind "nclx" counts, unless the file has an ICC profile.
     """
     _, coded, codes = head.partition(b"colrnclx")
     profile = b"colrprof" in head or b"colrrICC" in head

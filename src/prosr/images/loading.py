@@ -1,4 +1,4 @@
-"""From a path to a gray or RGB libvips image, decoded lazily from untrusted bytes."""
+"""Open untrusted files: from a path to a gray or RGB libvips image, decoded lazily."""
 
 from __future__ import annotations
 
@@ -7,98 +7,116 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import pyvips
+from numpy.typing import NDArray
 
 from prosr.errors import ImageError, printable
 from prosr.images.formats import is_animated, is_hdr, sniff
-from prosr.images.orientation import TURNS, Turn
 from prosr.images.tiff import is_bare_ycbcr
 
 MAX_PIXELS = 1_000_000_000
-"""More is taken for a decompression bomb, or for something to be cut up first."""
+"""Larger pictures are refused as decompression bombs."""
 
 _JPEG_PIXELS = 8 * 64
-"""The most that a byte can stand for: a block of 8×8 takes a bit at least. What is missing would
-be decoded as gray."""
+"""Most pixels per byte of a JPEG: a block of 8×8 takes at least a bit. A file with fewer bytes
+is cut off, and libjpeg would fill the rest with gray."""
 
 _RGB = {"srgb", "rgb", "rgb16", "scrgb", "multiband", "b-w", "grey16"}
 _SAMPLES = ("uchar", "ushort", "float")
 _EXTRACT = "extract its pictures, then enlarge those"
-_UNREADABLE = "damaged or not supported; try to open it elsewhere and save it as PNG"
 _READABLE = "JPEG, PNG, WebP, TIFF, AVIF or GIF"
 
 
 def open_image(path: Path) -> tuple[pyvips.Image, str]:
-    """The picture at `path` and the name of the format that its content has.
+    """Open a picture; return its image and the name of its format, which the content decides.
 
-    1 to 4 bands: gray, gray and alpha, RGB, RGB and alpha; 8 or 16 bit integers or float.
-    The image is as it is stored, not turned, and to be read from top to bottom. Raises
-    `ImageError` for what cannot be read at all; damage further down appears as
-    `pyvips.Error` when rows are decoded, which `explaining` translates.
+    The image has 1 to 4 bands (gray, gray and alpha, RGB, RGB and alpha) of 8-bit, 16-bit
+    or float samples. It is as stored, not upright, and can be read once from top to bottom.
+    Raises `ImageError` if the file cannot be opened. Damage further down raises
+    `pyvips.Error` when its rows are decoded; `explaining` translates that.
     """
     with explaining(path):
         descriptor = open_descriptor(path)
         try:
             about = os.fstat(descriptor)
             if not stat.S_ISREG(about.st_mode) and not path.is_dir():
-                raise ImageError(f"{shown(path)}: is no regular file; save it to one first")
+                raise ImageError(f"{shown(path)}: is no regular file; copy it to one first")
             head = os.read(descriptor, 65_536)
             os.lseek(descriptor, 0, os.SEEK_SET)
-            kind = sniff(head)
-            if is_animated(head):
-                raise ImageError(f"{shown(path)}: is an animation; {_EXTRACT}")
-            if kind and kind[0] in ("AVIF", "HEIC") and is_hdr(head):
-                raise ImageError(f"{shown(path)}: is coded for HDR (PQ or HLG); make it sRGB first")
-            if kind is None:
-                what = f"not a picture in a known format; use {_READABLE}" if head else "empty file"
-                raise ImageError(f"{shown(path)}: {what}")
-            # By descriptor, not by name: libvips takes a name's "[…]" for options.
+            # A descriptor, because libvips parses "[…]" in a name as options.
             source = pyvips.Source.new_from_descriptor(descriptor)
         finally:
             os.close(descriptor)
-        load = getattr(pyvips.Image, f"{kind[1]}_source")
-        # Of a TIFF libvips would refuse what is stored in large pieces, whose memory we count.
-        unlimited = {"unlimited": True} if kind[0] == "TIFF" else {}
+        file_format, loader = _recognise(head, path)
+        # libvips refuses TIFFs with large strips or tiles; `Picture.decoding` counts them.
+        unlimited = {"unlimited": True} if file_format == "TIFF" else {}
+        load = getattr(pyvips.Image, f"{loader}_source")
         image = load(source, access="sequential", fail_on="error", **unlimited)
         _check_header(image, path)
-        if kind[0] == "TIFF" and is_bare_ycbcr(path):
+        if file_format == "TIFF" and is_bare_ycbcr(path):
             raise ImageError(f"{shown(path)}: YCbCr without JPEG compression; convert it to RGB")
-        if kind[0] == "JPEG" and _JPEG_PIXELS * about.st_size < image.width * image.height:
+        if file_format == "JPEG" and _JPEG_PIXELS * about.st_size < image.width * image.height:
             raise ImageError(
                 f"{shown(path)}: is cut off ({about.st_size} bytes are too few for "
-                f"{image.width}×{image.height} pixels); get a whole copy"
+                f"{image.width}×{image.height} pixels); get a complete copy"
             )
-        return _normalised(image, path), kind[0]
+        return _normalised(image, path), file_format
 
 
 def open_descriptor(path: Path) -> int:
-    """Open for reading; of a pipe without a writer, which would be waited for, as if empty."""
+    """Open for reading; a pipe without a writer reads as empty instead of blocking."""
     return os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
 
 
 @contextmanager
-def explaining(path: Path, trouble: str = _UNREADABLE) -> Iterator[None]:
-    """Turn what libvips and the system say of `path` into one line of `ImageError`."""
-    pyvips.vips_lib.vips_error_clear()
+def explaining(
+    path: Path,
+    trouble: str = "damaged or not supported",
+    remedy: str = "open it in another program and save it as PNG",
+) -> Iterator[None]:
+    """Turn errors of libvips and the system about `path` into one line of `ImageError`."""
     try:
         yield
     except pyvips.Error as error:
-        raise ImageError(f"{shown(path)}: {trouble}{_reason(error)}") from error
+        raise ImageError(f"{shown(path)}: {trouble}{_reason(error)}; {remedy}") from error
     except FileNotFoundError:
         raise ImageError(f"{shown(path)}: no such file") from None
     except IsADirectoryError:
-        raise ImageError(f"{shown(path)}: is a folder, not a picture") from None
+        raise ImageError(f"{shown(path)}: is a folder; name a file") from None
     except (FileExistsError, NotADirectoryError):
-        raise ImageError(f"{shown(path)}: a file stands where its folder should be") from None
+        raise ImageError(f"{shown(path)}: its folder is a file; name another folder") from None
     except OSError as error:
-        raise ImageError(f"{shown(path)}: {error.strerror or error}") from error
+        what = error.strerror or error
+        raise ImageError(f"{shown(path)}: {what}; check its disk and permissions") from error
 
 
 def shown(path: Path) -> str:
-    """The path as it fits in one line of text."""
+    """The path on one line, with unprintable characters escaped."""
     return printable(str(path))
+
+
+def cmyk_array_to_rgb(samples: NDArray[np.uint8], profile: bytes | None) -> NDArray[np.uint8]:
+    """Convert [H, W, 4] CMYK (0 is no ink) to [H, W, 3] sRGB by `profile`, an ICC profile."""
+    image = pyvips.Image.new_from_array(samples, interpretation="cmyk")
+    if profile:
+        image = image.copy()
+        image.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
+    return np.asarray(_cmyk_to_rgb(image))
+
+
+def _recognise(head: bytes, path: Path) -> tuple[str, str]:
+    """The format's name and libvips loader, or `ImageError` for what the loaders get wrong."""
+    if is_animated(head):
+        raise ImageError(f"{shown(path)}: is an animation; {_EXTRACT}")
+    kind = sniff(head)
+    if kind is None:
+        what = f"not a picture in a known format; use {_READABLE}" if head else "empty file"
+        raise ImageError(f"{shown(path)}: {what}")
+    if kind[0] in ("AVIF", "HEIC") and is_hdr(head):
+        raise ImageError(f"{shown(path)}: is HDR (PQ or HLG); convert it to sRGB first")
+    return kind
 
 
 def _check_header(image: pyvips.Image, path: Path) -> None:
@@ -118,15 +136,9 @@ def _check_header(image: pyvips.Image, path: Path) -> None:
         )
 
 
-def turn_of(image: pyvips.Image) -> Turn:
-    """What the EXIF orientation of an opened picture asks for; nothing if it is unknown."""
-    orientation = image.get("orientation") if image.get_typeof("orientation") else 1
-    return TURNS.get(orientation, TURNS[1])
-
-
 def _normalised(image: pyvips.Image, path: Path) -> pyvips.Image:
     if image.interpretation == "cmyk":
-        image = cmyk_to_rgb(image)
+        image = _cmyk_to_rgb(image)
     elif image.interpretation not in _RGB:
         image = image.colourspace("srgb")
     if image.bands > 4:
@@ -136,12 +148,16 @@ def _normalised(image: pyvips.Image, path: Path) -> pyvips.Image:
     return image
 
 
-def cmyk_to_rgb(image: pyvips.Image) -> pyvips.Image:
-    """CMYK in its embedded profile, or else a common press profile, to sRGB."""
-    options: dict[str, Any] = {"embedded": True, "input_profile": "cmyk", "intent": "relative"}
+def _cmyk_to_rgb(image: pyvips.Image) -> pyvips.Image:
+    """CMYK to sRGB by the embedded profile, else by libvips' own press profile."""
     depth = 16 if image.format == "ushort" else 8
     rgb: pyvips.Image = image.icc_transform(
-        "srgb", depth=depth, black_point_compensation=True, **options
+        "srgb",
+        depth=depth,
+        black_point_compensation=True,
+        embedded=True,
+        input_profile="cmyk",
+        intent="relative",
     )
     return rgb
 

@@ -1,15 +1,18 @@
-"""EXIF, XMP, ICC and the rest: what goes from a picture to its enlargement."""
+"""Metadata that an enlargement inherits: EXIF, XMP, ICC profile, resolution, colours of a PNG."""
 
 from __future__ import annotations
 
+import io
 import re
-from dataclasses import dataclass
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pyvips
 
-from prosr.images.exif import without_thumbnail
-from prosr.images.provenance import Making, find_making, without_makings
+from prosr.files import replacing
+from prosr.images.provenance import without_makings
 
 _CARRIED = re.compile(
     r"(exif-(?!ifd0-Orientation|ifd1-).*|xmp-data|iptc-data|icc-profile-data|image-description|png-comment-.*"
@@ -21,10 +24,18 @@ _ICC = "icc-profile-data"
 _SRGB = "1"
 _XMP_ORIENTATION = re.compile(rb"(tiff:Orientation(?:\s*=\s*[\"']|>\s*))[2-8]")
 
+_PNG_COLOURS = (b"sRGB", b"cHRM", b"gAMA", b"cICP", b"mDCV", b"cLLI")
+"""The PNG chunks that describe colours beside the ICC profile. libvips ignores them."""
+
+_PNG_SIGNATURE, _PNG_HEADER = 8, 33
+"""Bytes before the first chunk, and before the second."""
+
+_LONGEST_CHUNK = 1000
+
 
 @dataclass(frozen=True)
 class Field:
-    """One item as libvips holds it: the type's number, the name and the value."""
+    """One item as libvips stores it: the number of its type, its name, its value."""
 
     gtype: int
     name: str
@@ -33,9 +44,10 @@ class Field:
 
 @dataclass(frozen=True)
 class Metadata:
-    """What an enlargement inherits; resolutions are in pixels per millimetre.
+    """What an enlargement inherits.
 
-    `png_colours` is what `prosr.images.png` reads, for another PNG file.
+    Resolutions are in pixels per millimetre. `png_colours` holds chunks of a PNG file as
+    `read_png_colours` returns them; only another PNG file inherits these.
     """
 
     fields: tuple[Field, ...] = ()
@@ -44,33 +56,25 @@ class Metadata:
     png_colours: bytes = b""
 
 
-def making_of(metadata: Metadata) -> Making:
-    """What a picture says of its making."""
-    return find_making(_software(metadata))
-
-
 def collect(image: pyvips.Image, *, turned: bool = False) -> Metadata:
-    """Take what is to be carried from an opened picture; EXIF that makes no sense is not.
+    """Take the inherited items from an opened picture; skip EXIF that cannot be parsed.
 
-    `turned` says that the pixels are turned as its EXIF asks for.
+    `turned` says that the EXIF orientation has been applied to the pixels.
     """
     fields = [
-        Field(image.get_typeof(name), name, _as_upright(name, image.get(name), turned))
+        Field(image.get_typeof(name), name, image.get(name))
         for name in image.get_fields()
         if _CARRIED.fullmatch(name)
     ]
+    for index, field in enumerate(fields):
+        if field.name == "xmp-data" and turned:
+            value = _XMP_ORIENTATION.sub(rb"\g<1>1", field.value)
+            fields[index] = replace(field, value=value)
     return Metadata(tuple(field for field in fields if field.value), image.xres, image.yres)
 
 
-def _as_upright(name: str, value: Any, turned: bool) -> Any:
-    """What still speaks of the picture as it was stored, made to fit the upright one."""
-    if name == "xmp-data" and turned:
-        return _XMP_ORIENTATION.sub(rb"\g<1>1", value)
-    return without_thumbnail(value) if name == "exif-data" else value
-
-
 def attach(image: pyvips.Image, metadata: Metadata, made_by: str) -> pyvips.Image:
-    """Give `image` the metadata, upright, marked with `made_by` if that is not empty.
+    """Copy `image` with the metadata, orientation 1, and `made_by` in EXIF's Software if given.
 
     Savers write EXIF's width and height themselves.
     """
@@ -78,11 +82,13 @@ def attach(image: pyvips.Image, metadata: Metadata, made_by: str) -> pyvips.Imag
     for item in metadata.fields:
         image.set_type(item.gtype, item.name, item.value)
     image.set_type(pyvips.GValue.gint_type, "orientation", 1)
+    # Without this savers copy the thumbnail, which is not upright.
+    image.set_type(pyvips.GValue.blob_type, "jpeg-thumbnail-data", b"")
     if made_by:
-        software = without_makings(_software(metadata))
-        line = f"{software}; {made_by}" if software else made_by
+        before = without_makings(software(metadata))
+        line = f"{before}; {made_by}" if before else made_by
         image.set_type(pyvips.GValue.gstr_type, _SOFTWARE, line)
-    # libexif completes EXIF with "uncalibrated", which is wrong where no profile says so.
+    # Without this libexif adds "uncalibrated", which is wrong if there is no profile.
     names = {item.name for item in metadata.fields}
     other = metadata.png_colours and b"sRGB" not in metadata.png_colours
     if not names & {_COLOUR_SPACE, _ICC} and not other:
@@ -91,7 +97,7 @@ def attach(image: pyvips.Image, metadata: Metadata, made_by: str) -> pyvips.Imag
 
 
 def exif_fields(block: bytes) -> tuple[Field, ...]:
-    """What libvips makes of an EXIF block; nothing if it cannot."""
+    """Parse an EXIF block with libvips; empty if libvips cannot."""
     plain = pyvips.Image.black(1, 1).jpegsave_buffer(keep="none")
     segment = b"\xff\xe1" + (len(block) + 2).to_bytes(2, "big") + block
     try:
@@ -108,8 +114,32 @@ def exif_block(metadata: Metadata, made_by: str) -> bytes:
     return bytes(jpeg.get("exif-data"))
 
 
-def _software(metadata: Metadata) -> str:
-    """EXIF's Software; libvips gives "Maker (Maker, ASCII, 6 components, 6 bytes)"."""
+def software(metadata: Metadata) -> str:
+    """EXIF's Software. libvips stores it as "Maker (Maker, ASCII, 6 components, 6 bytes)"."""
     value = next((str(item.value) for item in metadata.fields if item.name == _SOFTWARE), "")
     remark = re.search(r", ASCII, \d+ components, \d+ bytes\)$", value)
     return value[: (remark.start() - 2) // 2] if remark else value
+
+
+def read_png_colours(path: Path) -> bytes:
+    """The colour chunks of a PNG file, unchanged; of a damaged file, those before the damage.
+
+    A chunk is its length, name, data and checksum. Colour chunks precede the pixels.
+    """
+    found = b""
+    with path.open("rb") as file:
+        file.seek(_PNG_SIGNATURE)
+        while len(head := file.read(8)) == 8 and head[4:] != b"IDAT":
+            length = int.from_bytes(head[:4], "big") + 4
+            if head[4:] not in _PNG_COLOURS or length > _LONGEST_CHUNK:
+                file.seek(length, io.SEEK_CUR)
+            elif len(rest := file.read(length)) == length:
+                found += head + rest
+    return found
+
+
+def add_png_colours(path: Path, chunks: bytes) -> None:
+    """Rewrite a PNG file with `chunks` after its header."""
+    with replacing(path) as temporary, path.open("rb") as old, temporary.open("wb") as new:
+        new.write(old.read(_PNG_HEADER) + chunks)
+        shutil.copyfileobj(old, new, 1_000_000)

@@ -1,6 +1,7 @@
-"""What a result says of its making: by which network, at which scale, and of which file.
+"""Provenance of results: which network made them, at which scale, from which file.
 
-Pictures say it in EXIF's Software, clips in their comment, each behind what stood there.
+A picture states its provenance in EXIF's Software, a clip in its comment. Text that was
+there before stays in front.
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ _MAKING = re.compile(
 
 
 class Origin(NamedTuple):
-    """Which file a result was made of, as hashes of its content, its place and its dates.
+    """Identifies the source file of a result by hashes of its content, path and dates.
 
-    The content costs reading the file; the others tell without it that nothing was changed.
+    The content hash requires reading the file. If the path and dates match, the file is
+    unchanged and need not be read.
     """
 
     content: str = ""
@@ -31,7 +33,7 @@ class Origin(NamedTuple):
 
 
 class Making(NamedTuple):
-    """What a result says of its making; the mark is empty on what is no result of ours."""
+    """The provenance of a result; `mark` is empty for a file that is not a result of ours."""
 
     mark: str = ""
     origin: Origin = Origin()
@@ -42,18 +44,18 @@ class Making(NamedTuple):
 
 
 def mark(model: str, scale: int, sha256: str) -> str:
-    """Which network made a result, and at which scale.
+    """The mark of a network's results: model, scale and the first 12 digits of its hash.
 
-    EXIF holds ASCII alone, and libvips 255 characters of it: a name is cut, and what it has
-    beyond that becomes "_".
+    EXIF holds ASCII only, and libvips 255 characters of it. So the name is cut to 60
+    characters, and "_" replaces other characters and semicolons.
     """
     name = re.sub(r"[^ -~]|;", "_", model)[:60]
     return f"prosr {name} x{scale} {sha256[:12] or '-'}"
 
 
 def origin_of(path: Path) -> Origin:
-    """What the result of a file says of it; reads all of the file. Raises `ImageError`."""
-    # The dates first: should it change while it is read, they will not be those found later.
+    """Hash a source file's content, path and dates. Raises `ImageError`."""
+    # Take the dates first: if the file changes during reading, they will not match later.
     without = unread_origin_of(path)
     with explaining(path), open(open_descriptor(path), "rb") as file:
         content = hashlib.file_digest(file, "sha256").hexdigest()
@@ -61,21 +63,21 @@ def origin_of(path: Path) -> Origin:
 
 
 def unread_origin_of(path: Path) -> Origin:
-    """As `origin_of`, without the content."""
+    """`origin_of` without the content, so the file is not read."""
     with explaining(path):
         now = path.stat()
     place = os.fsencode(os.path.normcase(os.path.abspath(path)))
-    # Copies that keep the time of the last change do not keep that of the file itself.
+    # A copy can keep the modification time but not the change time (ctime).
     dates = f"{now.st_size} {now.st_mtime_ns} {now.st_ctime_ns}".encode()
     return Origin("", *(hashlib.sha256(what).hexdigest()[:8] for what in (place, dates)))
 
 
 def find_making(text: str) -> Making:
-    """The last one that a text, in which others may stand before it, tells of."""
+    """The last provenance that a text states."""
     found = _MAKING.findall(text)
     return Making(found[-1][0], Origin(*found[-1][1:])) if found else Making()
 
 
 def without_makings(text: str) -> str:
-    """What a text says beside them."""
+    """The text without provenance marks."""
     return _MAKING.sub("", text).strip("; ")

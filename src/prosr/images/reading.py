@@ -1,4 +1,4 @@
-"""Pictures from files: known by their header, then decoded row by row."""
+"""Read pictures: the header when opened, then the samples row by row."""
 
 from __future__ import annotations
 
@@ -18,67 +18,67 @@ from numpy.typing import NDArray
 
 from prosr.errors import ImageError
 from prosr.images import exif, metadata
-from prosr.images.loading import explaining, open_image, shown, turn_of
-from prosr.images.orientation import Turn
-from prosr.images.png import read_colours
+from prosr.images.loading import explaining, open_image, shown
+from prosr.images.orientation import orientation_of, upright
+from prosr.images.provenance import find_making
 from prosr.images.samples import from_unit, to_unit
 from prosr.images.tiff import largest_strip
 
 _BATCH = 1_000_000
-"""Bytes decoded at a time, at least a row: libvips buffers several times that."""
+"""Bytes decoded at a time, at least a row. libvips buffers several times as much."""
 
 _SAMPLE_TYPES = {"uchar": np.uint8, "ushort": np.uint16, "float": np.float32}
 
+# What decoders keep in memory; measured with libvips 8.18.
 _DECODED = {"WebP": 10, "AVIF": 30, "HEIC": 30, "GIF": 10}
-"""Bytes per pixel, measured with libvips 8.18 on noise."""
+"""Bytes per pixel, on noise."""
 
 _SCANNED = 2.4
-"""Bytes of each sample of a progressive JPEG, half as many where colour is at half the size:
-2.0 to 2.4 and 1.2 to 1.4, libvips 8.18, 48 megapixels."""
+"""Bytes per sample of a progressive JPEG, 2.0 to 2.4; half of it with 4:2:0 (48 megapixels)."""
 
 _STORED = 1.5
-"""Of a strip's bytes in a TIFF, what the decoder takes to read them: 1.4, libvips 8.18."""
+"""Bytes per byte of a TIFF's strip as stored: 1.4."""
 
 _TILE_ROWS = 3
-"""Rows of a TIFF's tiles that are in memory at once: 2.8 of 2048 pixels each, libvips 8.18."""
+"""Rows of a TIFF's tiles: 2.8 with tiles of 2048 pixels."""
 
 
 class Picture:
-    """An opened file.
+    """An opened picture; `width`, `height` and everything else describe it upright.
 
-    `format` is what its content is, `width` and `height` are those of the upright picture,
-    `channels` is 1 (gray), 2 (gray, alpha), 3 (RGB) or 4 (RGB, alpha), `dtype` the type of
-    its samples and `bits` how many of their bits the file used (8, 10, 12, 16, 32).
-    `metadata` is what an enlargement inherits, `making` what a result of ours says of itself.
-    `decoding` is about how many bytes its decoder takes.
+    `format` is the name of the content's format. `channels` is 1 (gray), 2 (gray, alpha),
+    3 (RGB) or 4 (RGB, alpha). `dtype` is the type of its samples, `bits` their depth in
+    the file (8, 10, 12, 16, 32). `metadata` is what an enlargement inherits, `making` its
+    provenance. `decoding` is about how many bytes the decoder needs; 0 if it streams rows.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         image, self.format = open_image(path)
+        self._stored_shape = image.height, image.width, image.bands
+        self._orientation = orientation_of(image)
+        size = image.height, image.width
+        self.height, self.width = size[::-1] if self._orientation >= 5 else size
         self.channels = image.bands
-        self._turn = turn_of(image)
-        self._stored_size = image.height, image.width
-        self.height, self.width = self._turn.size(image.height, image.width)
         self.dtype: np.dtype[Any] = np.dtype(_SAMPLE_TYPES[image.format])
         self.bits = _bits(image, self.dtype)
         self.decoding = _decoder_bytes(image, self.format, path)
-        self.metadata = metadata.collect(image, turned=self._turn != Turn())
+        self.metadata = metadata.collect(image, turned=self._orientation > 1)
         if self.format == "TIFF" and (tags := exif.read_tiff(path)):
             fields = metadata.exif_fields(exif.make_block(tags))
             self.metadata = replace(self.metadata, fields=self.metadata.fields + fields)
         if self.format == "PNG":
             with explaining(path):
-                self.metadata = replace(self.metadata, png_colours=read_colours(path))
-        self.making = metadata.making_of(self.metadata)
+                chunks = metadata.read_png_colours(path)
+            self.metadata = replace(self.metadata, png_colours=chunks)
+        self.making = find_making(metadata.software(self.metadata))
 
     @contextmanager
-    def decoded(self, folder: Path) -> Iterator[Decoded]:
-        """Decode all of it, once, into a file without a name in `folder`.
+    def decoded(self, folder: Path) -> Iterator[DecodedPicture]:
+        """Decode the whole picture, once, into a nameless file in `folder`.
 
-        So damage is found before work is put into the picture, and any rectangle can be
-        read afterwards, in any order and in as little memory. Raises `ImageError`, also for
-        float samples outside [0, 1].
+        So damage is found before any other work, and windows can be read in any order
+        with little memory. Raises `ImageError`, also for float samples outside [0, 1].
         """
         with explaining(folder):
             file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115
@@ -87,12 +87,12 @@ class Picture:
                 low, high = self._decode(file)
             if self.dtype.kind == "f":
                 _check_range(self.path, low, high)
-            yield Decoded(file, self._stored_size, self.channels, self.dtype, self._turn)
+            yield DecodedPicture(file, self._stored_shape, self.dtype, self._orientation)
 
     def middle(self, side: int) -> tuple[NDArray[Any], int]:
-        """Samples from the middle, at most `side` each way, as stored: [H, W, channels].
+        """Samples of the middle, at most `side` × `side` pixels, as stored: [H, W, channels].
 
-        With them, how many pixels had to be decoded to come there. Raises `ImageError`.
+        Also returns how many pixels were decoded to get there. Raises `ImageError`.
         """
         image, _ = open_image(self.path)
         height, width = min(side, image.height), min(side, image.width)
@@ -105,7 +105,7 @@ class Picture:
         return samples, rows * image.width
 
     def is_opaque(self) -> bool:
-        """Whether nothing in it is even partly transparent; decodes one that has alpha."""
+        """Whether no pixel is even partly transparent; decodes the picture if it has alpha."""
         if self.channels in (1, 3):
             return True
         full = 1 if self.dtype.kind == "f" else np.iinfo(self.dtype).max
@@ -114,7 +114,7 @@ class Picture:
             return bool(image[self.channels - 1].min() >= full)
 
     def _decode(self, file: FileIO) -> tuple[float, float]:
-        """Write the samples as they are stored; the least and the greatest of floats."""
+        """Write the samples as stored; return the least and the greatest of floats."""
         image, _ = open_image(self.path)
         region = pyvips.Region.new(image)
         rows = max(1, _BATCH // (image.width * self.channels * self.dtype.itemsize))
@@ -130,43 +130,41 @@ class Picture:
         return low, high
 
 
-class Decoded:
-    """The samples of a picture in a file of its own."""
+class DecodedPicture:
+    """The samples of a picture in a nameless file, read window by window.
+
+    libvips could do this with a temporary image and `autorot`. But it puts the temporary
+    image into the system's temporary folder, which may be in memory, and its operation cache
+    keeps that file open after use.
+    """
 
     def __init__(
-        self,
-        file: FileIO,
-        stored_size: tuple[int, int],
-        channels: int,
-        dtype: np.dtype[Any],
-        turn: Turn,
+        self, file: FileIO, shape: tuple[int, int, int], dtype: np.dtype[Any], orientation: int
     ) -> None:
-        self._file, self._stored_width, self._dtype, self._turn = file, stored_size[1], dtype, turn
-        self.height, self.width = turn.size(*stored_size)
-        self.channels = channels
+        self._file, self._shape, self._dtype = file, shape, dtype
+        self._orientation = orientation
+        self.height, self.width, self.channels = self._upright().shape
 
     def window(self, top: int, bottom: int, left: int, right: int) -> NDArray[np.float32]:
-        """The pixels of a rectangle of the upright picture in [0, 1], [rows, columns, channels]."""
-        size = self.height, self.width
-        top, bottom, left, right = self._turn.stored((top, bottom, left, right), size)
-        stored = np.empty((bottom - top, right - left, self.channels), self._dtype)
-        pixel = self.channels * self._dtype.itemsize
-        for row, line in enumerate(stored, top):
-            self._file.seek((row * self._stored_width + left) * pixel)
-            self._file.readinto(line.data)
-        return to_unit(self._turn.upright(stored))
+        """A rectangle of the upright picture in [0, 1], [bottom - top, right - left, channels]."""
+        return to_unit(self._upright()[top:bottom, left:right])
+
+    def _upright(self) -> NDArray[Any]:
+        """All samples; mapped anew each time, so that memory holds only the pages in use."""
+        stored = np.memmap(self._file, self._dtype, "r", shape=self._shape)
+        return upright(np.asarray(stored), self._orientation)
 
 
 def open_picture(path: str | os.PathLike[str]) -> Picture:
-    """Read a picture's header, or raise `ImageError` with what is wrong and what helps."""
+    """Read a picture's header. Raises `ImageError` with what is wrong and the remedy."""
     return Picture(Path(path))
 
 
 def read_rgb(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
-    """A whole picture as [H, W, 3] 8-bit RGB in its own colour space, upright.
+    """Read a whole picture as [H, W, 3] 8-bit RGB in its own colour space, upright.
 
-    For training and scoring: alpha is dropped, gray becomes RGB, deeper samples are
-    rounded to 8 bits. Raises `ImageError`, also for float samples outside [0, 1].
+    For training and scoring: drops alpha, repeats gray, rounds deeper samples to 8 bits.
+    Raises `ImageError`, also for float samples outside [0, 1].
     """
     path = Path(path)
     image, _ = open_image(path)
@@ -174,7 +172,7 @@ def read_rgb(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
         data = image.write_to_memory()
     samples = np.frombuffer(data, _SAMPLE_TYPES[image.format])
     samples = samples.reshape(image.height, image.width, image.bands)
-    samples = turn_of(image).upright(samples)
+    samples = upright(samples, orientation_of(image))
     if samples.dtype.kind == "f":
         _check_range(path, float(samples.min()), float(samples.max()))
     if samples.dtype != np.uint8:
@@ -193,7 +191,7 @@ def _check_range(path: Path, low: float, high: float) -> None:
 
 
 def _decoder_bytes(image: pyvips.Image, file_format: str, path: Path) -> int:
-    """What a decoder keeps, 0 if it goes from row to row."""
+    """Bytes that a decoder keeps; 0 if it streams rows."""
     pixels, bands = int(image.width) * int(image.height), int(image.bands)
     sample: int = np.dtype(_SAMPLE_TYPES[image.format]).itemsize
     if file_format == "TIFF" and image.get_typeof("tile-height"):
@@ -212,7 +210,7 @@ def _decoder_bytes(image: pyvips.Image, file_format: str, path: Path) -> int:
 
 
 def _bits(image: pyvips.Image, dtype: np.dtype[Any]) -> int:
-    """Deep AVIF pictures say how deep; 1-bit and palette pictures have become 8-bit ones."""
+    """Bits per sample. Deep AVIF states them; 1-bit and palette pictures are decoded to 8 bits."""
     if dtype == np.uint16 and image.get_typeof("bits-per-sample"):
         return max(10, int(image.get("bits-per-sample")))
     return 8 * dtype.itemsize

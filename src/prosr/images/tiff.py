@@ -20,7 +20,7 @@ _FRACTIONS = (5, 10)
 _MOST_ENTRIES, _MOST_BYTES = 1000, 1_000_000
 
 
-class Value(NamedTuple):
+class TagValue(NamedTuple):
     """A tag's TIFF type, number of values and their bytes, little-endian."""
 
     kind: int
@@ -36,13 +36,13 @@ class Value(NamedTuple):
         return [int.from_bytes(part, "little") for part in parts]
 
     @classmethod
-    def of(cls, kind: int, *numbers: int) -> Value:
+    def of(cls, kind: int, *numbers: int) -> TagValue:
         """Whole numbers as a value of one of the integer types above."""
         size = _SIZES[kind]
         return cls(kind, len(numbers), b"".join(n.to_bytes(size, "little") for n in numbers))
 
 
-Directory = dict[int, Value]
+Directory = dict[int, TagValue]
 
 SENSELESS = (struct.error, KeyError, ValueError, OverflowError)
 """What reading a file raises that is no TIFF, or that points to where no file reaches."""
@@ -63,8 +63,8 @@ def largest_strip(path: Path) -> tuple[int, bool]:
     0 for a file whose directory makes no sense, or of strips so many that each is short.
     """
     tags = _first_directory(path)
-    longest = max(tags.get(_STRIP_BYTES, Value.of(LONG, 0)).numbers(), default=0)
-    apart = tags.get(_PLANES, Value.of(SHORT, 1)).number() == _SEPARATE
+    longest = max(tags.get(_STRIP_BYTES, TagValue.of(LONG, 0)).numbers(), default=0)
+    apart = tags.get(_PLANES, TagValue.of(SHORT, 1)).number() == _SEPARATE
     return min(longest, path.stat().st_size), apart
 
 
@@ -72,7 +72,7 @@ def is_bare_ycbcr(path: Path) -> bool:
     """Whether colours are stored as YCbCr and no JPEG decoder is there to make them RGB."""
     tags = _first_directory(path)
     colours, compression = (
-        tags.get(tag, Value.of(SHORT, 1)).number() for tag in (_PHOTOMETRIC, _COMPRESSION)
+        tags.get(tag, TagValue.of(SHORT, 1)).number() for tag in (_PHOTOMETRIC, _COMPRESSION)
     )
     return colours == _YCBCR and compression not in _JPEGS
 
@@ -109,13 +109,6 @@ class Tiff:
         self._stream.seek(8 if self._big else 4)
         self._stream.write(self._pack(self._offsets, place))
 
-    def end_after_first(self) -> None:
-        """Make the first directory the last one."""
-        place = self.first()
-        count = self._number(place, self._counts)
-        self._stream.seek(place + struct.calcsize(f"<{self._counts}") + count * self._entry)
-        self._stream.write(self._pack(self._offsets, 0))
-
     def entries(self, place: int) -> tuple[dict[int, bytes], int]:
         """A directory's entries as they are, by tag, and the place of the next directory."""
         count = self._number(place, self._counts)
@@ -139,7 +132,7 @@ class Tiff:
         self._stream.write(self._pack(self._offsets, following))
         return place
 
-    def entry(self, tag: int, value: Value) -> bytes:
+    def entry(self, tag: int, value: TagValue) -> bytes:
         """An entry for `value`, written at the end where it is too long for the entry."""
         data = value.data if self._order == "<" else _swapped(value.kind, value.data)
         if len(data) > self._inline:
@@ -155,7 +148,7 @@ class Tiff:
         head = self._pack("H", tag) + self._pack("H", IFD8 if self._big else LONG)
         return head + self._pack(self._offsets, 1) + self._pack(self._offsets, place)
 
-    def _value(self, entry: bytes) -> Value | None:
+    def _value(self, entry: bytes) -> TagValue | None:
         kind = self._unpack("H", entry[2:4])
         count = self._unpack(self._offsets, entry[4 : 4 + self._inline])
         length = _SIZES.get(kind, 0) * count
@@ -167,7 +160,7 @@ class Tiff:
             data = self._stream.read(length)
         if len(data) != length:
             raise ValueError
-        return Value(kind, count, data if self._order == "<" else _swapped(kind, data))
+        return TagValue(kind, count, data if self._order == "<" else _swapped(kind, data))
 
     def _number(self, place: int, code: str) -> int:
         self._stream.seek(place)

@@ -1,8 +1,8 @@
-"""Results to files: samples gathered on disk, then encoded from top to bottom.
+"""Write results: samples go to a file on disk, and the encoder follows from top to bottom.
 
-Tiles come side by side, encoders want whole rows, and no whole result may have to be in
-memory. So samples go to a file beside the result first, as an uncompressed TIFF: libvips
-reads that strip by strip, while it would map a file of bare samples into memory whole.
+Tiles arrive side by side, encoders want whole rows, and memory may not hold a whole result.
+So samples go to a nameless file beside the result. It is an uncompressed TIFF, which libvips
+reads strip by strip; it would map a file of raw samples into memory as a whole.
 """
 
 from __future__ import annotations
@@ -10,10 +10,9 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -26,10 +25,9 @@ from prosr.files import replacing
 from prosr.images import exif
 from prosr.images.formats import Format
 from prosr.images.loading import explaining, shown
-from prosr.images.metadata import Metadata, attach, exif_block
-from prosr.images.png import add_colours
+from prosr.images.metadata import Metadata, add_png_colours, attach, exif_block
 from prosr.images.samples import from_unit, to_unit
-from prosr.images.tiff import LONG, LONG8, SHORT, Value, make_header
+from prosr.images.tiff import LONG, LONG8, SHORT, TagValue, make_header
 
 _STRIP = 1_000_000
 """Bytes of samples in a strip of the file on disk, at least a row."""
@@ -37,13 +35,22 @@ _STRIP = 1_000_000
 _BIG_TIFF = 4_000_000_000
 """Bytes of samples from which a TIFF gets 64-bit offsets."""
 
+_TROUBLE = "cannot be written", "free disk space or name another output"
+
 
 class Canvas:
-    """A result in the making, to be used in a `with` block that ends by `save`.
+    """A result under construction: `put` its tiles in a `with` block, then `save`.
 
-    `channels` is 1 to 4 as in `Picture`, `dtype` what samples are rounded to; it has to be
-    one that `file_format` holds. Raises `ImageError` before any work if the format cannot
-    hold the size or the alpha, the folder is read-only, or the disk cannot hold the samples.
+    `size` is (height, width), `channels` 1 to 4 as in `Picture`, `dtype` the type that
+    samples are rounded to; `file_format` must hold it. `made_by` is the provenance for
+    EXIF's Software. `bits` is the depth of an AVIF with 16-bit samples, 10 or 12.
+
+    A thread encodes the rows that are complete while later ones are still computed.
+    Encoders that need the whole picture in memory begin in `save`. A block that ends
+    without `save` leaves nothing behind.
+
+    Raises `ImageError` before any work if the format cannot hold the size or the alpha, the
+    folder is read-only, or the disk is too full for the samples.
     """
 
     def __init__(
@@ -53,109 +60,195 @@ class Canvas:
         size: tuple[int, int],
         channels: int,
         dtype: np.dtype[Any],
+        metadata: Metadata,
+        made_by: str = "",
+        bits: int | None = None,
     ) -> None:
         self.target, self.format, self.dtype = target, file_format, dtype
         self.height, self.width = size
-        self.channels = channels
-        self._pixel = channels * dtype.itemsize
-        check_fits(file_format, size, channels, target)
+        self.channels, self.metadata, self.made_by = channels, metadata, made_by
+        self._bits = bits
+        self._bytes = self.height * self.width * channels * dtype.itemsize
+        _check_fits(file_format, size, channels, target)
         self._check_disk()
-        self._header = _header(size, channels, dtype)
-        self._file: IO[bytes] | None = None
+        self._encoding: Future[None] | None = None
 
     def __enter__(self) -> Canvas:
-        with explaining(self.target, "cannot be written"):
+        with explaining(self.target, *_TROUBLE), ExitStack() as undoing:
             self.target.parent.mkdir(parents=True, exist_ok=True)
-            with ExitStack() as undoing:
-                # Without a name: nothing is left of it, however the process ends.
-                file = tempfile.TemporaryFile(dir=self.target.parent, buffering=0)
-                self._file = undoing.enter_context(file)
-                self._file.write(self._header)
-                self._file.truncate(len(self._header) + self._bytes())
-                undoing.pop_all()
+            # Without a name nothing is left of it, however the process ends.
+            file = tempfile.TemporaryFile(dir=self.target.parent, buffering=0)
+            undoing.enter_context(file)
+            # Undone in reverse order: an encoder that is at work stops, then its thread ends.
+            self._thread = undoing.enter_context(ThreadPoolExecutor(1, "encoder"))
+            self._rows = _Rows(file, self._header(), self.height, self._bytes)
+            undoing.callback(self._rows.close)
+            source, load = self._rows.source, pyvips.Image.tiffload_source
+            samples = load(source, access="sequential", fail_on="error")
+            self._image = attach(samples, self.metadata, self.made_by)
+            undoing.callback(self._image.set_kill, True)
+            self._undoing = undoing.pop_all()
         return self
 
     def __exit__(self, *raised: object) -> None:
-        if self._file is not None:
-            self._file.close()
+        self._undoing.close()
 
     def put(self, top: int, left: int, block: NDArray[np.float32]) -> None:
-        """Place [rows, columns, channels] values in [0, 1] (clipped) at (top, left)."""
-        assert self._file is not None, "put outside the with block"
-        samples = np.ascontiguousarray(from_unit(block, self.dtype))
-        with explaining(self.target, "cannot be written"):
-            for row, line in enumerate(samples, top):
-                self._file.seek(len(self._header) + (row * self.width + left) * self._pixel)
-                self._file.write(line.data)
+        """Place [rows, columns, channels] values in [0, 1] (clipped) at (top, left).
 
-    def save(self, metadata: Metadata, *, made_by: str = "", bits: int | None = None) -> None:
-        """Encode what was put and let it take the target's place, all or nothing.
-
-        `bits` is how deep an AVIF of 16-bit samples shall be, 10 or 12.
+        Every pixel once. Rows are encoded as soon as all rows above them are complete, so
+        blocks should come from top to bottom. Raises `ImageError` if writing or encoding fails.
         """
-        assert self._file is not None, "save outside the with block"
-        with explaining(self.target, "cannot be written"), replacing(self.target) as temporary:
-            self._file.seek(0)
-            source = pyvips.Source.new_from_descriptor(self._file.fileno())
-            samples = pyvips.Image.tiffload_source(source, access="sequential", fail_on="error")
-            image = attach(samples, metadata, made_by)
-            save = partial(getattr(image, self.format.saver), os.fsencode(temporary))
-            _run_interruptibly(partial(save, **self._options(bits)), image)
-            if self.format.name == "PNG" and metadata.png_colours:
-                add_colours(temporary, metadata.png_colours)
-            if self.format.name == "TIFF":
-                tags = exif.read_block(exif_block(metadata, made_by))
-                exif.add_to_tiff(temporary, tags, self.width, self.height)
+        samples = np.ascontiguousarray(from_unit(block, self.dtype))
+        with explaining(self.target, *_TROUBLE):
+            self._rows.put(top, left, samples)
+        if not self.format.memory:
+            self._start()
+        if self._encoding is not None and self._encoding.done():
+            self._encoding.result()
 
-    def encode(self, samples: NDArray[Any], bits: int | None = None) -> int:
-        """Bytes that these samples, [H, W, channels] of any type, take in the format."""
+    def save(self) -> None:
+        """Finish encoding and replace the target, all or nothing. Raises `ImageError`."""
+        self._rows.finish()
+        self._start().result()
+
+    def encode(self, samples: NDArray[Any]) -> int:
+        """Bytes that samples, [H, W, channels] of any type, take in the format."""
         block = from_unit(to_unit(samples[..., : self.channels]), self.dtype)
         image = pyvips.Image.new_from_array(np.ascontiguousarray(block))
-        with explaining(self.target, "cannot be written"):
-            return len(getattr(image, f"{self.format.saver}_buffer")(**self._options(bits)))
+        with explaining(self.target, *_TROUBLE):
+            return len(getattr(image, f"{self.format.saver}_buffer")(**self._options()))
 
-    def _options(self, bits: int | None) -> dict[str, Any]:
+    def _start(self) -> Future[None]:
+        if self._encoding is None:
+            self._encoding = self._thread.submit(self._encode)
+        return self._encoding
+
+    def _encode(self) -> None:
+        """Encode the rows as they become complete; `_Rows` ends only after `save`."""
+        with explaining(self.target, *_TROUBLE), replacing(self.target) as temporary:
+            save = getattr(self._image, self.format.saver)
+            save(os.fsencode(temporary), **self._options())
+            if self.format.name == "PNG" and self.metadata.png_colours:
+                add_png_colours(temporary, self.metadata.png_colours)
+            if self.format.name == "TIFF":
+                tags = exif.read_block(exif_block(self.metadata, self.made_by))
+                exif.add_to_tiff(temporary, tags, self.width, self.height)
+
+    def _options(self) -> dict[str, Any]:
         options = dict(self.format.options)
         if self.format.name == "TIFF":
             options["predictor"] = "float" if self.dtype.kind == "f" else "horizontal"
-            options["bigtiff"] = self._bytes() > _BIG_TIFF
+            options["bigtiff"] = self._bytes > _BIG_TIFF
         if self.format.name == "AVIF":
-            options["bitdepth"] = 8 if self.dtype.itemsize == 1 else min(bits or 12, 12)
+            options["bitdepth"] = 8 if self.dtype.itemsize == 1 else min(self._bits or 12, 12)
         return options
 
-    def _bytes(self) -> int:
-        return self.height * self.width * self._pixel
+    def _header(self) -> bytes:
+        """The header that turns the rows of samples after it into an uncompressed BigTIFF."""
+        height, row = self.height, self._bytes // self.height
+        rows = min(height, max(1, _STRIP // row))
+        tops = range(0, height, rows)
+        colours = 1 if self.channels < 3 else 3
+        kind, bits = 3 if self.dtype.kind == "f" else 1, 8 * self.dtype.itemsize
+        tags = {
+            256: TagValue.of(LONG, self.width),
+            257: TagValue.of(LONG, height),
+            258: TagValue.of(SHORT, *[bits] * self.channels),
+            259: TagValue.of(SHORT, 1),  # not compressed
+            262: TagValue.of(SHORT, 1 if colours == 1 else 2),  # gray with 0 for black, or RGB
+            277: TagValue.of(SHORT, self.channels),
+            278: TagValue.of(LONG, rows),
+            279: TagValue.of(LONG8, *(min(rows, height - top) * row for top in tops)),
+            339: TagValue.of(SHORT, *[kind] * self.channels),
+        }
+        if self.channels > colours:
+            tags[338] = TagValue.of(SHORT, 2)  # alpha, not premultiplied
+        # The first round finds the header's length, the second writes the offsets after it.
+        header = b""
+        for _ in range(2):
+            tags[273] = TagValue.of(LONG8, *(len(header) + top * row for top in tops))
+            header = make_header(tags)
+        return header
 
     def _check_disk(self) -> None:
-        """The folder takes files, of the samples and as much again for the result at worst."""
+        """The folder must take files: the samples and, at worst, as much for the result."""
         folder = self.target.absolute()
         while not folder.exists():
             folder = folder.parent
         if not os.access(folder, os.W_OK):
-            raise ImageError(f"{shown(self.target)}: its folder is read-only; give another output")
-        need, disk = 2 * self._bytes(), shutil.disk_usage(folder)
-        # What has no size, such as /proc, is no disk and says itself what is wrong with it.
+            raise ImageError(f"{shown(self.target)}: its folder is read-only; name another output")
+        need, disk = 2 * self._bytes, shutil.disk_usage(folder)
+        # A folder without a size, such as /proc, is no disk; writing to it says what is wrong.
         if need > disk.free and disk.total:
             raise ImageError(
-                f"{shown(self.target)}: needs {need / 1e6:,.1f} MB of disk while it is made, "
+                f"{shown(self.target)}: needs {need / 1e6:,.1f} MB of disk until it is encoded, "
                 f"{disk.free / 1e6:,.1f} MB are free; write to another disk"
             )
 
 
-def _run_interruptibly(save: Callable[[], None], image: pyvips.Image) -> None:
-    """Save `image` in a thread, for Ctrl-C reaches Python only between calls of the main one."""
-    with ThreadPoolExecutor(1) as pool:
-        saving = pool.submit(save)
-        try:
-            saving.result()
-        # KeyboardInterrupt above all: the thread is to end before it is waited for.
-        except BaseException:
-            image.set_kill(True)
-            raise
+class _Rows:
+    """A file of rows: one thread puts blocks, the encoder reads the complete rows.
+
+    `source` waits for rows that are incomplete, and ends early after `close`.
+    """
+
+    def __init__(self, file: IO[bytes], header: bytes, height: int, size: int) -> None:
+        self._file = file
+        self._start, self._row, self._size = len(header), size // height, len(header) + size
+        self._missing = np.full(height, self._row)
+        # The last row stays incomplete until `finish`, so that no encoder ends before `save`.
+        self._missing[-1] += 1
+        self._position, self._readable = 0, len(header)
+        self._changed = threading.Condition()
+        self.source = pyvips.SourceCustom()
+        self.source.on_read(self._read)
+        self.source.on_seek(self._seek)
+        self._file.write(header)
+        self._file.truncate(self._size)
+
+    def put(self, top: int, left: int, samples: NDArray[Any]) -> None:
+        """Write a block, [rows, columns, channels]; let the encoder have the complete rows."""
+        pixel = samples.shape[2] * samples.itemsize
+        with self._changed:
+            for row, line in enumerate(samples, top):
+                self._file.seek(self._start + row * self._row + left * pixel)
+                self._file.write(line.data)
+            missing = self._missing[top : top + len(samples)]
+            missing -= samples.shape[1] * pixel
+            assert (missing >= 0).all(), "pixels were put twice"
+            self._readable = self._start + int(np.argmax(self._missing > 0)) * self._row
+            self._changed.notify_all()
+
+    def finish(self) -> None:
+        """Let the encoder have everything; pixels that were never put are 0."""
+        with self._changed:
+            self._readable = self._size
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        with self._changed:
+            self._file.close()
+            self._changed.notify_all()
+
+    def _read(self, count: int) -> bytes | None:
+        with self._changed:
+            while not self._file.closed and self._readable <= self._position < self._size:
+                self._changed.wait()
+            if self._file.closed:
+                return None
+            self._file.seek(self._position)
+            data = self._file.read(min(count, self._readable - self._position))
+            self._position += len(data)
+            return data or None
+
+    def _seek(self, offset: int, whence: int) -> int:
+        self._position = offset + (0, self._position, self._size)[whence]
+        return self._position
 
 
-def check_fits(file_format: Format, size: tuple[int, int], channels: int, target: Path) -> None:
-    """Raise `ImageError`, naming what to use instead, if a format cannot hold a result."""
+def _check_fits(file_format: Format, size: tuple[int, int], channels: int, target: Path) -> None:
+    """Raise `ImageError` with an alternative if a format cannot hold a result."""
     height, width = size
     if max(size) > file_format.side:
         raise ImageError(
@@ -167,31 +260,3 @@ def check_fits(file_format: Format, size: tuple[int, int], channels: int, target
             f"{shown(target)}: {file_format.name} holds no transparency; "
             "use PNG, WebP, TIFF or AVIF"
         )
-
-
-def _header(size: tuple[int, int], channels: int, dtype: np.dtype[Any]) -> bytes:
-    """What makes the samples that follow it, row by row, an uncompressed BigTIFF."""
-    height, width = size
-    row = width * channels * dtype.itemsize
-    rows = min(height, max(1, _STRIP // row))
-    counts = [min(rows, height - top) * row for top in range(0, height, rows)]
-    colours = 1 if channels < 3 else 3
-    tags = {
-        256: Value.of(LONG, width),
-        257: Value.of(LONG, height),
-        258: Value.of(SHORT, *[8 * dtype.itemsize] * channels),
-        259: Value.of(SHORT, 1),  # not compressed
-        262: Value.of(SHORT, 1 if colours == 1 else 2),  # gray with 0 for black, or RGB
-        277: Value.of(SHORT, channels),
-        278: Value.of(LONG, rows),
-        279: Value.of(LONG8, *counts),
-        339: Value.of(SHORT, *[3 if dtype.kind == "f" else 1] * channels),
-    }
-    if channels > colours:
-        tags[338] = Value.of(SHORT, 2)  # alpha, not premultiplied
-    # The header's length does not depend on the offsets in it, so the second one fits.
-    header = b""
-    for _ in range(2):
-        tags[273] = Value.of(LONG8, *(len(header) + top * row for top in range(0, height, rows)))
-        header = make_header(tags)
-    return header

@@ -2,42 +2,46 @@
 
 from __future__ import annotations
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 FILL_RADIUS = 8
 """Pixels on each side that a filled pixel's colour can come from."""
 
-_TRUSTED = 1 / 16
+_OPAQUE = 1 / 16
 """From this alpha on, a pixel's own colour counts alone."""
 
-_FAINT = 1e-6
+_FAINT = np.float32(1e-6)
 
 
-def fill_transparent(colour: Tensor, alpha: Tensor) -> Tensor:
-    """Give pixels that are (nearly) transparent the colour of visible ones around them.
+def fill_transparent(
+    colour: NDArray[np.float32], alpha: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Give (nearly) transparent pixels the colour of visible ones around them.
 
-    `colour` is [1, C, H, W] and `alpha` [1, 1, H, W], both in [0, 1] and not premultiplied.
-    What lies under transparent pixels is arbitrary, mostly black or white, and a network
-    would smear it over the edge. It becomes the alpha-weighted mean of the neighbourhood,
-    or stays where that is transparent too. Where alpha is at least 1/16 the colour comes
-    back unchanged, bit for bit.
+    `colour` is [H, W, C] and `alpha` [H, W, 1], both in [0, 1] and not premultiplied.
+    Transparent pixels hold arbitrary colours, mostly black or white, which a network would
+    smear over the edge. They get the alpha-weighted mean of the neighbourhood, or keep
+    their colour where that is transparent too. Where alpha is at least 1/16 the colour
+    comes back unchanged, bit for bit.
     """
-    trust = (alpha / _TRUSTED).clamp(0, 1)
-    weight = _blur(alpha)
-    mean = (_blur(alpha * colour) + _FAINT * colour) / (weight + _FAINT)
-    return torch.where(trust < 1, trust * colour + (1 - trust) * mean, colour)
+    own = np.clip(alpha / np.float32(_OPAQUE), 0, 1)
+    if (own == 1).all():
+        return colour
+    mean = (_blur(alpha * colour) + _FAINT * colour) / (_blur(alpha) + _FAINT)
+    return np.where(own < 1, own * colour + (1 - own) * mean, colour).astype(np.float32)
 
 
-def _blur(x: Tensor) -> Tensor:
-    """A triangular window of radius 8; what lies outside the picture weighs nothing."""
-    taps = torch.arange(1, FILL_RADIUS + 1, dtype=x.dtype, device=x.device)
-    taps = (
-        torch.cat((taps, taps.new_tensor([FILL_RADIUS + 1]), taps.flip(0))) / (FILL_RADIUS + 1) ** 2
-    )
-    n, c, h, w = x.shape
-    planes = x.reshape(n * c, 1, h, w)
-    planes = F.conv2d(planes, taps.view(1, 1, -1, 1), padding=(FILL_RADIUS, 0))
-    planes = F.conv2d(planes, taps.view(1, 1, 1, -1), padding=(0, FILL_RADIUS))
-    return planes.reshape(n, c, h, w)
+def _blur(x: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A triangular window of radius 8; pixels outside the picture weigh nothing."""
+    side = FILL_RADIUS + 1
+    taps = side - np.abs(np.arange(-FILL_RADIUS, FILL_RADIUS + 1))
+    for axis in (0, 1):
+        length = x.shape[axis]
+        around = [(FILL_RADIUS, FILL_RADIUS) if axis == dim else (0, 0) for dim in range(3)]
+        padded, total = np.pad(x, around), np.zeros_like(x)
+        for offset, tap in enumerate(taps):
+            window = np.take(padded, np.arange(offset, offset + length), axis)
+            total += np.float32(tap / side**2) * window
+        x = total
+    return x

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+import numpy as np
 
-from prosr.inference.engines import Engine
+from prosr.inference.engine import Engine
+from prosr.inference.tiling import Block
 
 _FLIPS: tuple[tuple[int, ...], ...] = ((), (2,), (3,), (2, 3))
 
@@ -14,7 +14,7 @@ _SHARE = 0.8
 
 
 class Ensemble:
-    """An engine that gives the mean of what another makes of a tile's eight views.
+    """An engine that gives the mean of another engine's results for a tile's eight views.
 
     Each view is enlarged and turned back. Those of equal shape go to the engine as one
     batch. A view sees no further than the tile itself, so that tiled stays equal to whole.
@@ -22,15 +22,17 @@ class Ensemble:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self.name = engine.name
+        self.name, self.scales, self.max_memory = engine.name, engine.scales, engine.max_memory
+        self.reserved = engine.reserved
 
     @property
     def precision(self) -> str:
         return self._engine.precision
 
-    def __call__(self, x: Tensor, scale: int) -> Tensor:
+    def __call__(self, x: Block, scale: int) -> Block:
         upright = self._sum(x, scale)
-        return (upright + self._sum(x.transpose(2, 3), scale).transpose(2, 3)) / (2 * len(_FLIPS))
+        total = upright + self._sum(x.swapaxes(2, 3), scale).swapaxes(2, 3)
+        return total / np.float32(2 * len(_FLIPS))
 
     def radius(self, scale: int) -> int:
         return self._engine.radius(scale)
@@ -39,12 +41,12 @@ class Ensemble:
         return int(_SHARE * self._engine.pixels(scale))
 
     def at_once(self, area: int, scale: int) -> int:
-        """Of a tile of so many pixels, those of all views that the engine computes together."""
+        """Pixels of all views of a tile of `area` pixels that the engine computes together."""
         return area * max(1, min(len(_FLIPS), self._engine.pixels(scale) // area))
 
-    def _sum(self, x: Tensor, scale: int) -> Tensor:
-        views = self._engine(torch.cat([x.flip(flip) for flip in _FLIPS]), scale)
-        back = [
-            view.flip(flip) for view, flip in zip(torch.split(views, len(x)), _FLIPS, strict=True)
-        ]
-        return torch.stack(back).sum(0)
+    def _sum(self, x: Block, scale: int) -> Block:
+        views = self._engine(np.concatenate([np.flip(x, flip) for flip in _FLIPS]), scale)
+        parts = np.split(views, len(_FLIPS))
+        back = [np.flip(y, flip) for y, flip in zip(parts, _FLIPS, strict=True)]
+        total: Block = np.stack(back).sum(0)
+        return total

@@ -10,15 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prosr.errors import ConfigError
-from prosr.images import SAMPLE_TYPES, from_unit, to_unit
-from prosr.images.arrays import cmyk_to_rgb
+from prosr.images import SAMPLE_TYPES, cmyk_array_to_rgb, from_unit, to_unit
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PilImage
 
 
 class Source(Protocol):
-    """Where tiles are read from: a file or an array; see `prosr.images.Decoded`."""
+    """Where tiles are read from: a file or an array; see `prosr.images.DecodedPicture`."""
 
     width: int
     height: int
@@ -105,7 +104,7 @@ def upscale_pil(image: PilImage, upscale: Callable[[NDArray[Any]], NDArray[Any]]
         image = image.convert("LA" if image.mode in ("L", "1") else "RGBA")
     array: NDArray[Any]
     if image.mode == "CMYK":
-        array = cmyk_to_rgb(np.asarray(image), info.pop("icc_profile", None))
+        array = cmyk_array_to_rgb(np.asarray(image), info.pop("icc_profile", None))
     elif image.mode in _AS_IS:
         array = np.asarray(image)
     elif image.mode in _CONVERTED:

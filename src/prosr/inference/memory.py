@@ -1,4 +1,4 @@
-"""How much memory a network needs, found by watching it run, and how freed memory is kept."""
+"""Memory of this process and of the system: limits, readings, and what freed memory becomes."""
 
 from __future__ import annotations
 
@@ -6,85 +6,20 @@ import contextlib
 import ctypes
 import re
 import sys
-import weakref
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
 
-import torch
-from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+import psutil
 
 from prosr.errors import ConfigError
 
-RESERVED = 430_000_000
-"""Bytes for Python, PyTorch, libvips and what reads and writes: 360 MB are resident before
-the first tile (Linux x86-64, PyTorch 2.13)."""
+LEAST = 512_000_000
+"""Bytes of the smallest default for `max_memory`."""
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _KEPT_BLOCK = 2**30
 _MOST = 2.0**60
 """Bytes that no machine has, and that engines still can count with."""
-
-# The second is what arrives in inference mode.
-_CONVOLUTIONS = (torch.ops.aten.convolution.default, torch.ops.aten.conv2d.default)
-
-
-class Cost(NamedTuple):
-    """Most bytes of tensors alive at once, and the multiply-adds of convolutions."""
-
-    bytes: int
-    multiply_adds: int
-
-
-def observe(function: Callable[[Tensor], Tensor], x: Tensor) -> Cost:
-    """What `function(x)` costs, found by running it.
-
-    x and what exists before (parameters) do not count. Nor does what kernels take for
-    themselves: reordered copies of a layer's input and weights.
-    """
-    with torch.inference_mode(), _Watch() as watch:
-        function(x)
-    return Cost(watch.peak, watch.multiply_adds)
-
-
-class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.peak = self.multiply_adds = 0
-        self._alive: dict[int, int] = {}
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        # To skip PyTorch's compiler is to import it, which takes nearly as long as PyTorch.
-        return False
-
-    def __torch_dispatch__(
-        self,
-        func: Any,
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        known = {_key(leaf) for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)}
-        result = func(*args, **(kwargs or {}))
-        for leaf in tree_leaves(result):
-            if isinstance(leaf, Tensor) and _key(leaf) not in known | self._alive.keys():
-                storage = leaf.untyped_storage()
-                self._alive[_key(leaf)] = storage.nbytes()
-                weakref.finalize(storage, self._alive.pop, _key(leaf), None)
-        self.peak = max(self.peak, sum(self._alive.values()))
-        if func in _CONVOLUTIONS:
-            weight = args[1]
-            self.multiply_adds += result.numel() * weight.numel() // weight.shape[0]
-        return result
-
-
-def _key(tensor: Tensor) -> int:
-    key: int = tensor.untyped_storage()._cdata
-    return key
 
 
 @cache
@@ -111,24 +46,68 @@ def release_freed_memory() -> None:
         ctypes.CDLL(None).malloc_trim(0)
 
 
-def resident_memory() -> int | None:
-    """Bytes that this process has in memory now, or None where nothing tells."""
-    return _told_by_linux("VmRSS:")
+def available_memory() -> int:
+    """Bytes that this process may take without others being swapped out or it being ended.
+
+    That is the system's available memory, or what a container's limit leaves.
+    """
+    free = int(psutil.virtual_memory().available)
+    return max(0, min([free, *_left_by_cgroups()]))
 
 
-def _told_by_linux(field: str) -> int | None:
+def default_memory() -> int:
+    """The default for `max_memory`: half of the available memory, and at least 512 MB."""
+    return max(LEAST, available_memory() // 2)
+
+
+def _left_by_cgroups(root: Path = Path("/sys/fs/cgroup")) -> list[int]:
+    """What the limits of this process's control groups leave, version 2 and version 1."""
     try:
-        status = Path("/proc/self/status").read_text(encoding="ascii")
-        return 1024 * int(status.partition(field)[2].split()[0])
-    except (OSError, IndexError):
+        groups = Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return []
+    left = []
+    for line in groups:
+        _, controllers, place = line.split(":", 2)
+        if controllers and "memory" not in controllers.split(","):
+            continue
+        base = root / "memory" if controllers else root
+        names = _CGROUP_FILES[1 if controllers else 0]
+        folder = base / place.lstrip("/")
+        # In a container the group's own path may not exist below its mount.
+        for group in (folder, *folder.parents):
+            if (size := _left_in(group, *names)) is not None:
+                left.append(size)
+            if group == base:
+                break
+    return left
+
+
+_CGROUP_FILES = (
+    ("memory.max", "memory.current"),
+    ("memory.limit_in_bytes", "memory.usage_in_bytes"),
+)
+
+
+def _left_in(group: Path, limit: str, usage: str) -> int | None:
+    try:
+        return int((group / limit).read_text()) - int((group / usage).read_text())
+    # A limit of "max" is none.
+    except (OSError, ValueError):
         return None
 
 
+def resident_memory() -> int:
+    """Bytes that this process has in memory now."""
+    return int(psutil.Process().memory_info().rss)
+
+
 def peak_memory() -> int | None:
-    """Most bytes that this process had in memory so far, or None where nothing tells."""
-    # `getrusage` counts on Linux what the parent had when it started this process.
-    if peak := _told_by_linux("VmHWM:"):
-        return peak
+    """Most bytes that this process had in memory so far, or None on systems without a record."""
+    # On Linux `getrusage` includes the parent's memory from before this process started.
+    with contextlib.suppress(OSError, IndexError):
+        status = Path("/proc/self/status").read_text(encoding="ascii")
+        return 1024 * int(status.partition("VmHWM:")[2].split()[0])
     try:
         import resource
     except ModuleNotFoundError:

@@ -10,17 +10,20 @@ there and nowhere else that matters.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 from prosr.errors import ConfigError, InferenceError
 
-Enlarge = Callable[[Tensor, int], Tensor]
+Block = NDArray[np.float32]
+"""Pixels as [N, C, H, W]."""
+
+Enlarge = Callable[[Block, int], Block]
 """x, [N, C, H, W], and a scale s → [N, C', sH, sW]."""
 
 
@@ -87,61 +90,49 @@ def fit(size: tuple[int, int], pixels: int, halo: int) -> tuple[int, int]:
     return best[2:]
 
 
-def run(
-    function: Enlarge, read: Callable[[Tile], Tensor], scale: int, tiles: Sequence[Tile]
-) -> Iterator[tuple[Tile, Tensor]]:
-    """Give each tile with its kept part, enlarged: [N, C', s·rows, s·columns].
+def enlarge_tile(function: Enlarge, x: Block, scale: int, tile: Tile, name: str) -> Block:
+    """`function(x, scale)` for a tile's pixels, overlap included, cut to the part that is kept.
 
-    `read` gives a tile's pixels, halo included. Raises `InferenceError`, naming the tile,
-    if `function` fails, gives another size than it has to, or anything that is no number.
+    The result is [N, C', s·rows, s·columns]. Raises `InferenceError`, naming the tile, if
+    `function` fails, gives another size than it must, or values that are not finite.
     """
-    for number, tile in enumerate(tiles, 1):
-        x = read(tile)
-        name = f"tile {number} of {len(tiles)} ({tile})"
-        try:
-            y = function(x, scale)
-        except InferenceError as error:
-            raise InferenceError(f"{name}: {error}") from error
-        # Any callable may be tiled, so anything may go wrong in it, and whatever does must
-        # end the picture: a tile left out or pasted wrongly would look like a result.
-        except Exception as error:
-            summary = " ".join(f"{type(error).__name__}: {error}".split())
-            raise InferenceError(f"{name} failed with {summary}") from error
-        expected = (scale * x.shape[2], scale * x.shape[3])
-        if tuple(y.shape[2:]) != expected:
-            raise InferenceError(f"{name} came out as {tuple(y.shape[2:])}, not {expected}")
-        y = _kept(y, tile, scale)
-        if not torch.isfinite(y).all():
-            raise InferenceError(f"{name} came out with values that are no numbers")
-        yield tile, y
+    try:
+        y = function(x, scale)
+    except InferenceError as error:
+        raise InferenceError(f"{name}: {error}") from error
+    # Any callable may be tiled, so anything may go wrong in it, and whatever does must
+    # end the picture: a tile left out or pasted wrongly would look like a result.
+    except Exception as error:
+        summary = " ".join(f"{type(error).__name__}: {error}".split())
+        raise InferenceError(f"{name} failed with {summary}") from error
+    expected = (scale * x.shape[2], scale * x.shape[3])
+    if y.shape[2:] != expected:
+        raise InferenceError(f"{name} came out as {y.shape[2:]}, not {expected}")
+    rows, columns = (
+        slice(scale * (span.start - span.first), scale * (span.stop - span.first))
+        for span in (tile.rows, tile.columns)
+    )
+    y = y[:, :, rows, columns]
+    if not np.isfinite(y).all():
+        raise InferenceError(f"{name} came out with values that are not finite")
+    return y
 
 
-def tiled(function: Enlarge, x: Tensor, scale: int, tile: tuple[int, int], halo: int) -> Tensor:
+def tiled(function: Enlarge, x: Block, scale: int, tile: tuple[int, int], halo: int) -> Block:
     """`function(x, scale)` computed in tiles, x and the result being whole in memory."""
-    tiles = plan((x.shape[2], x.shape[3]), tile, halo)
-
-    def read(tile: Tile) -> Tensor:
-        rows, columns = tile.rows, tile.columns
-        return x[:, :, rows.first : rows.last, columns.first : columns.last]
-
-    whole: Tensor | None = None
-    for tile_, y in run(function, read, scale, tiles):
+    height, width = x.shape[2:]
+    whole: Block | None = None
+    tiles = plan((height, width), tile, halo)
+    for number, part in enumerate(tiles, 1):
+        rows, columns = part.rows, part.columns
+        window = x[:, :, rows.first : rows.last, columns.first : columns.last]
+        y = enlarge_tile(function, window, scale, part, f"part {number} of {len(tiles)}")
         if whole is None:
-            # In y's layout: features that a network goes on with stay channels last.
-            last = y.shape[1] > 1 and y.stride(1) == 1
-            layout = torch.channels_last if last else torch.contiguous_format
-            size = (*y.shape[:2], scale * x.shape[2], scale * x.shape[3])
-            whole = torch.empty(size, dtype=y.dtype, device=y.device, memory_format=layout)
-        top, left = scale * tile_.rows.start, scale * tile_.columns.start
+            whole = np.empty((*y.shape[:2], scale * height, scale * width), np.float32)
+        top, left = scale * rows.start, scale * columns.start
         whole[:, :, top : top + y.shape[2], left : left + y.shape[3]] = y
     assert whole is not None, "a plan has at least one tile"
     return whole
-
-
-def _kept(y: Tensor, tile: Tile, scale: int) -> Tensor:
-    for dim, span in ((2, tile.rows), (3, tile.columns)):
-        y = y.narrow(dim, scale * (span.start - span.first), scale * (span.stop - span.start))
-    return y
 
 
 def _windows(length: int, most: int, halo: int) -> tuple[int, int]:

@@ -13,7 +13,8 @@ from prosr.lab.outcome import Outcome
 from prosr.lab.plan import Plan
 from prosr.lab.printed import SOURCE, TABLE_1, TABLE_2, TABLE_3
 from prosr.lab.statistics import Spread, gain, shown, spread
-from prosr.layouts import SCALES, Frozen, Scale
+from prosr.layouts import Frozen
+from prosr.scales import SCALES, Scale
 
 CELLS = {
     "block": "single dense block",

@@ -16,7 +16,8 @@ from prosr.config import Recipe, Single
 from prosr.errors import ConfigError
 from prosr.files import write_text
 from prosr.lab.plan import Plan
-from prosr.layouts import Frozen, Scale
+from prosr.layouts import Frozen
+from prosr.scales import Scale
 from prosr.training.curriculum import scale_at, shares
 from prosr.training.objectives import StepResult
 from prosr.training.session import Job, prepare

@@ -10,7 +10,8 @@ from prosr.evaluation.tables import markdown
 from prosr.lab.outcome import Outcome
 from prosr.lab.printed import TABLE_1, TABLE_2
 from prosr.lab.statistics import Spread, gain, shown
-from prosr.layouts import SCALES, Frozen, Scale
+from prosr.layouts import Frozen
+from prosr.scales import SCALES, Scale
 
 Verdict = Literal["holds", "does not hold", "open", "not tried"]
 

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 
-from prosr.checkpoints.weights import build
-from prosr.config import preset, presets
+from prosr.config import PRESETS, preset
 from prosr.errors import ConfigError
 from prosr.inference.memory import release_freed_memory
 from prosr.inference.upscaler import SCORING_MEMORY, Upscaler
 from prosr.lab.apart import peak_memory
 from prosr.lab.records import Row, make_row
 from prosr.lab.rounds import measure
-from prosr.layouts import BaselineConfig, Scale
-from prosr.nets.blocks import count_parameters
+from prosr.layouts import BaselineConfig
+from prosr.nets.build import build
+from prosr.nets.cost import trace
+from prosr.scales import Scale
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def systems(case: Case) -> list[str]:
     A LapSRN is made for its largest scale.
     """
     names = []
-    for name, config in presets().items():
+    for name, config in PRESETS.items():
         scales = config.timed_at if isinstance(config, BaselineConfig) else config.scales
         is_ablation = name.startswith("table")
         if case.scale in scales and (case == CASES[0] or not is_ablation):
@@ -108,14 +108,14 @@ def _time_case(
         if with_memory and timings[name].best <= 10 * limit:
             progress(f"{case}: memory of {name}")
             memory = peak_memory(Enlarging, (name, case, engine))
-        net: Any = build(preset(name))
+        net = build(preset(name))
         row = make_row(
             str(case),
             name,
             timings[name],
-            multiply_adds=net.multiply_adds(case.scale) * case.side**2,
+            multiply_adds=trace(net, case.scale).macs * case.side**2,
             memory=memory,
-            parameters=count_parameters([net]),
+            parameters=net.parameter_count(net.scales[-1]),
         )
         rows.append(row.model_copy(update={"engine": subjects[name].computed_by}))
     return sorted(rows, key=lambda row: row.seconds)

@@ -90,4 +90,4 @@ def load_plan(path: Path) -> Plan:
     try:
         return Plan.model_validate(read_table(path))
     except ValidationError as error:
-        raise ConfigError(f"{path}: {first_problem(error, Plan)}") from error
+        raise ConfigError(f"{path}: {first_problem(error)}") from error

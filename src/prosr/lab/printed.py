@@ -5,7 +5,7 @@ PSNR and gains are in dB. Cells are called as in `prosr.lab.ablation`.
 
 from __future__ import annotations
 
-from prosr.layouts import Scale
+from prosr.scales import Scale
 
 SOURCE = "ProSR, CVPRW 2018"
 

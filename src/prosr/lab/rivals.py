@@ -24,7 +24,8 @@ from prosr.inference.upscaler import MAX_MEMORY, Upscaler
 from prosr.lab.apart import Apart
 from prosr.lab.records import Row, make_row
 from prosr.lab.rounds import PEAK_MULTIPLY_ADDS, Subject, Timing, matmul, measure
-from prosr.layouts import Scale
+from prosr.nets.cost import trace
+from prosr.scales import Scale
 
 if TYPE_CHECKING:
     from prosr.inference.engines.openvino import OpenVinoRunner
@@ -115,7 +116,7 @@ def _row(case: Case, subject: str, timing: Timing, net: Any, process: Apart[Any]
         str(case),
         subject,
         timing,
-        multiply_adds=net.multiply_adds(case.scale) * area,
+        multiply_adds=trace(net, case.scale).macs * area,
         memory=process.peak_memory(),
     )
     return row.model_copy(update={"megapixels": case.scale**2 * area / 1e6})

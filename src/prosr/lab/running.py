@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from prosr.checkpoints.weights import load_weights, parameters
+from prosr.checkpoints.weights import load_weights
 from prosr.data.benchmarks import Benchmark
 from prosr.errors import ConfigError, InferenceError, ProSRError
 from prosr.evaluation.protocol import find_protocol
@@ -19,7 +19,7 @@ from prosr.inference.upscaler import SCORING_MEMORY, Upscaler
 from prosr.lab.budget import Stop, measure, read_budgets, settled_steps
 from prosr.lab.outcome import SCORES, Outcome, Point, Trained, read_outcome, save_run
 from prosr.lab.plan import Plan
-from prosr.layouts import Scale
+from prosr.scales import Scale
 from prosr.training.adversarial import CollapsedError
 from prosr.training.loop import Observer
 from prosr.training.objectives import DivergedError
@@ -258,7 +258,7 @@ def _train(
         seconds=round(seconds, 3),
         skipped=run.progress.skipped,
         precision=run.progress.precision,
-        parameters={scale: parameters(run.net, scale) for scale in job.recipe.scales},
+        parameters={scale: run.net.parameter_count(scale) for scale in job.recipe.scales},
         weights=load_weights(job.folder / LAST).sha256,
         validation=tuple(points),
     )

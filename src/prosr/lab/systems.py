@@ -7,14 +7,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean, median
 from types import MappingProxyType
 
-from prosr.checkpoints.weights import build, is_bundled, parameters, weights_name
-from prosr.config import presets
+from prosr.checkpoints.weights import is_bundled, weights_name
+from prosr.config import PRESETS
 from prosr.evaluation.published import PROTOCOL, PUBLISHED, SSIM_SOURCE, Published
 from prosr.evaluation.results import Row
 from prosr.evaluation.tables import NOTHING, USUAL_SETS, markdown, sorted_sets
 from prosr.lab.outcome import Outcome
 from prosr.lab.statistics import Spread, spread
-from prosr.layouts import SCALES, Frozen, Scale
+from prosr.layouts import Frozen
+from prosr.nets.build import build
+from prosr.scales import SCALES, Scale
 
 KINDS = {
     "published": "published",
@@ -196,8 +198,8 @@ def _parameters(
         if _system(run.cell) == system and scale in run.parameters:
             return run.parameters[scale]
     for row in (*rows["released"], *rows["ours"]):
-        if (config := presets().get(weights_name(row.model))) is not None:
-            return parameters(build(config), scale)
+        if (config := PRESETS.get(weights_name(row.model))) is not None:
+            return build(config).parameter_count(scale)
     return None
 
 

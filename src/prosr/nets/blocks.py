@@ -1,26 +1,25 @@
-"""The parts of a ProSR generator (3.1, 3.2), and what other nets share with it."""
+"""The parts of a ProSR generator (3.1, 3.2), and what other networks share with it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from prosr.errors import ConfigError
+from prosr.layouts import DenseConfig
 
 Padding = Literal["reflect", "zeros"]
 
 MEAN_RGB = (0.4488, 0.4371, 0.4040)
-"""Mean colour of DIV2K's training pictures, which is taken from the input, in [0, 1]."""
+"""Mean colour of DIV2K's training pictures, in [0, 1]; the networks subtract it from x."""
 
 
 class Conv3x3(nn.Conv2d):
-    """CONV(3,3) that keeps height and width, padding one pixel by reflection or zeros.
+    """CONV(3,3) that keeps height and width; pads one pixel by reflection or with zeros.
 
-    An axis of a single pixel has nothing to reflect and repeats that pixel.
+    An axis of one pixel has nothing to reflect and repeats that pixel.
     """
 
     def __init__(self, channels_in: int, channels_out: int, padding: Padding) -> None:
@@ -67,29 +66,31 @@ class NormalizedDenseLayer(DenseLayer):
 
 
 class DCU(nn.Module):
-    """Dense compression unit: dense layers closed by a CONV(1,1) compression (3.2).
+    """Dense compression unit: dense layers, then a CONV(1,1) compression (3.2).
 
-    `compressed` is the number of channels it gives, or None to leave out the compression
-    and give all of them. With `residual_scale` the result is scaled and added to the
-    input, which must then have `compressed` channels: the local residual link. `layer`
-    makes the dense layers.
+    `layout` gives the width of the bottlenecks and the padding. `compressed` is the number
+    of channels after the compression; None leaves the compression out. With
+    `residual_scale`, the result is scaled and added to the input, which must then have
+    `compressed` channels: the local residual link. `channels` is the number of channels
+    that the unit returns.
     """
 
     def __init__(
         self,
+        layout: DenseConfig,
         channels_in: int,
         layers: int,
         growth: int,
-        bottleneck: int,
         compressed: int | None,
-        padding: Padding,
         residual_scale: float | None = None,
         layer: type[DenseLayer] = DenseLayer,
     ) -> None:
         super().__init__()
-        widths = range(channels_in, channels_in + layers * growth, growth)
-        self.layers = nn.ModuleList(layer(w, bottleneck, growth, padding) for w in widths)
         dense = channels_in + layers * growth
+        self.layers = nn.ModuleList(
+            layer(width, layout.bottleneck * growth, growth, layout.padding)
+            for width in range(channels_in, dense, growth)
+        )
         self.compression = nn.Conv2d(dense, compressed, 1, bias=False) if compressed else None
         self.channels = compressed or dense
         self.residual_scale = residual_scale
@@ -114,84 +115,13 @@ class SubPixelUpsampler(nn.Module):
         return F.relu(F.pixel_shuffle(self.conv(x), 2))
 
 
-class Level(nn.Module):
-    """u: entry compression → DCUs → CONV(3,3) → sub-pixel ×2 upsampler (3.1).
-
-    `entry` compresses the features that come from the level below (from the second level
-    on), `cap` limits those that the cascade ends with. The residual link of a very deep
-    model goes round all of it but the upsampler.
-    """
-
-    def __init__(
-        self,
-        entry: nn.Conv2d | None,
-        dcus: Sequence[DCU],
-        cap: nn.Conv2d | None,
-        upsampled: int,
-        padding: Padding,
-        residual: bool,
-    ) -> None:
-        super().__init__()
-        self.entry = entry
-        self.dcus = nn.ModuleList(dcus)
-        self.cap = cap
-        width = cap.out_channels if cap else dcus[-1].channels
-        self.conv = Conv3x3(width, width, padding)
-        self.upsampler = SubPixelUpsampler(width, upsampled, padding)
-        self.residual = residual
-        self.radius = sum(len(dcu.layers) for dcu in dcus) + 1
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.upscale(self.cascade(x))
-
-    def cascade(self, x: Tensor) -> Tensor:
-        """All but the upsampler, [N, C, H, W] to the same height and width; sees `radius` far."""
-        z = x if self.entry is None else self.entry(x)
-        for dcu in self.dcus:
-            z = dcu(z)
-        z = self.conv(z if self.cap is None else self.cap(z))
-        result: Tensor = z + x if self.residual else z
-        return result
-
-    def upscale(self, z: Tensor) -> Tensor:
-        """The upsampler, which sees one pixel far."""
-        upscaled: Tensor = self.upsampler(z)
-        return upscaled
-
-
-def levels_below(scales: Sequence[int], scale: int, alpha: float = 1.0) -> int:
-    """Number of a network's `scales` below `scale`.
-
-    Raises `ConfigError` for a scale that it does not have, or an alpha that is not
-    possible there: where no level is below, there is nothing to blend with.
-    """
-    if scale not in scales:
-        known = ", ".join(map(str, scales))
-        raise ConfigError(f"scale {scale} is not one of {known}")
-    if not 0 <= alpha <= 1:
-        raise ConfigError(f"alpha {alpha} is not between 0 and 1")
-    if alpha < 1 and scale == scales[0]:
-        raise ConfigError(f"alpha {alpha} needs a level below scale {scale}; use alpha 1")
-    return scales.index(scale)
-
-
-def multiply_adds(parts: Iterable[tuple[nn.Module, int]]) -> int:
-    """Multiply-adds of parts per input pixel, where each runs at so many pixels for one."""
-    return sum(pixels * kernel_weights(part) for part, pixels in parts)
-
-
-def kernel_weights(part: nn.Module) -> int:
-    """Number of weights in the kernels of a part, biases left out."""
-    return sum(parameter.numel() for parameter in part.parameters() if parameter.dim() == 4)
-
-
-def count_parameters(parts: Iterable[nn.Module]) -> int:
-    """Number of values to train in parts that share none."""
-    return sum(parameter.numel() for part in parts for parameter in part.parameters())
+def conv(channels_in: int, channels_out: int, size: int = 3, bias: bool = True) -> nn.Conv2d:
+    """CONV(size, size) that keeps height and width by padding with zeros; `size` is odd."""
+    return nn.Conv2d(channels_in, channels_out, size, padding=size // 2, bias=bias)
 
 
 def draw_he(net: nn.Module, leak: float = 0.0) -> None:
-    """Draw all kernels as He et al. do for (leaky) ReLU, and set all biases to 0."""
+    """Initialize all kernels for (leaky) ReLU as He et al. do, and all biases with 0."""
     for module in net.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
             nn.init.kaiming_normal_(module.weight, a=leak)

@@ -1,4 +1,4 @@
-"""The discriminator of ProGanSR: the generator's pyramid turned round (3.3)."""
+"""The discriminator of ProGanSR: the generator's pyramid reversed (3.3)."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from prosr.nets.blocks import draw_he, levels_below, multiply_adds
+from prosr.layouts import DiscriminatorConfig
+from prosr.nets.blocks import draw_he
+from prosr.nets.network import levels_below
 
 LEAK = 0.2
+"""Slope of every leaky ReLU here and in SRGAN's discriminator."""
 
 
 class Convolutions(nn.Module):
@@ -30,43 +33,32 @@ class Convolutions(nn.Module):
 
 
 class ProgressiveDiscriminator(nn.Module):
-    """Levels u_2, u_1, u_0, each ending in average pooling ×2, and an entrance v_s for each s.
+    """Levels u_2, u_1, u_0, each ending in average pooling ×2, and an input v_s for each s."""
 
-    The arguments are those of `prosr.adversary.DiscriminatorConfig`, where they are explained.
-    """
-
-    def __init__(
-        self,
-        *,
-        features: tuple[int, ...],
-        layers: tuple[int, ...],
-        head: tuple[int, ...],
-        gain: float = 10.0,
-        spectral: bool = False,
-    ) -> None:
+    def __init__(self, layout: DiscriminatorConfig) -> None:
         super().__init__()
-        self.scales = tuple(2 ** (level + 1) for level in range(len(features)))
-        self.gain = gain
-        given = (head[0], *features)
+        self.scales, self.gain = layout.scales, layout.gain
+        features, spectral = layout.features, layout.spectral
         self.v = nn.ModuleDict(
             {
                 str(s): _conv(3, width, spectral)
                 for s, width in zip(self.scales, features, strict=True)
             }
         )
+        given = (layout.head[0], *features)
         self.u = nn.ModuleList(
             Convolutions((*[width] * count, after), spectral)
-            for width, count, after in zip(features, layers, given, strict=False)
+            for width, count, after in zip(features, layout.layers, given, strict=False)
         )
-        self.head = Convolutions(head, spectral)
-        self.score = _conv(head[-1], 1, spectral)
+        self.head = Convolutions(layout.head, spectral)
+        self.score = _conv(layout.head[-1], 1, spectral)
 
     def forward(self, residual: Tensor, scale: int, alpha: float = 1.0) -> Tensor:
         """Score patches of a residual, r̂ or r, [N, 3, sH, sW] in units of [0, 1].
 
-        The scores, [N, 1, H, W], are to be 1 for r and 0 for r̂ (Eq. 3). `alpha` is the
-        share of the level that `scale` adds while the curriculum blends it in (Fig. 3,
-        bottom). Raises `ConfigError` for a scale or alpha that is not possible.
+        The scores, [N, 1, H, W], should be 1 for r and 0 for r̂ (Eq. 3). `alpha` is the
+        weight of the level for `scale` while the curriculum blends it in (Fig. 3, bottom).
+        Raises `ConfigError` for a scale or alpha that is not possible.
         """
         below = levels_below(self.scales, scale, alpha)
         z = self.reduce(self.enter(residual, scale), below)
@@ -85,16 +77,9 @@ class ProgressiveDiscriminator(nn.Module):
         """u, from features to features of half the height and width."""
         return F.avg_pool2d(self.u[level](z), 2)
 
-    def multiply_adds(self, scale: int) -> int:
-        """Multiply-adds per pixel of x."""
-        depth = levels_below(self.scales, scale) + 1
-        levels = [(level, 4 ** (i + 1)) for i, level in enumerate(self.u[:depth])]
-        ends = [(self.v[str(scale)], scale**2), (self.head, 1), (self.score, 1)]
-        return multiply_adds([*levels, *ends])
-
 
 def _conv(channels_in: int, channels_out: int, spectral: bool) -> nn.Module:
-    """CONV(3,3), drawn as He et al. do: there is no normalization to mend its scale."""
+    """CONV(3,3) with He's initialization, as no normalization corrects its scale."""
     conv = nn.Conv2d(channels_in, channels_out, 3, padding=1)
     draw_he(conv, LEAK)
     return spectral_norm(conv) if spectral else conv

@@ -1,97 +1,91 @@
-"""ProSR: one network for 2, 4 and 8 times (3.1)."""
+"""ProSR: one network for ×2, ×4 and ×8 (3.1)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from itertools import pairwise
 from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from prosr.nets.blocks import (
-    DCU,
-    MEAN_RGB,
-    Conv3x3,
-    Level,
-    Padding,
-    count_parameters,
-    levels_below,
-    multiply_adds,
-)
-from prosr.resample import BACK_PROJECTION_RADIUS, PHI_RADIUS
+from prosr.layouts import ProSRConfig, PyramidConfig
+from prosr.nets.blocks import DCU, MEAN_RGB, Conv3x3, SubPixelUpsampler
+from prosr.nets.network import Network, levels_below
 from prosr.resample.tensors import back_project, upscale
 
 
-class ProSR(nn.Module):
-    """ŷ = R_s(x) + φ_s(x) (Eq. 2), R_s = r_s ∘ u_s ∘ … ∘ u_0 ∘ v_s (Eq. 1).
+class Level(nn.Module):
+    """u: entry compression → DCUs → cap → CONV(3,3) → sub-pixel ×2 upsampler (3.1).
 
-    The arguments are those of `prosr.layouts.ProSRConfig`, where they are explained.
+    `entry` compresses the features from the level below, from the second level on. `cap`
+    limits the channels at the end. The residual link of a very deep model spans everything
+    but the upsampler. `channels_in` enter the level and `channels` leave it.
     """
 
-    def __init__(
-        self,
-        *,
-        features: int,
-        growth: tuple[int, ...],
-        dcus: tuple[tuple[int, ...], ...],
-        bottleneck: int = 4,
-        residual: bool = False,
-        residual_scale: float = 0.2,
-        dcu_compression: float = 0.4,
-        level_compression: float = 1.0,
-        upsampled: tuple[int, ...] | None = None,
-        max_features: int | None = None,
-        padding: Padding = "reflect",
-        value_range: float = 255.0,
-        back_projections: int = 0,
-    ) -> None:
+    def __init__(self, layout: PyramidConfig, depth: int, channels_in: int) -> None:
         super().__init__()
-        self.back_projections = back_projections
-        self.scales = tuple(2 ** (level + 1) for level in range(len(dcus)))
-        self.value_range = value_range
-        self.v = nn.ModuleDict({str(s): Conv3x3(3, features, padding) for s in self.scales})
+        growth, padding = layout.growth[depth], layout.padding
+        width = channels_in
+        self.entry: nn.Conv2d | None = None
+        if depth > 0:
+            width = int(layout.level_compression * channels_in)
+            self.entry = nn.Conv2d(channels_in, width, 1, bias=False)
+        units = []
+        for i, layers in enumerate(layout.dcus[depth], 1):
+            compressed: int | None = int(layout.dcu_compression * (width + layers * growth))
+            if layout.residual:
+                compressed = width
+            elif i == len(layout.dcus[depth]):
+                compressed = None
+            scaling = layout.residual_scale if layout.residual else None
+            units.append(DCU(layout, width, layers, growth, compressed, scaling))
+            width = units[-1].channels
+        self.dcus = nn.ModuleList(units)
+        self.cap: nn.Conv2d | None = None
+        if layout.max_features is not None and width > layout.max_features:
+            self.cap = nn.Conv2d(width, layout.max_features, 1, bias=False)
+            width = layout.max_features
+        self.conv = Conv3x3(width, width, padding)
+        self.channels = layout.upsampled[depth] if layout.upsampled else width
+        self.upsampler = SubPixelUpsampler(width, self.channels, padding)
+        self.residual = layout.residual
+
+    def forward(self, x: Tensor) -> Tensor:
+        z = x if self.entry is None else self.entry(x)
+        for dcu in self.dcus:
+            z = dcu(z)
+        z = self.conv(z if self.cap is None else self.cap(z))
+        upsampled: Tensor = self.upsampler(z + x if self.residual else z)
+        return upsampled
+
+
+class ProSR(Network):
+    """ŷ = R_s(x) + φ_s(x) (Eq. 2), R_s = r_s ∘ u_s ∘ … ∘ u_0 ∘ v_s (Eq. 1)."""
+
+    def __init__(self, layout: ProSRConfig) -> None:
+        super().__init__(layout)
+        self.back_projections = layout.back_projections
+        self.value_range = layout.value_range
+        self.v = nn.ModuleDict(
+            {str(s): Conv3x3(3, layout.features, layout.padding) for s in self.scales}
+        )
         self.u = nn.ModuleList()
         self.r = nn.ModuleDict()
-        channels = features
-        for depth, (scale, layers, k) in enumerate(zip(self.scales, dcus, growth, strict=True)):
-            entry, width = None, channels
-            if depth > 0:
-                width = int(level_compression * channels)
-                entry = nn.Conv2d(channels, width, 1, bias=False)
-            units = []
-            for i, count in enumerate(layers):
-                dense = width + count * k
-                last = i + 1 == len(layers)
-                compressed = width if residual else None if last else int(dcu_compression * dense)
-                scaling = residual_scale if residual else None
-                unit = DCU(width, count, k, bottleneck * k, compressed, padding, scaling)
-                units.append(unit)
-                width = unit.channels
-            cap = None
-            if max_features is not None and width > max_features:
-                cap = nn.Conv2d(width, max_features, 1, bias=False)
-                width = max_features
-            channels = upsampled[depth] if upsampled else width
-            self.u.append(Level(entry, units, cap, channels, padding, residual))
-            self.r[str(scale)] = Conv3x3(channels, 3, padding)
+        channels = layout.features
+        for depth, scale in enumerate(self.scales):
+            level = Level(layout, depth, channels)
+            channels = level.channels
+            self.u.append(level)
+            self.r[str(scale)] = Conv3x3(channels, 3, layout.padding)
 
     def forward(self, x: Tensor, scale: int, alpha: float = 1.0) -> Tensor:
-        """Enlarge x, [N, 3, H, W] RGB in [0, 1], to ŷ, [N, 3, sH, sW], not clipped.
-
-        `alpha` is the share of the level that `scale` adds while the curriculum blends it
-        in (3.4, Fig. 3). Raises `ConfigError` for a scale or alpha that is not possible.
-        """
         return self.estimate(self.residual(x, scale, alpha), x, scale)
 
-    def estimate(self, residual: Tensor, x: Tensor, scale: int) -> Tensor:
-        """ŷ from R_s(x): φ_s(x) is added, and the sum made to agree with x if it is to."""
-        y_hat = residual + upscale(x, scale)
-        return back_project(y_hat, x, scale, self.back_projections)
-
     def residual(self, x: Tensor, scale: int, alpha: float = 1.0) -> Tensor:
-        """R_s(x) (Eq. 1) in units of [0, 1], blended by `alpha` as in Fig. 3, top."""
+        """R_s(x) (Eq. 1), [N, 3, sH, sW] in units of [0, 1], blended by `alpha` as in Fig. 3, top.
+
+        Raises `ConfigError` for a scale or alpha that is not possible.
+        """
         below = levels_below(self.scales, scale, alpha)
         z = self.enter(x, scale)
         for level in self.u[:below]:
@@ -103,53 +97,10 @@ class ProSR(nn.Module):
             r_hat = alpha * r_hat + (1 - alpha) * previous
         return r_hat
 
-    @torch.no_grad()
-    def open(self, scale: int) -> None:
-        """Let training at `scale` begin where the scale below stands: v_s becomes v_{s−1}.
-
-        At alpha 0, R_s is then R_{s−1} enlarged. Features from a v_s of random numbers would
-        be strange to the levels that both share, and their gradient would ruin those.
-        """
-        self.v[str(scale)].load_state_dict(self.v[str(scale // 2)].state_dict())
-
-    def stages(self, scale: int) -> list[tuple[Callable[[Tensor], Tensor], int, int]]:
-        """The functions that R_s is composed of (Eq. 1), first to last, for tiling each.
-
-        With each: by how much it enlarges, and its receptive radius in pixels of its input. A
-        level's upsampler goes with what follows it, so that the features between two
-        functions are those of the smaller picture.
-        """
-        first, *others = self._levels(scale)
-        return [
-            (lambda x: first.cascade(self.enter(x, scale)), 1, 1 + first.radius),
-            *(
-                (lambda z, a=a, b=b: b.cascade(a.upscale(z)), 2, 1 + -(-b.radius // 2))
-                for a, b in pairwise((first, *others))
-            ),
-            (lambda z: self.leave([first, *others][-1].upscale(z), scale), 2, 2),
-        ]
-
-    def receptive_radius(self, scale: int) -> int:
-        """Input pixels on each side of an output pixel's own that it can depend on."""
-        radius = 1
-        for level in reversed(self._levels(scale)):
-            radius = -(-radius // 2) + 1 + level.radius
-        return max(1 + radius, PHI_RADIUS) + BACK_PROJECTION_RADIUS * self.back_projections
-
-    def _levels(self, scale: int) -> list[Level]:
-        return cast(list[Level], list(self.u[: levels_below(self.scales, scale) + 1]))
-
-    def multiply_adds(self, scale: int) -> int:
-        """Multiply-adds of R_s per input pixel."""
-        depth = levels_below(self.scales, scale) + 1
-        levels = [(level, 4**i) for i, level in enumerate(self.u[:depth])]
-        return multiply_adds([(self.v[str(scale)], 1), *levels, (self.r[str(scale)], scale**2)])
-
-    def parameter_count(self, scale: int) -> int:
-        """Parameters that training up to `scale` trains: the smaller scales' ones too."""
-        depth = levels_below(self.scales, scale) + 1
-        doors = (door[str(s)] for s in self.scales[:depth] for door in (self.v, self.r))
-        return count_parameters([*self.u[:depth], *doors])
+    def estimate(self, residual: Tensor, x: Tensor, scale: int) -> Tensor:
+        """ŷ = R_s(x) + φ_s(x) (Eq. 2), followed by the layout's back-projections."""
+        y_hat = residual + upscale(x, scale)
+        return back_project(y_hat, x, scale, self.back_projections)
 
     def enter(self, x: Tensor, scale: int) -> Tensor:
         """v_s, from [0, 1] to features."""
@@ -159,3 +110,19 @@ class ProSR(nn.Module):
     def leave(self, z: Tensor, scale: int) -> Tensor:
         """r_s, from features to a residual in units of [0, 1]."""
         return cast(Tensor, self.r[str(scale)](z) / self.value_range)
+
+    @torch.no_grad()
+    def open(self, scale: int) -> None:
+        """Copy v_{s−1} to v_s before training opens `scale`; at alpha 0, R_s is then R_{s−1} ×2.
+
+        A random v_s would feed unfamiliar features to the levels that both scales share, and
+        their gradient would spoil these levels.
+        """
+        self.v[str(scale)].load_state_dict(self.v[str(scale // 2)].state_dict())
+
+    def parameter_count(self, scale: int) -> int:
+        """Number of parameters that training up to `scale` changes, smaller scales included."""
+        depth = levels_below(self.scales, scale) + 1
+        ends = (part[str(s)] for s in self.scales[:depth] for part in (self.v, self.r))
+        parts = (*self.u[:depth], *ends)
+        return sum(parameter.numel() for part in parts for parameter in part.parameters())

@@ -1,37 +1,32 @@
-"""The alternative that ProSR is compared with: a deeply supervised Laplacian pyramid (4.2)."""
+"""The alternative that the paper compares with: a deeply supervised Laplacian pyramid (4.2)."""
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from prosr.nets.blocks import levels_below, multiply_adds
+from prosr.layouts import LaplacianConfig, ProSRConfig
 from prosr.nets.generator import ProSR
-from prosr.resample import PHI_RADIUS
+from prosr.nets.network import Network, levels_below
 from prosr.resample.tensors import upscale
 
 
-class LaplacianPyramid(nn.Module):
-    """A ProSR's parts put together by another principle: Eq. 8 in the place of Eq. 2.
+class LaplacianPyramid(Network):
+    """The parts of a ProSR of the same layout, combined by Eq. 8 instead of Eq. 2.
 
-    Every level gives an estimate, which is the base of the next one's.
+    Every level gives an estimate, to which the next level adds its residual.
     """
 
-    def __init__(self, parts: ProSR) -> None:
-        super().__init__()
-        self.parts = parts
-        self.scales = parts.scales
+    def __init__(self, layout: LaplacianConfig) -> None:
+        super().__init__(layout)
+        self.parts = ProSR(ProSRConfig(**layout.model_dump(exclude={"kind"})))
 
     def forward(self, x: Tensor, scale: int, alpha: float = 1.0) -> Tensor:
-        """Enlarge x, [N, 3, H, W] RGB in [0, 1], to ŷ, [N, 3, sH, sW], not clipped.
-
-        `alpha` and what is raised are as in `estimates`.
-        """
         return self.estimates(x, scale, alpha)[-1]
 
     def estimates(self, x: Tensor, scale: int, alpha: float = 1.0) -> tuple[Tensor, ...]:
-        """Eq. 8, ŷ_s = r̂_s + φ_2(ŷ_{s−1}), for 2, 4, … up to `scale`; the last one is ŷ.
+        """Eq. 8, ŷ_s = r̂_s + φ_2(ŷ_{s−1}), for ×2, ×4, … up to `scale`; the last one is ŷ.
 
-        `alpha` is the share of the last r̂: at 0 the last estimate is the enlarged one
+        `alpha` is the weight of the last r̂: at 0, the last estimate is the enlarged one
         below it. Raises `ConfigError` for a scale or alpha that is not possible.
         """
         below = levels_below(self.scales, scale, alpha)
@@ -40,28 +35,15 @@ class LaplacianPyramid(nn.Module):
         estimates = []
         for s, level in zip(self.scales[: below + 1], parts.u, strict=False):
             z = level(z)
-            share = alpha if s == scale else 1.0
-            y_hat = share * parts.leave(z, s) + upscale(y_hat, 2)
+            weight = alpha if s == scale else 1.0
+            y_hat = weight * parts.leave(z, s) + upscale(y_hat, 2)
             estimates.append(y_hat)
         return tuple(estimates)
 
     def open(self, scale: int) -> None:
-        """Let training at `scale` begin where the scale below stands, as in `ProSR.open`."""
+        """Copy v_{s−1} to v_s before training opens `scale`, as `ProSR.open` does."""
         self.parts.open(scale)
 
-    def receptive_radius(self, scale: int) -> int:
-        """Input pixels on each side of an output pixel's own that it can depend on."""
-        below = levels_below(self.scales, scale)
-        # φ_2 of the estimate below reaches at most one input pixel further than that does.
-        base = self.receptive_radius(scale // 2) + 1 if below else PHI_RADIUS
-        return max(self.parts.receptive_radius(scale), base)
-
-    def multiply_adds(self, scale: int) -> int:
-        """Multiply-adds per input pixel, without φ_2."""
-        below = self.scales[: levels_below(self.scales, scale)]
-        exits = multiply_adds((self.parts.r[str(s)], s**2) for s in below)
-        return self.parts.multiply_adds(scale) + exits
-
     def parameter_count(self, scale: int) -> int:
-        """Parameters that training up to `scale` trains: as many as the parts'."""
+        """Number of parameters that training up to `scale` changes, smaller scales included."""
         return self.parts.parameter_count(scale)

@@ -1,16 +1,12 @@
-"""Colour for nets that know luminance alone, and the one RGB ↔ YCbCr of the networks."""
+"""RGB ↔ YCbCr, and colour for networks that enlarge luminance only."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from prosr.nets.network import Network
 from prosr.resample.tensors import as_given, upscale
-
-if TYPE_CHECKING:
-    from prosr.nets.baselines.anatomy import Baseline
 
 _FROM_RGB = ((65.481, 128.553, 24.966), (-37.797, -74.203, 112.0), (112.0, -93.786, -18.214))
 _TO_RGB = torch.linalg.inv(torch.tensor(_FROM_RGB, dtype=torch.float64)).tolist()
@@ -18,9 +14,9 @@ _OFFSET = (16.0, 128.0, 128.0)
 
 
 def rgb_to_ycbcr(rgb: Tensor) -> Tensor:
-    """RGB in [0, 1], [N, 3, H, W] → YCbCr as MATLAB's `rgb2ycbcr` of a double picture.
+    """Convert RGB in [0, 1], [N, 3, H, W], to YCbCr as MATLAB's `rgb2ycbcr` does for doubles.
 
-    Studio swing: Y in [16, 235]/255, Cb and Cr in [16, 240]/255. Nothing is rounded.
+    Studio swing: Y in [16, 235]/255, Cb and Cr in [16, 240]/255, not rounded.
     """
     matrix = rgb.new_tensor(_FROM_RGB) / 255
     with as_given(rgb):
@@ -38,27 +34,17 @@ def _offset(like: Tensor) -> Tensor:
     return like.new_tensor(_OFFSET).view(1, 3, 1, 1) / 255
 
 
-class LuminanceModel(nn.Module):
-    """A net for luminance made one for colour, as the nets' authors do: chroma is φ_s(x)'s."""
+class LuminanceModel(Network):
+    """A network for luminance, used for RGB as its authors do: φ_s enlarges the chroma.
 
-    def __init__(self, net: Baseline) -> None:
-        super().__init__()
+    `net` takes and returns Y, [N, 1, H, W].
+    """
+
+    def __init__(self, net: Network) -> None:
+        super().__init__(net.layout)
         self.net = net
-        self.scales = net.scales
 
     def forward(self, x: Tensor, scale: int, alpha: float = 1.0) -> Tensor:
-        """Enlarge x, [N, 3, H, W] RGB in [0, 1], to [N, 3, sH, sW], not clipped.
-
-        Raises `ConfigError` for what the net itself refuses.
-        """
         ycbcr = rgb_to_ycbcr(x)
         y_hat = self.net(ycbcr[:, :1], scale, alpha).to(ycbcr.dtype)
         return ycbcr_to_rgb(torch.cat((y_hat, upscale(ycbcr[:, 1:], scale)), dim=1))
-
-    def receptive_radius(self, scale: int) -> int:
-        """Input pixels on each side of an output pixel's own that it can depend on."""
-        return self.net.receptive_radius(scale)
-
-    def multiply_adds(self, scale: int) -> int:
-        """The net's: colour conversion and φ_s are counted in no model."""
-        return self.net.multiply_adds(scale)

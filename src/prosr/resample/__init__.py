@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prosr.errors import ConfigError
-from prosr.layouts import check_scale
+from prosr.scales import check_scale
 
 PHI_RADIUS = 2
 """Pixels of x on each side that one pixel of φ_s(x) depends on."""

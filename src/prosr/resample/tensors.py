@@ -1,61 +1,48 @@
 """The one bicubic for tensors: differentiable, on any device, with the taps of `prosr.resample`.
 
-Autocast does not apply here: above 0.5, bfloat16 has steps of a whole 8-bit level.
+It consists of shifted copies, multiplied by a tap each and added. A convolution with the same
+taps would be as fast, but autocast and OpenVINO would compute it in bfloat16, which has steps
+of a whole 8-bit level above 0.5. Sums of products stay in the pictures' own precision.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from prosr.layouts import check_scale
-from prosr.resample import PHI_RADIUS, mirrored_indices, phase_taps, reduction_taps
+from prosr.resample import PHI_RADIUS, phase_taps, reduction_taps
+from prosr.scales import check_scale
 
 
 def upscale(x: Tensor, scale: int) -> Tensor:
-    """φ_s(x), plain bicubic enlargement straight to `scale` (Eq. 2), differentiable.
+    """φ_s(x), plain bicubic enlargement straight to `scale` (Eq. 2).
 
     x is [N, C, H, W], floating point, H and W at least 1; the result is [N, C, sH, sW]
     and may leave x's range where the kernel overshoots. Each output pixel is one of s
-    phases between two input pixels, so an axis is one convolution with s filters.
+    phases between two input pixels.
     """
-    s = check_scale(scale)
-    n, c, h, w = x.shape
-    taps = torch.tensor(phase_taps(s), dtype=x.dtype, device=x.device)
-    x = _pad_symmetric(_pad_symmetric(x, 2), 3)
-    with as_given(x):
-        rows = F.conv2d(x.reshape(n * c, 1, h + 4, w + 4), taps[:, None, :, None])
-        rows = rows.transpose(1, 2).reshape(n * c, 1, s * h, w + 4)
-        columns = F.conv2d(rows, taps[:, None, None, :])
-    return columns.permute(0, 2, 3, 1).reshape(n, c, s * h, s * w)
+    check_scale(scale)
+    return _upscale_axis(_upscale_axis(x, scale, 2), scale, 3)
 
 
 def downscale(y: Tensor, scale: int) -> Tensor:
-    """ψ(y): `imresize_double` for tensors, antialiased bicubic reduction, differentiable (4.2).
+    """ψ(y), antialiased bicubic reduction (4.2), the same as `prosr.resample.imresize_double`.
 
     y is [N, C, H, W], floating point; the result is [N, C, ⌈H/s⌉, ⌈W/s⌉], not rounded. As
     scales are even, all output pixels have the same taps.
     """
-    s = check_scale(scale)
-    n, c, h, w = y.shape
-    taps = torch.tensor(reduction_taps(s), dtype=y.dtype, device=y.device)
-    margin = 3 * s // 2
-    y = _pad_symmetric(y, 2, margin, margin + -h % s)
-    y = _pad_symmetric(y, 3, margin, margin + -w % s)
-    with as_given(y):
-        rows = F.conv2d(y.reshape(n * c, 1, *y.shape[2:]), taps[None, None, :, None], stride=(s, 1))
-        x = F.conv2d(rows, taps[None, None, None, :], stride=(1, s))
-    return x.reshape(n, c, -(-h // s), -(-w // s))
+    check_scale(scale)
+    return _downscale_axis(_downscale_axis(y, scale, 2), scale, 3)
 
 
 def back_project(y_hat: Tensor, x: Tensor, scale: int, iterations: int) -> Tensor:
-    """Make ŷ agree with x: ŷ ← ŷ + φ_s(x − ψ_s(ŷ)), so many times, differentiable.
+    """Make ŷ agree with x: ŷ ← ŷ + φ_s(x − ψ_s(ŷ)), so many times.
 
     x is [N, C, H, W] and ŷ [N, C, sH, sW]. What is added has no detail finer than x's: it
-    brings back the input's colours and brightness. Irani and Peleg, Improving resolution by
+    restores the input's colours and brightness. Irani and Peleg, Improving resolution by
     image registration (1991).
     """
     for _ in range(iterations):
@@ -64,21 +51,49 @@ def back_project(y_hat: Tensor, x: Tensor, scale: int, iterations: int) -> Tenso
 
 
 def as_given(pictures: Tensor) -> AbstractContextManager[object]:
-    """Compute in the pictures' own precision, whatever autocast says of convolutions."""
+    """Turn autocast off for the pictures' device."""
     device = pictures.device.type
     # Entered only where it does something: a traced graph has no such block.
-    is_on = torch.is_autocast_enabled(device)
+    is_on = device != "meta" and torch.is_autocast_enabled(device)
     return torch.autocast(device, enabled=False) if is_on else nullcontext()
 
 
-def _pad_symmetric(
-    x: Tensor, dim: int, before: int = PHI_RADIUS, after: int = PHI_RADIUS
-) -> Tensor:
-    """Mirror so many pixels at the ends of `dim`, the outermost pixel included."""
+def _upscale_axis(x: Tensor, scale: int, dim: int) -> Tensor:
+    length, padded = x.shape[dim], _pad_symmetric(x, dim, PHI_RADIUS, PHI_RADIUS)
+    shifted = [padded.narrow(dim, tap, length) for tap in range(2 * PHI_RADIUS + 1)]
+    phases = [_weighted_sum(shifted, taps) for taps in phase_taps(scale)]
+    return torch.stack(phases, dim + 1).flatten(dim, dim + 1)
+
+
+def _downscale_axis(y: Tensor, scale: int, dim: int) -> Tensor:
+    length, margin = y.shape[dim], 3 * scale // 2
+    padded = _pad_symmetric(y, dim, margin, margin + -length % scale)
+    around = padded.shape
+    groups = padded.reshape(*around[:dim], -1, scale, *around[dim + 1 :])
+    count = (length + scale - 1) // scale
+    taps = torch.tensor(reduction_taps(scale), dtype=y.dtype, device=y.device)
+    shape = [scale if axis == dim + 1 else 1 for axis in range(groups.dim())]
+    # Four groups of s pixels each make an output pixel.
+    sums = [
+        (groups.narrow(dim, first, count) * part.view(shape)).sum(dim + 1)
+        for first, part in enumerate(taps.split(scale))
+    ]
+    return sums[0] + sums[1] + sums[2] + sums[3]
+
+
+def _weighted_sum(values: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
+    total = torch.zeros_like(values[0])
+    for value, weight in zip(values, weights, strict=True):
+        if weight:
+            total = total + weight * value
+    return total
+
+
+def _pad_symmetric(x: Tensor, dim: int, before: int, after: int) -> Tensor:
+    """Mirror so many pixels at the ends of `dim`, the outermost pixel included.
+
+    The indices are tensors, so that a traced graph takes axes of any length.
+    """
     length = x.shape[dim]
-    if length >= max(before, after):
-        head = x.narrow(dim, 0, before).flip(dim)
-        tail = x.narrow(dim, length - after, after).flip(dim)
-        return torch.cat((head, x, tail), dim)
-    mirrored = torch.from_numpy(mirrored_indices(length, before, after))
-    return x.index_select(dim, mirrored.to(x.device))
+    index = torch.arange(-before, length + after, device=x.device) % (2 * length)
+    return x.index_select(dim, torch.minimum(index, 2 * length - 1 - index))

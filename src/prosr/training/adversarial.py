@@ -14,9 +14,10 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
-from prosr.adversary import SMALLEST, Adversarial, SRGANDiscriminatorConfig
+from prosr.adversary import SMALLEST, Adversarial
 from prosr.data.sampler import Batch
 from prosr.errors import ProSRError
+from prosr.layouts import SRGANDiscriminatorConfig
 from prosr.nets.features import POOLS, feature_distance
 from prosr.resample.tensors import upscale
 from prosr.training.losses import (

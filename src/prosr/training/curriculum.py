@@ -7,7 +7,7 @@ import random
 from dataclasses import dataclass
 
 from prosr.config import Curriculum, Recipe, Simultaneous
-from prosr.layouts import SCALES, Scale
+from prosr.scales import SCALES, Scale
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,11 @@ from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from prosr.checkpoints.weights import build
 from prosr.config import Recipe
 from prosr.lab.apart import Apart
 from prosr.lab.rounds import measure
-from prosr.layouts import Scale
-from prosr.nets.blocks import count_parameters
+from prosr.nets.build import build
+from prosr.scales import Scale
 from prosr.training.curriculum import learning_rate_at, shares, stage_at
 from prosr.training.steps import Work, make_step
 
@@ -65,7 +64,8 @@ def forecast(recipe: Recipe, rounds: int, progress: Callable[[str], None]) -> Fo
             seconds = measure({"step": step}, rounds)["step"].median
             memory = step.peak_memory()
         costs.append(StepCost(scale, work.patch, share, work.multiply_adds, seconds, memory))
-    return Forecast(phases(recipe), count_parameters([build(recipe.net)]), tuple(costs))
+    parameters = build(recipe.net).parameter_count(recipe.net.scales[-1])
+    return Forecast(phases(recipe), parameters, tuple(costs))
 
 
 def phases(recipe: Recipe) -> tuple[Phase, ...]:

@@ -50,9 +50,9 @@ class RunLog:
         size = picture.shape[:2]
         target = self._folder / name / f"{step:07}.png"
         png = find_format(".png")
-        with Canvas(target, png, (size[0], size[1]), 3, np.dtype(np.uint8)) as canvas:
+        with Canvas(target, png, (size[0], size[1]), 3, np.dtype(np.uint8), Metadata()) as canvas:
             canvas.put(0, 0, picture)
-            canvas.save(Metadata())
+            canvas.save()
         self._board.add_image(name, picture.clip(0, 1), step, dataformats="HWC")
 
     def __enter__(self) -> RunLog:

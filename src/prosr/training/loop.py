@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from prosr.data.sampler import Batch, PatchSampler, prepared
-from prosr.layouts import Scale
+from prosr.scales import Scale
 from prosr.training.adversarial import CollapsedError, adversarial_step, is_of_use
 from prosr.training.curriculum import ema_decay_at, learning_rate_at, opened_at, stage_at
 from prosr.training.log import RunLog

@@ -26,8 +26,6 @@ from prosr.adversary import Adversarial
 from prosr.checkpoints.features import open_features
 from prosr.checkpoints.weights import (
     Weights,
-    build,
-    build_discriminator,
     find,
     fit,
     load_state,
@@ -39,14 +37,17 @@ from prosr.checkpoints.weights import (
 from prosr.config import Recipe, recipe_from
 from prosr.errors import CheckpointError, ConfigError
 from prosr.files import write_bytes, write_text
+from prosr.nets.build import build, build_discriminator
 from prosr.nets.generator import ProSR
 from prosr.nets.laplacian import LaplacianPyramid
+from prosr.nets.network import Network
 from prosr.training.adversarial import Adversary
 from prosr.training.curriculum import stage_at
 
 STATE, BEFORE = "state.safetensors", "before.safetensors"
 
 _T = TypeVar("_T")
+_Net = TypeVar("_Net", bound=nn.Module)
 
 _DAMAGED = f"it is damaged: put {BEFORE} in its place, or use another --run folder"
 
@@ -88,8 +89,8 @@ class Run:
 
     folder: Path
     recipe: Recipe
-    net: nn.Module
-    average: nn.Module
+    net: Network
+    average: Network
     optimizer: Adam
     card: dict[str, Any]
     first: Weights | None = None
@@ -155,7 +156,7 @@ class Run:
 
     def optimizers(self) -> dict[str, tuple[nn.Module, Adam]]:
         """Every optimizer with its network, by its name in the state file."""
-        mine = {"optimizer": (self.net, self.optimizer)}
+        mine: dict[str, tuple[nn.Module, Adam]] = {"optimizer": (self.net, self.optimizer)}
         if self.adversary is None:
             return mine
         theirs = self.adversary.net, self.adversary.optimizer
@@ -226,7 +227,7 @@ def _open_adversary(
     return Adversary(settings, net, optimizer, features, net, optimizer)
 
 
-def _placed(net: nn.Module, device: torch.device) -> nn.Module:
+def _placed(net: _Net, device: torch.device) -> _Net:
     return net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from prosr.data.benchmarks import Benchmark, to_tensor
-from prosr.layouts import Scale
 from prosr.resample.tensors import upscale
+from prosr.scales import Scale
 from prosr.training.loop import Draw
 from prosr.training.run import Run
 

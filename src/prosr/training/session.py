@@ -29,7 +29,7 @@ from prosr.evaluation.scoring import score
 from prosr.inference.memory import reuse_freed_memory
 from prosr.inference.precision import bf16_pays
 from prosr.inference.upscaler import SCORING_MEMORY, Upscaler
-from prosr.layouts import SCALES, Scale
+from prosr.scales import SCALES, Scale
 from prosr.training.curriculum import scale_at
 from prosr.training.failures import named_failures
 from prosr.training.loop import Draw, Observer, Validate, train

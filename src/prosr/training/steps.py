@@ -18,7 +18,6 @@ import numpy as np
 import torch
 from torch.optim import Adam
 
-from prosr.checkpoints.weights import build
 from prosr.config import Recipe, Single
 from prosr.data.decoded import Decoded
 from prosr.data.patches import Picture
@@ -29,7 +28,9 @@ from prosr.inference.precision import has_native_bf16
 from prosr.lab.apart import Apart
 from prosr.lab.records import Row, make_row
 from prosr.lab.rounds import PEAK_MULTIPLY_ADDS, Subject, Timing, matmul, measure
-from prosr.layouts import SCALES, Scale
+from prosr.nets.build import build
+from prosr.nets.cost import trace
+from prosr.scales import SCALES, Scale
 from prosr.training.curriculum import scale_at
 from prosr.training.loop import make_stepper
 from prosr.training.losses import pixel_loss
@@ -59,8 +60,7 @@ class Work:
 
         The backward pass has as many again for the inputs and for the weights.
         """
-        net: Any = build(self.recipe.net)
-        forward: int = net.multiply_adds(self.scale)
+        forward = trace(build(self.recipe.net), self.scale).macs
         return 3 * forward * self.recipe.batch * self.patch**2
 
     def make_batch(self) -> Batch:

@@ -1,68 +1,52 @@
-"""ONNX Runtime behind the protocol of engines, for machines that OpenVINO does not run on."""
+"""ONNX Runtime, for machines that OpenVINO does not run on, and for GPUs without PyTorch."""
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+import numpy as np
 import onnxruntime
-import torch
-from torch import Tensor, nn
 
-from prosr.inference.engines.planned import Function
-from prosr.inference.memory import reuse_freed_memory
-from prosr.inference.tracing import cache_folder, cached, check, identity, trace
+from prosr.inference.engine import Engine, MemoryModel, ScaleCost, parse_metadata, thread_count
+from prosr.inference.tiling import Block
+from prosr.models import Model
 
-_TOLERANCE = 1e-4
-_LIBRARY = 30_000_000
+_MEMORY = MemoryModel(reserved=180_000_000, weights=2, activations=2.6, results=3)
+"""Per input pixel of `prosr-xs`, 2.4 to 2.6 times the float32 activations were taken, of
+`progansr-xs` 2.8; ONNX Runtime 1.32, x86-64."""
 
 
-class OnnxRunner:
-    """ONNX Runtime on the CPU, in float32."""
+class OnnxEngine(Engine):
+    """ONNX Runtime in float32, on the first of its execution providers that is installed."""
 
-    name = "onnx"
-    precision = "fp32"
-    device = "cpu"
-    growth = stage_growth = 1.7
-    results = 0.0
-    """Measured: 1.12 (prosr-s) and 1.65 (prosr-xs); ONNX Runtime 1.32, x86-64."""
-    copies = 1.0
-    parting = 1.3
-    """`prosr-s` ×4 within 2 GB: 126 GFLOP/s in stages, 163 in whole tiles."""
-    least = 2
+    name: ClassVar[str] = "onnx"
 
-    def __init__(self) -> None:
-        reuse_freed_memory()
-        self._identity = cache(identity)
+    def __init__(self, model: Model, max_memory: int) -> None:
+        self._sessions = {scale: _open(path) for scale, path in model.graphs.items()}
+        costs: dict[int, ScaleCost] = {}
+        for scale, session in self._sessions.items():
+            metadata = session.get_modelmeta().custom_metadata_map
+            costs[scale] = parse_metadata(metadata, model.graphs[scale]).cost
+        super().__init__(costs, model.size, max_memory, _MEMORY)
 
-    def held(self, weights: int) -> int:
-        """PyTorch's, and those of the session with what it reorders."""
-        return _LIBRARY + 3 * weights
+    @property
+    def precision(self) -> str:
+        return "fp32"
 
-    def prepare(self, net: nn.Module, part: str, function: Function) -> Function:
-        def make(path: Path, channels: int) -> None:
-            trace(net, function, channels, path)
-            session = _open(path)
-            check(lambda x: _run(session, x), function, channels, _TOLERANCE)
-
-        @cache
-        def session(channels: int) -> Any:
-            path = cache_folder() / f"{self._identity(net)[:24]}-{part}.onnx"
-            return _open(cached(path, lambda path: make(path, channels)))
-
-        return lambda x: _run(session(x.shape[1]), x)
+    def run(self, x: Block, scale: int) -> Block:
+        session = self._sessions[scale]
+        parts = [
+            session.run(None, {"x": np.ascontiguousarray(x[i : i + 1])})[0] for i in range(len(x))
+        ]
+        return np.concatenate(parts)
 
 
 def _open(path: Path) -> Any:
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    # Memory that the arena took would stay taken; freed memory is kept as it is anyway.
+    options.intra_op_num_threads = thread_count()
+    # The arena would keep its memory for good; glibc reuses freed memory anyway.
     options.enable_cpu_mem_arena = False
     options.log_severity_level = 3
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-
-
-def _run(session: Any, x: Tensor) -> Tensor:
-    parts = [session.run(None, {"x": one.contiguous().numpy()})[0] for one in torch.split(x, 1)]
-    return torch.cat([torch.from_numpy(part) for part in parts])
+    providers = onnxruntime.get_available_providers()
+    return onnxruntime.InferenceSession(str(path), options, providers=providers)

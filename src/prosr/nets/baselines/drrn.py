@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
-
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from prosr.layouts import AllScales, BaselineConfig, Count
-from prosr.nets.baselines.anatomy import Baseline, Presets, Step, conv
-from prosr.nets.blocks import draw_he
-from prosr.resample import PHI_RADIUS
+from prosr.layouts import DRRNConfig
+from prosr.nets.blocks import conv, draw_he
+from prosr.nets.network import Plain
 from prosr.resample.tensors import upscale
 
 
 class PreActivated(nn.Module):
-    """BN → ReLU before a convolution that may be shared with other places.
+    """BN → ReLU before a convolution that other places may share.
 
-    The statistics are this place's own: each recursion gives the shared kernel features
+    Each place has statistics of its own, as each recursion gives the shared kernel features
     of another distribution.
     """
 
@@ -36,7 +33,7 @@ class RecursiveBlock(nn.Module):
     def __init__(self, channels_in: int, features: int, units: int, first: bool) -> None:
         super().__init__()
         self.entry = conv(channels_in, features, bias=False)
-        # A picture is no feature: ReLU would take away whatever is darker than the mean.
+        # The first block sees a picture: ReLU would remove whatever is darker than the mean.
         self.enter = None if first else PreActivated(channels_in)
         self.kernel_1 = conv(features, features, bias=False)
         self.kernel_2 = conv(features, features, bias=False)
@@ -50,36 +47,24 @@ class RecursiveBlock(nn.Module):
         return z
 
 
-class DRRNConfig(AllScales, BaselineConfig):
-    kind: Literal["drrn"] = "drrn"
-    blocks: Count = 1
-    units: Count = 25
-    features: Count = 128
+class DRRN(Plain):
+    """ŷ = φ_s(x) + r of enlarged luminance, one network for all scales.
 
-
-class DRRN(Baseline):
-    """ŷ = φ_s(x) + r of enlarged luminance, one net for all scales: B `blocks` of U `units`.
-
-    B1U25 has 52 layers, (1 + 2U)·B + 1, and 297 k weights in their kernels.
+    B blocks of U units have (1 + 2U)·B + 1 layers: 52 for B1U25, with 297 k kernel weights.
     """
 
-    channels = 1
-    scales = (2, 4, 8)
-    layout = DRRNConfig
-    presets: ClassVar[Presets] = {"drrn": DRRNConfig()}  # 310,272 parameters
-
-    def __init__(self, *, blocks: int, units: int, features: int) -> None:
-        super().__init__()
-        self.units = units
+    def __init__(self, layout: DRRNConfig) -> None:
+        super().__init__(layout)
+        features = layout.features
         self.blocks = nn.ModuleList(
-            RecursiveBlock(features if i else 1, features, units, first=i == 0)
-            for i in range(blocks)
+            RecursiveBlock(features if i else 1, features, layout.units, first=i == 0)
+            for i in range(layout.blocks)
         )
         self.leave = PreActivated(features)
         self.last = conv(features, 1, bias=False)
         draw_he(self)
-        # Of normalized features it would give a residual as strong as the picture, which
-        # takes longer to unlearn than a short training lasts.
+        # Its input is normalized, so He's initialization would give a residual as strong as
+        # the picture. A short training does not unlearn that.
         nn.init.zeros_(self.last.weight)
 
     def enlarge(self, x: Tensor, scale: int) -> Tensor:
@@ -89,15 +74,3 @@ class DRRN(Baseline):
             z = block(z)
         residual: Tensor = self.leave(z, self.last)
         return interpolated + residual
-
-    def steps(self, scale: int) -> list[Step]:
-        return [(scale, PHI_RADIUS), (1, (1 + 2 * self.units) * len(self.blocks) + 1)]
-
-    def kernels(self, scale: int) -> list[tuple[int, nn.Module]]:
-        pixels = scale**2
-        counted: list[tuple[int, nn.Module]] = [(pixels, self.last)]
-        for block in self.blocks:
-            assert isinstance(block, RecursiveBlock)
-            counted.append((pixels, block.entry))
-            counted += [(self.units * pixels, k) for k in (block.kernel_1, block.kernel_2)]
-        return counted

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from functools import partial
-from typing import ClassVar, Literal
-
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from prosr.layouts import BaselineConfig, Count, OneScale
-from prosr.nets.baselines.anatomy import Baseline, Presets, Step, conv
-from prosr.nets.blocks import MEAN_RGB
+from prosr.layouts import EDSRConfig
+from prosr.nets.blocks import MEAN_RGB, conv
+from prosr.nets.network import Plain
 
 VALUE_RANGE = 255.0
-"""The net's own units."""
+"""Colours have this range inside the network."""
 
 
-class ResBlock(nn.Module):
-    """conv → ReLU → conv without batch norm, scaled and added to what enters."""
+class EDSRBlock(nn.Module):
+    """conv → ReLU → conv without batch norm, scaled and added to the input."""
 
-    def __init__(self, features: int, residual_scale: float) -> None:
+    def __init__(self, features: int, residual_scale: float = 1.0) -> None:
         super().__init__()
         self.conv_1 = conv(features, features)
         self.conv_2 = conv(features, features)
@@ -30,41 +27,22 @@ class ResBlock(nn.Module):
         return z + self.residual_scale * residual
 
 
-class EDSRConfig(OneScale, BaselineConfig):
-    kind: Literal["edsr"] = "edsr"
-    blocks: Count
-    features: Count
-    residual_scale: float
+class EDSR(Plain):
+    """Residual blocks at the input's size, then a sub-pixel convolution for each doubling.
 
-
-_BASELINE = partial(EDSRConfig, blocks=16, features=64, residual_scale=1.0)
-_FULL = partial(EDSRConfig, blocks=32, features=256, residual_scale=0.1)
-
-
-class EDSR(Baseline):
-    """Residual blocks at the input's size, then one sub-pixel convolution for each doubling.
-
-    Its authors have 2, 3 and 4 times; 8 times is one more doubling.
+    Its authors have ×2, ×3 and ×4; ×8 has one doubling more.
     """
 
-    layout = EDSRConfig
-    presets: ClassVar[Presets] = {
-        "edsr-baseline-x2": _BASELINE(scale=2),  # 1,369,859 parameters
-        "edsr-baseline-x4": _BASELINE(scale=4),  # 1,517,571
-        "edsr-baseline-x8": _BASELINE(scale=8),  # 1,665,283
-        "edsr-x2": _FULL(scale=2),  # 40,729,603
-        "edsr-x4": _FULL(scale=4),  # 43,089,923
-        "edsr-x8": _FULL(scale=8),  # 45,450,243
-    }
-
-    def __init__(self, *, scale: int, blocks: int, features: int, residual_scale: float) -> None:
-        super().__init__()
-        self.scales = (scale,)
+    def __init__(self, layout: EDSRConfig) -> None:
+        super().__init__(layout)
+        features = layout.features
         self.entry = conv(3, features)
-        self.blocks = nn.ModuleList(ResBlock(features, residual_scale) for _ in range(blocks))
+        self.blocks = nn.ModuleList(
+            EDSRBlock(features, layout.residual_scale) for _ in range(layout.blocks)
+        )
         self.after = conv(features, features)
-        doublings = scale.bit_length() - 1
-        self.upsamplers = nn.ModuleList(conv(features, 4 * features) for _ in range(doublings))
+        doublings = range(layout.scale.bit_length() - 1)
+        self.upsamplers = nn.ModuleList(conv(features, 4 * features) for _ in doublings)
         self.last = conv(features, 3)
 
     def enlarge(self, x: Tensor, scale: int) -> Tensor:
@@ -78,13 +56,3 @@ class EDSR(Baseline):
             z = F.pixel_shuffle(upsampler(z), 2)
         y_hat: Tensor = self.last(z) / VALUE_RANGE + mean
         return y_hat
-
-    def steps(self, scale: int) -> list[Step]:
-        return [(1, 2 + 2 * len(self.blocks)), *[(2, 1)] * len(self.upsamplers), (1, 1)]
-
-    def kernels(self, scale: int) -> list[tuple[int, nn.Module]]:
-        return [
-            *((1, part) for part in (self.entry, self.blocks, self.after)),
-            *((4**i, upsampler) for i, upsampler in enumerate(self.upsamplers)),
-            (scale**2, self.last),
-        ]

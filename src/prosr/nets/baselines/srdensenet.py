@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from prosr.layouts import BaselineConfig, Count, OneScale
-from prosr.nets.baselines.anatomy import Baseline, Presets, Step, conv
+from prosr.layouts import SRDenseNetConfig
 from prosr.nets.baselines.lapsrn import Upconv
-from prosr.nets.blocks import draw_he
+from prosr.nets.blocks import conv, draw_he
+from prosr.nets.network import Plain
 
 
 class DenseBlock(nn.Module):
-    """Layer i sees what layers 1 … i−1 of the block gave, the first what enters it.
+    """Layer i sees the results of layers 1 … i−1 of the block, the first layer its input.
 
-    So reads the paper's equation; what enters is not passed on with the rest.
+    The paper's equation reads so; the input is not passed on to later layers.
     """
 
     def __init__(self, channels_in: int, layers: int, growth: int) -> None:
@@ -33,42 +31,24 @@ class DenseBlock(nn.Module):
         return z
 
 
-class SRDenseNetConfig(OneScale, BaselineConfig):
-    kind: Literal["srdensenet"] = "srdensenet"
-    blocks: Count = 8
-    layers: Count = 8
-    growth: Count = 16
-    bottleneck: Count = 256
-
-
-class SRDenseNet(Baseline):
+class SRDenseNet(Plain):
     """Dense blocks on luminance with skips from all levels, a bottleneck, transposed convs.
 
-    This is SRDenseNet_All, with 69 layers for 4 times: 1 + 8×8 + 1 + 2 + 1. Its authors
-    have that scale alone; others get a transposed convolution for each doubling.
+    This is SRDenseNet_All; for ×4 it has 69 layers, 1 + 8×8 + 1 + 2 + 1. Its authors have
+    that scale only; the other scales have one transposed convolution more or less.
     """
 
-    channels = 1
-
-    layout = SRDenseNetConfig
-    presets: ClassVar[Presets] = {
-        "srdensenet-x2": SRDenseNetConfig(scale=2),  # 1,553,409 parameters
-        "srdensenet-x4": SRDenseNetConfig(scale=4),  # 2,143,489
-        "srdensenet-x8": SRDenseNetConfig(scale=8),  # 2,733,569
-    }
-
-    def __init__(
-        self, *, scale: int, blocks: int, layers: int, growth: int, bottleneck: int
-    ) -> None:
-        super().__init__()
-        self.scales = (scale,)
-        width = layers * growth
+    def __init__(self, layout: SRDenseNetConfig) -> None:
+        super().__init__(layout)
+        width = layout.layers * layout.growth
         self.entry = conv(1, width)
-        self.blocks = nn.ModuleList(DenseBlock(width, layers, growth) for _ in range(blocks))
-        self.bottleneck = conv((blocks + 1) * width, bottleneck, size=1)
-        self.upconvs = nn.ModuleList(Upconv(bottleneck) for _ in range(scale.bit_length() - 1))
-        self.last = conv(bottleneck, 1)
-        self.radius = 1 + blocks * layers
+        self.blocks = nn.ModuleList(
+            DenseBlock(width, layout.layers, layout.growth) for _ in range(layout.blocks)
+        )
+        self.bottleneck = conv((layout.blocks + 1) * width, layout.bottleneck, size=1)
+        doublings = range(layout.scale.bit_length() - 1)
+        self.upconvs = nn.ModuleList(Upconv(layout.bottleneck) for _ in doublings)
+        self.last = conv(layout.bottleneck, 1)
         draw_he(self)
 
     def enlarge(self, x: Tensor, scale: int) -> Tensor:
@@ -80,13 +60,3 @@ class SRDenseNet(Baseline):
             z = F.relu(upconv(z))
         y_hat: Tensor = self.last(z)
         return y_hat
-
-    def steps(self, scale: int) -> list[Step]:
-        return [(1, self.radius), *[(2, 1)] * len(self.upconvs), (1, 1)]
-
-    def kernels(self, scale: int) -> list[tuple[int, nn.Module]]:
-        return [
-            *((1, part) for part in (self.entry, self.blocks, self.bottleneck)),
-            *((4**i, upconv) for i, upconv in enumerate(self.upconvs)),
-            (scale**2, self.last),
-        ]

@@ -9,11 +9,9 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from prosr.nets.baselines.anatomy import conv
-
-LEAK = 0.2
-SIDE = 96
-"""Pixels of the pictures that it judges; the dense layers take no other number."""
+from prosr.layouts import SRGANDiscriminatorConfig
+from prosr.nets.blocks import conv
+from prosr.nets.discriminator import LEAK
 
 _LAYERS = ((64, 2), (128, 1), (128, 2), (256, 1), (256, 2), (512, 1), (512, 2))
 """Channels and stride of each convolution after the first."""
@@ -22,7 +20,7 @@ _LAYERS = ((64, 2), (128, 1), (128, 2), (256, 1), (256, 2), (512, 1), (512, 2))
 class SRGANDiscriminator(nn.Module):
     """Eight convolutions to a sixteenth of the side, two dense layers, one score a picture."""
 
-    def __init__(self) -> None:
+    def __init__(self, layout: SRGANDiscriminatorConfig) -> None:
         super().__init__()
         parts: list[nn.Module] = [conv(3, 64), nn.LeakyReLU(LEAK)]
         channels = 64
@@ -31,14 +29,14 @@ class SRGANDiscriminator(nn.Module):
             parts += [layer, nn.BatchNorm2d(width), nn.LeakyReLU(LEAK)]
             channels = width
         self.convolutions = nn.Sequential(*parts)
-        hidden = nn.Linear(channels * (SIDE // 16) ** 2, 1024)
+        hidden = nn.Linear(channels * (layout.side // 16) ** 2, 1024)
         self.dense = nn.Sequential(hidden, nn.LeakyReLU(LEAK), nn.Linear(1024, 1))
 
     def forward(self, y: Tensor, scale: int = 4, alpha: float = 1.0) -> Tensor:
-        """Judge pictures, [N, 3, 96, 96] in [0, 1]: a score for each, [N], whatever its scale.
+        """Judge pictures, [N, 3, 96, 96] in [0, 1]: one score each, [N], at every scale.
 
-        The paper ends in a sigmoid, which losses on logits contain and Eq. 3 does without. As
-        the generator's, the units inside are [−1, 1].
+        The paper ends in a sigmoid. Losses on logits contain it, and Eq. 3 needs none. Inside,
+        colours have the range [−1, 1], as in the generator.
         """
         z = self.convolutions(2 * y - 1).flatten(1)
         return cast(Tensor, self.dense(z)).flatten()

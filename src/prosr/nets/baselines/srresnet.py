@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
-
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from prosr.layouts import BaselineConfig, Count, OneScale
-from prosr.nets.baselines.anatomy import Baseline, Presets, Step, conv
+from prosr.layouts import SRResNetConfig
+from prosr.nets.blocks import conv
+from prosr.nets.network import Plain
 
 
-class ResidualBlock(nn.Module):
-    """conv → BN → PReLU → conv → BN, added to what enters."""
+class SRResNetBlock(nn.Module):
+    """conv → BN → PReLU → conv → BN, added to the input."""
 
     def __init__(self, features: int) -> None:
         super().__init__()
@@ -38,35 +37,22 @@ class SubPixel(nn.Module):
         return doubled
 
 
-class SRResNetConfig(OneScale, BaselineConfig):
-    kind: Literal["srresnet"] = "srresnet"
-    blocks: Count = 16
-    features: Count = 64
+class SRResNet(Plain):
+    """Residual blocks, then sub-pixel convolutions; the first and last kernels are 9×9.
 
-
-class SRResNet(Baseline):
-    """B residual blocks (`blocks`), then sub-pixel convolutions; 9×9 at both ends.
-
-    x is in [0, 1] and the last convolution's units are [−1, 1], as the authors scale them.
-    SRGAN is this net trained against a discriminator. Its authors have 4 times; other
-    scales have one doubling more or less.
+    x is in [0, 1] and the last convolution returns units of [−1, 1], as the authors scale
+    them. SRGAN is this network trained against a discriminator. Its authors have ×4 only; the
+    other scales have one doubling more or less.
     """
 
-    layout = SRResNetConfig
-    presets: ClassVar[Presets] = {
-        "srresnet-x2": SRResNetConfig(scale=2),  # 1,401,749 parameters
-        "srresnet-x4": SRResNetConfig(scale=4),  # 1,549,462
-        "srresnet-x8": SRResNetConfig(scale=8),  # 1,697,175
-    }
-
-    def __init__(self, *, scale: int, blocks: int, features: int) -> None:
-        super().__init__()
-        self.scales = (scale,)
+    def __init__(self, layout: SRResNetConfig) -> None:
+        super().__init__(layout)
+        features = layout.features
         self.entry, self.activate = conv(3, features, size=9), nn.PReLU()
-        self.blocks = nn.ModuleList(ResidualBlock(features) for _ in range(blocks))
+        self.blocks = nn.ModuleList(SRResNetBlock(features) for _ in range(layout.blocks))
         self.after, self.norm = conv(features, features), nn.BatchNorm2d(features)
-        doublings = scale.bit_length() - 1
-        self.upsamplers = nn.ModuleList(SubPixel(features) for _ in range(doublings))
+        doublings = range(layout.scale.bit_length() - 1)
+        self.upsamplers = nn.ModuleList(SubPixel(features) for _ in doublings)
         self.last = conv(features, 3, size=9)
 
     def enlarge(self, x: Tensor, scale: int) -> Tensor:
@@ -79,13 +65,3 @@ class SRResNet(Baseline):
             z = upsampler(z)
         y_hat: Tensor = (self.last(z) + 1) / 2
         return y_hat
-
-    def steps(self, scale: int) -> list[Step]:
-        return [(1, 4 + 2 * len(self.blocks) + 1), *[(2, 1)] * len(self.upsamplers), (1, 4)]
-
-    def kernels(self, scale: int) -> list[tuple[int, nn.Module]]:
-        return [
-            *((1, part) for part in (self.entry, self.blocks, self.after)),
-            *((4**i, upsampler) for i, upsampler in enumerate(self.upsamplers)),
-            (scale**2, self.last),
-        ]

@@ -2,41 +2,27 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
-
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from prosr.layouts import AllScales, BaselineConfig, Count, Several
-from prosr.nets.baselines.anatomy import Baseline, Presets, Step, conv
-from prosr.nets.blocks import draw_he
-from prosr.resample import PHI_RADIUS
+from prosr.layouts import VDSRConfig
+from prosr.nets.blocks import conv, draw_he
+from prosr.nets.network import Plain
 from prosr.resample.tensors import upscale
 
 
-class VDSRConfig(AllScales, BaselineConfig):
-    kind: Literal["vdsr"] = "vdsr"
-    layers: Several = 20
-    features: Count = 64
+class VDSR(Plain):
+    """ŷ = φ_s(x) + r: plain 3×3 layers predict the residual of enlarged luminance.
 
-
-class VDSR(Baseline):
-    """ŷ = φ_s(x) + r: 20 plain 3×3 layers predict the residual of enlarged luminance.
-
-    One net for all scales. Its layers have no biases, like the weights that we convert;
-    only so are there the 665 k parameters that later papers count.
+    One network for all scales. Its layers have no biases, like the released weights; this
+    gives the 665 k parameters that later papers count.
     """
 
-    channels = 1
-    scales = (2, 4, 8)
-    layout = VDSRConfig
-    presets: ClassVar[Presets] = {"vdsr": VDSRConfig()}  # 664,704 parameters
-
-    def __init__(self, *, layers: int, features: int) -> None:
-        super().__init__()
-        widths = (1, *(features,) * (layers - 1), 1)
+    def __init__(self, layout: VDSRConfig) -> None:
+        super().__init__(layout)
+        widths = (1, *(layout.features,) * (layout.layers - 1), 1)
         self.layers = nn.ModuleList(
-            conv(widths[i], widths[i + 1], bias=False) for i in range(layers)
+            conv(widths[i], widths[i + 1], bias=False) for i in range(layout.layers)
         )
         draw_he(self)
 
@@ -48,9 +34,3 @@ class VDSR(Baseline):
             z = F.relu(layer(z))
         residual: Tensor = last(z)
         return interpolated + residual
-
-    def steps(self, scale: int) -> list[Step]:
-        return [(scale, PHI_RADIUS), (1, len(self.layers))]
-
-    def kernels(self, scale: int) -> list[tuple[int, nn.Module]]:
-        return [(scale**2, self.layers)]

@@ -1,0 +1,194 @@
+"""Networks to graphs: ONNX with open height and width, parameters in the weights file beside it.
+
+Needs the extra `train`: PyTorch traces, onnx edits, and OpenVINO checks the written file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import onnx
+import torch
+from torch import Tensor, nn
+
+from prosr.cache import cached_folder
+from prosr.checkpoints.weights import find, from_file
+from prosr.errors import InferenceError
+from prosr.files import write_bytes
+from prosr.inference.engines.openvino import compile_model, core
+from prosr.models import Model, WeightsFile
+from prosr.nets.cost import trace as trace_cost
+from prosr.nets.network import Network
+from prosr.version import __version__
+
+_OPSET = 17
+
+_EXAMPLE = (18, 20)
+"""Height and width of the input that is traced: any, as both stay open."""
+
+_SIZES = ((9, 14), (33, 2))
+"""Heights and widths at which a written graph is compared with its network."""
+
+TOLERANCE = {"fp32": 1e-4, "fp16": 1e-2}
+"""Largest error of a written graph in each precision, for results in the order of 1."""
+
+
+def write_graphs(net: Network, name: str, sha256: str, folder: Path, weights: Path | None) -> None:
+    """Write `folder`/NAME.x2.onnx and so on, a graph for each of the network's scales.
+
+    Parameters are references into the safetensors file `weights`, which must be in the same
+    folder, or are stored in the graph where that is None. Each graph is run and compared
+    with the network. Raises `InferenceError` for a network that cannot be traced, or whose
+    graph computes something else.
+    """
+    stored = _offsets(weights) if weights else {}
+    for scale in net.scales:
+        path = folder / f"{name}.x{scale}.onnx"
+        trace(net, scale, path)
+        model = onnx.load(path)
+        for tensor in model.graph.initializer:
+            if place := stored.get(tensor.name.removeprefix("net.")):
+                assert weights is not None
+                _refer(tensor, weights.name, *place)
+        onnx.helper.set_model_props(model, describe(net, scale, name, sha256))
+        write_bytes(path, model.SerializeToString())
+        check(path, net, scale, TOLERANCE["fp32"])
+
+
+def export_weights(weights: WeightsFile, folder: Path) -> None:
+    """Write graphs for a weights file, and a copy of its parameters beside them.
+
+    Raises `CheckpointError` where layout and parameters do not fit each other.
+    """
+    loaded = from_file(weights)
+    copy = None
+    if weights.path is not None:
+        copy = folder / f"{weights.name}.safetensors"
+        write_bytes(copy, weights.path.read_bytes())
+    write_graphs(loaded.net, weights.name, weights.sha256, folder, copy)
+
+
+def open_community(path: Path) -> Model:
+    """The graph of another project's network, exported once into the user's cache.
+
+    Raises `CheckpointError` for a file that cannot be used, and `InferenceError` for a
+    network that the exporter cannot follow.
+    """
+    found = find(path)
+    name, state = path.stem, found.net.state_dict()
+    key = hashlib.sha256(f"{name} {found.sha256} {__version__}".encode()).hexdigest()[:24]
+    folder = cached_folder(key, lambda new: write_graphs(found.net, name, found.sha256, new, None))
+    size = sum(value.numel() * value.element_size() for value in state.values())
+    graphs: dict[int, Path] = {s: folder / f"{name}.x{s}.onnx" for s in found.net.scales}
+    return Model(name, found.sha256, size, graphs)
+
+
+def describe(net: Network, scale: int, name: str, sha256: str) -> dict[str, str]:
+    """A graph's metadata: all that is needed to run it in tiles, and where it is from.
+
+    `bytes_per_pixel` is the peak of all activations in float32, per pixel of the input.
+    `precision` is "any" where the graph adds a residual to φ_s(x) (Eq. 2), which stays in
+    float32 by itself; other networks lose a tenth of a decibel in bfloat16.
+    """
+    cost = trace_cost(net, scale)
+    reflects = any(getattr(module, "reflects", False) for module in net.modules())
+    return {
+        "model": name,
+        "scale": str(scale),
+        "input": "float32 NCHW RGB, 0 to 1",
+        "receptive_radius": str(cost.radius),
+        "bytes_per_pixel": str(cost.bytes),
+        "smallest_side": "2" if reflects else "1",
+        "precision": "any" if hasattr(net, "residual") else "float32",
+        "weights_sha256": sha256,
+        "made_by": f"prosr {__version__}",
+    }
+
+
+def trace(
+    net: nn.Module, scale: int, path: Path, function: Callable[[Tensor], Tensor] | None = None
+) -> None:
+    """Write `net(x, scale)`, or `function` of x, as an ONNX graph with input "x" and output "y".
+
+    Batch, height and width stay open. Raises `InferenceError` for what cannot be traced.
+    """
+    axes = {0: "batch", 2: "height", 3: "width"}
+    with warnings.catch_warnings(), torch.no_grad():
+        # The tracer warns of constants that it keeps, as intended here, and of its successor,
+        # which takes ten times as long for the same graph.
+        warnings.simplefilter("ignore")
+        try:
+            torch.onnx.export(
+                _Traced(net, function or (lambda x: net(x, scale))),
+                (torch.full((1, 3, *_EXAMPLE), 0.5),),
+                str(path),
+                input_names=["x"],
+                output_names=["y"],
+                dynamic_axes={"x": axes, "y": axes},
+                opset_version=_OPSET,
+                dynamo=False,
+            )
+        except OSError:
+            raise
+        # Another project's network may do anything, and the exporter fail in any way.
+        except Exception as error:
+            raise InferenceError(f"{type(net).__name__} cannot be exported ({error})") from error
+
+
+def check(path: Path, net: nn.Module, scale: int, atol: float) -> None:
+    """Raise `InferenceError` unless a file computes what the network does, at sizes not traced.
+
+    `atol` holds for results in the order of 1, and grows with larger ones.
+    """
+    compiled = compile_model(core().read_model(path), "fp32")
+    generator = torch.Generator().manual_seed(0)
+    for size in _SIZES:
+        x = torch.rand(1, 3, *size, generator=generator)
+        with torch.inference_mode():
+            expected = net(x, scale)
+        y = torch.from_numpy(compiled(x.numpy())[0])
+        error = (y - expected).abs().max().item() if y.shape == expected.shape else math.inf
+        if not error <= atol * max(1, expected.abs().max().item()):
+            raise InferenceError(f"the exported network is {error:g} off at {size[1]}×{size[0]}")
+
+
+class _Traced(nn.Module):
+    """A function with the network that its parameters belong to."""
+
+    def __init__(self, net: nn.Module, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.net, self.function = net, function
+        self.train(net.training)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(x)
+
+
+def _offsets(weights: Path) -> Mapping[str, tuple[int, int]]:
+    """Where in a safetensors file each tensor's bytes begin, and how many they are."""
+    with weights.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(length))
+    return {
+        name: (
+            8 + length + entry["data_offsets"][0],
+            entry["data_offsets"][1] - entry["data_offsets"][0],
+        )
+        for name, entry in header.items()
+        if name != "__metadata__"
+    }
+
+
+def _refer(tensor: onnx.TensorProto, file: str, offset: int, length: int) -> None:
+    """Replace a tensor's bytes with a reference into a file in the graph's folder."""
+    assert len(tensor.raw_data) == length, tensor.name
+    tensor.ClearField("raw_data")
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    for key, value in (("location", file), ("offset", str(offset)), ("length", str(length))):
+        entry = tensor.external_data.add()
+        entry.key, entry.value = key, value

@@ -1,0 +1,139 @@
+"""The contract of engines, which enlarge tiles within a memory limit."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from prosr.errors import CheckpointError, ConfigError
+from prosr.inference.memory import reuse_freed_memory
+from prosr.inference.tiling import Block
+
+_ROUNDING = 10
+"""Results' worth of memory for bringing a tile to samples."""
+
+_READING = 150
+"""Bytes per pixel for bringing samples to a tile."""
+
+
+@dataclass(frozen=True)
+class ScaleCost:
+    """What a network needs at one scale.
+
+    `radius` is its receptive radius in input pixels, `bytes` the peak of its activations in
+    float32 per input pixel, `smallest` the height and width from which it takes inputs.
+    """
+
+    radius: int
+    bytes: int
+    smallest: int = 1
+
+
+@dataclass(frozen=True)
+class MemoryModel:
+    """How an engine's memory follows from a network's, as measured.
+
+    `reserved` is what the process has before the first tile, in bytes, with what reading and
+    writing take. `weights` is how many times the parameters are in memory. Per tile there
+    are `activations` times their float32 peak, and `results` float32 results.
+    """
+
+    reserved: int
+    weights: float
+    activations: float
+    results: float
+
+
+class Engine(ABC):
+    """A network that enlarges tiles within `max_memory` bytes, all of the process included.
+
+    Raises `ConfigError` where the limit leaves nothing for tiles.
+    """
+
+    name: ClassVar[str]
+
+    def __init__(
+        self,
+        costs: Mapping[int, ScaleCost],
+        weights: int,
+        max_memory: int,
+        memory: MemoryModel,
+    ) -> None:
+        self.max_memory, self.scales = max_memory, tuple(costs)
+        self.reserved = int(memory.reserved + memory.weights * weights)
+        self._costs, self._memory = costs, memory
+        self._budget = max_memory - self.reserved
+        if self._budget <= 0:
+            raise ConfigError(
+                f"a memory limit of {max_memory / 1e9:.2g} GB is too low; "
+                f"give at least {self.reserved / 1e9 + 0.1:.1f} GB"
+            )
+        reuse_freed_memory()
+
+    @property
+    @abstractmethod
+    def precision(self) -> str:
+        """The precision of the last result: "fp32", "bf16" or "int8"."""
+
+    @abstractmethod
+    def run(self, x: Block, scale: int) -> Block:
+        """Enlarge a batch of tiles that fits into the budget."""
+
+    def __call__(self, x: Block, scale: int) -> Block:
+        """x, float32 [N, 3, H, W] RGB in [0, 1] → [N, 3, sH, sW], not clipped."""
+        height, width = x.shape[2:]
+        least = self._costs[scale].smallest
+        # Reflection has nothing to reflect in a single row; two equal rows give the same.
+        if height < least or width < least:
+            x = np.pad(x, ((0, 0), (0, 0), (0, least - height), (0, least - width)), "edge")
+        most = max(1, self.pixels(scale) // (x.shape[2] * x.shape[3]))
+        parts = [self.run(x[i : i + most], scale) for i in range(0, len(x), most)]
+        return np.concatenate(parts)[:, :, : scale * height, : scale * width]
+
+    def radius(self, scale: int) -> int:
+        """The network's receptive radius, in input pixels."""
+        return self._costs[scale].radius
+
+    def pixels(self, scale: int) -> int:
+        """The most pixels that a tile may have within the budget."""
+        network = self._memory.activations * self._costs[scale].bytes
+        results = (self._memory.results + _ROUNDING) * 3 * 4 * scale**2
+        return int(self._budget / (network + results + _READING))
+
+
+def thread_count() -> int:
+    """Threads for an engine: `OMP_NUM_THREADS`, or as many as this process has cores."""
+    chosen = os.environ.get("OMP_NUM_THREADS", "")
+    if chosen.isdecimal() and int(chosen) > 0:
+        return int(chosen)
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+@dataclass(frozen=True)
+class GraphInfo:
+    """A graph's metadata, as `prosr.checkpoints.graphs.describe` writes them."""
+
+    cost: ScaleCost
+    may_round: bool
+    """Whether the graph may be computed in bfloat16."""
+
+
+def parse_metadata(metadata: Mapping[str, str], path: Path) -> GraphInfo:
+    """Read a graph's metadata. Raises `CheckpointError` for a graph of another program."""
+    try:
+        radius, size, smallest = (
+            int(metadata[key]) for key in ("receptive_radius", "bytes_per_pixel", "smallest_side")
+        )
+        return GraphInfo(ScaleCost(radius, size, smallest), metadata["precision"] == "any")
+    except (KeyError, ValueError) as error:
+        raise CheckpointError(
+            f"{path}: is not a graph of this version of prosr ({error}); "
+            "delete it, or install prosr again"
+        ) from error

@@ -1,0 +1,51 @@
+"""PyTorch as an engine: for networks in training, for GPUs, and as the others' reference."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+
+from prosr.inference.engine import Engine, MemoryModel, ScaleCost
+from prosr.inference.tiling import Block
+from prosr.nets.cost import trace
+from prosr.nets.network import Network
+
+_MEMORY = MemoryModel(reserved=430_000_000, weights=1, activations=2.2, results=0)
+"""Activations: for what kernels copy (up to 1.5, prosr-s-2018 with its odd widths) and the
+allocator keeps in pieces (2.1, prosr-xs); x86-64, PyTorch 2.13, glibc."""
+
+
+class TorchEngine(Engine):
+    """A network in float32, channels last, on the device that it is moved to."""
+
+    name: ClassVar[str] = "torch"
+
+    def __init__(self, net: Network, max_memory: int, device: str = "cpu") -> None:
+        self._net, self._device = net.to(device), device
+        costs: dict[int, ScaleCost] = {}
+        for scale in net.scales:
+            cost = trace(net, scale)
+            costs[scale] = ScaleCost(cost.radius, cost.bytes)
+        weights = sum(p.numel() * p.element_size() for p in net.parameters())
+        super().__init__(costs, weights, max_memory, _MEMORY)
+
+    @property
+    def precision(self) -> str:
+        return "fp32"
+
+    def run(self, x: Block, scale: int) -> Block:
+        # Kernels are chosen by strides: tiles of equal shape must have equal ones, or they
+        # would differ in the last bit.
+        batch = torch.tensor(x).contiguous(memory_format=torch.channels_last)
+        with torch.inference_mode():
+            y = self._net(batch.to(self._device), scale)
+        result: Block = y.cpu().contiguous().numpy()
+        return result
+
+
+def best_device() -> str:
+    """The device that "torch" computes on: a GPU if there is one."""
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"

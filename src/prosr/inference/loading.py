@@ -1,0 +1,120 @@
+"""From a model's name or file to an upscaler."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+from prosr.errors import ConfigError, InferenceError
+from prosr.inference.engine import Engine
+from prosr.inference.memory import default_memory
+from prosr.inference.upscaler import Upscaler
+from prosr.models import COMMUNITY_SUFFIXES, Model, WeightsFile, find_weights, open_model
+
+ENGINES = ("auto", "openvino", "onnx", "torch")
+
+
+def load(
+    name_or_path: str | Path,
+    *,
+    max_memory: int | None = None,
+    engine: str = "auto",
+    ensemble: bool = False,
+    strength: float = 1.0,
+) -> Upscaler:
+    """An upscaler with a bundled model ("prosr-xs", "bicubic") or a weights file.
+
+    `max_memory` is the limit in bytes for the whole process; by default half of what the
+    system has free, and at least 512 MB. `engine` is one of
+    `ENGINES`. With `ensemble` results are means over flips and
+    quarter turns, and the name gets a plus sign. A `strength` below 1 reduces what a GAN
+    invents, 0 leaves nothing of it; see `prosr.models.find_weights`. A weights file other
+    than the bundled ones is exported once into the user's cache, which needs the extra
+    `train`. Raises `CheckpointError` or `ConfigError` with what is wrong.
+    """
+    chosen = check_engine(engine)
+    limit = default_memory() if max_memory is None else max_memory
+    try:
+        if chosen == "torch":
+            return _on_torch(name_or_path, limit, strength, ensemble)
+        model = find_model(name_or_path, strength)
+    except InferenceError:
+        # The exporter cannot follow every network of another project; PyTorch runs them all.
+        if engine != "auto":
+            raise
+        return _on_torch(name_or_path, limit, strength, ensemble)
+    return _upscaler(open_engine(model, limit, chosen), model.name, model.sha256, ensemble)
+
+
+def find_model(name_or_path: str | Path, strength: float = 1.0) -> Model:
+    """The graphs of a bundled model or of a file, which is exported if it has not been yet.
+
+    Raises what `load` raises, and `InferenceError` for a network that cannot be exported.
+    """
+    path = Path(name_or_path)
+    if path.suffix not in COMMUNITY_SUFFIXES or strength != 1:
+        return open_model(find_weights(name_or_path, strength), _export)
+    try:
+        from prosr.checkpoints.graphs import open_community
+    except ModuleNotFoundError as error:
+        raise _needs_train(path, error) from error
+    return open_community(path)
+
+
+def _upscaler(engine: Engine, name: str, sha256: str, ensemble: bool) -> Upscaler:
+    return Upscaler(engine, name + "+" * ensemble, sha256, ensemble)
+
+
+def _on_torch(name: str | Path, max_memory: int, strength: float, ensemble: bool) -> Upscaler:
+    from prosr.checkpoints.weights import find
+    from prosr.inference.engines.torch import TorchEngine, best_device
+
+    weights = find(name, strength)
+    engine = TorchEngine(weights.net, max_memory, best_device())
+    return _upscaler(engine, weights.name, weights.sha256, ensemble)
+
+
+def _export(weights: WeightsFile, folder: Path) -> None:
+    try:
+        from prosr.checkpoints.graphs import export_weights
+    except ModuleNotFoundError as error:
+        raise _needs_train(Path(weights.path or weights.name), error) from error
+    export_weights(weights, folder)
+
+
+def _needs_train(path: Path, error: ModuleNotFoundError) -> ConfigError:
+    return ConfigError(
+        f"{path}: must be exported once, which needs {error.name}; run: pip install 'prosr[train]'"
+    )
+
+
+def installed() -> list[str]:
+    """The engines that can be asked for by name."""
+    packages = {"openvino": "openvino", "onnx": "onnxruntime", "torch": "torch"}
+    return [name for name, package in packages.items() if find_spec(package)]
+
+
+def check_engine(wanted: str) -> str:
+    """Return the name of the engine for "auto" or a name.
+
+    Raises `ConfigError` for an unknown name, or an engine that is not installed.
+    """
+    if wanted not in ENGINES:
+        raise ConfigError(f"no engine is called {wanted!r}; use one of: {', '.join(ENGINES)}")
+    chosen = "openvino" if wanted == "auto" else wanted
+    if chosen not in installed():
+        extra = {"onnx": "onnx", "torch": "train"}.get(chosen, "")
+        package = f"prosr[{extra}]" if extra else "openvino"
+        raise ConfigError(f"engine {chosen} is not installed; run: pip install '{package}'")
+    return chosen
+
+
+def open_engine(model: Model, max_memory: int, name: str) -> Engine:
+    """The engine of a name that `check_engine` gave, for a model's graphs."""
+    if name == "onnx":
+        from prosr.inference.engines.onnx import OnnxEngine
+
+        return OnnxEngine(model, max_memory)
+    from prosr.inference.engines.openvino import OpenVinoEngine
+
+    return OpenVinoEngine(model, max_memory)

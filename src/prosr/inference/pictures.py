@@ -1,0 +1,136 @@
+"""Picture files through an upscaler: checks before any work, tiles from file to file, estimates."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable
+from pathlib import Path
+from time import perf_counter
+from typing import Any, NamedTuple
+
+from numpy.typing import NDArray
+
+from prosr import images
+from prosr.errors import ImageError
+
+_SIDE = 192
+"""Pixels of an estimate's trial on each side: enough for kernels to run as on whole tiles."""
+
+
+class Estimate(NamedTuple):
+    """What a picture will become: result in pixels, seconds, peak bytes of the process.
+
+    `tiles` are parts of the work, which for a clip are frames, as `unit` says.
+    """
+
+    width: int
+    height: int
+    tiles: int
+    seconds: float
+    memory: int
+    unit: str = "tile"
+
+
+class Rates(NamedTuple):
+    """Seconds for each pixel that is decoded, goes through the network, and is encoded."""
+
+    decoding: float
+    computing: float
+    encoding: float
+
+
+def target_of(path: Path, scale: int, output: str | os.PathLike[str] | None) -> Path:
+    """Where the result of a file goes: `output`, into it if it is a folder, or beside the file."""
+    beside = result_path(path, scale)
+    place = beside if output is None else Path(output)
+    return place / beside.name if output is not None and place.is_dir() else place
+
+
+def result_path(path: Path, scale: int, file_format: images.Format | None = None) -> Path:
+    """Where the result of a file goes unless asked otherwise: "photo_x4.jpg" beside it."""
+    return path.with_name(f"{path.stem}_x{scale}{result_suffix(path, file_format)}")
+
+
+def result_suffix(path: Path, file_format: images.Format | None = None) -> str:
+    """The suffix of a file's result: its own where that fits the format asked for.
+
+    Files of formats that cannot be written (GIF, HEIC) become PNG.
+    """
+    if file_format is None:
+        return path.suffix if images.is_writable(path.suffix) else ".png"
+    fits = path.suffix.lower() in file_format.suffixes
+    return path.suffix if fits else file_format.suffixes[0]
+
+
+def prepare(
+    path: Path,
+    scale: int,
+    target: Path,
+    overwrite: bool,
+    max_memory: int,
+    reserved: int,
+    mark: str = "",
+) -> tuple[images.Picture, images.Canvas]:
+    """Open a picture and the canvas of its result; refuse what can be refused before any work.
+
+    Decoders and encoders that hold a picture as a whole must fit into `max_memory` bytes,
+    `reserved` of which are taken. `mark` identifies the network in the result. Raises
+    `ImageError`.
+    """
+    picture = images.open_picture(path)
+    file_format = images.find_format(target.suffix)
+    _check_target(path, target, overwrite)
+    size = scale * picture.height, scale * picture.width
+    encoding = file_format.memory * size[0] * size[1]
+    for file, verb, name, need, instead in (
+        (path, "decoded", picture.format, picture.decoding, "make it a PNG"),
+        (target, "encoded", file_format.name, encoding, "use PNG or TIFF"),
+    ):
+        if reserved + need > max_memory:
+            raise ImageError(
+                f"{images.shown(file)}: this {name} is {verb} as a whole, which needs "
+                f"{(reserved + need) / 1e9:.1f} GB; allow more memory, or {instead}"
+            )
+    channels = picture.channels
+    if not file_format.alpha and channels in (2, 4) and picture.is_opaque():
+        channels -= 1
+    dtype = file_format.sample_type(picture.dtype)
+    made_by = str(images.Making(mark, images.origin_of(path))) if mark else ""
+    return picture, images.Canvas(
+        target, file_format, size, channels, dtype, picture.metadata, made_by, picture.bits
+    )
+
+
+def measure(
+    picture: images.Picture,
+    canvas: images.Canvas,
+    enlarge: Callable[[NDArray[Any]], NDArray[Any]],
+    pixels: int,
+) -> Rates:
+    """Decode, enlarge and encode a piece from the middle of `picture`; nothing is written.
+
+    The piece has at most as many `pixels` as a tile.
+    """
+    start = perf_counter()
+    piece, decoded = picture.middle(min(_SIDE, math.isqrt(pixels)))
+    decoding = (perf_counter() - start) / decoded
+    # The first call includes what happens once, such as choosing kernels.
+    enlarge(piece)
+    start = perf_counter()
+    result = enlarge(piece)
+    computing = (perf_counter() - start) / math.prod(piece.shape[:2])
+    start = perf_counter()
+    canvas.encode(result)
+    encoding = (perf_counter() - start) / math.prod(result.shape[:2])
+    return Rates(decoding, computing, encoding)
+
+
+def _check_target(path: Path, target: Path, overwrite: bool) -> None:
+    if target.exists():
+        if target.samefile(path):
+            raise ImageError(f"{images.shown(target)}: is the input itself; give another output")
+        if not overwrite:
+            raise ImageError(
+                f"{images.shown(target)}: exists already; give another output or overwrite it"
+            )

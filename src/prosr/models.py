@@ -1,0 +1,299 @@
+"""Models: find one by name or file, read its weights, interpolate two, locate its graphs.
+
+A weights file is safetensors with the network's layout and model card in its header. A graph
+is an ONNX file for one scale, "NAME.x4.onnx", whose parameters lie in the weights file beside
+it. Bundled models come with their graphs, and nothing here needs PyTorch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+
+from prosr.cache import cached_folder
+from prosr.errors import CheckpointError, ConfigError, suggestion
+from prosr.files import write_bytes
+from prosr.scales import SCALES
+from prosr.version import __version__
+
+WEIGHTS_FORMAT = "prosr-weights-1"
+
+COMMUNITY_SUFFIXES = (".pth", ".pt", ".ckpt")
+"""Files of other projects, which `prosr.checkpoints.community` reads."""
+
+_BUNDLED = Path(str(files("prosr") / "weights"))
+_STRENGTH = re.compile(r"(.+)@([01]|[01]?\.\d+)")
+
+Tensors = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class WeightsFile:
+    """What a weights file holds: parameters by name, layout and card as JSON tables.
+
+    `sha256` covers names, shapes and values of the parameters, not the card; it is empty for
+    a model without parameters. `path` is the file, or None for a model without one.
+    `strength` is below 1 for parameters interpolated with those of the model's partner.
+    """
+
+    name: str
+    path: Path | None
+    tensors: Tensors
+    layout: dict[str, Any]
+    card: dict[str, Any]
+    sha256: str
+    strength: float = 1.0
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network that is ready to run: its name, and a graph file for each of its scales.
+
+    `sha256` is that of its parameters, `size` their number of bytes.
+    """
+
+    name: str
+    sha256: str
+    size: int
+    graphs: Mapping[int, Path]
+
+    @property
+    def scales(self) -> tuple[int, ...]:
+        return tuple(self.graphs)
+
+
+def bundled_models() -> list[str]:
+    """Names of the models that come with this package."""
+    return sorted(path.name.removesuffix(".x2.onnx") for path in _BUNDLED.glob("*.x2.onnx"))
+
+
+def find_weights(name: str | Path, strength: float = 1.0) -> WeightsFile:
+    """Read a bundled model by its name, or a .safetensors file by its path.
+
+    `strength` below 1 moves the parameters towards those of the network that a GAN was
+    trained from, its partner: 0 gives exactly the partner. The name may end in a strength
+    instead, as in "progansr-xs@0.7". Raises `ConfigError` for an unknown name or strength,
+    and `CheckpointError` for a file that cannot be used or a model without a partner.
+    """
+    if (named := _STRENGTH.fullmatch(str(name))) and not Path(name).exists():
+        return find_weights(named[1], float(named[2]) * strength)
+    if not 0 <= strength <= 1:
+        raise ConfigError(f"strength {strength:g} is not between 0 and 1")
+    weights = _find(name)
+    return weights if strength == 1 else _interpolated(weights, Path(name), strength)
+
+
+def weights_name(model: str) -> str:
+    """The model's name without strength and ensemble mark: "x" for "x@0.5+"."""
+    plain = model.removesuffix("+")
+    named = _STRENGTH.fullmatch(plain)
+    return named[1] if named else plain
+
+
+def read_weights(path: Path) -> WeightsFile:
+    """Read a weights file; nothing in it is executed.
+
+    Raises `CheckpointError` for a file that is none, is damaged, or holds values that are not
+    finite.
+    """
+    tensors, header = read_safetensors(path, WEIGHTS_FORMAT)
+    try:
+        layout, card = json.loads(header["config"]), json.loads(header.get("card", "{}"))
+        if not (isinstance(layout, dict) and isinstance(card, dict)):
+            raise ValueError("layout and card must be tables")
+    # RecursionError comes of JSON nested too deeply.
+    except (KeyError, ValueError, RecursionError) as error:
+        raise CheckpointError(
+            f"{path}: the layout in its header cannot be used ({error}); "
+            "it was made by another version of prosr or is damaged"
+        ) from error
+    for name, value in tensors.items():
+        if not np.isfinite(value).all():
+            raise CheckpointError(
+                f"{path}: {name} holds values that are not finite; get another copy or retrain it"
+            )
+    return WeightsFile(path.stem, path, tensors, layout, card, weights_hash(tensors))
+
+
+def read_safetensors(
+    path: Path, expected: str, *, with_tensors: bool = True
+) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+    """The tensors and the header of a safetensors file of ours.
+
+    Raises `CheckpointError` unless its header states the `expected` format.
+    """
+    try:
+        with safe_open(path, framework="np") as stored:
+            header = stored.metadata() or {}
+            if header.get("format") != expected:
+                found = header.get("format", "unknown")
+                hint = "; `prosr convert` reads released files"
+                raise CheckpointError(
+                    f"{path}: not of format {expected} but {found!r}"
+                    f"{hint if expected == WEIGHTS_FORMAT else ''}"
+                )
+            names = stored.keys() if with_tensors else ()
+            return {name: stored.get_tensor(name) for name in names}, header
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: no such file") from None
+    # TypeError comes of types that numpy lacks, such as bfloat16.
+    except (SafetensorError, OSError, TypeError) as error:
+        raise CheckpointError(f"{path}: not a readable safetensors file ({error})") from error
+
+
+def weights_hash(tensors: Tensors) -> str:
+    """SHA-256 of the parameters in the order of their names; empty if there are none."""
+    if not tensors:
+        return ""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        value = np.ascontiguousarray(tensors[name])
+        # Types have PyTorch's names, and a scalar no dimension.
+        shape = tensors[name].shape
+        digest.update(f"{name} torch.{value.dtype} {tuple(shape)}\n".encode())
+        digest.update(value.tobytes())
+    return digest.hexdigest()
+
+
+def open_model(weights: WeightsFile, export: Callable[[WeightsFile, Path], None]) -> Model:
+    """The graphs of a model: the bundled ones, or those in the user's cache.
+
+    `export(weights, folder)` writes graphs for a file whose graphs are not cached yet.
+    """
+    origin = weights if weights.strength == 1 else _find(weights.path or weights.name)
+    if origin.path is None or origin.path.parent == _BUNDLED:
+        folder = _BUNDLED
+    else:
+        folder = cached_folder(_key(origin), lambda new: export(origin, new))
+    if weights.strength < 1:
+        source = folder
+        folder = cached_folder(_key(weights), lambda new: _write_interpolated(weights, source, new))
+    return model_in(folder, origin.name, weights)
+
+
+def model_in(folder: Path, stem: str, weights: WeightsFile) -> Model:
+    """The model whose graphs are called `stem` in a folder. Raises `CheckpointError` for none."""
+    paths = {scale: folder / f"{stem}.x{scale}.onnx" for scale in SCALES}
+    graphs: dict[int, Path] = {scale: path for scale, path in paths.items() if path.exists()}
+    if not graphs:
+        raise CheckpointError(f"{weights.name} has no graphs in {folder}; install prosr again")
+    size = sum(value.nbytes for value in weights.tensors.values())
+    return Model(weights.name, weights.sha256, size, graphs)
+
+
+def _find(name: str | Path) -> WeightsFile:
+    path = Path(name)
+    if path.suffix == ".safetensors":
+        return read_weights(path)
+    if path.is_dir():
+        raise CheckpointError(f"{path} is a folder; name a model or a .safetensors file")
+    if path.exists():
+        raise CheckpointError(
+            f"{path}: not a .safetensors weights file; `prosr convert` makes one of a released file"
+        )
+    bundled = _BUNDLED / f"{name}.safetensors"
+    if str(name) == "bicubic":
+        return WeightsFile("bicubic", None, {}, {"kind": "bicubic"}, {}, "")
+    if str(name) in bundled_models():
+        return read_weights(bundled)
+    # Only for the error's text: reading presets takes longer than all else here.
+    from prosr.config import PRESETS
+
+    if str(name) in PRESETS:
+        raise CheckpointError(
+            f"{name} comes without weights; train it, convert a released file with "
+            f"`prosr convert`, or use one of: {', '.join(bundled_models())}"
+        )
+    other = suggestion(str(name), PRESETS, bundled_models())
+    raise ConfigError(f"no model is called {str(name)!r}{other}")
+
+
+def _interpolated(weights: WeightsFile, path: Path, strength: float) -> WeightsFile:
+    """Network interpolation (Wang et al., ESRGAN, 2018): parameters between two networks'."""
+    partner = _partner(weights, path)
+    if strength == 0:
+        return partner
+    ours, theirs = weights.tensors, partner.tensors
+    if {k: v.shape for k, v in ours.items()} != {k: v.shape for k, v in theirs.items()}:
+        raise CheckpointError(f"{weights.name} and {partner.name} have different layouts")
+    tensors = {
+        name: _lerp(theirs[name], value, strength) if value.dtype.kind == "f" else value
+        for name, value in ours.items()
+    }
+    return replace(
+        weights,
+        name=f"{weights.name}@{strength:g}",
+        tensors=tensors,
+        sha256=weights_hash(tensors),
+        strength=strength,
+    )
+
+
+def _lerp(start: NDArray[Any], end: NDArray[Any], weight: float) -> NDArray[Any]:
+    """From `start` at weight 0 to `end` at weight 1, both ends exact."""
+    step, share = end - start, end.dtype.type(weight)
+    one = end.dtype.type(1)
+    between: NDArray[Any] = start + share * step if weight < 0.5 else end - step * (one - share)
+    return between
+
+
+def _partner(weights: WeightsFile, path: Path) -> WeightsFile:
+    named = weights.card.get("partner")
+    if named is None:
+        raise CheckpointError(
+            f"{weights.name} has one strength only: it was not trained from another network "
+            "against a discriminator; leave the strength out"
+        )
+    try:
+        model, sha256 = str(named["model"]), str(named["sha256"])
+        beside = path.with_name(f"{model}.safetensors")
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"{path}: its header does not say which network it was trained from; it is damaged"
+        ) from error
+    if path.suffix == ".safetensors" and beside.exists():
+        found = _find(beside)
+    elif model in bundled_models():
+        found = _find(model)
+    else:
+        raise CheckpointError(
+            f"{weights.name} was trained from {model}; put {beside.name} of its own beside it"
+        )
+    if found.sha256 != sha256:
+        raise CheckpointError(
+            f"{weights.name} was trained from {model} with parameters {sha256[:12]}…, not from "
+            f"{found.sha256[:12]}…, which is here; put {beside.name} of its own beside it"
+        )
+    return found
+
+
+def _key(weights: WeightsFile) -> str:
+    """A name for the cache: all that decides what is in a model's graphs."""
+    what = f"{weights.name} {weights.sha256} {json.dumps(weights.layout, sort_keys=True)}"
+    return hashlib.sha256(f"{what} {__version__}".encode()).hexdigest()[:24]
+
+
+def _write_interpolated(weights: WeightsFile, source: Path, folder: Path) -> None:
+    """Copy a model's graphs, with other parameters at the same offsets of the weights file."""
+    assert weights.path is not None, "a model without parameters has nothing to interpolate"
+    name = f"{weights.path.stem}.safetensors"
+    data = bytearray((source / name).read_bytes())
+    start = 8 + int.from_bytes(data[:8], "little")
+    for key, entry in json.loads(data[8:start]).items():
+        if key != "__metadata__":
+            first, last = entry["data_offsets"]
+            data[start + first : start + last] = weights.tensors[key].tobytes()
+    write_bytes(folder / name, bytes(data))
+    for path in source.glob(f"{weights.path.stem}.x*.onnx"):
+        shutil.copy(path, folder)
