@@ -102,7 +102,7 @@ def load(path: Path, limit: int = MAX_BYTES) -> object:
         storages[storage.data_ptr()] = storage.nbytes()
         if tensor.numel() * tensor.itemsize > storage.nbytes():
             raise Refused("one of its tensors has more elements than the file holds")
-    # A stream need not list every storage; one that it leaves out is memory of this process.
+    # torch.load gives uninitialised memory for a storage that a stream does not list.
     if sum(storages.values()) > path.stat().st_size:
         raise Refused("its tensors need more bytes than the file holds")
     return content
