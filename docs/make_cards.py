@@ -69,7 +69,7 @@ def objective(about: dict[str, Any]) -> str:
 def card(weights: Weights, rows: Sequence[ScoreRow]) -> str:
     """The model card in Markdown."""
     net, about = weights.net, weights.card
-    size = sum(parameter.numel() for parameter in net.parameters())
+    size = net.parameter_count(SCALES[-1])
     cost = " / ".join(f"{2 * TILE**2 * trace(net, s).macs / 1e9:.1f}" for s in SCALES)
     recipe: dict[str, Any] = about["recipe"]
     limits = LIMITS

@@ -16,10 +16,10 @@ import pyvips
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
+from prosr import jobs
 from prosr.images import open_picture
 from prosr.inference.loading import load
 from prosr.inference.upscaler import Upscaler
-from prosr import jobs
 
 RNG = np.random.default_rng(0)
 NOISE = RNG.integers(0, 256, (40, 30, 4), dtype=np.uint8)

@@ -6,11 +6,11 @@ import math
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import Field, StringConstraints, ValidationError, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
-from prosr.config import Recipe, first_problem, read_table, recipe_from
+from prosr.config import Recipe, read_table, recipe_from
 from prosr.errors import ConfigError, suggestion
-from prosr.layouts import Settings
+from prosr.layouts import Settings, validated
 
 _NOT_IN_RECIPE = ("start_from", "sets")
 """Keys of a cell that its recipe does not have."""
@@ -87,7 +87,4 @@ class ComparisonPlan(Settings):
 
 def load_plan(path: Path) -> ComparisonPlan:
     """Read a TOML plan, or raise `ConfigError` with the file, the cell and the key."""
-    try:
-        return ComparisonPlan.model_validate(read_table(path))
-    except ValidationError as error:
-        raise ConfigError(f"{path}: {first_problem(error)}") from error
+    return validated(ComparisonPlan, read_table(path), str(path))
