@@ -33,6 +33,7 @@ from prosr.training.losses import (
 from prosr.training.objectives import DivergedError, StepResult
 from prosr.training.run import Run, open_run
 from prosr.training.session import prepare
+from prosr.training.validation import draw_samples
 from test_training import pictures, states_are_equal
 from tiny_runs import go, job, nothing, session
 
@@ -112,7 +113,7 @@ def step(run: Run, batch: Batch, alpha: float = 1.0) -> StepResult:
     net, optimizer = FABRIC.setup(run.net, run.optimizer)
     assert run.adversary is not None
     parts = FABRIC, net, optimizer, run.adversary
-    return adversarial_step(*parts, batch, alpha, batch.scale in run.progress.grown, None)
+    return adversarial_step(*parts, batch, alpha, batch.scale in run.progress.pretrained, None)
 
 
 def test_srgans_discriminator_judges_pictures_and_not_residuals(
@@ -261,7 +262,7 @@ def test_a_discriminator_that_tells_nothing_apart_ends_the_run(
 def test_the_count_of_useless_steps_survives_a_stop(
     pictures: Path, tmp_path: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "is_of_use", lambda result: False)
+    monkeypatch.setattr(loop, "is_useful", lambda result: False)
     patient = adversarial_of(recipe).model_copy(update={"collapse_after": 4})
     recipe = recipe.model_copy(update={"adversarial": patient})
     go(session(pictures, tmp_path / "run", recipe), until=3)
@@ -295,8 +296,8 @@ def test_what_started_the_run_is_its_partner_and_on_the_sheets(
     sha256 = load_weights(start).sha256
     assert weights.card["partner"] == {"model": "progansr-xs", "sha256": sha256}
     assert "file" not in weights.card["recipe"]["adversarial"]
-    assert made.draw is not None
-    height, width, _ = made.draw(made.run, (2,)).shape
+    assert second.validation is not None
+    height, width, _ = draw_samples(made.run, second.validation, 2).shape
     assert width == 5 * height
     with pytest.raises(ConfigError, match="began with --start-from; give it again"):
         session(pictures, tmp_path / "second", recipe)
@@ -318,9 +319,9 @@ def test_what_starts_from_a_gan_has_the_gans_partner(
 def test_a_grown_generator_is_not_opened_or_blended_again(tmp_path: Path, recipe: Recipe) -> None:
     run, pairs = made(tmp_path, recipe), batch()
     assert run.adversary is not None
-    run.progress.grown = (2, 4, 8)
+    run.progress.pretrained = (2, 4, 8)
     before = {name: value.clone() for name, value in run.net.state_dict().items()}
-    run.open((4, 8))
+    run.open_scales((4, 8))
     assert all(torch.equal(value, before[name]) for name, value in run.net.state_dict().items())
     seen: list[float] = []
     run.adversary.net.register_forward_hook(lambda module, inputs, _: seen.append(inputs[2]))

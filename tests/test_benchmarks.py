@@ -9,7 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from prosr.data.benchmarks import open_benchmark, to_tensor
+from prosr.data.benchmarks import open_benchmark
+from prosr.data.tensors import to_tensor
 from prosr.errors import DataError, ImageError
 from prosr.layouts import SCALES
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from prosr.data.decoded import CELL, Decoded, Pixels, detail
-from prosr.data.patches import Picture, find_pictures, open_pictures
+from prosr.data.decoded import CELL, DecodedPictures, Pixels, detail
+from prosr.data.patches import TrainingPicture, find_pictures, open_pictures
 from prosr.data.sampler import PatchSampler
 from prosr.errors import DataError
 
@@ -29,7 +29,7 @@ def make_folder(folder: Path, count: int) -> Path:
     return folder
 
 
-def opened(tmp_path: Path, limit: int) -> list[Picture]:
+def opened(tmp_path: Path, limit: int) -> list[TrainingPicture]:
     pictures, problems = open_pictures(
         find_pictures([tmp_path / "pictures"]), tmp_path / "cache", cache_size=limit
     )
@@ -54,7 +54,7 @@ def test_the_least_recently_used_pixels_go_and_every_picture_stays_usable(tmp_pa
 
 
 def test_being_used_keeps_pixels(tmp_path: Path) -> None:
-    decoded = Decoded(tmp_path, limit=4 * BYTES)
+    decoded = DecodedPictures(tmp_path, limit=4 * BYTES)
     for name in "abc":
         decoded.add(name, noise(SIDE, 0))
         os.utime(tmp_path / f"{name}.npy", ns=(0, ord(name)))
@@ -117,7 +117,7 @@ def test_a_cache_that_cannot_be_written_is_named_with_the_remedy(
 def test_a_file_in_place_of_the_cache_is_named(tmp_path: Path) -> None:
     make_folder(tmp_path / "pictures", 1)
     (tmp_path / "cache").touch()
-    with pytest.raises(DataError, match=r"cache: decoded pictures cannot be kept there \(.+\)"):
+    with pytest.raises(DataError, match=r"cache: decoded pictures cannot be stored there \(.+\)"):
         opened(tmp_path, 100 * BYTES)
 
 

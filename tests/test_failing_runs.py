@@ -11,6 +11,7 @@ from prosr.data.benchmarks import open_benchmark
 from prosr.errors import CheckpointError, ConfigError, DataError, ImageError
 from prosr.training import loop
 from prosr.training import session as sessions
+from prosr.training.loop import train
 from prosr.training.objectives import DivergedError
 from prosr.training.session import prepare
 from tiny_runs import Silent, go, job, make_pictures, nothing, session
@@ -39,7 +40,7 @@ def test_a_state_that_only_diverges_gives_way_to_the_one_before(
 
 def test_nothing_is_saved_after_a_step_that_was_left_out(pictures: Path, tmp_path: Path) -> None:
     made = session(pictures, tmp_path / "run")
-    made.run.progress.left_out = 1
+    made.run.progress.skipped_in_a_row = 1
     made.run.save()
     assert not (tmp_path / "run" / "state.safetensors").exists()
 
@@ -47,13 +48,13 @@ def test_nothing_is_saved_after_a_step_that_was_left_out(pictures: Path, tmp_pat
 def test_a_run_that_only_diverges_ends_though_steps_may_be_left_out(
     pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "MOST_LEFT_OUT", 3)
+    monkeypatch.setattr(loop, "MOST_SKIPPED", 3)
     made = prepare(replace(job(pictures, tmp_path / "run"), skip_nonfinite=True), nothing)
     with torch.no_grad():
         next(made.run.net.parameters()).fill_(float("nan"))
     watcher = Silent()
     with pytest.raises(DivergedError, match="step 4"):
-        made.go(watcher, lambda: False)
+        train(made, watcher, lambda: False)
     assert len(watcher.reasons) == 3
 
 
@@ -73,7 +74,7 @@ def test_a_run_goes_on_in_the_precision_that_it_began_in(
 def test_other_pictures_than_those_of_the_earlier_steps_are_said(
     pictures: Path, tmp_path: Path
 ) -> None:
-    said = "the training pictures are not those of this run's earlier steps"
+    said = "the training pictures differ from those of this run's earlier steps"
     go(session(pictures, tmp_path / "run"), until=2)
     assert said not in session(pictures, tmp_path / "run").notes
     (pictures / "2.png").write_bytes((pictures / "1.png").read_bytes())

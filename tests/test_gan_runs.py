@@ -23,15 +23,15 @@ from prosr.evaluation.metrics import psnr
 from prosr.resample import imresize_uint8
 from prosr.training import loop
 from prosr.training.adversarial import CollapsedError
-from prosr.training.session import Job, prepare
+from prosr.training.session import TrainingJob, prepare
 from test_adversarial import adversarial_of, recipe
 from test_training import pictures
-from tiny_runs import Silent, go, job, nothing, session
+from tiny_runs import go, job, nothing, session
 
 __all__ = ["pictures", "recipe"]
 
 
-def beginning(pictures: Path, folder: Path, recipe: Recipe, seed: int) -> Job:
+def beginning(pictures: Path, folder: Path, recipe: Recipe, seed: int) -> TrainingJob:
     """A run that starts from a network of these random numbers."""
     torch.manual_seed(seed)
     path = folder.with_name(f"first-{seed}.safetensors")
@@ -64,7 +64,7 @@ def test_features_may_move_but_not_change(pictures: Path, tmp_path: Path, recipe
         settings = adversarial_of(recipe).model_copy(update={"file": path})
         return recipe.model_copy(update={"adversarial": settings})
 
-    with pytest.raises(ConfigError, match="other weights of the features' net"):
+    with pytest.raises(ConfigError, match="other weights of the feature network"):
         session(pictures, folder, reading(other))
     go(session(pictures, folder, reading(moved)), until=3)
     assert len(load_weights(folder / "last.safetensors").card["features"]) == 64
@@ -83,7 +83,7 @@ def test_what_differs_between_two_recipes_is_named_where_it_stands(
 def test_a_collapse_at_one_scale_ends_the_run_and_is_in_the_log(
     pictures: Path, tmp_path: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "is_of_use", lambda result: result.scale != 4)
+    monkeypatch.setattr(loop, "is_useful", lambda result: result.scale != 4)
     patient = adversarial_of(recipe).model_copy(update={"collapse_after": 2})
     update = {"adversarial": patient, "steps": 60, "log_every": 50, "validate_every": 1000}
     made = session(pictures, tmp_path / "run", recipe.model_copy(update=update))
@@ -101,7 +101,7 @@ def test_a_run_of_which_every_step_diverged_is_not_finished(
     with torch.no_grad():
         next(made.run.net.parameters()).fill_(float("nan"))
     with pytest.raises(prosr.ProSRError, match="step 8"):
-        made.go(Silent(), lambda: False)
+        go(made)
 
 
 @pytest.mark.parametrize(

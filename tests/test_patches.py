@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from prosr.data.patches import Picture, cut, find_pictures, open_pictures
+from prosr.data.patches import TrainingPicture, cut, find_pictures, open_pictures
 from prosr.data.sampler import PatchSampler
 from prosr.errors import DataError
 from prosr.layouts import SCALES
@@ -26,7 +26,7 @@ def folder_of(tmp_path: Path, *sizes: tuple[int, int]) -> Path:
     return folder
 
 
-def opened(tmp_path: Path, *sizes: tuple[int, int]) -> list[Picture]:
+def opened(tmp_path: Path, *sizes: tuple[int, int]) -> list[TrainingPicture]:
     paths = find_pictures([folder_of(tmp_path, *sizes)])
     return open_pictures(paths, tmp_path / "cache")[0]
 
@@ -82,7 +82,9 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
         find_pictures([tmp_path / "none"])
 
 
-def sampler(pictures: list[Picture], scale: int, rank: int = 0, world: int = 1) -> PatchSampler:
+def sampler(
+    pictures: list[TrainingPicture], scale: int, rank: int = 0, world: int = 1
+) -> PatchSampler:
     return PatchSampler(pictures, lambda step: scale, {scale: 6}, 4, 0, rank, world)
 
 

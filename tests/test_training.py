@@ -18,6 +18,7 @@ from prosr.checkpoints.weights import load_state, load_weights, save_weights
 from prosr.config import Schedule, Simultaneous, Single
 from prosr.errors import CheckpointError, ConfigError, DataError, ProSRError
 from prosr.layouts import SCALES
+from prosr.training.loop import train
 from prosr.training.objectives import DivergedError, StepResult
 from prosr.training.run import open_run
 from prosr.training.session import prepare
@@ -109,7 +110,7 @@ def test_no_signal_of_a_data_worker_raises_in_the_middle_of_a_step(
     monkeypatch.setattr(signal_handling, "_SIGCHLD_handler_set", False)
     before = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     try:
-        session(pictures, tmp_path / "run", workers=1).go(Watching(), lambda: False)
+        train(session(pictures, tmp_path / "run", workers=1), Watching(), lambda: False)
     finally:
         signal.signal(signal.SIGCHLD, before)
     assert handlers == [signal.SIG_DFL] * RECIPE.steps
@@ -165,7 +166,7 @@ def test_scales_that_the_first_weights_know_are_not_opened_or_blended_again(
         for until in (*stops, 1000):
             made = prepare(asked, nothing)
             before = copy.deepcopy(made.run.net.state_dict())
-            made.run.open((4, 8))
+            made.run.open_scales((4, 8))
             after = made.run.net.state_dict()
             assert all(torch.equal(value, before[name]) for name, value in after.items())
             made.run.net.register_forward_hook(lambda m, inputs, _: seen.append(inputs[2]))
@@ -184,7 +185,7 @@ def test_scales_that_the_first_weights_do_not_know_are_opened(
     weights = tmp_path / "first" / "last.safetensors"
     assert load_weights(weights).card["scales"] == [2]
     run = prepare(replace(job(pictures, tmp_path / "second"), start_from=weights), nothing).run
-    run.open((4,))
+    run.open_scales((4,))
     state = run.net.state_dict()
     assert torch.equal(state["v.4.weight"], state["v.2.weight"])
 

@@ -16,7 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from prosr.data.benchmarks import Benchmark, Pair, to_tensor
+from prosr.data.benchmarks import Benchmark, Pair
+from prosr.data.tensors import to_tensor
 from prosr.errors import ConfigError
 from prosr.evaluation.metrics import psnr
 from prosr.evaluation.protocol import DATA_RANGE, find_protocol

@@ -1,4 +1,4 @@
-"""One training step for each objective."""
+"""One training step on Eq. 5 or Eq. 7, and what the steps of all objectives share."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from prosr.training.losses import pixel_loss, pyramid_loss
 
 
 class DivergedError(ProSRError):
-    """A loss or gradient stopped being finite; the parameters are still those before it."""
+    """A loss or gradient was not finite. The parameters are those before the step."""
 
 
 @dataclass(frozen=True)
 class StepResult:
-    """Loss, the gradient's norm before clipping, and what else an objective has to tell.
+    """Numbers of one step: the loss, the gradient's norm before clipping, and others by name.
 
-    Eq. 5's and Eq. 7's loss is in 8-bit levels.
+    The loss is of Eq. 5 or Eq. 7 in 8-bit levels, or of Eq. 4.
     """
 
     scale: int
@@ -37,9 +37,9 @@ class StepResult:
 
 
 class Estimates(nn.Module):
-    """A pyramid whose call gives every estimate, as deep supervision needs them (4.2).
+    """A pyramid whose forward pass returns all estimates, for deep supervision (4.2).
 
-    A module of its own, because precision and other processes are reached by a call alone.
+    It is a module because precision and gradient exchange only work in calls of modules.
     """
 
     def __init__(self, pyramid: LaplacianPyramid) -> None:
@@ -51,7 +51,7 @@ class Estimates(nn.Module):
 
 
 def supervised(net: nn.Module) -> nn.Module:
-    """What of `net` is trained: its estimate, or all of them where each is supervised."""
+    """Wrap a Laplacian pyramid so that all its estimates are trained; return others as is."""
     return Estimates(net) if isinstance(net, LaplacianPyramid) else net
 
 
@@ -63,27 +63,28 @@ def pixel_step(
     alpha: float,
     clip: float | None,
 ) -> StepResult:
-    """Take one gradient step for a batch of one scale: on Eq. 5 or, for `Estimates`, Eq. 7.
+    """Take one gradient step on a batch: on Eq. 5 or, if `net` is `Estimates`, on Eq. 7.
 
-    Raises `DivergedError`, before anything changes, if the loss or gradient is not finite.
+    Raises `DivergedError` if the loss or gradient is not finite, before anything changes.
     """
     x, y = to_unit(fabric, batch.x), to_unit(fabric, batch.y)
-    with statistics_kept_unless_finite(net):
-        given: Tensor | tuple[Tensor, ...] = net(x, batch.scale, alpha)
-        loss = pixel_loss(given, y) if isinstance(given, Tensor) else pyramid_loss(given, y)
+    with restoring_buffers(net):
+        y_hat: Tensor | tuple[Tensor, ...] = net(x, batch.scale, alpha)
+        loss = pixel_loss(y_hat, y) if isinstance(y_hat, Tensor) else pyramid_loss(y_hat, y)
         optimizer.zero_grad()
         fabric.backward(loss)
-        result = StepResult(batch.scale, 255 * mean_of(fabric, loss), clipped_norm(net, clip))
+        mean = 255 * all_mean(fabric, loss).item()
+        result = StepResult(batch.scale, mean, clipped_norm(net, clip))
         check_finite(fabric, batch, result)
     optimizer.step()
     return result
 
 
 @contextmanager
-def statistics_kept_unless_finite(net: nn.Module) -> Iterator[None]:
-    """Put the buffers of `net` back if the block finds that it diverges.
+def restoring_buffers(net: nn.Module) -> Iterator[None]:
+    """Restore the buffers of `net` if the block raises `DivergedError`.
 
-    Batch normalization takes a batch into its statistics before any loss is known.
+    The forward pass updates the statistics of batch normalization before the loss is known.
     """
     before = [buffer.clone() for buffer in net.buffers()]
     try:
@@ -95,14 +96,15 @@ def statistics_kept_unless_finite(net: nn.Module) -> Iterator[None]:
 
 
 def clipped_norm(net: nn.Module, clip: float | None) -> float:
-    """Norm of the gradient, which is then scaled down to at most `clip`."""
+    """Scale the gradient down to a norm of at most `clip`; return its norm before."""
     return nn.utils.clip_grad_norm_(net.parameters(), clip or math.inf).item()
 
 
 def check_finite(fabric: Fabric, batch: Batch, result: StepResult) -> None:
-    """Raise `DivergedError` naming step, scale and pictures unless the numbers are finite.
+    """Raise `DivergedError` unless loss and gradient are finite.
 
-    The pictures are those of all processes, in each of which the numbers are the same.
+    These are the same in all processes. The message names the step, the scale and the
+    pictures of all processes.
     """
     if math.isfinite(result.loss) and math.isfinite(result.gradient_norm):
         return
@@ -116,13 +118,8 @@ def check_finite(fabric: Fabric, batch: Batch, result: StepResult) -> None:
     )
 
 
-def mean_of(fabric: Fabric, value: Tensor) -> float:
-    """Mean of a loss or score over all processes, the same number in each."""
-    return all_mean(fabric, value).item()
-
-
 def all_mean(fabric: Fabric, values: Tensor) -> Tensor:
-    """Mean of each value over all processes."""
+    """Mean of each value over all processes, without gradient."""
     if fabric.world_size > 1:
         return cast(Tensor, fabric.all_reduce(values.detach(), reduce_op="mean"))
     return values.detach()
@@ -136,9 +133,9 @@ def to_unit(fabric: Fabric, pixels: Tensor) -> Tensor:
 
 @torch.no_grad()
 def update_average(average: nn.Module, net: nn.Module, decay: float) -> None:
-    """Move `average`'s parameters towards `net`'s: a ← decay·a + (1 − decay)·p.
+    """Move the averaged weights towards those of `net`: a ← decay·a + (1 − decay)·p.
 
-    The statistics of batch normalization go with them, so that they fit each other.
+    The statistics of batch normalization are averaged in the same way.
     """
     torch._foreach_lerp_(list(average.parameters()), list(net.parameters()), 1 - decay)
     for ours, theirs in zip(average.buffers(), net.buffers(), strict=True):
