@@ -8,9 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from types import EllipsisType
 
+import numpy as np
 import pytest
 import torch
 from lightning_fabric import Fabric
+from numpy.typing import NDArray
 from torch import Tensor
 
 from feature_files import write_distilled
@@ -30,7 +32,7 @@ from prosr.training.losses import (
     perceptual_loss,
     pixel_loss,
 )
-from prosr.training.objectives import DivergedError, StepResult
+from prosr.training.objectives import DivergedError, Learner, StepResult
 from prosr.training.run import Run, open_run
 from prosr.training.session import prepare
 from prosr.training.validation import draw_samples
@@ -89,31 +91,34 @@ def test_stopped_and_resumed_equals_uninterrupted_bit_for_bit(
 
 
 def made(folder: Path, recipe: Recipe) -> Run:
-    run = open_run(folder, recipe, {}, torch.device("cpu"))
-    assert run.adversary is not None
-    run.adversary.set_up(FABRIC)
-    return run
+    return open_run(folder, recipe, {}, torch.device("cpu"))
 
 
 def batch(scale: int = 4) -> Batch:
-    torch.manual_seed(1)
-    x, y = torch.randint(256, (4, 3, 6, 6)), torch.randint(256, (4, 3, 6 * scale, 6 * scale))
-    return Batch(0, scale, x.to(torch.uint8), y.to(torch.uint8), ("a.png",) * 4)
+    rng = np.random.default_rng(1)
+    x, y = (rng.integers(0, 256, (4, side, side, 3), np.uint8) for side in (6, 6 * scale))
+    return Batch(0, scale, x, y, ("a.png",) * 4)
+
+
+def unit(pixels: NDArray[np.uint8]) -> Tensor:
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
 
 
 def window(batch: Batch) -> tuple[EllipsisType, slice, slice]:
     """The part of y that step 0 judges: begins in its first pixel of x, and leaves out one."""
     corner = random.Random("window 0")
     top, left = corner.randrange(batch.scale), corner.randrange(batch.scale)
-    side = batch.y.shape[-1] - batch.scale
+    side = batch.y.shape[1] - batch.scale
     return ..., slice(top, top + side), slice(left, left + side)
 
 
 def step(run: Run, batch: Batch, alpha: float = 1.0) -> StepResult:
-    net, optimizer = FABRIC.setup(run.net, run.optimizer)
-    assert run.adversary is not None
-    parts = FABRIC, net, optimizer, run.adversary
-    return adversarial_step(*parts, batch, alpha, batch.scale in run.progress.pretrained, None)
+    adversary = run.adversary
+    assert adversary is not None
+    generator = Learner(FABRIC, *FABRIC.setup(run.net, run.optimizer))
+    discriminator = Learner(FABRIC, *FABRIC.setup(adversary.net, adversary.optimizer))
+    pretrained = batch.scale in run.progress.pretrained
+    return adversarial_step(generator, discriminator, adversary, batch, alpha, pretrained)
 
 
 def test_srgans_discriminator_judges_pictures_and_not_residuals(
@@ -125,10 +130,10 @@ def test_srgans_discriminator_judges_pictures_and_not_residuals(
     adversary = run.adversary
     assert adversary is not None
     adversary.net.eval()  # with statistics that do not depend on the batch
-    shown = torch.randint(256, (2, 3, 100, 100), dtype=torch.uint8)
-    pair = Batch(0, 4, torch.zeros(2, 3, 25, 25, dtype=torch.uint8), shown, ("a.png",) * 2)
+    shown = np.random.default_rng(0).integers(0, 256, (2, 100, 100, 3), np.uint8)
+    pair = Batch(0, 4, np.zeros((2, 25, 25, 3), np.uint8), shown, ("a.png",) * 2)
     with torch.no_grad():
-        wanted = adversary.net(shown[window(pair)] / 255).mean().item()
+        wanted = adversary.net(unit(shown)[window(pair)]).mean().item()
     assert step(run, pair).health["d_real"] == pytest.approx(wanted, abs=1e-5)
 
 
@@ -156,7 +161,7 @@ def test_the_generator_follows_eq4_and_the_discriminator_eq3(
     for optimizer in (run.optimizer, adversary.optimizer):
         optimizer.param_groups[0]["lr"] = 1e-12
     adversary.net.eval()  # power iteration would go on between the two calls
-    x, y = pairs.x.float() / 255, pairs.y.float() / 255
+    x, y = unit(pairs.x), unit(pairs.y)
     y_hat, y, phi = (z[window(pairs)] for z in (run.net(x, 4, alpha), y, upscale(x, 4)))
     fake, real = (adversary.net(r, 4, alpha) for r in (y_hat - phi, y - phi))
     ours, theirs = adversary.features(y_hat), adversary.features(y)
@@ -185,8 +190,7 @@ def test_features_see_both_pictures_in_one_view_that_changes_with_the_step(
     run, shown = made(tmp_path, recipe.model_copy(update=views)), list[torch.Tensor]()
     assert run.adversary is not None
     run.adversary.features.register_forward_pre_hook(lambda _, given: shown.append(given[0]))
-    colours = torch.tensor([0, 100, 255], dtype=torch.uint8).view(1, 3, 1, 1)
-    x, y = colours.expand(4, 3, 16, 16), colours.expand(4, 3, 64, 64)
+    x, y = (np.full((4, side, side, 3), (0, 100, 255), np.uint8) for side in (16, 64))
     seen = set()
     for number in range(40):
         step(run, Batch(number, 4, x, y, ("a.png",) * 4))
@@ -207,7 +211,7 @@ def test_residuals_are_judged_not_pictures(tmp_path: Path, recipe: Recipe) -> No
     step(run, pairs)
     *turns, last = seen
     assert len(turns) == 2
-    r = (pairs.y.float() / 255 - upscale(pairs.x.float() / 255, 4))[window(pairs)]
+    r = (unit(pairs.y) - upscale(unit(pairs.x), 4))[window(pairs)]
     for i, both in enumerate(turns):
         torch.testing.assert_close(both[2:], r[i::2])
         torch.testing.assert_close(both[:2], last[i::2])
@@ -325,7 +329,7 @@ def test_a_grown_generator_is_not_opened_or_blended_again(tmp_path: Path, recipe
     assert all(torch.equal(value, before[name]) for name, value in run.net.state_dict().items())
     seen: list[float] = []
     run.adversary.net.register_forward_hook(lambda module, inputs, _: seen.append(inputs[2]))
-    difference = run.net(pairs.x.float() / 255, 4) - pairs.y.float() / 255
+    difference = run.net(unit(pairs.x), 4) - unit(pairs.y)
     drift = 255 * difference[window(pairs)].mean(dim=(0, 2, 3))
     result = step(run, pairs, 0.3)
     assert seen == [0.3] * 3

@@ -90,7 +90,7 @@ def test_cells_draw_what_they_have_always_drawn(tmp_path: Path) -> None:
         "00002.png",
         "00001.png",
     ]
-    assert batch.x.sum(dim=(1, 2, 3)).tolist() == [13879, 14321, 13723, 14549]
+    assert batch.x.sum(axis=(1, 2, 3)).tolist() == [13879, 14321, 13723, 14549]
 
 
 def test_a_picture_changed_while_it_is_trained_on_is_named(tmp_path: Path) -> None:

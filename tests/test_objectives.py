@@ -2,9 +2,11 @@
 
 import copy
 
+import numpy as np
 import pytest
 import torch
 from lightning_fabric import Fabric
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from prosr.checkpoints.weights import build
@@ -14,6 +16,7 @@ from prosr.nets.laplacian import LaplacianPyramid
 from prosr.training.losses import pixel_loss, pyramid_loss
 from prosr.training.objectives import (
     DivergedError,
+    Learner,
     StepResult,
     pixel_step,
     supervised,
@@ -34,18 +37,19 @@ def made(name: str) -> nn.Module:
 
 
 def batch() -> Batch:
-    x, y = torch.randint(256, (2, 3, 4, 4)), torch.randint(256, (2, 3, 16, 16))
-    return Batch(0, 4, x.to(torch.uint8), y.to(torch.uint8), ("a.png", "b.png"))
+    rng = np.random.default_rng(0)
+    x, y = (rng.integers(0, 256, (2, side, side, 3), np.uint8) for side in (4, 16))
+    return Batch(0, 4, x, y, ("a.png", "b.png"))
 
 
 def step(net: nn.Module, batch: Batch, alpha: float = 1.0) -> StepResult:
     optimizer = torch.optim.Adam(net.parameters(), 1e-3)
     module, wrapped = FABRIC.setup(supervised(net), optimizer)
-    return pixel_step(FABRIC, module, wrapped, batch, alpha, None)
+    return pixel_step(Learner(FABRIC, module, wrapped), batch, alpha)
 
 
-def unit(pixels: Tensor) -> Tensor:
-    return pixels.float() / 255
+def unit(pixels: NDArray[np.uint8]) -> Tensor:
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
 
 
 @pytest.mark.parametrize("alpha", [1.0, 0.3])

@@ -94,7 +94,7 @@ def test_a_batch_depends_on_its_step_alone(tmp_path: Path) -> None:
     assert (one[7].x == two[7].x).all() and (one[7].y == two[7].y).all()
     assert one[7].sources == two[7].sources
     assert not (one[7].x == one[8].x).all()
-    assert one[7].x.shape == (4, 3, 6, 6) and one[7].y.shape == (4, 3, 24, 24)
+    assert one[7].x.shape == (4, 6, 6, 3) and one[7].y.shape == (4, 24, 24, 3)
 
 
 def test_processes_share_a_batch(tmp_path: Path) -> None:
@@ -117,5 +117,5 @@ def test_all_eight_symmetries_occur(tmp_path: Path) -> None:
     Image.fromarray(np.stack([ramp] * 3, -1)).save(folder / "a.png")
     pictures = open_pictures(find_pictures([folder]), tmp_path / "cache")[0]
     batches = [sampler(pictures, 2)[step] for step in range(20)]
-    seen = {batch.y[i, 0].numpy().tobytes() for batch in batches for i in range(4)}
+    seen = {batch.y[i, ..., 0].tobytes() for batch in batches for i in range(4)}
     assert len(seen) == 8

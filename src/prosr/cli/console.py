@@ -128,3 +128,9 @@ def stop_on_signals() -> Iterator[Callable[[], int]]:
             # `notice_hangup` may have set SIGHUP to be ignored.
             if signal.getsignal(number) is remember:
                 signal.signal(number, handler)
+
+
+def stop_after(minutes: float | None, interrupted: Callable[[], object]) -> Callable[[], bool]:
+    """Return a function that is true after `minutes` or once `interrupted` is."""
+    end = monotonic() + 60 * minutes if minutes is not None else inf
+    return lambda: bool(interrupted()) or monotonic() >= end

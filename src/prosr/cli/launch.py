@@ -29,6 +29,12 @@ def needs_processes(devices: int, nodes: int) -> bool:
     return devices > 1 and nodes == 1 and not started
 
 
+def is_first_process() -> bool:
+    """Whether this process is the only one or the one that logs, scores and saves."""
+    ranks = (os.environ.get(name) for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
+    return int(next((rank for rank in ranks if rank is not None), "0")) == 0
+
+
 def is_orphaned() -> bool:
     """Whether the torchrun that started this process is gone: nobody can stop it any more."""
     return "TORCHELASTIC_RUN_ID" in os.environ and os.getppid() != _PARENT

@@ -89,8 +89,9 @@ def train(
 
 def _run(job: TrainingJob, max_minutes: float | None) -> None:
     from prosr.cli.console import TrainingDisplay
+    from prosr.cli.launch import is_first_process
     from prosr.files import only_here
-    from prosr.training.session import is_first_process, prepare
+    from prosr.training.session import prepare
 
     first, steps = is_first_process(), job.recipe.steps
     lock = only_here(job.folder) if first else nullcontext()
@@ -105,10 +106,9 @@ def _run(job: TrainingJob, max_minutes: float | None) -> None:
 
 
 def _train(session: Session, display: TrainingDisplay, max_minutes: float | None) -> None:
-    from prosr.cli.console import stop_on_signals
+    from prosr.cli.console import stop_after, stop_on_signals
     from prosr.cli.launch import is_orphaned
     from prosr.training.loop import train
-    from prosr.training.session import stop_after
 
     run = session.run
     with stop_on_signals() as interrupted:

@@ -6,11 +6,8 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from prosr.data.decoded import Pixels
@@ -23,26 +20,17 @@ PREFETCHED = 4
 
 @dataclass(frozen=True)
 class Batch:
-    """The pairs of a step: x is [B, 3, P, P], y is [B, 3, sP, sP], both uint8.
+    """The pairs of a step: x is [B, P, P, 3] and y is [B, sP, sP, 3].
 
-    `sources` are the paths of the pictures.
+    `sources` are the paths of the pictures. Arrays, because sending a tensor from a worker
+    opens a connection.
     """
 
     step: int
     scale: int
-    x: Tensor
-    y: Tensor
+    x: Pixels
+    y: Pixels
     sources: tuple[str, ...]
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Pickled as NumPy: sending tensors opens a connection for each."""
-        x, y = (pixels.permute(0, 2, 3, 1).numpy() for pixels in (self.x, self.y))
-        return _make_batch, (self.step, self.scale, x, y, self.sources)
-
-
-def _make_batch(step: int, scale: int, x: Pixels, y: Pixels, sources: tuple[str, ...]) -> Batch:
-    x_, y_ = (torch.from_numpy(pixels).permute(0, 3, 1, 2) for pixels in (x, y))
-    return Batch(step, scale, x_, y_, sources)
 
 
 class PatchSampler(Dataset[Batch]):
@@ -83,7 +71,7 @@ class PatchSampler(Dataset[Batch]):
         scale = self.scale_at(step)
         pairs = [self._pair(step, index, scale) for index in self.indices]
         x, y = (np.stack([pair[i] for pair in pairs]) for i in (0, 1))
-        return _make_batch(step, scale, x, y, tuple(pair[2] for pair in pairs))
+        return Batch(step, scale, x, y, tuple(pair[2] for pair in pairs))
 
     def _pair(self, step: int, index: int, scale: int) -> tuple[Pixels, Pixels, str]:
         rng = np.random.default_rng((self.seed, step, index))

@@ -6,13 +6,13 @@ import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from statistics import fmean
 from types import EllipsisType
 
 import torch
 import torch.nn.functional as F
-from lightning_fabric import Fabric
 from torch import Tensor, nn
-from torch.optim import Adam, Optimizer
+from torch.optim import Adam
 
 from prosr.adversary import SMALLEST, Adversarial, SRGANDiscriminatorConfig
 from prosr.data.sampler import Batch
@@ -20,10 +20,9 @@ from prosr.errors import ProSRError
 from prosr.resample.tensors import upscale
 from prosr.training.losses import Features, discriminator_loss, generator_loss
 from prosr.training.objectives import (
+    Learner,
     StepResult,
     all_mean,
-    check_finite,
-    clipped_norm,
     restoring_buffers,
     to_unit,
 )
@@ -41,35 +40,23 @@ class CollapsedError(ProSRError):
     """The discriminator was useless for too many steps. The last saved state is unchanged."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class Adversary:
-    """The discriminator, its optimizer and the feature network of the perceptual loss.
-
-    `module` and `stepper` are `net` and `optimizer` as wrapped by Fabric in `set_up`.
-    """
+    """The discriminator, its optimizer and the feature network of the perceptual loss."""
 
     settings: Adversarial
     net: nn.Module
     optimizer: Adam
     features: nn.Module
-    module: nn.Module
-    stepper: Optimizer
-
-    def set_up(self, fabric: Fabric) -> None:
-        """Prepare the discriminator for training in this process."""
-        self.module, self.stepper = fabric.setup(self.net, self.optimizer)
-        self.module.train()
 
 
 def adversarial_step(
-    fabric: Fabric,
-    net: nn.Module,
-    optimizer: Optimizer,
+    generator: Learner,
+    discriminator: Learner,
     adversary: Adversary,
     batch: Batch,
     alpha: float,
     pretrained: bool,
-    clip: float | None,
 ) -> StepResult:
     """Train the discriminator `turns` times on Eq. 3, then the generator once on Eq. 4.
 
@@ -79,43 +66,36 @@ def adversarial_step(
     `pretrained` at this scale, in the discriminator only. Raises `DivergedError` if a loss
     or gradient is not finite, before the network that it belongs to changes.
     """
+    fabric, settings, s = generator.fabric, adversary.settings, batch.scale
     x, y = to_unit(fabric, batch.x), to_unit(fabric, batch.y)
-    with restoring_buffers(net):
-        y_hat: Tensor = net(x, batch.scale, 1.0 if pretrained else alpha)
+    with restoring_buffers(generator.net):
+        y_hat: Tensor = generator.net(x, s, 1.0 if pretrained else alpha)
         window = _window(batch)
-        y_hat, y, phi = y_hat[window], y[window], upscale(x, batch.scale)[window]
-        judges_pictures = isinstance(adversary.settings.net, SRGANDiscriminatorConfig)
+        y_hat, y, phi = y_hat[window], y[window], upscale(x, s)[window]
+        judges_pictures = isinstance(settings.net, SRGANDiscriminatorConfig)
         r_hat, r = (y_hat, y) if judges_pictures else (y_hat - phi, y - phi)
-        turns = adversary.settings.turns
-        scores = [
-            _discriminator_step(
-                fabric, adversary, batch, r_hat.detach()[i::turns], r[i::turns], alpha
-            )
-            for i in range(turns)
+        turns = [
+            (r_hat.detach()[i :: settings.turns], r[i :: settings.turns])
+            for i in range(settings.turns)
         ]
+        scores = [_discriminator_step(discriminator, batch, *turn, alpha) for turn in turns]
         with fabric.autocast(), _frozen(adversary.net):
             loss, terms = generator_loss(
-                adversary.settings,
-                lambda r: adversary.net(r, batch.scale, alpha).float(),
-                *_features(adversary, y_hat, y, batch.step),
+                settings,
+                lambda residual: adversary.net(residual, s, alpha),
+                _features(adversary, y_hat, y, batch.step),
                 r_hat,
                 y_hat,
                 y,
-                batch.scale,
+                s,
             )
-        optimizer.zero_grad()
-        fabric.backward(loss)
         means = all_mean(fabric, torch.stack([*terms.values()]))
         drift = all_mean(fabric, 255 * (y_hat - y).mean(dim=(0, 2, 3)))
-        health = {name: sum(turn[name] for turn in scores) / turns for name in scores[0]}
+        health = {name: fmean(turn[name] for turn in scores) for name in scores[0]}
         shares = (means / means.sum()).tolist()
         health |= {f"share_{name}": v for name, v in zip(terms, shares, strict=True)}
         health |= {f"drift_{c}": v for c, v in zip("rgb", drift.tolist(), strict=True)}
-        norm = clipped_norm(net, clip)
-        result = StepResult(batch.scale, means.sum().item(), norm, health)
-        check_finite(fabric, batch, result)
-    optimizer.step()
-    return result
+        return generator.descend(batch, loss, health)
 
 
 def is_useful(result: StepResult) -> bool:
@@ -125,20 +105,16 @@ def is_useful(result: StepResult) -> bool:
 
 
 def _discriminator_step(
-    fabric: Fabric, adversary: Adversary, batch: Batch, r_hat: Tensor, r: Tensor, alpha: float
+    discriminator: Learner, batch: Batch, r_hat: Tensor, r: Tensor, alpha: float
 ) -> dict[str, float]:
     """Take one step of the discriminator on Eq. 3 and return its numbers."""
     # One call for both: processes exchange the gradients of one call.
-    scores = adversary.module(torch.cat((r_hat, r)), batch.scale, alpha)
+    scores = discriminator.net(torch.cat((r_hat, r)), batch.scale, alpha)
     d_r_hat, d_r = scores.float().chunk(2)
-    loss = discriminator_loss(d_r_hat, d_r)
-    adversary.stepper.zero_grad()
-    fabric.backward(loss)
-    values = all_mean(fabric, torch.stack((loss, d_r.mean(), d_r_hat.mean()))).tolist()
-    norm = clipped_norm(adversary.net, None)
-    check_finite(fabric, batch, StepResult(batch.scale, values[0], norm))
-    adversary.stepper.step()
-    return {"d_loss": values[0], "d_real": values[1], "d_fake": values[2], "d_gradient": norm}
+    result = discriminator.descend(batch, discriminator_loss(d_r_hat, d_r))
+    means = all_mean(discriminator.fabric, torch.stack((d_r.mean(), d_r_hat.mean()))).tolist()
+    numbers = {"d_loss": result.loss, "d_real": means[0], "d_fake": means[1]}
+    return numbers | {"d_gradient": result.gradient_norm}
 
 
 def _features(
@@ -168,7 +144,7 @@ def _window(batch: Batch) -> tuple[slice | EllipsisType, ...]:
     Discriminator and feature network halve pictures at fixed pixels. Without the random
     offset they would not see the generator's own grid as a fault.
     """
-    s, size = batch.scale, batch.scale * (batch.x.shape[-1] - 1)
+    s, size = batch.scale, batch.scale * (batch.x.shape[1] - 1)
     draw = random.Random(f"window {batch.step}")
     top, left = draw.randrange(s), draw.randrange(s)
     return ..., slice(top, top + size), slice(left, left + size)

@@ -23,17 +23,13 @@ class CurriculumStage:
 
 
 def stage_at(step: int, recipe: Recipe) -> CurriculumStage:
-    """The open scales at `step` by the recipe's schedule (3.4, 4.1)."""
-    if isinstance(recipe.schedule, Curriculum):
-        return curriculum_at(step / recipe.steps, recipe.schedule, recipe.scales)
-    return CurriculumStage(recipe.scales, 1.0)
+    """The open scales at `step` by the recipe's schedule (3.4, 4.1).
 
-
-def curriculum_at(time: float, schedule: Curriculum, scales: tuple[Scale, ...]) -> CurriculumStage:
-    """×2 first, then ×4 and ×8 if they are among `scales`, each blended in (3.4).
-
-    `time` is the fraction of training, in [0, 1].
+    A curriculum opens ×2 first, then ×4 and ×8 if the network has them, each blended in.
     """
+    schedule, scales, time = recipe.schedule, recipe.scales, step / recipe.steps
+    if not isinstance(schedule, Curriculum):
+        return CurriculumStage(scales, 1.0)
     for scale, (start, end) in ((8, schedule.blend_8), (4, schedule.blend_4)):
         if scale in scales and time >= start:
             alpha = 1.0 if time >= end else (time - start) / (end - start)

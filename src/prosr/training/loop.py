@@ -20,6 +20,7 @@ from prosr.training.failures import named_failures
 from prosr.training.log import RunLog
 from prosr.training.objectives import (
     DivergedError,
+    Learner,
     StepResult,
     pixel_step,
     supervised,
@@ -104,15 +105,17 @@ def make_stepper(run: Run, fabric: Fabric) -> Step:
     """Prepare the run's networks for training in this process; return what trains on a batch."""
     net, optimizer = fabric.setup(supervised(run.net), run.optimizer)
     net.train()
-    adversary, clip, pretrained = run.adversary, run.recipe.clip, run.progress.pretrained
-    if adversary is None:
+    learner, pretrained = Learner(fabric, net, optimizer, run.recipe.clip), run.progress.pretrained
+    if run.adversary is None:
         return lambda batch, alpha: pixel_step(
-            fabric, net, optimizer, batch, 1.0 if batch.scale in pretrained else alpha, clip
+            learner, batch, 1.0 if batch.scale in pretrained else alpha
         )
-    adversary.set_up(fabric)
-    parts = fabric, net, optimizer, adversary
+    adversary = run.adversary
+    judge, its_optimizer = fabric.setup(adversary.net, adversary.optimizer)
+    judge.train()
+    discriminator = Learner(fabric, judge, its_optimizer)
     return lambda batch, alpha: adversarial_step(
-        *parts, batch, alpha, batch.scale in pretrained, clip
+        learner, discriminator, adversary, batch, alpha, batch.scale in pretrained
     )
 
 

@@ -33,8 +33,7 @@ def discriminator_loss(d_r_hat: Tensor, d_r: Tensor) -> Tensor:
 def generator_loss(
     w: Adversarial,
     d: Callable[[Tensor], Tensor],
-    phi_hat: Features,
-    phi: Features,
+    features: tuple[Features, Features],
     r_hat: Tensor,
     y_hat: Tensor,
     y: Tensor,
@@ -42,9 +41,10 @@ def generator_loss(
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Eq. 4: L_R = (D(r̂) − 1)² + Σ_k ‖Φ_k(ŷ) − Φ_k(y)‖₂, each term times its weight.
 
-    `phi_hat` is Φ(ŷ) and `phi` is Φ(y). Terms of weight 0 are not computed. Returns L_R and
-    its terms by name.
+    `features` are Φ(ŷ) and Φ(y). Terms of weight 0 are not computed. Returns L_R and its
+    terms by name.
     """
+    phi_hat, phi = features
     losses: Losses = {
         "gan": (w.gan, lambda: adversarial_loss(d(r_hat))),
         "pool2": (w.perceptual[0], lambda: perceptual_loss(phi_hat[2], phi[2])),
@@ -77,7 +77,7 @@ def pyramid_loss(y_hats: Sequence[Tensor], y: Tensor) -> Tensor:
 
 def adversarial_loss(d_r_hat: Tensor) -> Tensor:
     """The first term of Eq. 4: (D(r̂) − 1)², a mean over all scores of the batch."""
-    return (d_r_hat - 1).square().mean()
+    return (d_r_hat.float() - 1).square().mean()
 
 
 def perceptual_loss(phi_hat: Tensor, phi: Tensor) -> Tensor:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import cast
 
+import numpy as np
 import torch
 from lightning_fabric import Fabric
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -36,6 +38,40 @@ class StepResult:
     health: Mapping[str, float] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Learner:
+    """A network and its optimizer, wrapped by Fabric, and the bound of the gradient's norm."""
+
+    fabric: Fabric
+    net: nn.Module
+    optimizer: Optimizer
+    clip: float | None = None
+
+    def descend(
+        self, batch: Batch, loss: Tensor, health: Mapping[str, float] | None = None
+    ) -> StepResult:
+        """Take one gradient step on `loss`, the gradient scaled down to a norm of `clip`.
+
+        Raises `DivergedError` if the loss or gradient is not finite in any process, before
+        the parameters change. The message names the step, the scale and the pictures.
+        """
+        self.optimizer.zero_grad()
+        self.fabric.backward(loss)
+        mean = all_mean(self.fabric, loss).item()
+        norm = nn.utils.clip_grad_norm_(self.net.parameters(), self.clip or math.inf).item()
+        if not math.isfinite(mean) or not math.isfinite(norm):
+            sources: list[tuple[str, ...]] = [batch.sources] * self.fabric.world_size
+            if self.fabric.world_size > 1:
+                torch.distributed.all_gather_object(sources, batch.sources)
+            raise DivergedError(
+                f"step {batch.step + 1}, scale {batch.scale}: loss {mean:.3g} with gradient "
+                f"norm {norm:.3g}; lower learning_rate or look at "
+                f"{', '.join(name for some in sources for name in some)}"
+            )
+        self.optimizer.step()
+        return StepResult(batch.scale, mean, norm, health or {})
+
+
 class Estimates(nn.Module):
     """A pyramid whose forward pass returns all estimates, for deep supervision (4.2).
 
@@ -55,29 +91,17 @@ def supervised(net: nn.Module) -> nn.Module:
     return Estimates(net) if isinstance(net, LaplacianPyramid) else net
 
 
-def pixel_step(
-    fabric: Fabric,
-    net: nn.Module,
-    optimizer: Optimizer,
-    batch: Batch,
-    alpha: float,
-    clip: float | None,
-) -> StepResult:
-    """Take one gradient step on a batch: on Eq. 5 or, if `net` is `Estimates`, on Eq. 7.
+def pixel_step(learner: Learner, batch: Batch, alpha: float) -> StepResult:
+    """Take one gradient step on Eq. 5 or, if the network is `Estimates`, on Eq. 7.
 
-    Raises `DivergedError` if the loss or gradient is not finite, before anything changes.
+    Raises `DivergedError` before the network changes.
     """
-    x, y = to_unit(fabric, batch.x), to_unit(fabric, batch.y)
-    with restoring_buffers(net):
-        y_hat: Tensor | tuple[Tensor, ...] = net(x, batch.scale, alpha)
+    x, y = to_unit(learner.fabric, batch.x), to_unit(learner.fabric, batch.y)
+    with restoring_buffers(learner.net):
+        y_hat: Tensor | tuple[Tensor, ...] = learner.net(x, batch.scale, alpha)
         loss = pixel_loss(y_hat, y) if isinstance(y_hat, Tensor) else pyramid_loss(y_hat, y)
-        optimizer.zero_grad()
-        fabric.backward(loss)
-        mean = 255 * all_mean(fabric, loss).item()
-        result = StepResult(batch.scale, mean, clipped_norm(net, clip))
-        check_finite(fabric, batch, result)
-    optimizer.step()
-    return result
+        result = learner.descend(batch, loss)
+    return replace(result, loss=255 * result.loss)
 
 
 @contextmanager
@@ -95,29 +119,6 @@ def restoring_buffers(net: nn.Module) -> Iterator[None]:
         raise
 
 
-def clipped_norm(net: nn.Module, clip: float | None) -> float:
-    """Scale the gradient down to a norm of at most `clip`; return its norm before."""
-    return nn.utils.clip_grad_norm_(net.parameters(), clip or math.inf).item()
-
-
-def check_finite(fabric: Fabric, batch: Batch, result: StepResult) -> None:
-    """Raise `DivergedError` unless loss and gradient are finite.
-
-    These are the same in all processes. The message names the step, the scale and the
-    pictures of all processes.
-    """
-    if math.isfinite(result.loss) and math.isfinite(result.gradient_norm):
-        return
-    sources: list[tuple[str, ...]] = [batch.sources] * fabric.world_size
-    if fabric.world_size > 1:
-        torch.distributed.all_gather_object(sources, batch.sources)
-    raise DivergedError(
-        f"step {batch.step + 1}, scale {batch.scale}: loss {result.loss:.3g} with gradient norm "
-        f"{result.gradient_norm:.3g}; lower learning_rate or look at "
-        f"{', '.join(name for some in sources for name in some)}"
-    )
-
-
 def all_mean(fabric: Fabric, values: Tensor) -> Tensor:
     """Mean of each value over all processes, without gradient."""
     if fabric.world_size > 1:
@@ -125,10 +126,13 @@ def all_mean(fabric: Fabric, values: Tensor) -> Tensor:
     return values.detach()
 
 
-def to_unit(fabric: Fabric, pixels: Tensor) -> Tensor:
-    """Turn uint8 pixels into floats in [0, 1] on the run's device, channels last."""
-    floats = fabric.to_device(pixels).float().div_(255)
-    return floats.contiguous(memory_format=torch.channels_last)
+def to_unit(fabric: Fabric, pixels: NDArray[np.uint8]) -> Tensor:
+    """Turn pixels, [N, H, W, 3], into floats on the run's device, [N, 3, H, W] in [0, 1].
+
+    The memory format is channels last.
+    """
+    tensor = fabric.to_device(torch.from_numpy(pixels)).permute(0, 3, 1, 2)
+    return tensor.float().div_(255).contiguous(memory_format=torch.channels_last)
 
 
 @torch.no_grad()

@@ -237,7 +237,7 @@ def _open_adversary(
     net = _on_device(build_discriminator(settings.net), device)
     optimizer = Adam(net.parameters(), settings.learning_rate, betas=betas)
     features = _on_device(open_features(settings.features, settings.file), device)
-    return Adversary(settings, net, optimizer, features, net, optimizer)
+    return Adversary(settings, net, optimizer, features)
 
 
 def _on_device(net: nn.Module, device: torch.device) -> nn.Module:

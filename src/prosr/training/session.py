@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from lightning_fabric import Fabric
@@ -30,7 +29,7 @@ from prosr.inference.precision import bf16_pays
 from prosr.layouts import SCALES
 from prosr.training.curriculum import scale_at
 from prosr.training.objectives import all_mean
-from prosr.training.run import Run, RunProgress, open_run, stored_progress
+from prosr.training.run import Run, open_run, stored_progress
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,7 @@ def prepare(job: TrainingJob, progress: Callable[[int, int], None]) -> Session:
         names = ", ".join(map(str, job.data))
         raise DataError(f"no pictures below {names}; training needs a folder of photographs")
     before = stored_progress(job.folder)
-    recipe = _with_precision(job.recipe, before)
+    recipe = _with_precision(job.recipe, before.precision)
     fabric = launch(recipe, job.devices, job.nodes)
     _check_processes(fabric, recipe)
     with fabric.rank_zero_first():
@@ -91,7 +90,16 @@ def prepare(job: TrainingJob, progress: Callable[[int, int], None]) -> Session:
         raise DataError(
             f"none of {len(paths)} training pictures can be read; the first: {problems[0]}"
         )
-    sampler = _sampler(recipe, pictures, fabric)
+    sampler = PatchSampler(
+        pictures,
+        # Not a lambda: workers that are not forked get it pickled.
+        partial(scale_at, recipe=recipe),
+        {s: p for s, p in zip(SCALES, recipe.patch, strict=True) if s in recipe.scales},
+        recipe.batch,
+        recipe.seed,
+        fabric.global_rank,
+        fabric.world_size,
+    )
     if job.validation is not None:
         job.validation.check(recipe.scales, job.protocol.smallest)
     card = _card(job, pictures) | {"precision": recipe.precision}
@@ -116,7 +124,7 @@ def launch(recipe: Recipe, devices: int = 1, nodes: int = 1) -> Fabric:
         strategy = DDPStrategy(find_unused_parameters=True)
     # The notes of a session already say what its banners say.
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    chosen = choose_precision() if recipe.precision == "auto" else recipe.precision
+    chosen = _with_precision(recipe, "").precision
     try:
         fabric = Fabric(
             accelerator="auto",
@@ -137,28 +145,15 @@ def launch(recipe: Recipe, devices: int = 1, nodes: int = 1) -> Fabric:
     return fabric
 
 
-def is_first_process() -> bool:
-    """Whether this process is the only one or the one that logs, scores and saves."""
-    ranks = (os.environ.get(name) for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
-    return int(next((rank for rank in ranks if rank is not None), "0")) == 0
+def _with_precision(recipe: Recipe, before: str) -> Recipe:
+    """Resolve "auto" to the precision of the steps before, or to the faster one here.
 
-
-def stop_after(minutes: float | None, interrupted: Callable[[], object]) -> Callable[[], bool]:
-    """Make a `should_stop` that is true after `minutes` or once `interrupted` is."""
-    end = time.monotonic() + 60 * minutes if minutes is not None else float("inf")
-    return lambda: bool(interrupted()) or time.monotonic() >= end
-
-
-def choose_precision() -> Literal["bf16", "fp32"]:
-    """The faster precision on this machine."""
-    return "bf16" if bf16_pays() else "fp32"
-
-
-def _with_precision(recipe: Recipe, before: RunProgress) -> Recipe:
-    """Decide "auto". A run keeps its first choice: a timing must not change its results."""
+    A run keeps its first choice: a timing must not change its results.
+    """
     if recipe.precision != "auto":
         return recipe
-    return recipe.model_copy(update={"precision": before.precision or choose_precision()})
+    faster = "bf16" if bf16_pays() else "fp32"
+    return recipe.model_copy(update={"precision": before or faster})
 
 
 def _check_processes(fabric: Fabric, recipe: Recipe) -> None:
@@ -174,19 +169,6 @@ def _check_processes(fabric: Fabric, recipe: Recipe) -> None:
             f"a batch of {recipe.batch} cannot be shared by {fabric.world_size} processes "
             f"with {turns} turns each; set batch to a multiple of {fabric.world_size * turns}"
         )
-
-
-def _sampler(recipe: Recipe, pictures: Sequence[TrainingPicture], fabric: Fabric) -> PatchSampler:
-    return PatchSampler(
-        pictures,
-        # Not a lambda: workers that are not forked get it pickled.
-        partial(scale_at, recipe=recipe),
-        {s: p for s, p in zip(SCALES, recipe.patch, strict=True) if s in recipe.scales},
-        recipe.batch,
-        recipe.seed,
-        fabric.global_rank,
-        fabric.world_size,
-    )
 
 
 def _digest(pictures: Sequence[TrainingPicture]) -> str:

@@ -9,7 +9,6 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-import torch
 
 from prosr.checkpoints.weights import build
 from prosr.config import Recipe
@@ -51,9 +50,9 @@ class StepWork:
         rng = np.random.default_rng(0)
         sides = self.patch, self.scale * self.patch
         x, y = (
-            rng.integers(0, 256, (self.recipe.batch, 3, side, side), np.uint8) for side in sides
+            rng.integers(0, 256, (self.recipe.batch, side, side, 3), np.uint8) for side in sides
         )
-        return Batch(0, self.scale, torch.from_numpy(x), torch.from_numpy(y), ("noise",))
+        return Batch(0, self.scale, x, y, ("noise",))
 
 
 class TrainingStep:
