@@ -1,4 +1,4 @@
-"""Training against a discriminator: one step, whole runs, and what ends them."""
+"""Adversarial training: one step, whole runs, and collapse."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def unit(pixels: NDArray[np.uint8]) -> Tensor:
 
 
 def window(batch: Batch) -> tuple[EllipsisType, slice, slice]:
-    """The part of y that step 0 judges: begins in its first pixel of x, and leaves out one."""
+    """The crop of y in step 0: one pixel of x smaller, starting within the first."""
     corner = random.Random("window 0")
     top, left = corner.randrange(batch.scale), corner.randrange(batch.scale)
     side = batch.y.shape[1] - batch.scale
@@ -129,7 +129,7 @@ def test_srgans_discriminator_judges_pictures_and_not_residuals(
     run = made(tmp_path, Recipe.model_validate(recipe.model_dump() | own))
     adversary = run.adversary
     assert adversary is not None
-    adversary.net.eval()  # with statistics that do not depend on the batch
+    adversary.net.eval()  # so that its statistics do not depend on the batch
     shown = np.random.default_rng(0).integers(0, 256, (2, 100, 100, 3), np.uint8)
     pair = Batch(0, 4, np.zeros((2, 25, 25, 3), np.uint8), shown, ("a.png",) * 2)
     with torch.no_grad():
@@ -157,10 +157,10 @@ def test_the_generator_follows_eq4_and_the_discriminator_eq3(
     run, pairs = made(tmp_path, one_turn), batch()
     adversary = run.adversary
     assert adversary is not None
-    # Rates of almost nothing, so that the losses after a turn are those before it.
+    # With tiny learning rates, the losses do not change during the step.
     for optimizer in (run.optimizer, adversary.optimizer):
         optimizer.param_groups[0]["lr"] = 1e-12
-    adversary.net.eval()  # power iteration would go on between the two calls
+    adversary.net.eval()  # else the second call would continue the power iteration
     x, y = unit(pairs.x), unit(pairs.y)
     y_hat, y, phi = (z[window(pairs)] for z in (run.net(x, 4, alpha), y, upscale(x, 4)))
     fake, real = (adversary.net(r, 4, alpha) for r in (y_hat - phi, y - phi))
@@ -183,7 +183,7 @@ def test_the_generator_follows_eq4_and_the_discriminator_eq3(
     assert [result.health[f"drift_{c}"] for c in "rgb"] == pytest.approx(drift.tolist(), rel=1e-3)
 
 
-def test_features_see_both_pictures_in_one_view_that_changes_with_the_step(
+def test_features_see_both_pictures_in_the_same_view_drawn_for_each_step(
     tmp_path: Path, recipe: Recipe
 ) -> None:
     views = {"adversarial": adversarial_of(recipe).model_copy(update={"views": True})}
@@ -230,7 +230,7 @@ def test_both_networks_learn_and_the_features_do_not(tmp_path: Path, recipe: Rec
     assert changed == [True, True, False]
 
 
-def test_a_generator_that_diverges_stays_as_it_was(tmp_path: Path, recipe: Recipe) -> None:
+def test_a_step_that_diverges_does_not_change_the_generator(tmp_path: Path, recipe: Recipe) -> None:
     run = made(tmp_path, recipe)
     assert run.adversary is not None
     run.adversary.features.register_forward_hook(
@@ -242,7 +242,7 @@ def test_a_generator_that_diverges_stays_as_it_was(tmp_path: Path, recipe: Recip
     assert all(torch.equal(a, b) for a, b in zip(run.net.parameters(), before, strict=True))
 
 
-def test_a_discriminator_that_tells_nothing_apart_ends_the_run(
+def test_a_useless_discriminator_ends_the_run(
     pictures: Path, tmp_path: Path, recipe: Recipe
 ) -> None:
     patient = adversarial_of(recipe).model_copy(
@@ -263,7 +263,7 @@ def test_a_discriminator_that_tells_nothing_apart_ends_the_run(
         go(made)
 
 
-def test_the_count_of_useless_steps_survives_a_stop(
+def test_the_count_of_useless_steps_is_resumed(
     pictures: Path, tmp_path: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loop, "is_useful", lambda result: False)
@@ -274,7 +274,9 @@ def test_the_count_of_useless_steps_survives_a_stop(
         go(session(pictures, tmp_path / "run", recipe))
 
 
-def test_health_and_sheets_are_kept(pictures: Path, tmp_path: Path, recipe: Recipe) -> None:
+def test_numbers_are_logged_and_samples_saved(
+    pictures: Path, tmp_path: Path, recipe: Recipe
+) -> None:
     go(session(pictures, tmp_path / "run", recipe))
     log = (tmp_path / "run" / "log.jsonl").read_text()
     lines = [json.loads(line) for line in log.splitlines()]
@@ -283,11 +285,11 @@ def test_health_and_sheets_are_kept(pictures: Path, tmp_path: Path, recipe: Reci
     assert {f"{name}_x2" for name in wanted} <= first.keys()
     drawn = sorted(path.name for path in (tmp_path / "run" / "samples").iterdir())
     assert drawn == ["0000004.png", "0000008.png"]
-    # The best by PSNR would be the generator before it learned anything from its adversary.
+    # The best PSNR is that of the generator before any adversarial training.
     assert not (tmp_path / "run" / "best.safetensors").exists()
 
 
-def test_what_started_the_run_is_its_partner_and_on_the_sheets(
+def test_the_first_weights_are_the_partner_and_on_the_samples(
     pictures: Path, tmp_path: Path, recipe: Recipe
 ) -> None:
     plain = recipe.model_copy(update={"adversarial": None})
@@ -307,7 +309,7 @@ def test_what_started_the_run_is_its_partner_and_on_the_sheets(
         session(pictures, tmp_path / "second", recipe)
 
 
-def test_what_starts_from_a_gan_has_the_gans_partner(
+def test_a_run_that_starts_from_a_gan_has_its_partner(
     pictures: Path, tmp_path: Path, recipe: Recipe
 ) -> None:
     plain = recipe.model_copy(update={"adversarial": None})
@@ -320,7 +322,9 @@ def test_what_starts_from_a_gan_has_the_gans_partner(
     assert third.card["partner"]["sha256"] == first.sha256 != third.card["started from"]
 
 
-def test_a_grown_generator_is_not_opened_or_blended_again(tmp_path: Path, recipe: Recipe) -> None:
+def test_a_pretrained_generator_is_not_opened_or_blended_again(
+    tmp_path: Path, recipe: Recipe
+) -> None:
     run, pairs = made(tmp_path, recipe), batch()
     assert run.adversary is not None
     run.progress.pretrained = (2, 4, 8)
@@ -345,7 +349,7 @@ def test_a_missing_feature_file_stops_before_training(
 
 
 @pytest.mark.parametrize("layers", [(1.0,) * 4, (0.0,) * 5])
-def test_layers_need_a_weight_for_each_that_the_net_gives(layers: tuple[float, ...]) -> None:
+def test_each_feature_layer_needs_a_weight(layers: tuple[float, ...]) -> None:
     with pytest.raises(ValueError, match="distilled gives 5; write a weight for each"):
         Adversarial(
             discriminator="progansr-xs", features="distilled", file=Path("f"), layers=layers

@@ -1,4 +1,4 @@
-"""Runs against a discriminator that go on, and the files that they must go on with."""
+"""Resuming adversarial runs, and the files that they need."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ __all__ = ["pictures", "recipe"]
 
 
 def beginning(pictures: Path, folder: Path, recipe: Recipe, seed: int) -> TrainingJob:
-    """A run that starts from a network of these random numbers."""
+    """A run that starts from a random network with this seed."""
     torch.manual_seed(seed)
     path = folder.with_name(f"first-{seed}.safetensors")
     save_weights(path, build(recipe.net), recipe.net, {})
     return replace(job(pictures, folder, recipe), start_from=path)
 
 
-def test_a_run_does_not_go_on_with_another_partner(
+def test_a_run_does_not_resume_with_other_first_weights(
     pictures: Path, tmp_path: Path, recipe: Recipe
 ) -> None:
     folder = tmp_path / "run"
@@ -70,7 +70,7 @@ def test_features_may_move_but_not_change(pictures: Path, tmp_path: Path, recipe
     assert len(load_weights(folder / "last.safetensors").card["features"]) == 64
 
 
-def test_what_differs_between_two_recipes_is_named_where_it_stands(
+def test_the_differing_key_of_a_nested_table_is_named(
     pictures: Path, tmp_path: Path, recipe: Recipe
 ) -> None:
     go(session(pictures, tmp_path / "run", recipe), until=1)
@@ -94,7 +94,7 @@ def test_a_collapse_at_one_scale_ends_the_run_and_is_in_the_log(
     assert "d_real_x4" in json.loads(lines[-1])
 
 
-def test_a_run_of_which_every_step_diverged_is_not_finished(
+def test_a_run_whose_steps_all_diverge_is_not_finished(
     pictures: Path, tmp_path: Path, recipe: Recipe
 ) -> None:
     made = prepare(replace(job(pictures, tmp_path / "run", recipe), skip_nonfinite=True), nothing)
@@ -114,7 +114,7 @@ def test_a_run_of_which_every_step_diverged_is_not_finished(
         ({"layers": [float("nan"), 1, 1, 1, 1]}, "layers"),
     ],
 )
-def test_weights_of_terms_are_numbers_that_make_sense(
+def test_impossible_weights_of_terms_are_refused(
     recipe: Recipe, change: dict[str, object], why: str
 ) -> None:
     with pytest.raises(ValueError, match=why):

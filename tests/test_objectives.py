@@ -67,7 +67,7 @@ def test_a_laplacian_pyramid_is_trained_on_eq7(alpha: float) -> None:
     assert step(net, pairs, alpha).loss == pytest.approx(255 * loss.item())
 
 
-def test_deep_supervision_trains_the_exits_below() -> None:
+def test_deep_supervision_trains_the_outputs_of_lower_levels() -> None:
     net = made("table3-laplacian")
     step(net, batch())
     trained = {name for name, p in net.named_parameters() if p.grad is not None}
@@ -75,7 +75,7 @@ def test_deep_supervision_trains_the_exits_below() -> None:
     assert "parts.r.8.weight" not in trained
 
 
-def test_a_step_that_diverges_leaves_the_statistics_alone() -> None:
+def test_a_step_that_diverges_restores_the_statistics() -> None:
     net = made("table1-block").train()
     with torch.no_grad():
         next(net.parameters()).fill_(torch.nan)
@@ -85,7 +85,7 @@ def test_a_step_that_diverges_leaves_the_statistics_alone() -> None:
     assert all(torch.equal(buffer, before[name]) for name, buffer in net.named_buffers())
 
 
-def test_the_average_takes_the_statistics_along() -> None:
+def test_the_statistics_are_averaged_too() -> None:
     net = made("table1-block").train()
     average = copy.deepcopy(net).eval().requires_grad_(False)
     old = {name: buffer.clone() for name, buffer in average.named_buffers()}

@@ -1,4 +1,4 @@
-"""Training pairs: x is the benchmark's input of y, drawn where there is detail."""
+"""Training pairs: x is the low-resolution input of y, drawn where there is detail."""
 
 from pathlib import Path
 
@@ -88,7 +88,7 @@ def sampler(
     return PatchSampler(pictures, lambda step: scale, {scale: 6}, 4, 0, rank, world)
 
 
-def test_a_batch_depends_on_its_step_alone(tmp_path: Path) -> None:
+def test_a_batch_depends_only_on_its_step(tmp_path: Path) -> None:
     pictures = opened(tmp_path, (60, 70), (80, 64))
     one, two = sampler(pictures, 4), sampler(pictures, 4)
     assert (one[7].x == two[7].x).all() and (one[7].y == two[7].y).all()
@@ -104,7 +104,7 @@ def test_processes_share_a_batch(tmp_path: Path) -> None:
     assert (whole.x[:2] == parts[0].x).all() and (whole.x[2:] == parts[1].x).all()
 
 
-def test_too_small_pictures_are_refused_with_what_is_needed(tmp_path: Path) -> None:
+def test_too_small_pictures_are_refused_with_the_size_needed(tmp_path: Path) -> None:
     pictures = opened(tmp_path, (60, 70))
     with pytest.raises(DataError, match=r"none of 1 .* at least 192×192 .* scale 8"):
         PatchSampler(pictures, lambda step: 8, {2: 24, 8: 24}, 4, 0)

@@ -14,9 +14,9 @@ import pytest
 from PIL import Image
 
 from feature_files import write_distilled
-from prosr.checkpoints.weights import load_state
-from prosr.errors import DataError
-from prosr.training.failures import LostPeerError, named_failures
+from prosr.errors import DataError, ProSRError
+from prosr.training.failures import named_failures
+from prosr.training.run import stored_progress
 
 RECIPE = """\
 model = "prosr-xs"
@@ -38,10 +38,8 @@ def work(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def train(
-    work: Path, run: str, processes: int, *more: str, recipe: str = "r.toml"
-) -> list[dict[str, float]]:
-    words = ["train", str(work / recipe), "--data", str(work / "pictures"), "--workers", "0"]
+def train(work: Path, run: str, processes: int, *more: str) -> list[dict[str, float]]:
+    words = ["train", str(work / "r.toml"), "--data", str(work / "pictures"), "--workers", "0"]
     words += ["--run", str(work / run), "--devices", str(processes), *more]
     environment = os.environ | {"CUDA_VISIBLE_DEVICES": ""}
     command = [sys.executable, "-m", "prosr", *words]
@@ -50,8 +48,8 @@ def train(
     return [json.loads(line) for line in lines]
 
 
-def start(work: Path, *more: str) -> subprocess.Popen[str]:
-    """Start a training that saves after each step and does not end by itself."""
+def start(work: Path, *more: str, after: int = 0) -> subprocess.Popen[str]:
+    """Start or resume a training that saves after each step; wait for a step `after` this one."""
     recipe = RECIPE.replace("steps = 6", "steps = 100000") + "save_minutes = 1e-6\n"
     (work / "long.toml").write_text(recipe)
     words = ["train", str(work / "long.toml"), "--data", str(work / "pictures")]
@@ -64,10 +62,14 @@ def start(work: Path, *more: str) -> subprocess.Popen[str]:
         text=True,
     )
     deadline = time.monotonic() + 280
-    while not (work / "long" / "state.safetensors").exists() and time.monotonic() < deadline:
+    while stored_step(work) <= after and time.monotonic() < deadline:
         assert process.poll() is None, process.communicate()[1]
         time.sleep(0.1)
     return process
+
+
+def stored_step(work: Path) -> int:
+    return stored_progress(work / "long").step
 
 
 def children(pid: int) -> list[int]:
@@ -115,11 +117,6 @@ def test_two_processes_train_against_one_discriminator(work: Path) -> None:
         assert theirs == pytest.approx(ours, rel=1e-3, abs=1e-4)
 
 
-def stored_step(work: Path) -> int:
-    step: int = json.loads(load_state(work / "long" / "state.safetensors")[1]["progress"])["step"]
-    return step
-
-
 @pytest.mark.timeout(600)
 def test_a_killed_process_ends_the_run_with_one_line_and_nothing_lost(work: Path) -> None:
     run = start(work, "--devices", "2", "--workers", "0")
@@ -136,25 +133,22 @@ def test_a_killed_process_ends_the_run_with_one_line_and_nothing_lost(work: Path
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize(
-    ("number", "code", "said"), [("SIGINT", 130, "interrupted\n"), ("SIGTERM", 143, "terminated\n")]
-)
-def test_a_signal_makes_all_processes_save_and_stop(
-    work: Path, number: str, code: int, said: str
+def test_a_signal_makes_all_processes_save_and_stop_and_the_same_command_resumes(
+    work: Path,
 ) -> None:
-    run = start(work, "--devices", "2", "--workers", "1")
-    before, processes = stored_step(work), children(run.pid)
-    run.send_signal(signal.Signals[number])
-    assert run.communicate(timeout=120)[1] == said
-    assert run.returncode == code
-    assert not any(Path(f"/proc/{pid}").exists() for pid in processes)
-    stopped = stored_step(work)
-    assert stopped >= before
-    train(work, "long", 1, "--max-minutes", "0", recipe="long.toml")
-    assert stored_step(work) == stopped + 1
+    steps = [0]
+    for number, code, said in (("SIGTERM", 143, "terminated\n"), ("SIGINT", 130, "interrupted\n")):
+        run = start(work, "--devices", "2", "--workers", "1", after=steps[-1])
+        processes = children(run.pid)
+        run.send_signal(signal.Signals[number])
+        assert run.communicate(timeout=120)[1] == said
+        assert run.returncode == code
+        assert not any(Path(f"/proc/{pid}").exists() for pid in processes)
+        steps.append(stored_step(work))
+    assert steps == sorted(set(steps))
 
 
-def test_what_is_wrong_in_every_process_is_said_once(work: Path) -> None:
+def test_an_error_in_every_process_is_printed_once(work: Path) -> None:
     words = ["train", str(work / "r.toml"), "--data", str(work / "pictures"), "--devices", "3"]
     done = subprocess.run(
         [sys.executable, "-m", "prosr", *words, "--run", str(work / "run")],
@@ -190,7 +184,7 @@ def test_the_processes_end_with_their_launcher(work: Path) -> None:
         time.sleep(0.1)
 
 
-def test_a_data_workers_error_is_its_own_line_again() -> None:
+def test_an_error_of_a_data_worker_is_one_line() -> None:
     with pytest.raises(DataError, match=r"^a\.png was changed; start again$"), named_failures(1):
         raise DataError(
             "Caught DataError in DataLoader worker process 0.\nOriginal Traceback …\n"
@@ -199,13 +193,13 @@ def test_a_data_workers_error_is_its_own_line_again() -> None:
 
 
 @pytest.mark.parametrize("error", [ConnectionResetError(104, "reset"), EOFError()])
-def test_a_worker_that_goes_while_it_hands_a_batch_over_is_named(error: Exception) -> None:
+def test_a_data_worker_killed_while_sending_a_batch_is_named(error: Exception) -> None:
     with pytest.raises(DataError, match="prepares batches was killed"), named_failures(1):
         raise error
 
 
-def test_other_errors_stay_what_they_are() -> None:
+def test_other_errors_do_not_change() -> None:
     with pytest.raises(RuntimeError, match="Connection closed"), named_failures(1):
         raise RuntimeError("Connection closed by peer")
-    with pytest.raises(LostPeerError), named_failures(2):
+    with pytest.raises(ProSRError, match="another training process has ended"), named_failures(2):
         raise RuntimeError("[gloo/transport/tcp/pair.cc] Connection closed by peer")

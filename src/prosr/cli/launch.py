@@ -19,10 +19,6 @@ _SAVING = 3600
 """Seconds in which stopped processes may finish their step and save; torchrun's default is 30."""
 
 
-class KilledError(ProSRError):
-    """One of several training processes was killed."""
-
-
 def needs_processes(devices: int, nodes: int) -> bool:
     """Whether this process has to start the others: several devices and no launcher."""
     started = {"LOCAL_RANK", "RANK", "SLURM_PROCID"} & os.environ.keys()
@@ -45,7 +41,7 @@ def run_processes(count: int) -> None:
 
     A signal is passed on to all of them, and each saves and stops. If one fails, the others
     are stopped. Raises `typer.Exit` with 128 + the signal's number, with the exit code of
-    the process that failed first, or with 0; and `KilledError` if a process was killed.
+    the process that failed first, or with 0; and `ProSRError` if a process was killed.
     """
     import_torch()
     from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException, Std
@@ -67,7 +63,7 @@ def run_processes(count: int) -> None:
             max_restarts=0,
             logs_specs=DefaultLogsSpecs(folder, redirects=Std.ERR),
         )
-        # Set as an attribute because releases before 2.9 do not have it.
+        # An attribute, because older releases of PyTorch do not have the argument.
         config.signals_to_handle = ",".join(number.name for number in heard())
         rank, code = 0, 0
         try:
@@ -78,9 +74,9 @@ def run_processes(count: int) -> None:
         except ChildFailedError as error:
             rank, failure = error.get_first_failure()
             if failure.exitcode < 0:
-                raise KilledError(
+                raise ProSRError(
                     f"training process {rank + 1} of {count} was killed ({failure.signal_name()}), "
-                    "by the system if memory ran out; everything saved is whole: run the same "
+                    "by the system if memory ran out; the last save is complete: run the same "
                     "command to resume"
                 ) from None
             code = failure.exitcode

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from prosr.errors import DataError, ImageError, ProSRError
 
-RESUME = "everything saved is whole: run the same command to resume"
+RESUME = "the last save is complete: run the same command to resume"
 
 _WORKER_KILLED = (
     "a process that prepares batches was killed, most likely because memory ran out; "
@@ -17,16 +17,12 @@ _WORKER_KILLED = (
 _CONNECTION = re.compile(r"gloo|nccl|connection (closed|reset|refused)", re.IGNORECASE)
 
 
-class LostPeerError(ProSRError):
-    """Another training process of this run has ended."""
-
-
 @contextmanager
 def named_failures(processes: int) -> Iterator[None]:
     """Name the process that failed and the remedy.
 
     Raises `DataError` if a process that prepares batches was killed or has read a bad file,
-    and `LostPeerError` if one of the `processes` that train has ended.
+    and `ProSRError` if another of the `processes` that train has ended.
     """
     try:
         yield
@@ -41,5 +37,5 @@ def named_failures(processes: int) -> Iterator[None]:
         if "DataLoader worker" in str(error):
             raise DataError(_WORKER_KILLED) from error
         if processes > 1 and _CONNECTION.search(str(error)):
-            raise LostPeerError(f"another training process has ended; {RESUME}") from error
+            raise ProSRError(f"another training process has ended; {RESUME}") from error
         raise
