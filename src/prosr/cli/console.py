@@ -86,7 +86,7 @@ class TrainingDisplay:
         if result.health:
             real, fake = result.health["d_real"], result.health["d_fake"]
             self._margin = 0.95 * self._margin + 0.05 * (real - fake)
-            state += f"  D(r) {real:.2f}  D(r̂) {fake:.2f}  apart {self._margin:.2f}"
+            state += f"  D(r) {real:.2f}  D(r̂) {fake:.2f}  margin {self._margin:.2f}"
         self._progress.update(self._task, completed=step, state=state)
         if not self._console.is_terminal and step % self._line_every == 0:
             self.note(f"step {step}/{self._steps}  {state}")

@@ -73,22 +73,18 @@ def forecast(recipe: Recipe, rounds: int, progress: Callable[[str], None]) -> Fo
 
 def phases(recipe: Recipe) -> tuple[Phase, ...]:
     """Split the steps where a scale opens and where its blending ends."""
-    steps, found, first = range(recipe.steps), [], 0
+
+    def kind(step: int) -> tuple[int, bool]:
+        # It never decreases from one step to the next.
+        stage = stage_at(step, recipe)
+        return len(stage.scales), stage.alpha == 1
+
+    found: list[Phase] = []
+    first = 0
     while first < recipe.steps:
-        kind = _kind(recipe, first)
-        after = bisect_right(steps, kind, lo=first, key=lambda step: _kind(recipe, step))
-        found.append(_phase(recipe, first, after - 1))
-        first = after
+        last = bisect_right(range(recipe.steps), kind(first), lo=first, key=kind) - 1
+        start, end = stage_at(first, recipe), stage_at(last, recipe)
+        rates = learning_rate_at(first, recipe), learning_rate_at(last, recipe)
+        found.append(Phase(first, last, start.scales, (start.alpha, end.alpha), rates))
+        first = last + 1
     return tuple(found)
-
-
-def _kind(recipe: Recipe, step: int) -> tuple[int, bool]:
-    """Number of open scales, and whether the last is complete: never decreases with the step."""
-    stage = stage_at(step, recipe)
-    return len(stage.scales), stage.alpha == 1
-
-
-def _phase(recipe: Recipe, first: int, last: int) -> Phase:
-    alphas = stage_at(first, recipe).alpha, stage_at(last, recipe).alpha
-    rates = learning_rate_at(first, recipe), learning_rate_at(last, recipe)
-    return Phase(first, last, stage_at(first, recipe).scales, alphas, rates)

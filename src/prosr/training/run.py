@@ -291,7 +291,17 @@ def stored_progress(folder: Path) -> RunProgress:
     path = folder / STATE
     if not path.exists():
         return RunProgress()
-    return _parse_progress(path, _explain_damage(load_state_header, path))
+    header = _explain_damage(load_state_header, path)
+    try:
+        stored = {_OLD_KEYS.get(k, k): v for k, v in json.loads(header["progress"]).items()}
+        if isinstance(stored.get("useless"), int):
+            # Older versions had one count for all scales.
+            del stored["useless"]
+        progress = RunProgress(**stored)
+        scales, psnr = progress.best
+        return replace(progress, best=(scales, psnr), pretrained=tuple(progress.pretrained))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path}: its progress is missing; {_DAMAGED}") from error
 
 
 def _explain_damage(load: Callable[[Path], _T], path: Path) -> _T:
@@ -305,23 +315,10 @@ def _explain_damage(load: Callable[[Path], _T], path: Path) -> _T:
         raise CheckpointError(f"{error}; {_DAMAGED}") from error
 
 
-def _parse_progress(path: Path, header: Mapping[str, str]) -> RunProgress:
-    try:
-        stored = {_OLD_KEYS.get(k, k): v for k, v in json.loads(header["progress"]).items()}
-        if isinstance(stored.get("useless"), int):
-            # Older versions had one count for all scales.
-            del stored["useless"]
-        progress = RunProgress(**stored)
-        scales, psnr = progress.best
-        return replace(progress, best=(scales, psnr), pretrained=tuple(progress.pretrained))
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path}: its progress is missing; {_DAMAGED}") from error
-
-
 def _restore(run: Run, device: torch.device) -> None:
     """Load the state of the run in the folder."""
-    path = run.folder / STATE
-    tensors, header = _explain_damage(load_state, path)
+    path, old, new = run.folder / STATE, stored_progress(run.folder), run.progress
+    tensors, _ = _explain_damage(load_state, path)
     groups: dict[str, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         group, _, rest = name.partition(".")
@@ -342,12 +339,11 @@ def _restore(run: Run, device: torch.device) -> None:
         whole = {"step", "exp_avg", "exp_avg_sq"}
         if any(state.keys() != whole for state in optimizer.state.values()):
             raise CheckpointError(f"{path}: lacks a part of Adam's state; {_DAMAGED}")
-    progress, new = _parse_progress(path, header), run.progress
-    if progress.pretrained and run.first is None:
+    if old.pretrained and run.first is None:
         raise ConfigError(f"{run.folder}: this run began with --start-from; give it again")
-    _check_same("--start-from weights", run, progress.started, new.started)
-    _check_same("weights of the feature network", run, progress.features, new.features)
-    run.progress = replace(progress, started=new.started, features=new.features)
+    _check_same("--start-from weights", run, old.started, new.started)
+    _check_same("weights of the feature network", run, old.features, new.features)
+    run.progress = replace(old, started=new.started, features=new.features)
 
 
 def _check_same(what: str, run: Run, before: str, now: str) -> None:

@@ -104,9 +104,11 @@ def prepare(job: TrainingJob, progress: Callable[[int, int], None]) -> Session:
         job.validation.check(recipe.scales, job.protocol.smallest)
     card = _card(job, pictures) | {"precision": recipe.precision}
     run = open_run(job.folder, job.recipe, card, fabric.device, job.start_from)
-    run.progress.precision, run.progress.pictures = recipe.precision, _digest(pictures)
+    lines = "\n".join(f"{one.path.name} {one.height} {one.width}" for one in pictures)
+    digest = hashlib.sha256(lines.encode()).hexdigest()[:16]
+    run.progress.precision, run.progress.pictures = recipe.precision, digest
     notes = [f"skipped, unreadable: {problem}" for problem in problems]
-    if before.pictures not in ("", run.progress.pictures):
+    if before.pictures not in ("", digest):
         notes.append("the training pictures differ from those of this run's earlier steps")
     notes.append(f"{len(pictures)} pictures, {len(problems)} unreadable")
     processes = f"{fabric.world_size} × " if fabric.world_size > 1 else ""
@@ -169,11 +171,6 @@ def _check_processes(fabric: Fabric, recipe: Recipe) -> None:
             f"a batch of {recipe.batch} cannot be shared by {fabric.world_size} processes "
             f"with {turns} turns each; set batch to a multiple of {fabric.world_size * turns}"
         )
-
-
-def _digest(pictures: Sequence[TrainingPicture]) -> str:
-    lines = "\n".join(f"{one.path.name} {one.height} {one.width}" for one in pictures)
-    return hashlib.sha256(lines.encode()).hexdigest()[:16]
 
 
 def _card(job: TrainingJob, pictures: Sequence[TrainingPicture]) -> dict[str, Any]:

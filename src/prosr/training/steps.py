@@ -20,8 +20,6 @@ from prosr.training.objectives import update_average
 from prosr.training.run import open_run
 from prosr.training.session import launch
 
-_DECAY = 0.999
-
 
 @dataclass(frozen=True)
 class StepWork:
@@ -67,7 +65,7 @@ class TrainingStep:
     def __call__(self, batch: Batch) -> None:
         """Train on a batch."""
         self._take_step(batch, 1.0)
-        update_average(self._run.average, self._run.net, _DECAY)
+        update_average(self._run.average, self._run.net, self._run.recipe.ema)
 
 
 def make_step(work: StepWork) -> Subject:
