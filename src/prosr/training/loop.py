@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from statistics import fmean
 from typing import Protocol, cast
 
@@ -61,7 +60,8 @@ def train(session: Session, observer: Observer, should_stop: Callable[[], bool])
     run, fabric = session.run, session.fabric
     recipe, progress, is_first = run.recipe, run.progress, fabric.is_global_zero
     steps = range(progress.step, recipe.steps)
-    take_step, means = make_stepper(run, fabric), StepMeans()
+    take_step = make_stepper(run, fabric)
+    unlogged: list[StepResult] = []
     saved = clock = time.monotonic()
     log = RunLog(run.folder if is_first else None, progress.step)
     with named_failures(fabric.world_size), log:
@@ -79,12 +79,13 @@ def train(session: Session, observer: Observer, should_stop: Callable[[], bool])
             else:
                 progress.skipped_in_a_row = 0
                 update_average(run.average, run.net, ema_decay_at(batch.step, recipe))
-                means.add(result)
+                unlogged.append(result)
                 collapse = _collapse(run, result)
                 observer.stepped(progress.step, result, rate)
             if progress.step % recipe.log_every == 0 or collapse:
                 numbers = {"rate": rate, "alpha": stage.alpha, "skipped": progress.skipped}
-                log.write("train", progress.step, numbers | means.take())
+                log.write("train", progress.step, numbers | _means(unlogged))
+                unlogged.clear()
             if collapse:
                 raise CollapsedError(collapse)
             progress.seconds += time.monotonic() - clock
@@ -119,24 +120,16 @@ def make_stepper(run: Run, fabric: Fabric) -> Step:
     )
 
 
-class StepMeans:
-    """Means over the steps since the last `take`, for each scale."""
-
-    def __init__(self) -> None:
-        self._results: defaultdict[int, list[StepResult]] = defaultdict(list)
-
-    def add(self, result: StepResult) -> None:
-        self._results[result.scale].append(result)
-
-    def take(self) -> dict[str, float]:
-        means = {}
-        for scale, results in sorted(self._results.items()):
-            means[f"loss_x{scale}"] = fmean(result.loss for result in results)
-            means[f"gradient_x{scale}"] = fmean(result.gradient_norm for result in results)
-            for name in results[0].health:
-                means[f"{name}_x{scale}"] = fmean(result.health[name] for result in results)
-        self._results.clear()
-        return means
+def _means(results: Sequence[StepResult]) -> dict[str, float]:
+    """Means of the numbers of some steps, for each scale."""
+    means = {}
+    for scale in sorted({result.scale for result in results}):
+        ours = [result for result in results if result.scale == scale]
+        means[f"loss_x{scale}"] = fmean(result.loss for result in ours)
+        means[f"gradient_x{scale}"] = fmean(result.gradient_norm for result in ours)
+        for name in ours[0].health:
+            means[f"{name}_x{scale}"] = fmean(result.health[name] for result in ours)
+    return means
 
 
 def _skip(session: Session, error: DivergedError) -> None:
