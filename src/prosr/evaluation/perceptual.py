@@ -79,12 +79,10 @@ def _compare(
     """A metric of two pictures, [1, 3, H, W] in [0, 1], of the result and the ground truth."""
     import torch  # the extra `train`
 
+    from prosr.data.tensors import to_tensor
+
     with torch.inference_mode():
-        ours, theirs = (
-            torch.from_numpy(crop_border(pixels, border).copy()).permute(2, 0, 1)[None].float()
-            / 255
-            for pixels in (y_hat, y)
-        )
+        ours, theirs = (to_tensor(crop_border(pixels, border)) for pixels in (y_hat, y))
         return float(metric(ours, theirs))
 
 
