@@ -13,9 +13,9 @@ from prosr.checkpoints.weights import Weights, load_weights
 from prosr.evaluation.results import Means, Row, merge, read_results, to_json
 from prosr.evaluation.tables import to_markdown
 from prosr.files import write_rows, write_text
-from prosr.scales import SCALES
-from prosr.nets.blocks import count_parameters
+from prosr.nets.cost import trace
 from prosr.nets.generator import ProSR
+from prosr.scales import SCALES
 
 ROOT = Path(__file__).parents[1]
 WEIGHTS = ROOT / "src" / "prosr" / "weights"
@@ -71,8 +71,8 @@ def card(weights: Weights, rows: Sequence[Row]) -> str:
     """The model card in Markdown."""
     net, about = weights.net, weights.card
     assert isinstance(net, ProSR), "only ProSR networks are bundled"
-    size = count_parameters([net])
-    cost = " / ".join(f"{2 * TILE**2 * net.multiply_adds(s) / 1e9:.1f}" for s in SCALES)
+    size = net.parameter_count(SCALES[-1])
+    cost = " / ".join(f"{2 * TILE**2 * trace(net, s).macs / 1e9:.1f}" for s in SCALES)
     recipe: dict[str, Any] = about["recipe"]
     limits = LIMITS
     if recipe.get("adversarial"):

@@ -9,7 +9,6 @@ from safetensors.torch import save_file
 
 from prosr.checkpoints.weights import (
     WEIGHTS_FORMAT,
-    build,
     find,
     load_state,
     load_weights,
@@ -17,20 +16,21 @@ from prosr.checkpoints.weights import (
     save_weights,
     weights_hash,
 )
-from prosr.config import presets
+from prosr.config import PRESETS
 from prosr.errors import CheckpointError, ConfigError
 from prosr.inference.memory import peak_memory
 from prosr.layouts import ProSRConfig
+from prosr.nets.build import build
 
 TINY = ProSRConfig(features=4, growth=(2, 2, 2), dcus=((1,), (1,), (1,)))
 
 
 def test_the_same_weights_make_the_same_bytes(tmp_path: Path) -> None:
     for name in ("a", "b", "c", "d"):
-        net = build(presets()["srcnn"])
+        net = build(PRESETS["srcnn"])
         for parameter in net.parameters():
             torch.nn.init.constant_(parameter, 0.5)
-        save_weights(tmp_path / f"{name}.safetensors", net, presets()["srcnn"], {"model": "srcnn"})
+        save_weights(tmp_path / f"{name}.safetensors", net, PRESETS["srcnn"], {"model": "srcnn"})
     assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1
     assert load_weights(tmp_path / "a.safetensors").card == {"model": "srcnn"}
 
@@ -143,7 +143,7 @@ def test_training_state_round_trip(tmp_path: Path) -> None:
 
 def test_presets_build() -> None:
     with torch.device("meta"):
-        for config in presets().values():
+        for config in PRESETS.values():
             build(config)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from prosr.inference.engines.planned import PlannedEngine
 from torch import Tensor, nn
 
 import prosr
@@ -22,7 +23,6 @@ from prosr.errors import ConfigError, InferenceError
 from prosr.inference import engines
 from prosr.inference.engines import Engine, make_engine
 from prosr.inference.engines.openvino import OpenVinoRunner
-from prosr.inference.engines.planned import PlannedEngine
 from prosr.inference.memory import RESERVED
 from prosr.inference.tiling import fit, tiled
 from prosr.layouts import DirectConfig, ProSRConfig

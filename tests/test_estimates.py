@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from prosr.inference.estimates import Rates
 
 from prosr.errors import ConfigError, ImageError
-from prosr.inference.estimates import Rates
 from prosr.inference.memory import RESERVED, resident_memory
 from prosr.inference.upscaler import load
 

@@ -10,12 +10,12 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from prosr.inference.exporting import export
 
 from prosr.checkpoints.weights import Weights, build
 from prosr.errors import ConfigError, InferenceError
 from prosr.inference import exporting
 from prosr.inference.engines.openvino import core
-from prosr.inference.exporting import export
 from prosr.layouts import ProSRConfig
 
 SMALL = ProSRConfig(features=6, growth=(4, 4), dcus=((2,), (1,)), value_range=1.0)

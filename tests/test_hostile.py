@@ -16,10 +16,10 @@ import pyvips
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
+from prosr import jobs
 from prosr.images import open_picture
 from prosr.inference.loading import load
 from prosr.inference.upscaler import Upscaler
-from prosr.jobs.batch import find_jobs, run_jobs
 
 RNG = np.random.default_rng(0)
 NOISE = RNG.integers(0, 256, (40, 30, 4), dtype=np.uint8)
@@ -159,14 +159,14 @@ CASES: dict[str, tuple[bytes, str]] = {
 def test_a_file_gives_a_result_or_an_error_of_one_line(name: str, tmp_path: Path) -> None:
     content, complaint = CASES[name]
     (tmp_path / name).write_bytes(content)
-    jobs = find_jobs([str(tmp_path / name)], 2)
-    (outcome,) = run_jobs(BICUBIC, jobs, 2)
+    found = jobs.find([str(tmp_path / name)], 2)
+    (outcome,) = jobs.run(BICUBIC, found, 2)
     if complaint:
-        assert (outcome.kind, outcome.job.target.exists()) == ("failed", False)
+        assert (outcome.status, outcome.job.target.exists()) == ("failed", False)
         assert complaint in outcome.reason and "\n" not in outcome.reason
         assert os.listdir(tmp_path) == [name]
     else:
-        assert (outcome.kind, outcome.reason) == ("made", "")
+        assert (outcome.status, outcome.reason) == ("made", "")
         before, after = open_picture(tmp_path / name), open_picture(outcome.job.target)
         assert (after.width, after.height) == (2 * before.width, 2 * before.height)
         assert after.channels == before.channels
@@ -185,20 +185,20 @@ def test_a_path_that_is_no_regular_file_gives_an_error_of_one_line(
 ) -> None:
     make(tmp_path / "a.png")
     RGB.save(tmp_path / "b.png")
-    outcomes = list(run_jobs(BICUBIC, find_jobs([str(tmp_path)], 2, f"{tmp_path}/out"), 2))
-    assert [outcome.kind for outcome in outcomes] == ["failed", "made"]
+    outcomes = list(jobs.run(BICUBIC, jobs.find([str(tmp_path)], 2, f"{tmp_path}/out"), 2))
+    assert [outcome.status for outcome in outcomes] == ["failed", "made"]
     assert complaint in outcomes[0].reason and "\n" not in outcomes[0].reason
 
 
 def test_a_name_too_long_for_its_result_gives_an_error_of_one_line(tmp_path: Path) -> None:
     path = tmp_path / ("x" * 250 + ".png")
     RGB.save(path)
-    (outcome,) = run_jobs(BICUBIC, find_jobs([str(path)], 2), 2)
+    (outcome,) = jobs.run(BICUBIC, jobs.find([str(path)], 2), 2)
     assert outcome.reason.endswith("_x2.png: File name too long; give another output")
 
 
 def test_a_long_name_of_wide_characters_leaves_room_for_the_temporary_name(tmp_path: Path) -> None:
     path = tmp_path / ("\N{GRINNING FACE}" * 61 + ".png")
     RGB.save(path)
-    (outcome,) = run_jobs(BICUBIC, find_jobs([str(path)], 2), 2)
-    assert (outcome.kind, outcome.reason) == ("made", "")
+    (outcome,) = jobs.run(BICUBIC, jobs.find([str(path)], 2), 2)
+    assert (outcome.status, outcome.reason) == ("made", "")

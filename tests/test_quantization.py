@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from prosr.inference.precision import bf16_pays
 from torch import nn
 
 from prosr.checkpoints.weights import build
@@ -16,7 +17,6 @@ from prosr.errors import ConfigError
 from prosr.evaluation import quantization
 from prosr.evaluation.quantization import try_int8
 from prosr.inference.engines import make_engine
-from prosr.inference.precision import bf16_pays
 from prosr.layouts import BicubicConfig, ProSRConfig
 
 SMALL = ProSRConfig(features=8, growth=(8,), dcus=((2,),), residual=True, value_range=1.0)

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from prosr.inference.tracing import cached, identity
 
 from prosr.checkpoints.weights import build
 from prosr.errors import InferenceError
 from prosr.inference import tracing
-from prosr.inference.tracing import cached, identity
 from prosr.layouts import ProSRConfig
 
 SMALL = ProSRConfig(features=6, growth=(4, 4), dcus=((2,), (1,)), residual=True)

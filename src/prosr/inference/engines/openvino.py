@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -10,8 +11,15 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+
+# OpenVINO's own __init__ imports its converter and a telemetry client, and does without them
+# where they are missing. They double the time of the import.
+_hidden = sys.modules.setdefault("openvino.tools.ovc", None)  # type: ignore[arg-type]
 import openvino
 from openvino import opset13 as ops
+
+if _hidden is None:
+    del sys.modules["openvino.tools.ovc"]
 
 from prosr.cache import cache_folder
 from prosr.inference.engine import (
