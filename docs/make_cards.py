@@ -56,11 +56,11 @@ def objective(about: dict[str, Any]) -> str:
     first = f", from {about['partner']['model']}" if "partner" in about else ""
     terms = about["recipe"]["adversarial"]
     chosen = {
-        "a discriminator's judgement": terms["gan"],
-        f"features of the net `{terms['features']}`": any(terms["perceptual"]),
-        "their distance at length 1": terms.get("distance"),
+        "discriminator": terms["gan"],
+        f"perceptual loss of `{terms['features']}`": any(terms["perceptual"]),
+        "distance of unit-length features": terms.get("distance"),
         "mean absolute difference": terms["pixel"],
-        "a term against grids": terms["grid"],
+        "grid loss": terms["grid"],
     }
     named = ", ".join(name for name, weight in chosen.items() if weight)
     return f"{named} (Eq. 4 and docs/gan.md){first}"
@@ -100,8 +100,8 @@ def card(weights: Weights, rows: Sequence[ScoreRow]) -> str:
         "## Data",
         "",
         "`bsds`: BSDS500's train and test parts; `t91`: Yang's 91 pictures; `photos`: photographs",
-        f"under free licences{drawn}. Settings are chosen on Kodak's 24 pictures. No benchmark",
-        "picture was trained on (BSD100 is BSDS500's val part).",
+        f"under free licences{drawn}. Settings were chosen on Kodak's 24 pictures. No benchmark",
+        "picture was used for training (BSD100 is BSDS500's val part).",
         "",
         "## Scores",
         "",

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from prosr.inference.exporting import export
 from typer.main import get_command
 
 from prosr import cli
+from prosr.checkpoints.export import export
 from prosr.checkpoints.weights import find, load_weights
 from prosr.errors import ConfigError
 from prosr.evaluation.results import known_results

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import typer
 
-from prosr.cli.signals import heard, import_torch, notice_hangup
+from prosr.cli.signals import heard, notice_hangup, signals_wait
 from prosr.errors import ProSRError
 
 _PARENT = os.getppid()
@@ -43,10 +43,10 @@ def run_processes(count: int) -> None:
     are stopped. Raises `typer.Exit` with 128 + the signal's number, with the exit code of
     the process that failed first, or with 0; and `ProSRError` if a process was killed.
     """
-    import_torch()
-    from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException, Std
-    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
-    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+    with signals_wait():
+        from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException, Std
+        from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+        from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     # torchrun logs what the lines below say, and every process prints the same errors.
     logging.disable(logging.ERROR)
