@@ -88,8 +88,6 @@ def net_config(value: Mapping[str, Any]) -> NetConfig:
 
     Raises `ConfigError` naming the first mistake.
     """
-    if not isinstance(value, Mapping):
-        raise ConfigError("it is no table")
     kind = str(value.get("kind"))
     if kind not in _KINDS:
         raise ConfigError(f"kind: there is no {kind!r}{suggestion(kind, _KINDS)}")
@@ -254,11 +252,8 @@ def read_table(path: Path) -> dict[str, Any]:
     """Parse a TOML file, or raise `ConfigError` naming it."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: no such recipe") from None
-    except RecursionError:
-        raise ConfigError(f"{path}: not a readable TOML recipe (nested too deeply)") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    # RecursionError comes of tables nested too deeply; the others are ValueErrors.
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: not a readable TOML recipe ({error})") from error
 
 

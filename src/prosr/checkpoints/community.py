@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from prosr.checkpoints import torchfiles
 from prosr.errors import CheckpointError
 from prosr.layouts import CommunityConfig
-from prosr.nets.network import Plain
+from prosr.nets.network import Network
 from prosr.scales import SCALES
 
 
-class Community(Plain):
+class Community(Network):
     """A network for one scale: `function` is a forward pass of `net`, with its preparations."""
 
     layout: CommunityConfig

@@ -20,6 +20,7 @@ from prosr.inference.memory import release_freed_memory
 from prosr.inference.upscaler import Upscaler
 from prosr.lab.engines import open_network
 from prosr.lab.measurements import TimingRow, make_row
+from prosr.layouts import LapSRNConfig
 from prosr.nets.build import build
 from prosr.nets.cost import trace
 from prosr.scales import Scale
@@ -48,7 +49,8 @@ def systems(case: ModelCase) -> list[str]:
     names = []
     for name, layout in PRESETS.items():
         is_ablation = name.startswith("table")
-        if case.scale in layout.timed_at and (case == CASES[0] or not is_ablation):
+        own = layout.scales[-1:] if isinstance(layout, LapSRNConfig) else layout.scales
+        if case.scale in own and (case == CASES[0] or not is_ablation):
             names.append(name)
     return names
 

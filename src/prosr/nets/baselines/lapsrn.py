@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from prosr.layouts import LapSRNConfig
 from prosr.nets.blocks import conv, draw_he
-from prosr.nets.network import Plain, levels_below
+from prosr.nets.network import Network, levels_below
 
 
 class Upconv(nn.ConvTranspose2d):
@@ -53,7 +53,7 @@ class LapSRNLevel(nn.Module):
         return z, self.image_up(y_hat) + self.residual(z)
 
 
-class LapSRN(Plain):
+class LapSRN(Network):
     """A Laplacian pyramid on luminance: each level adds a residual to the doubled level below.
 
     All levels are supervised, so a network gives the scales below its last one too.

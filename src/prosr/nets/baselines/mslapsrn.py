@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from prosr.layouts import MsLapSRNConfig
 from prosr.nets.baselines.lapsrn import ImageUp, Upconv
 from prosr.nets.blocks import conv, draw_he
-from prosr.nets.network import Plain, levels_below
+from prosr.nets.network import Network, levels_below
 
 
-class MsLapSRN(Plain):
+class MsLapSRN(Network):
     """LapSRN on luminance whose levels and scales share all weights.
 
     Features pass R times (`recursions`) through the same D convolutions (`depth`). Each time,
