@@ -27,7 +27,8 @@ class ScaleCost:
     """What a network needs at one scale.
 
     `radius` is its receptive radius in input pixels, `bytes` the peak of its activations in
-    float32 per input pixel, `smallest` the height and width from which it takes inputs.
+    float32 per input pixel, `smallest` the height and width from which it takes inputs:
+    smaller ones are extended by repeating their last row and column.
     """
 
     radius: int
@@ -88,13 +89,14 @@ class Engine(ABC):
     def __call__(self, x: Block, scale: int) -> Block:
         """x, float32 [N, 3, H, W] RGB in [0, 1] → [N, 3, sH, sW], not clipped."""
         height, width = x.shape[2:]
-        least = self._costs[scale].smallest
-        # Reflection has nothing to reflect in a single row; two equal rows give the same.
-        if height < least or width < least:
-            x = np.pad(x, ((0, 0), (0, 0), (0, least - height), (0, least - width)), "edge")
+        # A single row has nothing to reflect: it goes in twice, and its own part comes back.
+        lacking = [max(0, self._costs[scale].smallest - side) for side in (height, width)]
+        if any(lacking):
+            x = np.pad(x, ((0, 0), (0, 0), *((0, count) for count in lacking)), "edge")
         most = max(1, self.pixels(scale) // (x.shape[2] * x.shape[3]))
         parts = [self.run(x[i : i + most], scale) for i in range(0, len(x), most)]
-        return np.concatenate(parts)[:, :, : scale * height, : scale * width]
+        y = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return y[:, :, : scale * height, : scale * width]
 
     def radius(self, scale: int) -> int:
         """The network's receptive radius, in input pixels."""
