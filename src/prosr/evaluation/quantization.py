@@ -22,6 +22,7 @@ from prosr.data.benchmarks import Benchmark, Pair
 from prosr.errors import ConfigError
 from prosr.evaluation.metrics import psnr
 from prosr.evaluation.protocol import DATA_RANGE, find_protocol
+from prosr.files import check_writable
 from prosr.images import from_unit, to_unit
 from prosr.inference.engines.openvino import OpenVinoEngine, core, int8_path, read_graph
 from prosr.inference.tiling import Block
@@ -74,7 +75,7 @@ def try_int8(
         raise ConfigError(f"{len(pairs)} pictures are too few to quantize with; give 8 or more")
     native = OpenVinoEngine(model, max_memory, "native")
     place = int8_path(model, scale)
-    place.parent.mkdir(parents=True, exist_ok=True)
+    check_writable(place)
     with TemporaryDirectory(dir=place.parent, prefix=".") as folder:
         trial = Path(folder) / "trial.xml"
         progress("calibrating")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import time
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -14,6 +16,7 @@ import openvino
 from openvino import opset13 as ops
 
 from prosr.cache import cache_folder
+from prosr.errors import CheckpointError
 from prosr.inference.engine import (
     Engine,
     GraphInfo,
@@ -52,8 +55,13 @@ def core() -> Any:
 
 
 def read_graph(path: Path) -> tuple[Any, GraphInfo]:
-    """A graph as OpenVINO's model, and its metadata."""
-    model = core().read_model(path)
+    """A graph as OpenVINO's model, and its metadata. Raises `CheckpointError` for none."""
+    try:
+        model = core().read_model(path)
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"{path}: is not a graph, or is damaged; delete it, or install prosr again"
+        ) from error
     stored = model.get_rt_info()
     # The map has no `get`.
     metadata = stored["framework"] if "framework" in stored else {}  # noqa: SIM401
@@ -84,7 +92,7 @@ class OpenVinoEngine(Engine):
             info = read_graph(path)[1]
             costs[scale], may_round = info.cost, may_round and info.may_round
             int8 = int8_path(model, scale)
-            quantized = precision == "auto" and int8.exists()
+            quantized = precision == "auto" and os.path.exists(int8)
             self._graphs[scale] = (trials or {}).get(scale) or (int8 if quantized else path)
         self._native = "bf16" if may_round and bf16_is_faster() else "fp32"
         self._precision = self._native
@@ -135,8 +143,9 @@ def compile_model(model: Any, precision: str, threads: int | None = None) -> Any
 
 
 def int8_path(model: Model, scale: int) -> Path:
-    """Where `prosr quantize` keeps a graph in 8 bits."""
-    return cache_folder() / "int8" / f"{model.sha256[:24]}-x{scale}.xml"
+    """Where `prosr quantize` keeps a graph in 8 bits: its name says of which graph and weights."""
+    graph = hashlib.sha256(model.graphs[scale].read_bytes() + model.sha256.encode()).hexdigest()
+    return cache_folder() / "int8" / f"{graph[:24]}.xml"
 
 
 @cache
