@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from prosr.cache import cached_folder
-from prosr.checkpoints.weights import find, from_file, serialize_weights
+from prosr.checkpoints.weights import Weights, find, from_file, serialize_weights
 from prosr.errors import InferenceError
 from prosr.inference.engines.openvino import compile_model, core
 from prosr.inference.engines.torch import smallest_side
@@ -68,8 +68,17 @@ def export_weights(weights: WeightsFile, folder: Path) -> None:
     beside = None
     if weights.tensors:
         beside = folder / f"{weights.name}.safetensors"
-        beside.write_bytes(serialize_weights(loaded.net, loaded.config, loaded.card))
+        beside.write_bytes(_in_float32(weights, loaded))
     write_graphs(loaded.net, weights.name, weights.sha256, folder, beside)
+
+
+def _in_float32(weights: WeightsFile, loaded: Weights) -> bytes:
+    """A weights file of these parameters, which is the given file if that has them in float32."""
+    if weights.path is not None and weights.strength == 1:
+        places = tensor_places(weights.path).items()
+        if all(end - begin == weights.tensors[name].nbytes for name, (begin, end) in places):
+            return weights.path.read_bytes()
+    return serialize_weights(loaded.net, loaded.config, loaded.card)
 
 
 def open_community(path: Path) -> Model:

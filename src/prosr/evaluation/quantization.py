@@ -27,7 +27,7 @@ from prosr.images import from_unit, to_unit
 from prosr.inference.engines.openvino import OpenVinoEngine, core, int8_path, read_graph
 from prosr.inference.tiling import Block
 from prosr.models import Model
-from prosr.scales import check_scale
+from prosr.scales import choose_scales
 
 LOSS = 0.03
 """Most dB against the ground truth that 8 bits may lose."""
@@ -62,9 +62,11 @@ def try_int8(
 
     It pays if it is faster than before and loses at most `LOSS` on the luminance of
     pictures that it was not calibrated on. The engine uses it from then on. Raises
-    `ConfigError` for a network without a residual (Eq. 2), or too few pictures.
+    `ConfigError` for a network without this scale or without a residual (Eq. 2), and for too
+    few pictures.
     """
-    graph = model.graphs[check_scale(scale)]
+    choose_scales(model.name, model.scales, (scale,))
+    graph = model.graphs[scale]
     if not read_graph(graph)[1].may_round:
         raise ConfigError(
             "a network without a residual of its own cannot be quantized; leave it as it is"
