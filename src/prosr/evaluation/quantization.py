@@ -15,7 +15,6 @@ from statistics import fmean
 from tempfile import TemporaryDirectory
 
 import numpy as np
-import openvino
 from numpy.typing import NDArray
 
 from prosr.data.benchmarks import Benchmark, Pair
@@ -24,7 +23,13 @@ from prosr.evaluation.metrics import psnr
 from prosr.evaluation.protocol import DATA_RANGE, find_protocol
 from prosr.files import check_writable
 from prosr.images import from_unit, to_unit
-from prosr.inference.engines.openvino import OpenVinoEngine, core, int8_path, read_graph
+from prosr.inference.engines.openvino import (
+    OpenVinoEngine,
+    core,
+    int8_path,
+    openvino,
+    read_graph,
+)
 from prosr.inference.tiling import Block
 from prosr.models import Model
 from prosr.scales import choose_scales

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 import time
 from collections import OrderedDict
 from collections.abc import Mapping
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-import openvino
-from openvino import opset13 as ops
 
 from prosr.cache import cache_folder
 from prosr.errors import CheckpointError
@@ -27,6 +27,26 @@ from prosr.inference.engine import (
 )
 from prosr.inference.tiling import Block
 from prosr.models import Model
+
+_CONVERTER = "openvino.tools.ovc"
+
+
+def _import_openvino() -> Any:
+    """Import OpenVINO without its converter, which nothing here needs.
+
+    The converter takes two thirds of the time of the import, writes an identity for
+    telemetry into the user's home, and fails where there is none.
+    """
+    if "openvino" in sys.modules:
+        return sys.modules["openvino"]
+    sys.modules[_CONVERTER] = None  # type: ignore[assignment]
+    try:
+        return import_module("openvino")
+    finally:
+        del sys.modules[_CONVERTER]
+
+
+openvino = _import_openvino()
 
 _SHAPES = 2
 """Shapes that a graph is kept compiled for: the tiles of a picture have one, or two."""
@@ -157,6 +177,7 @@ def bf16_is_faster() -> bool:
     """
     if "BF16" not in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         return False
+    ops = openvino.opset13
     a, b = (ops.parameter([_SIDE, _SIDE], np.float32, name=name) for name in "ab")
     product = openvino.Model([ops.matmul(a, b, False, False)], [a, b])
     ones = np.ones((_SIDE, _SIDE), np.float32)
