@@ -10,7 +10,6 @@ import torch
 from safetensors.torch import save_file
 
 from prosr.checkpoints.weights import (
-    WEIGHTS_FORMAT,
     find,
     load_state,
     load_weights,
@@ -23,7 +22,7 @@ from prosr.errors import CheckpointError, ConfigError
 from prosr.inference.loading import load
 from prosr.inference.memory import peak_memory
 from prosr.layouts import DirectConfig, ProSRConfig
-from prosr.models import bundled_models, find_weights, read_weights
+from prosr.models import WEIGHTS_FORMAT, bundled_models, find_weights, read_weights
 from prosr.nets.build import build
 
 TINY = ProSRConfig(features=4, growth=(2, 2, 2), dcus=((1,), (1,), (1,)))

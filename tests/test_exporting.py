@@ -11,7 +11,7 @@ import onnxruntime
 import pytest
 import torch
 
-from prosr.checkpoints import export as exporting
+from prosr.checkpoints import graphs
 from prosr.checkpoints.export import export
 from prosr.checkpoints.weights import Weights
 from prosr.errors import ConfigError, InferenceError
@@ -90,7 +90,7 @@ def test_half_precision_halves_the_file(weights: Weights, tmp_path: Path) -> Non
 def test_a_file_that_computes_something_else_is_not_written(
     weights: Weights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(exporting.TOLERANCE, "fp32", -1.0)
+    monkeypatch.setitem(graphs.TOLERANCE, "fp32", -1.0)
     with pytest.raises(InferenceError, match="the exported network is"):
         export(weights, 2, "onnx", "fp32", tmp_path / "a.onnx")
     assert not list(tmp_path.iterdir())

@@ -30,6 +30,7 @@ from prosr.layouts import BicubicConfig, DirectConfig, NetConfig, ProSRConfig
 from prosr.models import WeightsFile, bundled_models, find_weights, tensor_places
 from prosr.nets.build import build
 from prosr.nets.cost import trace as trace_cost
+from prosr.nets.generator import ProSR
 from prosr.nets.network import Plain
 
 SMALL = ProSRConfig(features=6, growth=(4, 4), dcus=((2,), (1,)), residual=True)
@@ -251,10 +252,10 @@ def test_a_network_that_cannot_be_traced_is_an_error_of_one_line(tmp_path: Path)
 
 
 def test_a_graph_of_other_parameters_is_noticed(tmp_path: Path) -> None:
-    net = build(SMALL).eval()
+    net = ProSR(SMALL).eval()
     trace(net, 2, tmp_path / "a.onnx")
     check(tmp_path / "a.onnx", net, 2, 1e-4)
-    net.r["2"].bias.data += 1
+    next(net.r["2"].parameters()).data += 1
     with pytest.raises(InferenceError, match="the exported network is"):
         check(tmp_path / "a.onnx", net, 2, 1e-4)
 

@@ -37,8 +37,7 @@ _PACKAGE = Path(str(files("prosr")))
 _BUNDLED = _PACKAGE / "weights"
 _STRENGTH = re.compile(r"(.+)@([01]|[01]?\.\d+)")
 
-_STORED = ("BOOL", "U8", "I8", "U16", "I16", "U32", "I32", "U64", "I64")
-_STORED += ("F16", "BF16", "F32", "F64")
+_STORED = "BOOL U8 I8 U16 I16 U32 I32 U64 I64 F16 BF16 F32 F64".split()
 """Types of values, as safetensors names them, that numpy has or that can be widened to one."""
 
 Tensors = Mapping[str, NDArray[Any]]
@@ -304,9 +303,9 @@ def _interpolated(weights: WeightsFile, path: Path, strength: float) -> WeightsF
 def _lerp(start: NDArray[Any], end: NDArray[Any], weight: float) -> NDArray[np.float32]:
     """From `start` at weight 0 to `end` at weight 1, rounded once, bit for bit as `torch.lerp`."""
     share, step = np.float32(weight), (end - start).astype(np.float64)
-    if share < 0.5:
-        return (start + np.float64(share) * step).astype(np.float32)
-    return (end + np.float64(share - np.float32(1)) * step).astype(np.float32)
+    base, share = (start, share) if share < 0.5 else (end, share - np.float32(1))
+    between: NDArray[np.float64] = base + np.float64(share) * step
+    return between.astype(np.float32)
 
 
 def _partner(weights: WeightsFile, path: Path) -> WeightsFile:
