@@ -13,9 +13,9 @@ from prosr.checkpoints.weights import Weights, load_weights
 from prosr.evaluation.results import Means, Row, merge, read_results, to_json
 from prosr.evaluation.tables import to_markdown
 from prosr.files import write_rows, write_text
-from prosr.scales import SCALES
-from prosr.nets.blocks import count_parameters
+from prosr.nets.cost import trace
 from prosr.nets.generator import ProSR
+from prosr.scales import SCALES
 
 ROOT = Path(__file__).parents[1]
 WEIGHTS = ROOT / "src" / "prosr" / "weights"
@@ -57,11 +57,11 @@ def objective(about: dict[str, Any]) -> str:
     first = f", from {about['partner']['model']}" if "partner" in about else ""
     terms = about["recipe"]["adversarial"]
     chosen = {
-        "a discriminator's judgement": terms["gan"],
-        f"features of the net `{terms['features']}`": any(terms["perceptual"]),
-        "their distance at length 1": terms.get("distance"),
+        "discriminator": terms["gan"],
+        f"perceptual loss of `{terms['features']}`": any(terms["perceptual"]),
+        "distance of unit-length features": terms.get("distance"),
         "mean absolute difference": terms["pixel"],
-        "a term against grids": terms["grid"],
+        "grid loss": terms["grid"],
     }
     named = ", ".join(name for name, weight in chosen.items() if weight)
     return f"{named} (Eq. 4 and docs/gan.md){first}"
@@ -71,8 +71,8 @@ def card(weights: Weights, rows: Sequence[Row]) -> str:
     """The model card in Markdown."""
     net, about = weights.net, weights.card
     assert isinstance(net, ProSR), "only ProSR networks are bundled"
-    size = count_parameters([net])
-    cost = " / ".join(f"{2 * TILE**2 * net.multiply_adds(s) / 1e9:.1f}" for s in SCALES)
+    size = net.parameter_count(SCALES[-1])
+    cost = " / ".join(f"{2 * TILE**2 * trace(net, s).macs / 1e9:.1f}" for s in SCALES)
     recipe: dict[str, Any] = about["recipe"]
     limits = LIMITS
     if recipe.get("adversarial"):
@@ -102,8 +102,8 @@ def card(weights: Weights, rows: Sequence[Row]) -> str:
         "## Data",
         "",
         "`bsds`: BSDS500's train and test parts; `t91`: Yang's 91 pictures; `photos`: photographs",
-        f"under free licences{drawn}. Settings are chosen on Kodak's 24 pictures. No benchmark",
-        "picture was trained on (BSD100 is BSDS500's val part).",
+        f"under free licences{drawn}. Settings were chosen on Kodak's 24 pictures. No benchmark",
+        "picture was used for training (BSD100 is BSDS500's val part).",
         "",
         "## Scores",
         "",

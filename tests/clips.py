@@ -1,4 +1,4 @@
-"""Clips to enlarge, and what becomes of them."""
+"""Makes clips for the tests, and enlarges them."""
 
 from __future__ import annotations
 
@@ -13,13 +13,12 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from prosr import load
 from prosr.images import Making, Origin
-from prosr.inference.upscaler import load
-from prosr.jobs.batch import Job, Outcome
+from prosr.jobs import Job, Outcome, run
+from prosr.video import clip_suffix
 from prosr.video.clips import open_clip
 from prosr.video.enlarging import enlarge_clip
-from prosr.video.requests import clip_path
-from prosr.video.running import run_clips
 
 UNIT = Fraction(1, 12_800)
 FRAMES = 10
@@ -28,7 +27,7 @@ MADE = Making("prosr bicubic x2 -", Origin("0" * 12, "0" * 8, "0" * 8))
 
 
 def picture(number: int, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """A smooth one, which differs from frame to frame."""
+    """A smooth gradient, different for each frame number."""
     y, x = np.mgrid[: size[1], : size[0]]
     channels = (x * 3 + 20, y * 4 + 30, np.full_like(x, 40 + 15 * number))
     return np.stack(channels, -1).clip(0, 255).astype(np.uint8)
@@ -87,18 +86,18 @@ def packets(path: Path, kind: str) -> list[bytes]:
 
 
 def enlarged(path: Path, scale: int = 2) -> Path:
-    target = clip_path(path, scale)
+    target = path.with_name(f"{path.stem}_x{scale}{clip_suffix(path)}")
     enlarge_clip(open_clip(path), target, scale, lambda x: BICUBIC.upscale(x, scale), MADE)
     return target
 
 
 def enlarge(path: Path, target: Path) -> Outcome:
-    (outcome,) = run_clips(BICUBIC, [Job(path, target)], 2)
+    (outcome,) = run(BICUBIC, [Job(path, target)], 2)
     return outcome
 
 
 def still(path: Path, codec: str, pixels: str, size: tuple[int, int] = (64, 48)) -> Path:
-    """A clip of one picture again and again."""
+    """A clip of six equal frames."""
     with av.open(str(path), "w") as output:
         stream = output.add_stream(codec, rate=25)
         assert isinstance(stream, VideoStream)

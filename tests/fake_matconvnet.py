@@ -1,4 +1,4 @@
-"""Networks as MatConvNet's DagNN saves them, made on the fly."""
+"""Writes networks as MatConvNet's DagNN saves them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files as the released code would have written them, made on the fly, and its options in ours."""
+"""Writes files as the released code does, and translates its options to our layouts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from prosr.checkpoints.released import released_layout
+from prosr.checkpoints.released import released_shapes
 from prosr.config import net_config
 from prosr.layouts import ProSRConfig
 
@@ -36,7 +36,7 @@ def layout_of(options: Mapping[str, Any]) -> ProSRConfig:
     values = {ours: options[theirs] for theirs, ours in _OURS.items() if theirs in options}
     assert not options["ps_woReLU"], "our upsampler always has its ReLU"
     assert options.keys() <= {*_OURS, "growth_rate", "ps_woReLU", "max_scale"}
-    # A negative rate is their way to say that a level keeps the width it is given.
+    # A negative rate means that a level keeps its input width.
     if values["level_compression"] < 0:
         values["level_compression"] = 1.0
     config = net_config({"kind": "prosr", **values, "growth": (options["growth_rate"],) * 3})
@@ -46,7 +46,7 @@ def layout_of(options: Mapping[str, Any]) -> ProSRConfig:
 
 @contextmanager
 def easydict() -> Iterator[type]:
-    """Lend a class that pickles as `easydict.EasyDict` does: items, and the same as state."""
+    """Provide a class that pickles as `easydict.EasyDict` does: items, repeated as state."""
     module = types.ModuleType("easydict")
 
     class EasyDict(dict[str, Any]):
@@ -67,7 +67,7 @@ def easydict() -> Iterator[type]:
 def weights(config: ProSRConfig, seed: int = 0) -> OrderedDict[str, Tensor]:
     """Return random weights with the released names of this layout."""
     generator = torch.Generator().manual_seed(seed)
-    layout = released_layout(config)
+    layout = released_shapes(config)
     return OrderedDict(
         (name, 0.01 * torch.randn(shape, generator=generator)) for name, shape in layout.items()
     )
@@ -81,7 +81,7 @@ def save(
     options: Mapping[str, Any] = OPTIONS_L,
     protocol: int = 2,
 ) -> Path:
-    """Write a released checkpoint as a zip file, or as the stream of PyTorch before 1.6."""
+    """Write a released checkpoint as a zip file or as a stream of PyTorch before 1.6."""
     with easydict() as edict:
         content = {
             "state_dict": state,

@@ -1,4 +1,4 @@
-"""Files of feature nets with random weights, for tests."""
+"""Writes files of feature networks with random weights."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from prosr.nets.features import VGG16, DistilledVGG19
 
 
 def write_distilled(path: Path) -> Path:
-    """A distilled net that passes its input on with about the same strength."""
+    """A distilled network whose features have about the magnitude of its input."""
     torch.manual_seed(0)
     net = DistilledVGG19()
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Training against a discriminator: one step, whole runs, and what ends them."""
+"""Adversarial training: one step, whole runs, and collapse."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from types import EllipsisType
 
+import numpy as np
 import pytest
 import torch
 from lightning_fabric import Fabric
+from numpy.typing import NDArray
 from torch import Tensor
 
 from feature_files import write_distilled
@@ -30,9 +32,10 @@ from prosr.training.losses import (
     perceptual_loss,
     pixel_loss,
 )
-from prosr.training.objectives import DivergedError, StepResult
+from prosr.training.objectives import DivergedError, Learner, StepResult
 from prosr.training.run import Run, open_run
 from prosr.training.session import prepare
+from prosr.training.validation import draw_samples
 from test_training import pictures, states_are_equal
 from tiny_runs import go, job, nothing, session
 
@@ -88,31 +91,34 @@ def test_stopped_and_resumed_equals_uninterrupted_bit_for_bit(
 
 
 def made(folder: Path, recipe: Recipe) -> Run:
-    run = open_run(folder, recipe, {}, torch.device("cpu"))
-    assert run.adversary is not None
-    run.adversary.set_up(FABRIC)
-    return run
+    return open_run(folder, recipe, {}, torch.device("cpu"))
 
 
 def batch(scale: int = 4) -> Batch:
-    torch.manual_seed(1)
-    x, y = torch.randint(256, (4, 3, 6, 6)), torch.randint(256, (4, 3, 6 * scale, 6 * scale))
-    return Batch(0, scale, x.to(torch.uint8), y.to(torch.uint8), ("a.png",) * 4)
+    rng = np.random.default_rng(1)
+    x, y = (rng.integers(0, 256, (4, side, side, 3), np.uint8) for side in (6, 6 * scale))
+    return Batch(0, scale, x, y, ("a.png",) * 4)
+
+
+def unit(pixels: NDArray[np.uint8]) -> Tensor:
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
 
 
 def window(batch: Batch) -> tuple[EllipsisType, slice, slice]:
-    """The part of y that step 0 judges: begins in its first pixel of x, and leaves out one."""
+    """The crop of y in step 0: one pixel of x smaller, starting within the first."""
     corner = random.Random("window 0")
     top, left = corner.randrange(batch.scale), corner.randrange(batch.scale)
-    side = batch.y.shape[-1] - batch.scale
+    side = batch.y.shape[1] - batch.scale
     return ..., slice(top, top + side), slice(left, left + side)
 
 
 def step(run: Run, batch: Batch, alpha: float = 1.0) -> StepResult:
-    net, optimizer = FABRIC.setup(run.net, run.optimizer)
-    assert run.adversary is not None
-    parts = FABRIC, net, optimizer, run.adversary
-    return adversarial_step(*parts, batch, alpha, batch.scale in run.progress.grown, None)
+    adversary = run.adversary
+    assert adversary is not None
+    generator = Learner(FABRIC, *FABRIC.setup(run.net, run.optimizer))
+    discriminator = Learner(FABRIC, *FABRIC.setup(adversary.net, adversary.optimizer))
+    pretrained = batch.scale in run.progress.pretrained
+    return adversarial_step(generator, discriminator, adversary, batch, alpha, pretrained)
 
 
 def test_srgans_discriminator_judges_pictures_and_not_residuals(
@@ -123,11 +129,11 @@ def test_srgans_discriminator_judges_pictures_and_not_residuals(
     run = made(tmp_path, Recipe.model_validate(recipe.model_dump() | own))
     adversary = run.adversary
     assert adversary is not None
-    adversary.net.eval()  # with statistics that do not depend on the batch
-    shown = torch.randint(256, (2, 3, 100, 100), dtype=torch.uint8)
-    pair = Batch(0, 4, torch.zeros(2, 3, 25, 25, dtype=torch.uint8), shown, ("a.png",) * 2)
+    adversary.net.eval()  # so that its statistics do not depend on the batch
+    shown = np.random.default_rng(0).integers(0, 256, (2, 100, 100, 3), np.uint8)
+    pair = Batch(0, 4, np.zeros((2, 25, 25, 3), np.uint8), shown, ("a.png",) * 2)
     with torch.no_grad():
-        wanted = adversary.net(shown[window(pair)] / 255).mean().item()
+        wanted = adversary.net(unit(shown)[window(pair)]).mean().item()
     assert step(run, pair).health["d_real"] == pytest.approx(wanted, abs=1e-5)
 
 
@@ -151,11 +157,11 @@ def test_the_generator_follows_eq4_and_the_discriminator_eq3(
     run, pairs = made(tmp_path, one_turn), batch()
     adversary = run.adversary
     assert adversary is not None
-    # Rates of almost nothing, so that the losses after a turn are those before it.
+    # With tiny learning rates, the losses do not change during the step.
     for optimizer in (run.optimizer, adversary.optimizer):
         optimizer.param_groups[0]["lr"] = 1e-12
-    adversary.net.eval()  # power iteration would go on between the two calls
-    x, y = pairs.x.float() / 255, pairs.y.float() / 255
+    adversary.net.eval()  # else the second call would continue the power iteration
+    x, y = unit(pairs.x), unit(pairs.y)
     y_hat, y, phi = (z[window(pairs)] for z in (run.net(x, 4, alpha), y, upscale(x, 4)))
     fake, real = (adversary.net(r, 4, alpha) for r in (y_hat - phi, y - phi))
     ours, theirs = adversary.features(y_hat), adversary.features(y)
@@ -177,15 +183,14 @@ def test_the_generator_follows_eq4_and_the_discriminator_eq3(
     assert [result.health[f"drift_{c}"] for c in "rgb"] == pytest.approx(drift.tolist(), rel=1e-3)
 
 
-def test_features_see_both_pictures_in_one_view_that_changes_with_the_step(
+def test_features_see_both_pictures_in_the_same_view_drawn_for_each_step(
     tmp_path: Path, recipe: Recipe
 ) -> None:
     views = {"adversarial": adversarial_of(recipe).model_copy(update={"views": True})}
     run, shown = made(tmp_path, recipe.model_copy(update=views)), list[torch.Tensor]()
     assert run.adversary is not None
     run.adversary.features.register_forward_pre_hook(lambda _, given: shown.append(given[0]))
-    colours = torch.tensor([0, 100, 255], dtype=torch.uint8).view(1, 3, 1, 1)
-    x, y = colours.expand(4, 3, 16, 16), colours.expand(4, 3, 64, 64)
+    x, y = (np.full((4, side, side, 3), (0, 100, 255), np.uint8) for side in (16, 64))
     seen = set()
     for number in range(40):
         step(run, Batch(number, 4, x, y, ("a.png",) * 4))
@@ -206,7 +211,7 @@ def test_residuals_are_judged_not_pictures(tmp_path: Path, recipe: Recipe) -> No
     step(run, pairs)
     *turns, last = seen
     assert len(turns) == 2
-    r = (pairs.y.float() / 255 - upscale(pairs.x.float() / 255, 4))[window(pairs)]
+    r = (unit(pairs.y) - upscale(unit(pairs.x), 4))[window(pairs)]
     for i, both in enumerate(turns):
         torch.testing.assert_close(both[2:], r[i::2])
         torch.testing.assert_close(both[:2], last[i::2])
@@ -225,7 +230,7 @@ def test_both_networks_learn_and_the_features_do_not(tmp_path: Path, recipe: Rec
     assert changed == [True, True, False]
 
 
-def test_a_generator_that_diverges_stays_as_it_was(tmp_path: Path, recipe: Recipe) -> None:
+def test_a_step_that_diverges_does_not_change_the_generator(tmp_path: Path, recipe: Recipe) -> None:
     run = made(tmp_path, recipe)
     assert run.adversary is not None
     run.adversary.features.register_forward_hook(
@@ -237,7 +242,7 @@ def test_a_generator_that_diverges_stays_as_it_was(tmp_path: Path, recipe: Recip
     assert all(torch.equal(a, b) for a, b in zip(run.net.parameters(), before, strict=True))
 
 
-def test_a_discriminator_that_tells_nothing_apart_ends_the_run(
+def test_a_useless_discriminator_ends_the_run(
     pictures: Path, tmp_path: Path, recipe: Recipe
 ) -> None:
     patient = adversarial_of(recipe).model_copy(
@@ -258,10 +263,10 @@ def test_a_discriminator_that_tells_nothing_apart_ends_the_run(
         go(made)
 
 
-def test_the_count_of_useless_steps_survives_a_stop(
+def test_the_count_of_useless_steps_is_resumed(
     pictures: Path, tmp_path: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "is_of_use", lambda result: False)
+    monkeypatch.setattr(loop, "is_useful", lambda result: False)
     patient = adversarial_of(recipe).model_copy(update={"collapse_after": 4})
     recipe = recipe.model_copy(update={"adversarial": patient})
     go(session(pictures, tmp_path / "run", recipe), until=3)
@@ -269,7 +274,9 @@ def test_the_count_of_useless_steps_survives_a_stop(
         go(session(pictures, tmp_path / "run", recipe))
 
 
-def test_health_and_sheets_are_kept(pictures: Path, tmp_path: Path, recipe: Recipe) -> None:
+def test_numbers_are_logged_and_samples_saved(
+    pictures: Path, tmp_path: Path, recipe: Recipe
+) -> None:
     go(session(pictures, tmp_path / "run", recipe))
     log = (tmp_path / "run" / "log.jsonl").read_text()
     lines = [json.loads(line) for line in log.splitlines()]
@@ -278,11 +285,11 @@ def test_health_and_sheets_are_kept(pictures: Path, tmp_path: Path, recipe: Reci
     assert {f"{name}_x2" for name in wanted} <= first.keys()
     drawn = sorted(path.name for path in (tmp_path / "run" / "samples").iterdir())
     assert drawn == ["0000004.png", "0000008.png"]
-    # The best by PSNR would be the generator before it learned anything from its adversary.
+    # The best PSNR is that of the generator before any adversarial training.
     assert not (tmp_path / "run" / "best.safetensors").exists()
 
 
-def test_what_started_the_run_is_its_partner_and_on_the_sheets(
+def test_the_first_weights_are_the_partner_and_on_the_samples(
     pictures: Path, tmp_path: Path, recipe: Recipe
 ) -> None:
     plain = recipe.model_copy(update={"adversarial": None})
@@ -295,14 +302,14 @@ def test_what_started_the_run_is_its_partner_and_on_the_sheets(
     sha256 = load_weights(start).sha256
     assert weights.card["partner"] == {"model": "progansr-xs", "sha256": sha256}
     assert "file" not in weights.card["recipe"]["adversarial"]
-    assert made.draw is not None
-    height, width, _ = made.draw(made.run, (2,)).shape
+    assert second.validation is not None
+    height, width, _ = draw_samples(made.run, second.validation, 2).shape
     assert width == 5 * height
     with pytest.raises(ConfigError, match="began with --start-from; give it again"):
         session(pictures, tmp_path / "second", recipe)
 
 
-def test_what_starts_from_a_gan_has_the_gans_partner(
+def test_a_run_that_starts_from_a_gan_has_its_partner(
     pictures: Path, tmp_path: Path, recipe: Recipe
 ) -> None:
     plain = recipe.model_copy(update={"adversarial": None})
@@ -315,16 +322,18 @@ def test_what_starts_from_a_gan_has_the_gans_partner(
     assert third.card["partner"]["sha256"] == first.sha256 != third.card["started from"]
 
 
-def test_a_grown_generator_is_not_opened_or_blended_again(tmp_path: Path, recipe: Recipe) -> None:
+def test_a_pretrained_generator_is_not_opened_or_blended_again(
+    tmp_path: Path, recipe: Recipe
+) -> None:
     run, pairs = made(tmp_path, recipe), batch()
     assert run.adversary is not None
-    run.progress.grown = (2, 4, 8)
+    run.progress.pretrained = (2, 4, 8)
     before = {name: value.clone() for name, value in run.net.state_dict().items()}
-    run.open((4, 8))
+    run.open_scales((4, 8))
     assert all(torch.equal(value, before[name]) for name, value in run.net.state_dict().items())
     seen: list[float] = []
     run.adversary.net.register_forward_hook(lambda module, inputs, _: seen.append(inputs[2]))
-    difference = run.net(pairs.x.float() / 255, 4) - pairs.y.float() / 255
+    difference = run.net(unit(pairs.x), 4) - unit(pairs.y)
     drift = 255 * difference[window(pairs)].mean(dim=(0, 2, 3))
     result = step(run, pairs, 0.3)
     assert seen == [0.3] * 3
@@ -340,7 +349,7 @@ def test_a_missing_feature_file_stops_before_training(
 
 
 @pytest.mark.parametrize("layers", [(1.0,) * 4, (0.0,) * 5])
-def test_layers_need_a_weight_for_each_that_the_net_gives(layers: tuple[float, ...]) -> None:
+def test_each_feature_layer_needs_a_weight(layers: tuple[float, ...]) -> None:
     with pytest.raises(ValueError, match="distilled gives 5; write a weight for each"):
         Adversarial(
             discriminator="progansr-xs", features="distilled", file=Path("f"), layers=layers

@@ -2,30 +2,49 @@
 
 from __future__ import annotations
 
-import pytest
+from typing import Annotated
 
-from prosr.cli.arguments import expand_lists
+import pytest
+import typer
+
+from prosr.cli.arguments import ListCommand, expand_lists
+
+LISTS = {"--scale", "--set", "--data"}
 
 
 @pytest.mark.parametrize(
     ("line", "expanded"),
     [
-        ("evaluate m --scale 2 4 8", "evaluate m --scale 2 --scale 4 --scale 8"),
-        ("evaluate m n --set a b --scale 2", "evaluate m n --set a --set b --scale 2"),
-        ("evaluate m --scale 2 --scale 4", "evaluate m --scale 2 --scale 4"),
-        ("evaluate --set a b --output f m", "evaluate --set a --set b --output f m"),
-        ("evaluate --set a b -- m", "evaluate --set a --set b -- m"),
-        ("evaluate m -- --scale 2 4", "evaluate m -- --scale 2 4"),
-        ("evaluate --scale=2 m", "evaluate --scale=2 m"),
-        ("evaluate m --set - b", "evaluate m --set - --set b"),
-        ("evaluate m --scale --set a", "evaluate m --scale --set a"),
-        ("train r.toml --data a b --run c", "train r.toml --data a --data b --run c"),
-        ("bench models --models a b", "bench models --models a --models b"),
-        ("--debug train r.toml --data a b", "--debug train r.toml --data a --data b"),
-        ("upscale --scale 4 a b", "upscale --scale 4 a b"),
+        ("m --scale 2 4 8", "m --scale 2 --scale 4 --scale 8"),
+        ("m n --set a b --scale 2", "m n --set a --set b --scale 2"),
+        ("m --scale 2 --scale 4", "m --scale 2 --scale 4"),
+        ("--set a b --output f m", "--set a --set b --output f m"),
+        ("--set a b -- m", "--set a --set b -- m"),
+        ("m -- --scale 2 4", "m -- --scale 2 4"),
+        ("--scale=2 m", "--scale=2 m"),
+        ("m --set - b", "m --set - --set b"),
+        ("m --scale --set a", "m --scale --set a"),
+        ("r.toml --data a b --run c", "r.toml --data a --data b --run c"),
+        ("--output f a b", "--output f a b"),
         ("--help", "--help"),
         ("", ""),
     ],
 )
 def test_words_after_a_list_option_are_its_values(line: str, expanded: str) -> None:
-    assert expand_lists(line.split()) == expanded.split()
+    assert expand_lists(line.split(), LISTS) == expanded.split()
+
+
+def test_options_whose_metavar_ends_with_dots_take_lists() -> None:
+    given = []
+
+    def verb(
+        scales: Annotated[list[int], typer.Option("--scale", metavar="N...")],
+        settings: Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE")],
+        names: list[str],
+    ) -> None:
+        given.extend([scales, settings, names])
+
+    app = typer.Typer()
+    app.command(cls=ListCommand)(verb)
+    app(["--scale", "2", "4", "--set", "a=1", "m"], standalone_mode=False)
+    assert given == [[2, 4], ["a=1"], ["m"]]

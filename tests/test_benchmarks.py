@@ -1,4 +1,4 @@
-"""Any folder of pictures is a benchmark set; what is wrong with one is named."""
+"""Any folder of pictures is a benchmark set; problems are named."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from prosr.data.benchmarks import open_benchmark, to_tensor
+from prosr.data.benchmarks import open_benchmark
+from prosr.data.tensors import to_tensor
 from prosr.errors import DataError, ImageError
 from prosr.scales import SCALES
 
@@ -31,7 +32,7 @@ def test_a_set_is_its_folders_pictures_sorted_by_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("scale", SCALES)
-def test_the_truth_is_cropped_at_right_and_bottom(tmp_path: Path, scale: int) -> None:
+def test_the_ground_truth_is_cropped_at_right_and_bottom(tmp_path: Path, scale: int) -> None:
     save(tmp_path / "a.png", 29, 35)
     [pair] = open_benchmark(tmp_path).pairs(scale)
     height, width = 29 // scale, 35 // scale
@@ -49,7 +50,7 @@ def test_a_gray_picture_becomes_rgb(tmp_path: Path) -> None:
     assert (pair.y == pair.y[..., :1]).all()
 
 
-def test_the_first_pictures_can_be_taken_alone(tmp_path: Path) -> None:
+def test_a_set_can_be_limited_to_its_first_pictures(tmp_path: Path) -> None:
     for name in "abc":
         save(tmp_path / f"{name}.png", 8, 8)
     assert [pair.name for pair in open_benchmark(tmp_path).first(2).pairs(4)] == ["a", "b"]
@@ -73,7 +74,7 @@ def test_an_empty_folder_is_named(tmp_path: Path) -> None:
         open_benchmark(tmp_path)
 
 
-def test_a_folder_of_sets_points_at_its_sets(tmp_path: Path) -> None:
+def test_a_folder_of_sets_is_refused_with_their_names(tmp_path: Path) -> None:
     for name in ("Set5", "Set14"):
         (tmp_path / name).mkdir()
     with pytest.raises(DataError, match=r"give one of its folders \(Set14, Set5\)"):
@@ -86,13 +87,13 @@ def test_a_picture_below_the_scale_is_named(tmp_path: Path) -> None:
         list(open_benchmark(tmp_path).pairs(8))
 
 
-def test_a_file_that_is_no_picture_is_named(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_picture_is_named(tmp_path: Path) -> None:
     (tmp_path / "broken.png").write_bytes(b"not a picture")
     with pytest.raises(ImageError, match=r"broken\.png"):
         list(open_benchmark(tmp_path).pairs(2))
 
 
-def test_pixels_as_they_are_read_are_taken_without_a_warning() -> None:
+def test_read_only_pixels_become_tensors_without_a_warning() -> None:
     pixels = np.full((4, 4, 3), 51, np.uint8)
     pixels.flags.writeable = False
     torch.set_warn_always(True)

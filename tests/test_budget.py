@@ -12,7 +12,7 @@ from prosr.evaluation.protocol import find_protocol
 from prosr.lab import budget
 from prosr.lab.budget import measure, read_budgets, settled_steps, steps_within
 from prosr.lab.plan import Plan
-from prosr.training.session import Job
+from prosr.training.session import TrainingJob
 
 CELLS = {
     "a": {
@@ -32,11 +32,11 @@ def nothing(done: int, total: int) -> None:
 
 
 @pytest.fixture
-def job(tmp_path: Path) -> Job:
+def job(tmp_path: Path) -> TrainingJob:
     pixels = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
     (tmp_path / "pictures").mkdir()
     Image.fromarray(pixels).save(tmp_path / "pictures" / "a.png")
-    return Job(
+    return TrainingJob(
         recipe=PLAN.recipe_of("a", 1, 0),
         data=[tmp_path / "pictures"],
         folder=tmp_path / "run" / "a" / "seed-0",
@@ -76,7 +76,7 @@ def test_steps_that_are_not_alike_count_by_their_median() -> None:
 
 
 def test_measured_steps_are_kept_and_nothing_else_is(
-    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    job: TrainingJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(budget, "SECONDS", 0.0)
     folder = tmp_path / "out"
@@ -88,7 +88,7 @@ def test_measured_steps_are_kept_and_nothing_else_is(
     assert not any(job.folder.iterdir())
 
 
-def test_a_measurement_that_is_stopped_settles_nothing(job: Job, tmp_path: Path) -> None:
+def test_a_measurement_that_is_stopped_settles_nothing(job: TrainingJob, tmp_path: Path) -> None:
     assert measure(PLAN, "a", tmp_path / "run", job, nothing, lambda: True) is None
     assert settled_steps(PLAN, "a", tmp_path / "run") is None
 
@@ -101,7 +101,7 @@ def test_a_measurement_that_is_stopped_settles_nothing(job: Job, tmp_path: Path)
     ],
 )
 def test_steps_measured_for_another_plan_are_refused(
-    job: Job,
+    job: TrainingJob,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     change: dict[str, object],

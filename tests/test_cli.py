@@ -1,4 +1,4 @@
-"""The command line's frame: help, version, exit codes, and one line for each error."""
+"""What all verbs share: help, version, exit codes, and one line for each error."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def failing(
     return call
 
 
-def test_help_names_every_verb_and_nothing_of_shells(run: Run) -> None:
+def test_help_names_every_verb_and_no_shell_completion(run: Run) -> None:
     code, out, err = run("--help")
     assert (code, err) == (0, "")
     assert all(verb in out for verb in VERBS)
@@ -105,7 +105,7 @@ def test_help_loads_nothing_heavy() -> None:
 
 
 def test_help_takes_less_than_half_a_second() -> None:
-    """Of processor time: what else the machine does must not count."""
+    """Processor time: other processes must not count."""
 
     def measure() -> float:
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -117,7 +117,7 @@ def test_help_takes_less_than_half_a_second() -> None:
     assert min(measure() for _ in range(3)) < 0.5
 
 
-def test_version_is_one_everywhere(run: Run) -> None:
+def test_the_version_is_the_same_everywhere(run: Run) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
     changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
@@ -128,24 +128,26 @@ def test_version_is_one_everywhere(run: Run) -> None:
 
 
 @pytest.mark.parametrize("words", [("upscale", "--nonsense"), ("enlarge",), ("--nonsense",)])
-def test_usage_errors_are_2(run: Run, words: tuple[str, ...]) -> None:
+def test_usage_errors_exit_with_2(run: Run, words: tuple[str, ...]) -> None:
     code, out, err = run(*words)
     assert (code, out) == (2, "")
     assert words[-1] in err
 
 
 @pytest.mark.parametrize("error", [ProSRError("a.png: no"), CheckpointError("a.png: no")])
-def test_our_errors_are_one_line_and_2(
+def test_our_errors_are_one_line_and_exit_with_2(
     failing: Callable[[BaseException], tuple[int, str]], error: ProSRError
 ) -> None:
     assert failing(error) == (2, "error: a.png: no\n")
 
 
-def test_an_interrupt_is_130(failing: Callable[[BaseException], tuple[int, str]]) -> None:
+def test_an_interrupt_exits_with_130(failing: Callable[[BaseException], tuple[int, str]]) -> None:
     assert failing(KeyboardInterrupt()) == (130, "interrupted\n")
 
 
-def test_an_interrupt_inside_a_verb_is_130(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupt_inside_a_verb_exits_with_130(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def verb() -> None:
         raise KeyboardInterrupt
 
@@ -164,7 +166,7 @@ def test_an_interrupt_inside_a_verb_is_130(run: Run, monkeypatch: pytest.MonkeyP
         ("SIGHUP", False, (0, "", "")),
     ],
 )
-def test_a_termination_unwinds(
+def test_a_signal_runs_finally_blocks_and_repeats_are_ignored(
     run: Run, monkeypatch: pytest.MonkeyPatch, name: str, heard: bool, end: tuple[int, str, str]
 ) -> None:
     unwound = []
@@ -174,7 +176,7 @@ def test_a_termination_unwinds(
         try:
             os.kill(os.getpid(), number)
         finally:
-            # A closed terminal says so twice, and people in haste press twice.
+            # A closed terminal sends SIGHUP twice, and people press Ctrl-C twice.
             os.kill(os.getpid(), number)
             unwound.append(args)
 
@@ -197,7 +199,7 @@ def test_a_missing_extra_is_named(failing: Callable[[BaseException], tuple[int, 
     "error",
     [MemoryError("no"), RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried")],
 )
-def test_too_little_memory_is_no_bug(
+def test_a_lack_of_memory_is_not_a_bug(
     failing: Callable[[BaseException], tuple[int, str]], error: Exception
 ) -> None:
     code, err = failing(error)
@@ -205,7 +207,7 @@ def test_too_little_memory_is_no_bug(
     assert err.startswith("error: out of memory; ")
 
 
-def test_a_bug_is_one_line_and_70(
+def test_a_bug_is_one_line_and_exits_with_70(
     failing: Callable[[BaseException], tuple[int, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("PROSR_DEBUG", raising=False)
@@ -224,7 +226,7 @@ def test_a_bug_shows_its_traceback_when_asked(
         failing(KeyError("first"))
 
 
-def test_a_reader_that_leaves_is_no_error() -> None:
+def test_a_closed_pipe_is_no_error() -> None:
     reading, writing = os.pipe()
     os.close(reading)
     command = [sys.executable, "-m", "prosr", "--help"]
@@ -234,13 +236,13 @@ def test_a_reader_that_leaves_is_no_error() -> None:
     assert done.returncode in {0, 1}
 
 
-def test_what_the_system_says_of_a_file_is_no_bug_of_ours(run: Run) -> None:
+def test_a_file_that_the_system_refuses_is_not_a_bug(run: Run) -> None:
     name = "y" * 300
     code, _, err = run("upscale", "docs/sample.png", "--output", f"{name}.png")
     assert (code, err) == (2, f"error: {name}.png: File name too long\n")
 
 
-def test_a_file_that_is_not_there_is_named(run: Run, tmp_path: Path) -> None:
+def test_a_missing_file_is_named(run: Run, tmp_path: Path) -> None:
     code, out, err = run("convert", str(tmp_path / "no.pth"), str(tmp_path / "out.safetensors"))
     assert (code, out) == (2, "")
     assert err.startswith("error: ")

@@ -74,7 +74,7 @@ def test_two_commands_do_not_work_in_one_folder(
 ) -> None:
     with only_here(desk / "run"):
         assert prosr(monkeypatch, "ablate", "ablation.toml") == 2
-    assert "run: another prosr is at work there; wait for it" in capsys.readouterr().err
+    assert "run: used by another prosr process; wait for it" in capsys.readouterr().err
     assert prosr(monkeypatch, "ablate", "ablation.toml") == 0
 
 

@@ -13,11 +13,11 @@ import torch
 
 import fake_release
 from prosr import cli
-from prosr.checkpoints.released import read
-from prosr.checkpoints.weights import build, load_weights, save_weights
+from prosr.checkpoints.foreign import read_foreign
+from prosr.checkpoints.weights import load_weights, save_weights
 from prosr.config import preset
-from prosr.layouts import ProSRConfig
-from prosr.nets.baselines.vdsr import VDSRConfig
+from prosr.layouts import ProSRConfig, VDSRConfig
+from prosr.nets.build import build
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def test_the_converted_file_loads_as_the_same_network(
     weights = load_weights(output)
     x = torch.rand(1, 3, 8, 9)
     with torch.no_grad():
-        assert torch.equal(weights.net(x, 4), read(released).net(x, 4))
+        assert torch.equal(weights.net(x, 4), read_foreign(released).network()(x, 4))
     printed = capsys.readouterr().out
     assert "prosr-s-2018, 198 tensors, 2,550,191 parameters" in printed
     assert weights.sha256 in printed
@@ -66,7 +66,7 @@ def refused(
     return err
 
 
-def test_an_output_that_exists_is_kept_unless_asked(
+def test_an_existing_output_is_kept_without_overwrite(
     released: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -83,12 +83,12 @@ def test_an_output_that_exists_is_kept_unless_asked(
 @pytest.mark.parametrize(
     ("source", "output", "problem"),
     [
-        ("model.onnx", "out.safetensors", "not a kind of file"),
+        ("model.onnx", "out.safetensors", "give a .pth, .pt, .mat, .safetensors file"),
         ("model.pth", "out.pth", "must end in .safetensors"),
         ("missing.pth", "out.safetensors", "no such file"),
     ],
 )
-def test_a_request_that_makes_no_sense_is_one_line(
+def test_an_invalid_request_is_refused_in_one_line(
     source: str,
     output: str,
     problem: str,
@@ -99,7 +99,7 @@ def test_a_request_that_makes_no_sense_is_one_line(
     assert problem in refused(monkeypatch, capsys, tmp_path / source, tmp_path / output)
 
 
-def test_a_weights_file_of_ours_needs_no_converting(
+def test_a_weights_file_of_ours_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = VDSRConfig(layers=2, features=2)

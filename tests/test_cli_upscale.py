@@ -44,19 +44,21 @@ def test_a_picture_is_enlarged(run: Run) -> None:
     assert (code, err) == (0, "")
     made, summary, work = out.splitlines()
     assert (made, summary) == ("made     a b_x2.png", "1 made, 0 skipped, 0 failed")
-    assert re.fullmatch(r"torch fp32, \d+\.\d\d megapixels/s, \d+\.\d\d GB of memory at most", work)
+    assert re.fullmatch(
+        r"openvino \w+, \d+\.\d\d megapixels/s, \d+\.\d\d GB of memory at most", work
+    )
     with Image.open("a b_x2.png") as result:
         assert result.size == (10, 8)
 
 
-def test_the_scale_is_4_unless_given_and_the_format_may_be_chosen(run: Run) -> None:
+def test_the_default_scale_is_4_and_the_format_can_be_chosen(run: Run) -> None:
     picture("a.png")
     assert run("a.png", "--format", "jpeg")[0] == 0
     with Image.open("a_x4.jpg") as result:
         assert (result.format, result.size) == ("JPEG", (20, 16))
 
 
-def test_the_everyday_options_are_short_too(run: Run) -> None:
+def test_common_options_have_short_forms(run: Run) -> None:
     picture("a.png")
     assert run("a.png", "-s", "2", "-o", "b.png")[1].startswith("made     b.png\n")
     with Image.open("b.png") as result:
@@ -64,7 +66,7 @@ def test_the_everyday_options_are_short_too(run: Run) -> None:
     assert "no model is called 'prosr-xss'" in run("a.png", "-m", "prosr-xss")[2]
 
 
-def test_a_batch_says_what_became_of_each(run: Run) -> None:
+def test_a_batch_prints_each_outcome(run: Run) -> None:
     for name in ("in/a.png", "in/sub/line\nbreak [b] é.png", "in/done.png"):
         picture(name)
     assert run("in/done.png", "--output", "in_x4/done.png")[0] == 0
@@ -82,7 +84,7 @@ def test_a_batch_says_what_became_of_each(run: Run) -> None:
     assert Path("in_x4/sub/line\nbreak [b] é.png").exists()
 
 
-def test_a_dry_run_says_what_it_would_take_and_writes_nothing(run: Run) -> None:
+def test_a_dry_run_prints_estimates_and_writes_nothing(run: Run) -> None:
     for name in ("in/a.png", "in/b.png"):
         picture(name)
     assert run("in/a.png", "--output", "in_x4/a.png")[0] == 0
@@ -90,7 +92,7 @@ def test_a_dry_run_says_what_it_would_take_and_writes_nothing(run: Run) -> None:
     before = sorted(Path().rglob("*"))
     code, out, err = run("in", "--dry-run")
     assert (code, err) == (1, "")
-    # It counts what the process holds, and here that is whatever other tests left.
+    # The memory of this process includes what other tests left.
     assert re.sub(r"0\.[1-5]\d GB", "0.4 GB", out).splitlines() == [
         "skipped  in_x4/a.png (done already)",
         "planned  in_x4/b.png (20×16 pixels, 1 tile, less than 1 s, 0.4 GB of memory)",
@@ -101,7 +103,7 @@ def test_a_dry_run_says_what_it_would_take_and_writes_nothing(run: Run) -> None:
     assert run("in/b.png", "--dry-run", "--output", "b.bmp")[0] == 2
 
 
-def test_quiet_says_only_what_failed(run: Run) -> None:
+def test_quiet_prints_only_failures(run: Run) -> None:
     picture("a.png")
     Path("b.png").touch()
     assert run("a.png", "b.png", "--quiet") == (1, "", "failed   b.png: empty file\n")
@@ -115,16 +117,16 @@ def test_quiet_says_only_what_failed(run: Run) -> None:
         (["a.png", "--scale", "3"], "scale 3 is not one of 2, 4, 8"),
         (["a.png", "--model", "prosr-xxs"], "no model is called 'prosr-xxs'; did you mean"),
         (["a.png", "--model", "edsr-x5"], "no model is called 'edsr-x5'; did you mean 'edsr-x"),
-        (["a.png", "--model", "none"], "no model is called 'none'; known: bicubic, prosr-xs"),
+        (["a.png", "--model", "none"], "no model is called 'none'; known: bicubic, progansr-xs"),
         (["a.png", "--format", "bmp"], "'bmp' is not a format that can be written; use JPEG"),
         (["a.png", "--output", "a.png", "--overwrite"], "a.png: is the input itself"),
         (["a.png", "--output", "a.png"], "a.png: is the input itself; give another output"),
         (["a.png", "--max-memory", "much"], "'much' is no size; write for example 2G or 512M"),
-        ([""], "the path is empty; it has to"),
-        (["a.png", "--output", ""], "the output is empty; it has to"),
-        (["a.png", "--format", ""], "the format is empty; it has to"),
-        (["a.png", "--model", ""], "the model is empty; it has to"),
-        (["a.mp4", "--format", "png"], "--format is for pictures"),
+        ([""], "the path is empty; give a value"),
+        (["a.png", "--output", ""], "the output is empty; give a value"),
+        (["a.png", "--format", ""], "the format is empty; give a value"),
+        (["a.png", "--model", ""], "the model is empty; give a value"),
+        (["a.mp4", "--format", "png"], "the format PNG is for pictures"),
         (["a.png", "--max-memory", "100M"], "a memory limit of 0.1 GB is too low"),
     ],
 )
@@ -138,10 +140,10 @@ def test_a_wrong_request_is_one_line_and_exit_code_2(
     assert err.startswith(f"error: {complaint}") and err.count("\n") == 1
 
 
-def test_what_there_is_a_word_to_say_of_is_always_listed(
+def test_successes_with_a_remark_are_always_listed(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("prosr.cli.enlarging._LISTED", 1)
+    monkeypatch.setattr("prosr.cli.display._LISTED", 1)
     for name in ("in/a.png", "in/b.png", "in/c.png"):
         picture(name)
     run("in")
@@ -152,7 +154,9 @@ def test_what_there_is_a_word_to_say_of_is_always_listed(
     assert "…        and 1 more" in out
 
 
-def test_interrupted_it_says_what_is_done(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_after_an_interruption_the_outcomes_so_far_are_printed(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from prosr.inference.upscaler import Upscaler
 
     for name in ("in/a.png", "in/b.png", "in/c.png"):
@@ -171,7 +175,7 @@ def test_interrupted_it_says_what_is_done(run: Run, monkeypatch: pytest.MonkeyPa
     assert os.listdir("in_x4") == ["a.png"]
 
 
-def test_a_name_that_is_no_text_is_no_trouble(run: Run) -> None:
+def test_a_name_that_is_not_utf_8_is_printed_escaped(run: Run) -> None:
     name = os.fsdecode(b"a\xff.png")
     picture("a.png")
     try:
@@ -185,9 +189,14 @@ def test_a_name_that_is_no_text_is_no_trouble(run: Run) -> None:
 def test_it_runs_as_a_module(tmp_path: Path) -> None:
     Image.new("L", (3, 3)).save(tmp_path / "a.png")
     words = ["upscale", "a.png", "--model", "bicubic"]
-    done = subprocess.run([sys.executable, "-m", "prosr", *words], cwd=tmp_path, check=False)
+    # Lists on standard error what is imported. Only progress bars need rich, nothing PyTorch.
+    command = [sys.executable, "-X", "importtime", "-m", "prosr", *words]
+    done = subprocess.run(command, cwd=tmp_path, check=False, capture_output=True, text=True)
     assert done.returncode == 0
     assert (tmp_path / "a_x4.png").exists()
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "prosr.jobs" in imported
+    assert not imported & {"rich", "torch", "av", "filelock"}
 
 
 @pytest.mark.slow
@@ -207,7 +216,7 @@ def test_memory_stays_under_its_limit(
         "sys.exit(done.returncode or 1024 * usage.ru_maxrss > 512_000_000)\n"
     )
     words = ["upscale", "a.png", "--model", model, "--max-memory", "512M", "--scale", str(scale)]
-    # Two threads, as on a small machine: each keeps memory of its own.
+    # Two threads, as on a small machine: each has memory of its own.
     environment = {**os.environ, "OMP_NUM_THREADS": "2", "VIPS_CONCURRENCY": "2"}
     command = [sys.executable, "-c", program, *words]
     done = subprocess.run(command, cwd=tmp_path, env=environment, check=False)
@@ -217,7 +226,7 @@ def test_memory_stays_under_its_limit(
 
 
 @pytest.mark.parametrize("more", [(), ("b.png",)])
-def test_a_bug_of_ours_is_told_from_a_fault_of_the_picture(
+def test_a_bug_of_ours_exits_with_70_or_1(
     run: Run, monkeypatch: pytest.MonkeyPatch, more: tuple[str, ...]
 ) -> None:
     def fail(*_: object, **__: object) -> None:

@@ -1,4 +1,4 @@
-"""Clips: frames enlarged, all else as it was, and runs that go on where they stopped."""
+"""Enlarged clips: only the frames change, and interrupted runs resume."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def short_segments(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("suffix", ["mp4", "mkv"])
 @pytest.mark.parametrize("tags", [(1, 5, 6, 6), (1, 2, 2, 2)])
-def test_rate_and_range_are_stated_as_they_were(
+def test_stated_rate_and_range_are_kept(
     tmp_path: Path, suffix: str, tags: tuple[int, int, int, int]
 ) -> None:
     source = make(tmp_path / f"a.{suffix}", tags=tags)
@@ -65,12 +65,12 @@ def test_frames_keep_their_times(tmp_path: Path, suffix: str, starts: tuple[int,
     assert {(frame.width, frame.height) for frame in result} == {(128, 96)}
 
 
-def test_frames_at_the_same_time_are_set_apart(tmp_path: Path) -> None:
-    # Matroska counts in milliseconds, of which 12.8 units make one.
+def test_frames_with_the_same_time_are_moved_apart(tmp_path: Path) -> None:
+    # Matroska counts in milliseconds, which are 12.8 units each.
     path = make(tmp_path / "a.mkv", starts=(0, 2, 4, 640, 1280), sound=False)
     assert [frame.pts for frame in frames(path)] == [0, 0, 0, 50, 100]
-    assert [frame.start for frame in open_clip(path).read(0)] == [0, 1, 2, 50, 100]
-    assert [frame.start for frame in open_clip(path).read(2)] == [2, 50, 100]
+    assert [start for start, _ in open_clip(path).read(0)] == [0, 1, 2, 50, 100]
+    assert [start for start, _ in open_clip(path).read(2)] == [2, 50, 100]
     assert len(frames(enlarged(path))) == 5
 
 
@@ -141,13 +141,13 @@ def test_colours_are_the_same(
     [("a.mp4", "libx264rgb", "rgb24"), ("a.mov", "png", "rgb24"), ("a.mkv", "ffv1", "bgr0"),
      ("a.avi", "huffyuv", "rgb24")],
 )  # fmt: skip
-def test_rgb_becomes_yuv_that_says_how_it_is_coded(
+def test_rgb_becomes_yuv_with_stated_matrix_and_range(
     tmp_path: Path, name: str, codec: str, pixels: str
 ) -> None:
     result = frames(enlarged(still(tmp_path / name, codec, pixels)))[3]
     assert result.format.name == "yuv444p"
     assert (result.color_range, result.colorspace) == (1, 5)
-    # As a player shows it, which goes by what the clip says.
+    # As a player shows it, by the stated matrix and range.
     shown = result.reformat(format="rgb24", src_colorspace=5, src_color_range=1).to_ndarray()
     difference = shown.mean((0, 1)) - picture(0, (64, 48)).mean((0, 1))
     assert np.abs(difference).max() < 2
@@ -175,17 +175,19 @@ def test_frames_of_odd_sides_keep_their_sampling(tmp_path: Path) -> None:
     assert (result.format.name, result.width, result.height) == ("yuv420p", 130, 94)
 
 
-def test_what_the_container_cannot_hold_is_said_before_any_work(tmp_path: Path) -> None:
+def test_streams_that_the_container_cannot_hold_are_refused_before_any_work(tmp_path: Path) -> None:
     path = with_subtitles(tmp_path)
     outcome = enlarge(path, tmp_path / "b.mp4")
-    assert outcome.kind == "failed"
+    assert outcome.status == "failed"
     assert "b.mp4: cannot hold the subtitles of" in outcome.reason
-    assert outcome.reason.endswith("give an output that ends in .mkv, or take that out first")
+    assert outcome.reason.endswith(
+        "give an output that ends in .mkv, or remove the subtitles first"
+    )
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["a.mkv", "a.srt", "silent.mkv"]
-    assert enlarge(path, tmp_path / "b.mkv").kind == "made"
+    assert enlarge(path, tmp_path / "b.mkv").status == "made"
 
 
-def test_what_libav_refuses_is_not_blamed_on_the_clip(
+def test_errors_about_the_output_name_the_output(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clip = open_clip(make(tmp_path / "a.mp4"))
@@ -219,7 +221,7 @@ def test_a_slideshow_is_not_cut_off(tmp_path: Path, suffix: str, frames: int) ->
     assert enlarge(path, tmp_path / f"b.{suffix}").reason == ""
 
 
-def test_texts_that_outlast_the_frames_are_not_missed(tmp_path: Path) -> None:
+def test_a_clip_whose_subtitles_outlast_its_frames_is_not_cut_off(tmp_path: Path) -> None:
     path = with_subtitles(tmp_path, "00:00:09,000")
     assert open_clip(path).seconds > 5
     assert enlarge(path, tmp_path / "b.mkv").reason == ""
@@ -229,17 +231,17 @@ def test_time_that_goes_backwards_is_refused(tmp_path: Path) -> None:
     part = make(tmp_path / "a.ts", sound=False).read_bytes()
     (tmp_path / "a.mp4").write_bytes(part + part)
     outcome = enlarge(tmp_path / "a.mp4", tmp_path / "b.mp4")
-    assert "frame 10 has no time, an earlier one than that before" in outcome.reason
+    assert "frame 10 has no time, an earlier time than the frame before" in outcome.reason
 
 
-def test_a_clip_that_is_cut_off_is_said_to_be(tmp_path: Path) -> None:
+def test_a_remark_says_that_a_clip_is_cut_off(tmp_path: Path) -> None:
     whole = make(tmp_path / "a.mkv", starts=tuple(range(0, 512 * 100, 512)), sound=False)
     assert enlarge(whole, tmp_path / "b.mkv").reason == ""
     content = whole.read_bytes()
     whole.write_bytes(content[: len(content) // 2])
     outcome = enlarge(whole, tmp_path / "c.mkv")
-    assert outcome.kind == "made"
-    assert "of 4.0 s: the clip seems cut off" in outcome.reason
+    assert outcome.status == "made"
+    assert "of 4.0 s: the clip seems to be cut off" in outcome.reason
 
 
 def samples(plane: Any, pixels: str) -> NDArray[Any]:
@@ -248,7 +250,7 @@ def samples(plane: Any, pixels: str) -> NDArray[Any]:
     return rows[:, : plane.width]
 
 
-def test_an_interrupted_run_goes_on(tmp_path: Path) -> None:
+def test_an_interrupted_run_resumes(tmp_path: Path) -> None:
     path = make(tmp_path / "a.mp4")
     whole = frames(enlarged(path))
     clip, target = open_clip(path), tmp_path / "b.mp4"
@@ -275,7 +277,7 @@ def test_an_interrupted_run_goes_on(tmp_path: Path) -> None:
     assert not list(tmp_path.glob(".*"))
 
 
-def test_what_a_killed_process_left_of_a_segment_is_made_again(tmp_path: Path) -> None:
+def test_unfinished_segments_of_a_killed_process_are_made_again(tmp_path: Path) -> None:
     path = make(tmp_path / "a.mp4")
     whole = frames(enlarged(path))
     clip, target, seen = open_clip(path), tmp_path / "b.mp4", count(1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -14,9 +15,10 @@ from torch import Tensor, nn
 
 import prosr
 from prosr import cli
-from prosr.checkpoints.community import find_radius
+from prosr.checkpoints.community import load_community
 from prosr.errors import CheckpointError, ConfigError
-from prosr.inference.tiling import tiled
+from prosr.inference.tiling import Block, tiled
+from prosr.nets.cost import find_radius, trace
 
 
 class Stranger(nn.Sequential):
@@ -70,46 +72,57 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.mark.usefixtures("spandrel")
-def test_a_network_of_another_project_is_tiled_as_ours_are(path: Path) -> None:
-    upscaler = prosr.load(path)
+def test_a_community_network_gives_the_same_result_in_tiles(path: Path) -> None:
+    upscaler = prosr.load(path, engine="torch")
     assert (upscaler.name, upscaler.work.computed_by) == ("stranger", "torch fp32")
     x = np.random.default_rng(0).random((40, 30, 3), np.float32)
-    whole = upscaler.upscale(x, 2)
     net = Stranger()
     net.load_state_dict(torch.load(path)["params"])
-    with torch.inference_mode():
-        z = torch.from_numpy(x).permute(2, 0, 1)[None]
-        expected, parts = net(z), tiled(lambda x, _: net(x), z, 2, (16, 12), find_radius(net, 2))
-    assert np.abs(whole - expected[0].permute(1, 2, 0).numpy()).max() < 1e-6
-    assert (parts - expected).abs().max() < 1e-6
-    with pytest.raises(ConfigError, match="scale 4 is not 2, the only one of this model"):
-        upscaler.upscale(x, 4)
+
+    def enlarge(block: Block, _: int) -> Block:
+        with torch.inference_mode():
+            return np.asarray(net(torch.from_numpy(block)))
+
+    z = x.transpose(2, 0, 1)[None]
+    expected, radius = enlarge(z, 2), trace(load_community(path), 2).radius
+    assert np.abs(upscaler.upscale(x, 2) - expected[0].transpose(1, 2, 0)).max() < 1e-6
+    assert np.abs(tiled(enlarge, z, 2, (16, 12), radius) - expected).max() < 1e-6
+    with pytest.raises(ConfigError, match="scale 4"):
+        load_community(path)(torch.from_numpy(z), 4)
 
 
-def test_a_radius_is_found_however_far_and_however_faint() -> None:
+def for_scale(net: nn.Module) -> Callable[[Tensor, int], Tensor]:
+    def enlarge(x: Tensor, _: int) -> Tensor:
+        y: Tensor = net(x)
+        return y
+
+    return enlarge
+
+
+def test_the_radius_is_exact_for_deep_networks_and_tiny_weights() -> None:
     for layers in (1, 5, 40):
         convolutions = [nn.Conv2d(3, 3, 3, padding=1) for _ in range(layers)]
         for convolution in convolutions:
             nn.init.constant_(convolution.weight, 1e-9)
         net = nn.Sequential(*convolutions, nn.Upsample(scale_factor=2))
-        assert find_radius(net, 2) == layers
-    assert find_radius(nn.Conv2d(3, 3, (7, 1), padding=(3, 0)), 1) == 3
+        assert find_radius(for_scale(net), 2) == layers
+    assert find_radius(for_scale(nn.Conv2d(3, 3, (7, 1), padding=(3, 0))), 1) == 3
 
 
-def test_what_depends_on_the_whole_picture_is_refused() -> None:
-    with pytest.raises(CheckpointError, match="cannot be computed in tiles"):
-        find_radius(lambda x: x - x.mean(dim=(2, 3), keepdim=True), 1)
+def test_a_network_that_sees_the_whole_picture_is_refused() -> None:
+    with pytest.raises(ConfigError, match="cannot run in tiles"):
+        find_radius(lambda x, _: x - x.mean(dim=(2, 3), keepdim=True), 1)
 
 
 @pytest.mark.parametrize(
     ("differing", "complaint"),
     [
         ({"scale": 3}, "does not enlarge pictures by 2, 4 or 8"),
-        ({"input_channels": 1}, "does not go from RGB to RGB"),
+        ({"input_channels": 1}, "does not map RGB to RGB"),
         ({"size_requirements": SimpleNamespace(multiple_of=8, square=False)}, "windows of 8"),
     ],
 )
-def test_what_does_not_fit_is_refused(
+def test_an_unsuitable_network_is_refused(
     spandrel: SimpleNamespace, path: Path, differing: dict[str, Any], complaint: str
 ) -> None:
     spandrel.differing.update(differing)
@@ -118,7 +131,7 @@ def test_what_does_not_fit_is_refused(
 
 
 @pytest.mark.usefixtures("spandrel")
-def test_what_is_no_network_is_one_line_and_executes_nothing(tmp_path: Path) -> None:
+def test_a_file_without_a_network_is_refused_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "text.pth").write_text("hello")
     torch.save({"stranger": torch.zeros(1)}, tmp_path / "other.pth")
     torch.save(Stranger(), tmp_path / "pickled.pth")
@@ -128,7 +141,7 @@ def test_what_is_no_network_is_one_line_and_executes_nothing(tmp_path: Path) -> 
 
 
 @pytest.mark.usefixtures("spandrel")
-def test_it_can_be_looked_at(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_info_shows_the_architecture(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sys.argv = ["prosr", "info", str(path)]
     with pytest.raises(SystemExit) as stop:
         cli.main()
@@ -136,7 +149,7 @@ def test_it_can_be_looked_at(path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert "architecture = Stranger" in capsys.readouterr().out
 
 
-def test_a_spandrel_that_cannot_be_imported_is_one_line(
+def test_a_broken_spandrel_is_reported_in_one_line(
     path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setitem(sys.modules, "spandrel", None)

@@ -55,7 +55,7 @@ def test_simultaneous_opens_all_scales_at_once() -> None:
     assert {(stage.scales, stage.alpha) for stage in stages} == {((2, 4, 8), 1.0)}
 
 
-def test_each_scale_opens_once_and_those_of_the_start_do_not() -> None:
+def test_each_later_scale_opens_once() -> None:
     opened = {step: opened_at(step, RECIPE) for step in range(RECIPE.steps)}
     assert {step: scales for step, scales in opened.items() if scales} == {120: (4,), 450: (8,)}
     simultaneous = scheduled(Simultaneous())
@@ -70,7 +70,7 @@ def test_single_opens_one_scale(scale: Literal[2, 4, 8]) -> None:
     assert {scale_at(step, recipe) for step in range(0, 1000, 50)} == {scale}
 
 
-def test_a_net_without_8_keeps_to_its_scales() -> None:
+def test_a_network_without_8_opens_only_its_own_scales() -> None:
     recipe = scheduled(Curriculum(), "table1-asymmetric")
     assert [stage_at(step, recipe).scales for step in (0, 200, 999)] == [(2,), (2, 4), (2, 4)]
     assert stage_at(0, scheduled(Simultaneous(), "table1-dcus")).scales == (4,)
@@ -78,7 +78,7 @@ def test_a_net_without_8_keeps_to_its_scales() -> None:
 
 @pytest.mark.parametrize("schedule", [Curriculum(), Simultaneous(), Single(scale=4)])
 @pytest.mark.parametrize("model", ["prosr-xs", "table1-asymmetric"])
-def test_shares_are_what_is_drawn(schedule: Schedule, model: str) -> None:
+def test_shares_are_the_expected_fractions_of_draws(schedule: Schedule, model: str) -> None:
     recipe = scheduled(schedule, model)
     expected = dict.fromkeys(recipe.scales, 0.0)
     for step in range(1000):
@@ -112,7 +112,7 @@ def test_simultaneous_scales_are_drawn_as_often_as_asked(
     assert shares(recipe) == pytest.approx(expected)
 
 
-def test_the_draw_depends_on_seed_and_step_alone() -> None:
+def test_the_draw_depends_only_on_seed_and_step() -> None:
     assert [scale_at(s, RECIPE) for s in range(900, 950)] == [
         scale_at(s, RECIPE) for s in range(900, 950)
     ]
@@ -135,7 +135,7 @@ def test_rate_is_constant_by_default() -> None:
     assert {learning_rate_at(step, RECIPE) for step in range(0, 1000, 100)} == {1e-4}
 
 
-def test_average_forgets_the_start_first() -> None:
+def test_the_average_forgets_the_initial_weights() -> None:
     assert ema_decay_at(0, RECIPE) == pytest.approx(0.1)
     assert ema_decay_at(100_000, RECIPE) == 0.999
 

@@ -1,4 +1,4 @@
-"""Decoded pictures: bounded on disk, nearly nothing in memory, the same pixels always."""
+"""Decoded pictures: limited on disk, almost none in memory, always the same pixels."""
 
 import os
 import time
@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from prosr.data.decoded import CELL, Decoded, Pixels, detail
-from prosr.data.patches import Picture, find_pictures, open_pictures
+from prosr.data.decoded import CELL, DecodedPictures, Pixels, detail
+from prosr.data.patches import TrainingPicture, find_pictures, open_pictures
 from prosr.data.sampler import PatchSampler
 from prosr.errors import DataError
 
 SIDE = 40
 BYTES = SIDE * SIDE * 3 + 128
-"""Of one picture's pixels, in its file."""
+"""Size of the file of one picture."""
 
 
 def noise(side: int, seed: int) -> Pixels:
@@ -29,7 +29,7 @@ def make_folder(folder: Path, count: int) -> Path:
     return folder
 
 
-def opened(tmp_path: Path, limit: int) -> list[Picture]:
+def opened(tmp_path: Path, limit: int) -> list[TrainingPicture]:
     pictures, problems = open_pictures(
         find_pictures([tmp_path / "pictures"]), tmp_path / "cache", cache_size=limit
     )
@@ -41,7 +41,9 @@ def kept(tmp_path: Path) -> list[Path]:
     return sorted((tmp_path / "cache").glob("*.npy"))
 
 
-def test_the_least_recently_used_pixels_go_and_every_picture_stays_usable(tmp_path: Path) -> None:
+def test_the_least_recently_used_pixels_are_evicted_and_every_picture_stays_usable(
+    tmp_path: Path,
+) -> None:
     make_folder(tmp_path / "pictures", 8)
     pictures = opened(tmp_path, 5 * BYTES)
     assert 3 <= len(kept(tmp_path)) <= 5
@@ -53,8 +55,8 @@ def test_the_least_recently_used_pixels_go_and_every_picture_stays_usable(tmp_pa
     assert sum(path.stat().st_size for path in kept(tmp_path)) <= 5 * BYTES
 
 
-def test_being_used_keeps_pixels(tmp_path: Path) -> None:
-    decoded = Decoded(tmp_path, limit=4 * BYTES)
+def test_pixels_that_are_used_are_kept(tmp_path: Path) -> None:
+    decoded = DecodedPictures(tmp_path, limit=4 * BYTES)
     for name in "abc":
         decoded.add(name, noise(SIDE, 0))
         os.utime(tmp_path / f"{name}.npy", ns=(0, ord(name)))
@@ -70,7 +72,7 @@ def test_a_picture_larger_than_the_limit_is_decoded_on_demand(tmp_path: Path) ->
     assert np.array_equal(picture.pixels, noise(SIDE, 0))
 
 
-def test_batches_do_not_depend_on_what_the_cache_holds(tmp_path: Path) -> None:
+def test_batches_do_not_depend_on_the_cache(tmp_path: Path) -> None:
     make_folder(tmp_path / "pictures", 6)
     ample, tight = opened(tmp_path, 100 * BYTES), opened(tmp_path, 2 * BYTES)
     one, two = (PatchSampler(p, lambda step: 2, {2: 6}, 4, 0) for p in (ample, tight))
@@ -80,8 +82,8 @@ def test_batches_do_not_depend_on_what_the_cache_holds(tmp_path: Path) -> None:
         assert (a.x == b.x).all() and (a.y == b.y).all()
 
 
-def test_cells_draw_what_they_have_always_drawn(tmp_path: Path) -> None:
-    """A run that goes on must see the batches that it would have seen."""
+def test_batches_are_those_of_older_versions(tmp_path: Path) -> None:
+    """A run resumed with a newer version must see the same batches."""
     make_folder(tmp_path / "pictures", 3)
     batch = PatchSampler(opened(tmp_path, 100 * BYTES), lambda step: 2, {2: 6}, 4, 0)[7]
     assert [Path(source).name for source in batch.sources] == [
@@ -90,10 +92,10 @@ def test_cells_draw_what_they_have_always_drawn(tmp_path: Path) -> None:
         "00002.png",
         "00001.png",
     ]
-    assert batch.x.sum(dim=(1, 2, 3)).tolist() == [13879, 14321, 13723, 14549]
+    assert batch.x.sum(axis=(1, 2, 3)).tolist() == [13879, 14321, 13723, 14549]
 
 
-def test_a_picture_changed_while_it_is_trained_on_is_named(tmp_path: Path) -> None:
+def test_a_picture_changed_during_training_is_named(tmp_path: Path) -> None:
     make_folder(tmp_path / "pictures", 1)
     (picture,) = opened(tmp_path, 100)
     Image.fromarray(noise(20, 1)).save(picture.path)
@@ -117,13 +119,15 @@ def test_a_cache_that_cannot_be_written_is_named_with_the_remedy(
 def test_a_file_in_place_of_the_cache_is_named(tmp_path: Path) -> None:
     make_folder(tmp_path / "pictures", 1)
     (tmp_path / "cache").touch()
-    with pytest.raises(DataError, match=r"cache: decoded pictures cannot be kept there \(.+\)"):
+    with pytest.raises(DataError, match=r"cache: decoded pictures cannot be stored there \(.+\)"):
         opened(tmp_path, 100 * BYTES)
 
 
 @pytest.mark.parametrize("suffix", [".npy", ".cells"])
 @pytest.mark.parametrize("left", [0, 20])
-def test_half_a_file_of_the_cache_is_made_again(tmp_path: Path, suffix: str, left: int) -> None:
+def test_a_truncated_file_of_the_cache_is_written_again(
+    tmp_path: Path, suffix: str, left: int
+) -> None:
     make_folder(tmp_path / "pictures", 1)
     opened(tmp_path, 100 * BYTES)
     (stored,) = (tmp_path / "cache").glob(f"*{suffix}")

@@ -1,13 +1,14 @@
-"""The discriminator is the generator's pyramid turned round."""
+"""The discriminator is the generator's pyramid reversed."""
 
 import pytest
 import torch
 import torch.nn.functional as F
 
-from prosr.adversary import DISCRIMINATORS, DiscriminatorConfig
-from prosr.checkpoints.weights import build_discriminator
+from prosr.adversary import DISCRIMINATORS
 from prosr.config import PRESETS
 from prosr.errors import ConfigError
+from prosr.layouts import DiscriminatorConfig
+from prosr.nets.build import build_discriminator
 from prosr.nets.discriminator import ProgressiveDiscriminator
 from prosr.scales import SCALES
 
@@ -41,7 +42,7 @@ def test_each_gan_preset_has_a_generator_of_its_name() -> None:
     assert DISCRIMINATORS.keys() - {"srgan"} <= PRESETS.keys()
 
 
-def test_levels_are_shared_and_entrances_are_not() -> None:
+def test_levels_are_shared_and_v_is_not() -> None:
     net = made()
     used = {}
     for scale in SCALES:
@@ -52,14 +53,14 @@ def test_levels_are_shared_and_entrances_are_not() -> None:
             for name, p in net.named_parameters()
             if p.grad is not None
         }
-    doors = {scale: {part for part in used[scale] if part.startswith("v.")} for scale in SCALES}
-    assert doors == {scale: {f"v.{scale}"} for scale in SCALES}
+    inputs = {scale: {part for part in used[scale] if part.startswith("v.")} for scale in SCALES}
+    assert inputs == {scale: {f"v.{scale}"} for scale in SCALES}
     levels = {scale: {part for part in used[scale] if part.startswith("u.")} for scale in SCALES}
     assert levels == {2: {"u.0"}, 4: {"u.0", "u.1"}, 8: {"u.0", "u.1", "u.2"}}
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.3])
-def test_alpha_blends_the_new_level_with_the_entrance_below(alpha: float) -> None:
+def test_alpha_blends_the_new_level_with_the_input_of_the_one_below(alpha: float) -> None:
     net, r = made(), residual(8)
     new = net.reduce(net.enter(r, 8), 2)
     below = net.enter(F.avg_pool2d(r, 2), 4)
@@ -67,26 +68,9 @@ def test_alpha_blends_the_new_level_with_the_entrance_below(alpha: float) -> Non
     torch.testing.assert_close(net(r, 8, alpha), net.score(net.head(z)))
 
 
-def test_at_alpha_0_the_new_level_is_not_there() -> None:
+def test_at_alpha_0_the_new_level_is_absent() -> None:
     net, r = made(), residual(4)
     torch.testing.assert_close(net(r, 4, 0.0), net(F.avg_pool2d(r, 2), 2))
-
-
-def test_multiply_adds_are_those_of_the_convolutions() -> None:
-    net, counted = made(), 0
-
-    def count(module: torch.nn.Module, inputs: object, output: torch.Tensor) -> None:
-        nonlocal counted
-        assert isinstance(module, torch.nn.Conv2d)
-        counted += module.weight[0].numel() * output[0].numel()
-
-    for module in net.modules():
-        if isinstance(module, torch.nn.Conv2d):
-            module.register_forward_hook(count)
-    for scale in SCALES:
-        counted = 0
-        net(residual(scale), scale)
-        assert counted == net.multiply_adds(scale) * 3 * 5
 
 
 def test_spectral_kernels_have_a_largest_singular_value_of_1() -> None:
@@ -100,8 +84,8 @@ def test_spectral_kernels_have_a_largest_singular_value_of_1() -> None:
             assert largest.item() == pytest.approx(1, abs=0.02)
 
 
-def test_what_is_not_possible_is_refused() -> None:
-    with pytest.raises(ConfigError, match="scale 3 is not one of 2, 4, 8"):
+def test_other_scales_and_alphas_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"scale 3 is not one of .* 2, 4, 8"):
         made()(residual(2), 3)
     with pytest.raises(ConfigError, match="needs a level below"):
         made()(residual(2), 2, 0.5)

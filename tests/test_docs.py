@@ -17,11 +17,10 @@ from PIL import Image
 from typer.main import get_command
 
 from prosr import cli
+from prosr.checkpoints.export import export
 from prosr.checkpoints.weights import find, load_weights
-from prosr.cli.arguments import expand_lists
 from prosr.errors import ConfigError
 from prosr.evaluation.results import known_results
-from prosr.inference.exporting import export
 from prosr.lab.records import make_row, read_rows
 from prosr.lab.rounds import Timing
 
@@ -53,7 +52,7 @@ def parse(words: tuple[str, ...]) -> None:
         verbs += getattr(verb, "commands", {}).values()
         if verb is not group:
             verb.callback = lambda **_: None
-    group.main(args=expand_lists(words), prog_name="prosr", standalone_mode=False)
+    group.main(args=list(words), prog_name="prosr", standalone_mode=False)
 
 
 def script(name: str) -> ModuleType:

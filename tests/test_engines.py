@@ -256,14 +256,38 @@ def test_processors_without_bfloat16_are_not_timed(monkeypatch: pytest.MonkeyPat
     assert not openvino.bf16_is_faster.__wrapped__()
 
 
-def test_openvino_is_the_default() -> None:
-    assert check_engine("auto") == "openvino"
-    assert load("bicubic").work.engine.name == "openvino"
+@pytest.mark.parametrize(("gpu", "name"), [(False, "openvino"), (True, "torch")])
+def test_openvino_is_the_default_unless_torch_has_a_gpu(
+    gpu: bool, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loading, "_has_gpu", lambda: gpu)
+    assert check_engine("auto") == name
+    assert load("bicubic").work.engine.name == name
+
+
+@pytest.mark.parametrize(
+    ("tool", "package", "device", "has"),
+    [
+        (None, "torch", "cuda", False),
+        ("nvidia-smi", None, "cuda", False),
+        ("nvidia-smi", "torch", "cpu", False),
+        ("nvidia-smi", "torch", "cuda", True),
+        ("rocm-smi", "torch", "cuda", True),
+    ],
+)
+def test_torch_has_a_gpu_if_the_system_and_torch_have_it(
+    tool: str | None, package: str | None, device: str, has: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(loading.shutil, "which", lambda name: name if name == tool else None)
+    monkeypatch.setattr(loading, "find_spec", lambda name: package)
+    monkeypatch.setattr("prosr.inference.engines.torch.best_device", lambda: device)
+    assert loading._has_gpu() == has
 
 
 @pytest.mark.parametrize(
     ("name", "package"),
-    [("auto", "openvino"), ("onnx", "prosr[onnx]"), ("torch", "prosr[train]")],
+    [("openvino", "openvino"), ("onnx", "prosr[onnx]"), ("torch", "prosr[train]")],
 )
 def test_a_missing_engine_is_refused_with_its_extra(
     name: str, package: str, monkeypatch: pytest.MonkeyPatch

@@ -6,20 +6,21 @@ from pathlib import Path
 import pytest
 
 from prosr import cli
-from prosr.checkpoints.weights import build, find, save_weights
-from prosr.config import presets
+from prosr.checkpoints.weights import find, save_weights
+from prosr.config import PRESETS
 from prosr.errors import ConfigError
 from prosr.evaluation.facts import facts
 from prosr.evaluation.results import PictureScore, Row, save_results
 from prosr.layouts import CommunityConfig
+from prosr.nets.build import build
 
 
 @pytest.mark.parametrize("name", ["prosr-s-2018", "table1-block", "table3-laplacian", "vdsr"])
 def test_a_preset_without_weights_has_layout_and_costs(name: str) -> None:
     found = facts(name)
-    assert found.weights.config == presets()[name]
+    assert found.weights.config == PRESETS[name]
     assert not found.weights.sha256 and not found.weights.card and not found.scores
-    net = build(presets()[name])
+    net = build(PRESETS[name])
     assert found.parameters == sum(parameter.numel() for parameter in net.parameters())
     for one in found.scales:
         pixels_of_a_megapixel = 1e6 / one.scale**2
@@ -31,7 +32,7 @@ def test_a_preset_without_weights_has_layout_and_costs(name: str) -> None:
 
 def test_a_weights_file_has_its_card(tmp_path: Path) -> None:
     path = tmp_path / "mine.safetensors"
-    layout = presets()["srcnn"]
+    layout = PRESETS["srcnn"]
     digest = save_weights(path, build(layout), layout, {"steps": 7})
     found = facts(str(path))
     assert (found.name, found.weights.sha256, found.weights.card) == ("mine", digest, {"steps": 7})

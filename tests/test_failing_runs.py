@@ -1,4 +1,4 @@
-"""Runs that diverge, are killed, or find another folder than they left."""
+"""Runs that diverge, are killed, or find their folder changed."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +11,7 @@ from prosr.data.benchmarks import open_benchmark
 from prosr.errors import CheckpointError, ConfigError, DataError, ImageError
 from prosr.training import loop
 from prosr.training import session as sessions
+from prosr.training.loop import train
 from prosr.training.objectives import DivergedError
 from prosr.training.session import prepare
 from tiny_runs import Silent, go, job, make_pictures, nothing, session
@@ -21,7 +22,7 @@ def pictures(tmp_path: Path) -> Path:
     return make_pictures(tmp_path / "pictures")
 
 
-def test_a_state_that_only_diverges_gives_way_to_the_one_before(
+def test_a_state_from_which_all_steps_diverge_is_replaced_by_the_one_before(
     pictures: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "run"
@@ -37,27 +38,27 @@ def test_a_state_that_only_diverges_gives_way_to_the_one_before(
     assert (folder / "state.safetensors").read_bytes() == good
 
 
-def test_nothing_is_saved_after_a_step_that_was_left_out(pictures: Path, tmp_path: Path) -> None:
+def test_nothing_is_saved_after_a_skipped_step(pictures: Path, tmp_path: Path) -> None:
     made = session(pictures, tmp_path / "run")
-    made.run.progress.left_out = 1
+    made.run.progress.skipped_in_a_row = 1
     made.run.save()
     assert not (tmp_path / "run" / "state.safetensors").exists()
 
 
-def test_a_run_that_only_diverges_ends_though_steps_may_be_left_out(
+def test_a_run_ends_after_too_many_skipped_steps(
     pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "MOST_LEFT_OUT", 3)
+    monkeypatch.setattr(loop, "MOST_SKIPPED", 3)
     made = prepare(replace(job(pictures, tmp_path / "run"), skip_nonfinite=True), nothing)
     with torch.no_grad():
         next(made.run.net.parameters()).fill_(float("nan"))
     watcher = Silent()
     with pytest.raises(DivergedError, match="step 4"):
-        made.go(watcher, lambda: False)
+        train(made, watcher, lambda: False)
     assert len(watcher.reasons) == 3
 
 
-def test_a_run_goes_on_in_the_precision_that_it_began_in(
+def test_a_resumed_run_keeps_its_precision(
     pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sessions, "bf16_pays", lambda: True)
@@ -70,10 +71,8 @@ def test_a_run_goes_on_in_the_precision_that_it_began_in(
     assert second.run.card["precision"] == "bf16"
 
 
-def test_other_pictures_than_those_of_the_earlier_steps_are_said(
-    pictures: Path, tmp_path: Path
-) -> None:
-    said = "the training pictures are not those of this run's earlier steps"
+def test_changed_training_pictures_are_noted(pictures: Path, tmp_path: Path) -> None:
+    said = "the training pictures differ from those of this run's earlier steps"
     go(session(pictures, tmp_path / "run"), until=2)
     assert said not in session(pictures, tmp_path / "run").notes
     (pictures / "2.png").write_bytes((pictures / "1.png").read_bytes())
@@ -90,14 +89,14 @@ def test_a_validation_picture_that_cannot_be_scored_is_refused_before_the_first_
         prepare(wrong, nothing)
 
 
-def test_when_no_picture_can_be_read_the_first_is_named(tmp_path: Path) -> None:
+def test_if_no_picture_can_be_read_the_first_is_named(tmp_path: Path) -> None:
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "a.png").write_bytes(b"no picture")
     with pytest.raises(DataError, match=r"none of 1 training pictures .*a\.png"):
         prepare(replace(job(tmp_path / "bad", tmp_path / "run"), validation=None), nothing)
 
 
-def test_a_state_without_its_recipe_is_not_gone_on_with(pictures: Path, tmp_path: Path) -> None:
+def test_a_state_without_its_recipe_is_not_resumed(pictures: Path, tmp_path: Path) -> None:
     go(session(pictures, tmp_path / "run"), until=2)
     (tmp_path / "run" / "recipe.json").unlink()
     with pytest.raises(ConfigError, match=r"recipe\.json: not readable"):
@@ -105,7 +104,7 @@ def test_a_state_without_its_recipe_is_not_gone_on_with(pictures: Path, tmp_path
 
 
 @pytest.mark.parametrize("progress", [None, "{", '{"stepp": 1}'])
-def test_a_state_that_does_not_say_how_far_it_is_names_the_remedy(
+def test_a_state_without_progress_is_refused_with_the_remedy(
     pictures: Path, tmp_path: Path, progress: str | None
 ) -> None:
     folder = tmp_path / "run"
@@ -117,7 +116,7 @@ def test_a_state_that_does_not_say_how_far_it_is_names_the_remedy(
         session(pictures, folder)
 
 
-def test_what_a_killed_process_was_writing_goes(pictures: Path, tmp_path: Path) -> None:
+def test_half_written_files_of_a_killed_process_are_removed(pictures: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     folder.mkdir()
     (folder / ".state.0123abcd.safetensors").write_bytes(b"half")

@@ -1,4 +1,4 @@
-"""Feature nets: what they give, and the files that they are read from."""
+"""Feature networks: their results and their files."""
 
 from pathlib import Path
 
@@ -51,7 +51,7 @@ def test_both_containers_of_torch_save_are_read(tmp_path: Path, zipped: bool) ->
     assert not any(parameter.requires_grad for parameter in read.parameters())
 
 
-def test_the_distilled_net_takes_the_places_of_vgg19s_poolings(tmp_path: Path) -> None:
+def test_the_distilled_net_gives_features_before_vgg19s_poolings(tmp_path: Path) -> None:
     given = open_features("distilled", write_distilled(tmp_path / "d.safetensors"))(
         torch.rand(2, 3, 32, 16)
     )
@@ -76,14 +76,14 @@ def test_a_missing_file_says_where_to_get_it(tmp_path: Path, name: str, place: s
 
 def test_a_file_of_another_net_is_refused(tmp_path: Path) -> None:
     path = write_distilled(tmp_path / "d.safetensors")
-    with pytest.raises(CheckpointError, match=r"has no features\.0\.weight; it is not of VGG16"):
+    with pytest.raises(CheckpointError, match=r"has no features\.0\.weight of VGG16 that fits"):
         open_features("vgg16", path)
     tensors = load_file(path)
     save_file(tensors | {"conv0.bias": torch.zeros(4)}, path)
-    with pytest.raises(CheckpointError, match=r"conv0\.bias does not fit DistilledVGG19"):
+    with pytest.raises(CheckpointError, match=r"has no conv0\.bias of DistilledVGG19"):
         open_features("distilled", path)
     save_file(tensors | {"conv0.bias": torch.full((3,), torch.nan)}, path)
-    with pytest.raises(CheckpointError, match=r"conv0\.bias does not fit"):
+    with pytest.raises(CheckpointError, match=r"has no conv0\.bias"):
         open_features("distilled", path)
 
 
@@ -101,12 +101,12 @@ def test_a_download_is_kept_only_if_it_is_the_right_one(
     right = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     url = (tmp_path / "there").as_uri()
     for sha256 in ("0" * 64, right):
-        source = features.Source(DistilledVGG19, "a place", url, sha256)
+        source = features.FeatureFile(DistilledVGG19, "a place", url, sha256)
         monkeypatch.setitem(features.SOURCES, "vgg16", source)
         if sha256 == right:
             download_missing("vgg16", tmp_path / "here")
         else:
-            with pytest.raises(CheckpointError, match="another file than expected"):
+            with pytest.raises(CheckpointError, match="sent another file"):
                 download_missing("vgg16", tmp_path / "here")
             assert not (tmp_path / "here").exists()
     assert (tmp_path / "here").read_bytes() == b"abc"
@@ -114,10 +114,10 @@ def test_a_download_is_kept_only_if_it_is_the_right_one(
     download_missing("vgg16", tmp_path / "here")  # it is there: nothing to fetch
 
 
-def test_what_cannot_be_fetched_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    gone = features.Source(DistilledVGG19, "a place", (tmp_path / "gone").as_uri(), "0")
+def test_a_failed_download_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = features.FeatureFile(DistilledVGG19, "a place", (tmp_path / "gone").as_uri(), "0")
     monkeypatch.setitem(features.SOURCES, "vgg16", gone)
-    with pytest.raises(CheckpointError, match="gone: cannot be fetched"):
+    with pytest.raises(CheckpointError, match="gone: download failed"):
         download_missing("vgg16", tmp_path / "here")
-    with pytest.raises(CheckpointError, match="distilled cannot be fetched; get"):
+    with pytest.raises(CheckpointError, match="distilled cannot be downloaded; get"):
         download_missing("distilled", tmp_path / "here")

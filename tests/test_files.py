@@ -1,4 +1,4 @@
-"""Atomic writing: the old file or the new one, never half of one."""
+"""Atomic writing: the old file or the new one, never a part of one."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(
     assert path.read_text() == "old"
 
 
-def test_a_place_that_takes_no_file_is_named(tmp_path: Path) -> None:
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ProSRError, match=r"file/a\.txt: cannot be written \(.+\)"):
         write_text(tmp_path / "file" / "a.txt", "new")

@@ -1,4 +1,4 @@
-"""What a run comes to, told without starting it."""
+"""The schedule and cost of a run, without starting it."""
 
 import sys
 from pathlib import Path
@@ -21,7 +21,7 @@ RECIPE = Recipe(
 )
 
 
-def test_phases_change_where_a_scale_opens_and_where_it_is_whole() -> None:
+def test_phases_change_where_a_scale_opens_and_where_it_is_complete() -> None:
     found = phases(RECIPE)
     assert [(p.first, p.last, p.scales) for p in found] == [
         (0, 9, (2,)),
@@ -35,7 +35,7 @@ def test_phases_change_where_a_scale_opens_and_where_it_is_whole() -> None:
     assert found[0].rate[0] == 1e-3 and found[-1].rate[1] < 1e-5
 
 
-def test_phases_of_a_run_of_any_length_are_found_at_once() -> None:
+def test_phases_of_a_very_long_run_are_found_quickly() -> None:
     found = phases(RECIPE.model_copy(update={"steps": 10**12}))
     assert [p.first for p in found] == [0, 10**11, 2 * 10**11, 5 * 10**11, 6 * 10**11]
     assert found[-1].last == 10**12 - 1
@@ -46,7 +46,7 @@ def test_one_scale_is_one_phase() -> None:
     assert phases(single) == (Phase(0, 99, (4,), (1, 1), (1e-3, 1e-3)),)
 
 
-def test_time_is_that_of_the_steps_that_each_scale_can_expect() -> None:
+def test_the_time_is_that_of_the_expected_steps_at_each_scale() -> None:
     single = RECIPE.model_copy(update={"schedule": Single(scale=4)})
     expected = forecast(single, 1, lambda name: None)
     (step,) = expected.steps

@@ -1,4 +1,4 @@
-"""Runs against a discriminator that go on, and the files that they must go on with."""
+"""Resuming adversarial runs, and the files that they need."""
 
 from __future__ import annotations
 
@@ -16,30 +16,31 @@ from skimage import data
 
 import prosr
 from prosr.adversary import Adversarial
-from prosr.checkpoints.weights import build, load_weights, save_weights
+from prosr.checkpoints.weights import load_weights, save_weights
 from prosr.config import Recipe
 from prosr.errors import ConfigError
 from prosr.evaluation.metrics import psnr
+from prosr.nets.build import build
 from prosr.resample import imresize_uint8
 from prosr.training import loop
 from prosr.training.adversarial import CollapsedError
-from prosr.training.session import Job, prepare
+from prosr.training.session import TrainingJob, prepare
 from test_adversarial import adversarial_of, recipe
 from test_training import pictures
-from tiny_runs import Silent, go, job, nothing, session
+from tiny_runs import go, job, nothing, session
 
 __all__ = ["pictures", "recipe"]
 
 
-def beginning(pictures: Path, folder: Path, recipe: Recipe, seed: int) -> Job:
-    """A run that starts from a network of these random numbers."""
+def beginning(pictures: Path, folder: Path, recipe: Recipe, seed: int) -> TrainingJob:
+    """A run that starts from a random network with this seed."""
     torch.manual_seed(seed)
     path = folder.with_name(f"first-{seed}.safetensors")
     save_weights(path, build(recipe.net), recipe.net, {})
     return replace(job(pictures, folder, recipe), start_from=path)
 
 
-def test_a_run_does_not_go_on_with_another_partner(
+def test_a_run_does_not_resume_with_other_first_weights(
     pictures: Path, tmp_path: Path, recipe: Recipe
 ) -> None:
     folder = tmp_path / "run"
@@ -64,13 +65,13 @@ def test_features_may_move_but_not_change(pictures: Path, tmp_path: Path, recipe
         settings = adversarial_of(recipe).model_copy(update={"file": path})
         return recipe.model_copy(update={"adversarial": settings})
 
-    with pytest.raises(ConfigError, match="other weights of the features' net"):
+    with pytest.raises(ConfigError, match="other weights of the feature network"):
         session(pictures, folder, reading(other))
     go(session(pictures, folder, reading(moved)), until=3)
     assert len(load_weights(folder / "last.safetensors").card["features"]) == 64
 
 
-def test_what_differs_between_two_recipes_is_named_where_it_stands(
+def test_the_differing_key_of_a_nested_table_is_named(
     pictures: Path, tmp_path: Path, recipe: Recipe
 ) -> None:
     go(session(pictures, tmp_path / "run", recipe), until=1)
@@ -83,7 +84,7 @@ def test_what_differs_between_two_recipes_is_named_where_it_stands(
 def test_a_collapse_at_one_scale_ends_the_run_and_is_in_the_log(
     pictures: Path, tmp_path: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "is_of_use", lambda result: result.scale != 4)
+    monkeypatch.setattr(loop, "is_useful", lambda result: result.scale != 4)
     patient = adversarial_of(recipe).model_copy(update={"collapse_after": 2})
     update = {"adversarial": patient, "steps": 60, "log_every": 50, "validate_every": 1000}
     made = session(pictures, tmp_path / "run", recipe.model_copy(update=update))
@@ -94,14 +95,14 @@ def test_a_collapse_at_one_scale_ends_the_run_and_is_in_the_log(
     assert "d_real_x4" in json.loads(lines[-1])
 
 
-def test_a_run_of_which_every_step_diverged_is_not_finished(
+def test_a_run_whose_steps_all_diverge_is_not_finished(
     pictures: Path, tmp_path: Path, recipe: Recipe
 ) -> None:
     made = prepare(replace(job(pictures, tmp_path / "run", recipe), skip_nonfinite=True), nothing)
     with torch.no_grad():
         next(made.run.net.parameters()).fill_(float("nan"))
     with pytest.raises(prosr.ProSRError, match="step 8"):
-        made.go(Silent(), lambda: False)
+        go(made)
 
 
 @pytest.mark.parametrize(
@@ -114,7 +115,7 @@ def test_a_run_of_which_every_step_diverged_is_not_finished(
         ({"layers": [float("nan"), 1, 1, 1, 1]}, "layers"),
     ],
 )
-def test_weights_of_terms_are_numbers_that_make_sense(
+def test_impossible_weights_of_terms_are_refused(
     recipe: Recipe, change: dict[str, object], why: str
 ) -> None:
     with pytest.raises(ValueError, match=why):

@@ -4,13 +4,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from prosr.checkpoints.weights import build
 from prosr.config import PRESETS
 from prosr.errors import ConfigError
 from prosr.layouts import ProSRConfig
 from prosr.nets.blocks import MEAN_RGB
+from prosr.nets.build import build
+from prosr.nets.cost import observe
 from prosr.nets.generator import ProSR
-from prosr.nets.laplacian import LaplacianPyramid
 from prosr.resample.tensors import upscale
 from prosr.scales import SCALES
 
@@ -18,7 +18,7 @@ from prosr.scales import SCALES
 def tiny(**changes: object) -> ProSR:
     torch.manual_seed(0)
     layout: dict[str, object] = {"features": 6, "growth": (4, 4, 4), "dcus": ((2, 1), (1,), (1,))}
-    return ProSR(**layout | changes).double().eval()  # type: ignore[arg-type]
+    return ProSR(ProSRConfig.model_validate(layout | changes)).double().eval()
 
 
 def parameters(name: str) -> int:
@@ -42,14 +42,7 @@ def test_parameter_counts() -> None:
     ],
 )
 def test_parameters_up_to_4_are_those_of_table_1(name: str, printed: float) -> None:
-    net = build(PRESETS[name])
-    assert isinstance(net, ProSR | LaplacianPyramid)
-    assert net.parameter_count(4) == pytest.approx(printed, rel=0.003)
-
-
-def test_parameters_up_to_the_last_scale_are_all() -> None:
-    net = tiny()
-    assert net.parameter_count(8) == sum(p.numel() for p in net.parameters())
+    assert build(PRESETS[name]).parameter_count(4) == pytest.approx(printed, rel=0.003)
 
 
 @pytest.mark.parametrize("scale", [4, 8])
@@ -66,7 +59,7 @@ def test_a_pyramid_without_8_is_the_lower_part_of_one_with_it() -> None:
     part.load_state_dict({name: whole.state_dict()[name] for name in part.state_dict()})
     x = torch.rand(1, 3, 4, 4, dtype=torch.float64)
     assert torch.equal(part(x, 4, 0.5), whole(x, 4, 0.5))
-    with pytest.raises(ConfigError, match="scale 8 is not one of 2, 4"):
+    with pytest.raises(ConfigError, match=r"scale 8 is not one of .* 2, 4$"):
         part(x, 8)
 
 
@@ -85,26 +78,8 @@ def test_prosr_l_has_104_dense_layers() -> None:
 
 @pytest.mark.parametrize("scale,budget", [(2, 14), (4, 24), (8, 40)])
 def test_prosr_xs_keeps_its_budget_of_gflop(scale: int, budget: float) -> None:
-    net = build(PRESETS["prosr-xs"])
-    assert isinstance(net, ProSR)
-    assert 2 * 128 * 128 * net.multiply_adds(scale) / 1e9 <= budget
-
-
-@pytest.mark.parametrize("scale", SCALES)
-def test_multiply_adds_are_those_of_the_convolutions_that_run(scale: int) -> None:
-    net = tiny(features=8, residual=True, upsampled=(5, 4, 3))
-    counted = 0
-
-    def count(module: torch.nn.Module, inputs: object, output: torch.Tensor) -> None:
-        nonlocal counted
-        assert isinstance(module, torch.nn.Conv2d)
-        counted += module.weight.numel() * output.shape[-1] * output.shape[-2]
-
-    for module in net.modules():
-        if isinstance(module, torch.nn.Conv2d):
-            module.register_forward_hook(count)
-    net(torch.rand(1, 3, 4, 4, dtype=torch.float64), scale)
-    assert counted == 16 * net.multiply_adds(scale)
+    macs, _ = observe(build(PRESETS["prosr-xs"]), scale)
+    assert 2 * 128 * 128 * macs / 1e9 <= budget
 
 
 @pytest.mark.parametrize("scale", SCALES)
@@ -127,20 +102,10 @@ def test_alpha_blends_the_new_level_with_the_bilinear_previous_residual(scale: i
         torch.testing.assert_close(blended, alpha * new + (1 - alpha) * old)
 
 
-@pytest.mark.parametrize("scale", SCALES)
-def test_stages_compose_to_the_residual(scale: int) -> None:
-    net, x = tiny(residual=True), torch.rand(1, 3, 5, 4, dtype=torch.float64)
-    z, enlarged = x, 1
-    for function, enlargement, _ in net.stages(scale):
-        z, enlarged = function(z), enlarged * enlargement
-    assert enlarged == scale
-    torch.testing.assert_close(z, net.residual(x, scale))
-
-
-def test_levels_are_shared_and_entrances_and_exits_are_not() -> None:
+def test_levels_are_shared_and_v_and_r_are_not() -> None:
     net = tiny()
     x = torch.rand(1, 3, 4, 4, dtype=torch.float64)
-    net(x, 4).sum().backward()
+    net(x, 4).sum().backward()  # type: ignore[no-untyped-call]
     used = {name for name, p in net.named_parameters() if p.grad is not None}
     assert {name.split(".")[0] + "." + name.split(".")[1] for name in used} == {
         "v.4",
@@ -148,30 +113,6 @@ def test_levels_are_shared_and_entrances_and_exits_are_not() -> None:
         "u.1",
         "r.4",
     }
-
-
-@pytest.mark.parametrize("padding", ["reflect", "zeros"])
-@pytest.mark.parametrize("residual", [False, True])
-@pytest.mark.parametrize("scale", SCALES)
-def test_receptive_radius_holds_and_is_reached(padding: str, residual: bool, scale: int) -> None:
-    net = tiny(padding=padding, residual=residual)
-    radius = net.receptive_radius(scale)
-    size, pixel = 4 * radius + 1, 2 * radius
-    x = torch.rand(1, 3, size, size, dtype=torch.float64, requires_grad=True)
-    y_hat = net(x, scale)
-    block = slice(pixel * scale, (pixel + 1) * scale)
-    (gradient,) = torch.autograd.grad(y_hat[..., block, block].abs().sum(), x)
-    touched = gradient.abs().sum(dim=(0, 1)).nonzero() - pixel
-    assert radius - 1 <= int(touched.abs().max()) <= radius
-
-
-@pytest.mark.parametrize(
-    "scale,alpha,message",
-    [(3, 1.0, "scale 3 is not one of 2, 4, 8"), (4, 1.5, "alpha 1.5"), (2, 0.5, "below scale 2")],
-)
-def test_impossible_requests_are_named(scale: int, alpha: float, message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
-        tiny()(torch.rand(1, 3, 4, 4, dtype=torch.float64), scale, alpha)
 
 
 def test_features_are_capped_before_the_upsampler() -> None:

@@ -1,4 +1,4 @@
-"""Files as they come: the right picture or one line, and the batch goes on."""
+"""Damaged, unusual and malicious files: a result or an error of one line, and the batch goes on."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ import pyvips
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
+from prosr import jobs
 from prosr.images import open_picture
-from prosr.inference.upscaler import Upscaler, load
-from prosr.jobs.batch import find_jobs, run_jobs
+from prosr.inference.loading import load
+from prosr.inference.upscaler import Upscaler
 
 RNG = np.random.default_rng(0)
 NOISE = RNG.integers(0, 256, (40, 30, 4), dtype=np.uint8)
@@ -38,7 +39,7 @@ def animated(kind: str) -> bytes:
 
 
 def bare_png(width: int, height: int) -> bytes:
-    """A header that promises so many pixels, and a thousand zeros."""
+    """A PNG whose header promises more pixels than its thousand bytes hold."""
 
     def chunk(name: bytes, data: bytes) -> bytes:
         return (
@@ -56,7 +57,7 @@ def tiff(samples: NDArray[Any], interpretation: str) -> bytes:
 
 
 def recoded(avif: bytes, transfer: int) -> bytes:
-    """With another code for the transfer function, behind that for the primaries."""
+    """The AVIF with another transfer function, whose code follows that of the primaries."""
     before, box, after = avif.partition(b"colrnclx")
     assert box
     return before + box + after[:2] + struct.pack(">H", transfer) + after[4:]
@@ -67,7 +68,7 @@ def halved(data: bytes) -> bytes:
 
 
 def grown(jpeg: bytes) -> bytes:
-    """Says that it is 30,000 pixels wide and high."""
+    """The JPEG with 30,000 × 30,000 pixels in its header."""
     size = jpeg.index(b"\xff\xc0") + 5
     return jpeg[:size] + struct.pack(">HH", 30_000, 30_000) + jpeg[size + 4 :]
 
@@ -155,17 +156,17 @@ CASES: dict[str, tuple[bytes, str]] = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_file_becomes_a_picture_or_one_line(name: str, tmp_path: Path) -> None:
+def test_a_file_gives_a_result_or_an_error_of_one_line(name: str, tmp_path: Path) -> None:
     content, complaint = CASES[name]
     (tmp_path / name).write_bytes(content)
-    jobs = find_jobs([str(tmp_path / name)], 2)
-    (outcome,) = run_jobs(BICUBIC, jobs, 2)
+    found = jobs.find([str(tmp_path / name)], 2)
+    (outcome,) = jobs.run(BICUBIC, found, 2)
     if complaint:
-        assert (outcome.kind, outcome.job.target.exists()) == ("failed", False)
+        assert (outcome.status, outcome.job.target.exists()) == ("failed", False)
         assert complaint in outcome.reason and "\n" not in outcome.reason
         assert os.listdir(tmp_path) == [name]
     else:
-        assert (outcome.kind, outcome.reason) == ("made", "")
+        assert (outcome.status, outcome.reason) == ("made", "")
         before, after = open_picture(tmp_path / name), open_picture(outcome.job.target)
         assert (after.width, after.height) == (2 * before.width, 2 * before.height)
         assert after.channels == before.channels
@@ -179,25 +180,25 @@ SPECIAL: list[tuple[Callable[[Path], None], str]] = [
 
 
 @pytest.mark.parametrize(("make", "complaint"), SPECIAL)
-def test_what_is_no_file_is_one_line(
+def test_a_path_that_is_no_regular_file_gives_an_error_of_one_line(
     tmp_path: Path, make: Callable[[Path], None], complaint: str
 ) -> None:
     make(tmp_path / "a.png")
     RGB.save(tmp_path / "b.png")
-    outcomes = list(run_jobs(BICUBIC, find_jobs([str(tmp_path)], 2, f"{tmp_path}/out"), 2))
-    assert [outcome.kind for outcome in outcomes] == ["failed", "made"]
+    outcomes = list(jobs.run(BICUBIC, jobs.find([str(tmp_path)], 2, f"{tmp_path}/out"), 2))
+    assert [outcome.status for outcome in outcomes] == ["failed", "made"]
     assert complaint in outcomes[0].reason and "\n" not in outcomes[0].reason
 
 
-def test_a_result_whose_name_would_be_too_long_is_one_line(tmp_path: Path) -> None:
+def test_a_name_too_long_for_its_result_gives_an_error_of_one_line(tmp_path: Path) -> None:
     path = tmp_path / ("x" * 250 + ".png")
     RGB.save(path)
-    (outcome,) = run_jobs(BICUBIC, find_jobs([str(path)], 2), 2)
+    (outcome,) = jobs.run(BICUBIC, jobs.find([str(path)], 2), 2)
     assert outcome.reason.endswith("_x2.png: File name too long; give another output")
 
 
-def test_a_name_of_wide_characters_leaves_room_for_the_temporary_one(tmp_path: Path) -> None:
+def test_a_long_name_of_wide_characters_leaves_room_for_the_temporary_name(tmp_path: Path) -> None:
     path = tmp_path / ("\N{GRINNING FACE}" * 61 + ".png")
     RGB.save(path)
-    (outcome,) = run_jobs(BICUBIC, find_jobs([str(path)], 2), 2)
-    assert (outcome.kind, outcome.reason) == ("made", "")
+    (outcome,) = jobs.run(BICUBIC, jobs.find([str(path)], 2), 2)
+    assert (outcome.status, outcome.reason) == ("made", "")

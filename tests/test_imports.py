@@ -59,11 +59,13 @@ NETS_MAY = {
     "torch",
     "abc",
     "collections",
+    "contextlib",
     "dataclasses",
     "functools",
     "itertools",
     "math",
     "typing",
+    "weakref",
 }
 
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from prosr.checkpoints.weights import build
 from prosr.layouts import LaplacianConfig, ProSRConfig
+from prosr.nets.build import build
 from prosr.nets.generator import ProSR
 from prosr.nets.laplacian import LaplacianPyramid
 from prosr.resample.tensors import upscale
@@ -60,15 +60,3 @@ def test_parts_are_those_of_a_prosr_of_the_same_layout() -> None:
 def test_it_is_prosr_at_2() -> None:
     net = tiny()
     torch.testing.assert_close(net(X, 2), net.parts(X, 2))
-
-
-@pytest.mark.parametrize("scale", [2, 4, 8])
-def test_receptive_radius_holds(scale: int) -> None:
-    net = tiny()
-    radius = net.receptive_radius(scale)
-    pixel, size = 2 * radius, 4 * radius + 1
-    x = torch.rand(1, 3, size, size, dtype=torch.float64, requires_grad=True)
-    block = slice(pixel * scale, (pixel + 1) * scale)
-    (gradient,) = torch.autograd.grad(net(x, scale)[..., block, block].abs().sum(), x)
-    touched = gradient.abs().sum(dim=(0, 1)).nonzero() - pixel
-    assert radius - 2 <= int(touched.abs().max()) <= radius

@@ -1,4 +1,4 @@
-"""Layouts of other systems: complete, frozen, and the same after a weights file's header."""
+"""Layouts: complete, frozen, and the same after a weights file's header."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from prosr.config import net_config, preset, recipe_from
+from prosr.config import PRESETS, net_config, preset, recipe_from
 from prosr.errors import ConfigError
-from prosr.nets.baselines import PRESETS
+from prosr.layouts import DenseConfig, ProSRConfig
+from prosr.scales import SCALES, check_scale, choose_scales
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -18,11 +19,31 @@ def test_a_layout_survives_the_header(name: str) -> None:
     assert net_config(json.loads(config.model_dump_json())) == config
 
 
-@pytest.mark.parametrize("name", PRESETS)
-def test_a_preset_for_one_scale_says_so_in_its_name(name: str) -> None:
-    marked = name.rpartition("-x")[2]
-    scales = PRESETS[name].scales
-    assert scales[-1] == int(marked) if marked.isdigit() else scales == (2, 4, 8)
+def test_a_system_made_for_one_scale_has_it_in_its_name() -> None:
+    for name, layout in PRESETS.items():
+        if not isinstance(layout, DenseConfig):
+            scale = name.rpartition("-x")[2]
+            assert layout.timed_at == ((int(scale),) if scale.isdigit() else SCALES)
+
+
+def test_a_scale_is_2_4_or_8() -> None:
+    assert check_scale(4) == 4
+    with pytest.raises(ConfigError, match="scale 3 is not one of 2, 4, 8"):
+        check_scale(3)
+
+
+def test_a_model_enlarges_only_by_its_scales() -> None:
+    assert choose_scales("lapsrn", (2, 4), []) == (2, 4)
+    assert choose_scales("lapsrn", (2, 4), [4, 4]) == (4,)
+    with pytest.raises(ConfigError, match="lapsrn does not enlarge by 8, only by 2, 4"):
+        choose_scales("lapsrn", (2, 4), [2, 8])
+
+
+def test_growth_may_equal_features_without_a_bottleneck() -> None:
+    layout = ProSRConfig(
+        features=8, growth=(8, 8), bottleneck=1, dcus=((1,), (1,)), upsampled=(4, 2)
+    )
+    assert net_config(layout.model_dump()) == layout
 
 
 def test_a_curriculum_needs_levels_to_blend() -> None:
@@ -40,8 +61,10 @@ def test_a_curriculum_needs_levels_to_blend() -> None:
         ({"kind": "edsr", "scale": 3, "blocks": 1, "features": 1, "residual_scale": 1}, "scale"),
         ({"kind": "lapsrn", "levels": 4}, "levels"),
         ({"kind": "srresnet"}, "scale"),
-        ({"kind": "srgan", "scale": 4}, "srgan"),
+        ({"kind": "srgan", "scale": 4}, "kind: there is no 'srgan'"),
         ({"kind": "prosr", "edsr": 4}, "unknown key 'edsr'"),
+        ({"kind": "prosr"}, "features: is missing"),
+        ({"kind": "prosrs"}, "kind: there is no 'prosrs'; did you mean 'prosr'"),
         ({"kind": ["edsr"]}, "kind"),
         ({}, "kind"),
         ([], "no table"),

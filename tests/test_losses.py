@@ -49,7 +49,7 @@ def test_eq4_compares_features_by_their_norm_picture_by_picture() -> None:
     torch.testing.assert_close(perceptual_loss(ours, theirs), (norms[0] + norms[1]) / 2)
 
 
-def test_a_grid_of_xs_pixels_is_seen_whatever_lies_beneath() -> None:
+def test_the_grid_loss_is_the_root_mean_square_of_a_pattern() -> None:
     torch.manual_seed(0)
     y = torch.rand(2, 3, 12, 8)
     places = torch.randn(3, 4, 4)
@@ -57,7 +57,7 @@ def test_a_grid_of_xs_pixels_is_seen_whatever_lies_beneath() -> None:
     torch.testing.assert_close(grid, places.square().mean().sqrt())
 
 
-def test_detail_that_does_not_repeat_is_no_grid() -> None:
+def test_the_grid_loss_ignores_detail_that_does_not_repeat() -> None:
     y_hat = torch.zeros(1, 3, 8, 8)
     y_hat[..., :4, :], y_hat[..., 4:, :] = 1, -1
     assert grid_loss(y_hat, torch.zeros(1, 3, 8, 8), 4) == 0

@@ -1,32 +1,27 @@
-"""Colour for nets of luminance: MATLAB's YCbCr, and chroma by φ_s."""
+"""Colour for networks of luminance: MATLAB's YCbCr, and chroma by φ_s."""
 
 from __future__ import annotations
 
 import pytest
 import torch
-from prosr.nets.baselines.anatomy import Baseline, Step
 from torch import Tensor
 
 from prosr.evaluation.metrics import rgb_to_y
+from prosr.layouts import BicubicConfig
 from prosr.nets.luminance import LuminanceModel, rgb_to_ycbcr, ycbcr_to_rgb
+from prosr.nets.network import Plain
 from prosr.resample.tensors import upscale
 from prosr.scales import SCALES
 
 
-class Plain(Baseline):
-    """φ_s, darkened: a net of luminance whose result is known."""
+class Darkened(Plain):
+    """φ_s minus 0.1: a network of luminance whose result is known."""
 
-    channels = 1
-    scales = (2, 4, 8)
+    def __init__(self) -> None:
+        super().__init__(BicubicConfig())
 
     def enlarge(self, x: Tensor, scale: int) -> Tensor:
         return upscale(x, scale) - 0.1
-
-    def steps(self, scale: int) -> list[Step]:
-        return [(scale, 2)]
-
-    def kernels(self, scale: int) -> list[tuple[int, torch.nn.Module]]:
-        return []
 
 
 def test_round_trip() -> None:
@@ -59,9 +54,9 @@ def test_luminance_is_that_of_the_metrics() -> None:
 
 
 @pytest.mark.parametrize("scale", SCALES)
-def test_luminance_goes_through_the_net_and_chroma_through_the_bicubic(scale: int) -> None:
+def test_luminance_goes_through_the_network_and_chroma_through_the_bicubic(scale: int) -> None:
     x = torch.rand(1, 3, 5, 6, dtype=torch.float64)
-    y_hat = rgb_to_ycbcr(LuminanceModel(Plain())(x, scale))
+    y_hat = rgb_to_ycbcr(LuminanceModel(Darkened())(x, scale))
     expected = rgb_to_ycbcr(upscale(x, scale))
     torch.testing.assert_close(y_hat[:, 1:], expected[:, 1:])
     torch.testing.assert_close(y_hat[:, :1], expected[:, :1] - 0.1)
@@ -69,7 +64,7 @@ def test_luminance_goes_through_the_net_and_chroma_through_the_bicubic(scale: in
 
 def test_gray_stays_gray() -> None:
     x = torch.rand(1, 1, 5, 6, dtype=torch.float64).expand(-1, 3, -1, -1)
-    y_hat = LuminanceModel(Plain())(x, 2)
+    y_hat = LuminanceModel(Darkened())(x, 2)
     assert (y_hat - y_hat[:, :1]).abs().max() < 1e-6
 
 

@@ -1,4 +1,4 @@
-"""MatConvNet's files: what is in them comes out, and whatever else is refused in one line."""
+"""MatConvNet's files are read exactly; other files are refused in one line."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 
 import fake_matconvnet
 from prosr.checkpoints import matconvnet
-from prosr.checkpoints.tensors import Refused
+from prosr.checkpoints.torchfiles import Refused
 
 KERNEL = np.arange(3 * 2 * 4 * 5, dtype=np.float32).reshape(3, 2, 4, 5)
 
@@ -23,14 +23,14 @@ def saved(tmp_path: Path, compressed: bool = False) -> bytes:
 
 
 @pytest.mark.parametrize("compressed", [False, True])
-def test_parameters_come_out_in_pytorchs_order(compressed: bool, tmp_path: Path) -> None:
+def test_tensors_have_pytorchs_order_of_dimensions(compressed: bool, tmp_path: Path) -> None:
     net = matconvnet.unpack(saved(tmp_path, compressed))
-    assert net.parameters["a_f"].shape == (5, 4, 3, 2)
-    assert net.parameters["a_f"][4, 3, 2, 1] == KERNEL[2, 1, 3, 4]
-    assert net.parameters["b_f"].shape == (1, 4, 3, 2)
-    assert torch.equal(net.parameters["a_b"], torch.ones(5))
-    assert [layer.parameters for layer in net.layers] == [("a_f", "a_b"), ()]
-    assert net.leak() == 0.2
+    assert net.tensors["a_f"].shape == (5, 4, 3, 2)
+    assert net.tensors["a_f"][4, 3, 2, 1] == KERNEL[2, 1, 3, 4]
+    assert net.tensors["b_f"].shape == (1, 4, 3, 2)
+    assert torch.equal(net.tensors["a_b"], torch.ones(5))
+    assert net.layers == {"a": ["a_f", "a_b"], "relu": []}
+    assert net.leak == 0.2
 
 
 def refusal(data: bytes) -> str:
@@ -47,8 +47,8 @@ def test_another_matlab_file_is_refused(tmp_path: Path) -> None:
         assert "not a network saved by MatConvNet" in message
 
 
-def test_leaks_that_differ_are_refused(tmp_path: Path) -> None:
+def test_different_leaks_are_refused(tmp_path: Path) -> None:
     layers = [("a", (), 0.2), ("b", (), 0.1)]
     path = fake_matconvnet.save(tmp_path / "n.mat", {"a_f": KERNEL}, layers)
     with pytest.raises(Refused, match=r"0\.1, 0\.2"):
-        matconvnet.unpack(path.read_bytes()).leak()
+        matconvnet.unpack(path.read_bytes())

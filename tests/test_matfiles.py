@@ -1,4 +1,4 @@
-"""MATLAB files: values come out as they are, and whatever is damaged is refused in one line."""
+"""MATLAB files are read exactly; damaged ones are refused in one line."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 import scipy.io
 
 from prosr.checkpoints import matfiles
-from prosr.checkpoints.tensors import Refused
+from prosr.checkpoints.torchfiles import Refused
 
 NUMBERS = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
 BOTH = pytest.mark.parametrize("compressed", [False, True], ids=["plain", "compressed"])
@@ -32,7 +32,7 @@ def sample(folder: Path, compressed: bool) -> bytes:
 
 
 @BOTH
-def test_values_come_out(compressed: bool, tmp_path: Path) -> None:
+def test_values_are_read(compressed: bool, tmp_path: Path) -> None:
     values = matfiles.unpack(sample(tmp_path, compressed))
     np.testing.assert_array_equal(values["numbers"], NUMBERS)
     np.testing.assert_array_equal(values["integers"], [[-3, 7]])
@@ -63,20 +63,20 @@ def test_a_cut_or_garbled_file_is_refused_or_read(compressed: bool, tmp_path: Pa
                 assert "\n" not in str(refused)
 
 
-def test_a_small_file_cannot_grow_without_bound(tmp_path: Path) -> None:
+def test_unpacked_data_is_bounded(tmp_path: Path) -> None:
     bomb = zlib.compress(bytes(matfiles.MAX_UNPACKED + 1))
     header = sample(tmp_path, compressed=False)[:128]
     data = header + (15).to_bytes(4, "little") + len(bomb).to_bytes(4, "little") + bomb
     assert "unpacks to more than 64 MiB" in refusal(data)
 
 
-def test_a_struct_cannot_claim_more_elements_than_the_file_has(tmp_path: Path) -> None:
+def test_a_struct_with_more_elements_than_bytes_is_refused(tmp_path: Path) -> None:
     data = saved(tmp_path, False, s={"a": 1.0})
     dims = np.array([1, 1], np.int32).tobytes()
     assert data.count(dims) >= 1
     place = data.index(dims)
     huge = data[:place] + np.array([2**31 - 1] * 2, np.int32).tobytes() + data[place + 8 :]
-    assert refusal(huge) == "it is cut short or garbled"
+    assert refusal(huge) == "it is damaged; get another copy"
 
 
 def test_nesting_is_bounded(tmp_path: Path) -> None:

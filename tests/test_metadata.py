@@ -1,4 +1,4 @@
-"""What an enlargement inherits, in every format; read by another library."""
+"""Metadata of enlargements in every format, read by another library."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def seen(path: Path) -> Image.Image:
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_exif_is_carried_and_upright(tmp_path: Path, suffix: str) -> None:
+def test_exif_is_inherited_and_upright(tmp_path: Path, suffix: str) -> None:
     image = seen(enlarged(tmp_path, original(tmp_path, exif=exif()), suffix))
     assert image.size == (80, 120)  # orientation 6 has been applied
     tags = image.getexif()
@@ -72,26 +72,26 @@ def test_exif_of_every_format_is_read(tmp_path: Path, suffix: str) -> None:
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_profile_and_xmp_are_carried_as_they_are(tmp_path: Path, suffix: str) -> None:
+def test_profile_and_xmp_are_inherited_unchanged(tmp_path: Path, suffix: str) -> None:
     turned: dict[str, Any] = {"exif": exif()}
     for tags, xmp in (({}, XMP), (turned, XMP.replace(b'"6"', b'"1"'))):
         source = original(tmp_path, icc_profile=ICC, xmp=XMP, **tags)
         carried = open_picture(enlarged(tmp_path, source, suffix)).metadata
-        blobs = {item.name: bytes(item.value) for item in carried.fields if "data" in item.name}
+        blobs = {name: bytes(item[1]) for name, item in carried.fields.items() if "data" in name}
         assert blobs["icc-profile-data"] == ICC
-        # The orientation that it states is true as long as the pixels are not turned.
+        # XMP keeps its orientation unless the pixels were turned by EXIF.
         assert blobs["xmp-data"].rstrip(b"\0") == xmp
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "tif"])
-def test_resolution_is_carried(tmp_path: Path, suffix: str) -> None:
+def test_resolution_is_inherited(tmp_path: Path, suffix: str) -> None:
     source = original(tmp_path, dpi=(300, 300))
     assert seen(enlarged(tmp_path, source, suffix)).info["dpi"] == pytest.approx(
         (300, 300), rel=1e-4
     )
 
 
-def test_what_a_png_says_of_its_colours_is_carried(tmp_path: Path) -> None:
+def test_colour_chunks_of_a_png_are_inherited_by_png(tmp_path: Path) -> None:
     said = [
         (b"sRGB", b"\0"),
         (b"gAMA", struct.pack(">I", 100_000)),
@@ -112,12 +112,12 @@ def test_what_a_png_says_of_its_colours_is_carried(tmp_path: Path) -> None:
         before, _, after = result.read_bytes().partition(name + data)
         assert after and b"IDAT" not in before
     assert b"gAMA" not in enlarged(tmp_path, source, "jpg").read_bytes()
-    source.write_bytes(source.read_bytes()[:55])  # in the midst of the second
+    source.write_bytes(source.read_bytes()[:55])  # inside the second chunk
     assert read_png_colours(source) == chunks[:13]
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_a_result_says_which_network_made_it(tmp_path: Path, suffix: str) -> None:
+def test_a_result_states_its_network(tmp_path: Path, suffix: str) -> None:
     made_by = mark("my net", 4, "0123456789abcdef")
     source = original(tmp_path, exif=exif())
     path = enlarged(tmp_path, source, suffix, made_by)
@@ -132,7 +132,7 @@ def test_the_last_mark_counts(tmp_path: Path) -> None:
     assert open_picture(path).making.mark == "prosr b x4 -"
 
 
-def test_marks_do_not_pile_up(tmp_path: Path) -> None:
+def test_a_new_mark_replaces_the_old_one(tmp_path: Path) -> None:
     path = original(tmp_path, exif=exif())
     for number in range(6):
         made_by = str(
@@ -146,7 +146,7 @@ def test_marks_do_not_pile_up(tmp_path: Path) -> None:
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_the_thumbnail_is_not_copied(tmp_path: Path, suffix: str) -> None:
     thumbnail = original(tmp_path).read_bytes()
-    # IFD0 with an orientation, then IFD1 with the thumbnail's place and length.
+    # IFD0 with an orientation, then IFD1 with the offset and length of the thumbnail.
     first = struct.pack("<HHHIHHI", 1, 0x0112, 3, 1, 6, 0, 8 + 18)
     place = 8 + 18 + 2 + 2 * 12 + 4
     entries = struct.pack("<HHII", 0x0201, 4, 1, place) + struct.pack(
@@ -161,11 +161,11 @@ def test_the_thumbnail_is_not_copied(tmp_path: Path, suffix: str) -> None:
     assert thumbnail[-99:] not in path.read_bytes()
 
 
-def test_a_plain_picture_is_not_declared_uncalibrated(tmp_path: Path) -> None:
+def test_a_picture_without_a_profile_is_declared_srgb(tmp_path: Path) -> None:
     path = enlarged(tmp_path, original(tmp_path), "jpg", mark("a", 2, ""))
     assert seen(path).getexif().get_ifd(EXIF_IFD)[0xA001] == 1
 
 
-def test_nothing_to_carry_is_no_trouble(tmp_path: Path) -> None:
-    assert open_picture(original(tmp_path, "png")).metadata.fields == ()
-    assert Metadata().fields == ()
+def test_a_picture_without_metadata_is_read(tmp_path: Path) -> None:
+    assert open_picture(original(tmp_path, "png")).metadata.fields == {}
+    assert Metadata().fields == {}

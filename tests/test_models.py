@@ -6,17 +6,17 @@ from pathlib import Path
 import pytest
 
 from prosr import cli
-from prosr.checkpoints.weights import build
-from prosr.config import presets
+from prosr.config import PRESETS
 from prosr.errors import ConfigError
 from prosr.lab import models
 from prosr.lab.models import CASES, Case, speeds, systems, time_models
 from prosr.lab.records import make_row, read_rows
 from prosr.lab.rounds import Timing
+from prosr.nets.build import build
 
 
 def test_every_preset_has_its_turn_somewhere() -> None:
-    assert {name for case in CASES for name in systems(case)} == set(presets())
+    assert {name for case in CASES for name in systems(case)} == set(PRESETS)
 
 
 def test_a_case_has_the_systems_made_for_its_scale() -> None:
@@ -33,7 +33,7 @@ def test_rows_come_fastest_first_with_the_models_size_and_work() -> None:
         names, key=lambda name: [r.seconds for r in rows if r.subject == name]
     )
     (row,) = (row for row in rows if row.subject == "srcnn")
-    assert row.parameters == sum(p.numel() for p in build(presets()["srcnn"]).parameters())
+    assert row.parameters == sum(p.numel() for p in build(PRESETS["srcnn"]).parameters())
     assert row.multiply_adds and row.multiply_adds % 144 == 0
     assert row.rounds == 2 and row.memory is None
     assert row.engine == "torch fp32"

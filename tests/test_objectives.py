@@ -2,18 +2,21 @@
 
 import copy
 
+import numpy as np
 import pytest
 import torch
 from lightning_fabric import Fabric
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from prosr.checkpoints.weights import build
 from prosr.config import NetConfig, net_config, preset
 from prosr.data.sampler import Batch
+from prosr.nets.build import build
 from prosr.nets.laplacian import LaplacianPyramid
 from prosr.training.losses import pixel_loss, pyramid_loss
 from prosr.training.objectives import (
     DivergedError,
+    Learner,
     StepResult,
     pixel_step,
     supervised,
@@ -34,18 +37,19 @@ def made(name: str) -> nn.Module:
 
 
 def batch() -> Batch:
-    x, y = torch.randint(256, (2, 3, 4, 4)), torch.randint(256, (2, 3, 16, 16))
-    return Batch(0, 4, x.to(torch.uint8), y.to(torch.uint8), ("a.png", "b.png"))
+    rng = np.random.default_rng(0)
+    x, y = (rng.integers(0, 256, (2, side, side, 3), np.uint8) for side in (4, 16))
+    return Batch(0, 4, x, y, ("a.png", "b.png"))
 
 
 def step(net: nn.Module, batch: Batch, alpha: float = 1.0) -> StepResult:
     optimizer = torch.optim.Adam(net.parameters(), 1e-3)
     module, wrapped = FABRIC.setup(supervised(net), optimizer)
-    return pixel_step(FABRIC, module, wrapped, batch, alpha, None)
+    return pixel_step(Learner(FABRIC, module, wrapped), batch, alpha)
 
 
-def unit(pixels: Tensor) -> Tensor:
-    return pixels.float() / 255
+def unit(pixels: NDArray[np.uint8]) -> Tensor:
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
 
 
 @pytest.mark.parametrize("alpha", [1.0, 0.3])
@@ -63,7 +67,7 @@ def test_a_laplacian_pyramid_is_trained_on_eq7(alpha: float) -> None:
     assert step(net, pairs, alpha).loss == pytest.approx(255 * loss.item())
 
 
-def test_deep_supervision_trains_the_exits_below() -> None:
+def test_deep_supervision_trains_the_outputs_of_lower_levels() -> None:
     net = made("table3-laplacian")
     step(net, batch())
     trained = {name for name, p in net.named_parameters() if p.grad is not None}
@@ -71,7 +75,7 @@ def test_deep_supervision_trains_the_exits_below() -> None:
     assert "parts.r.8.weight" not in trained
 
 
-def test_a_step_that_diverges_leaves_the_statistics_alone() -> None:
+def test_a_step_that_diverges_restores_the_statistics() -> None:
     net = made("table1-block").train()
     with torch.no_grad():
         next(net.parameters()).fill_(torch.nan)
@@ -81,7 +85,7 @@ def test_a_step_that_diverges_leaves_the_statistics_alone() -> None:
     assert all(torch.equal(buffer, before[name]) for name, buffer in net.named_buffers())
 
 
-def test_the_average_takes_the_statistics_along() -> None:
+def test_the_statistics_are_averaged_too() -> None:
     net = made("table1-block").train()
     average = copy.deepcopy(net).eval().requires_grad_(False)
     old = {name: buffer.clone() for name, buffer in average.named_buffers()}

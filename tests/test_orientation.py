@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from prosr.images.orientation import upright
+from prosr.images.reading import upright
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

@@ -1,4 +1,4 @@
-"""Training pairs: x is the benchmark's input of y, drawn where there is detail."""
+"""Training pairs: x is the low-resolution input of y, drawn where there is detail."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from prosr.data.patches import Picture, cut, find_pictures, open_pictures
+from prosr.data.patches import TrainingPicture, cut, find_pictures, open_pictures
 from prosr.data.sampler import PatchSampler
 from prosr.errors import DataError
 from prosr.resample import make_input
@@ -26,7 +26,7 @@ def folder_of(tmp_path: Path, *sizes: tuple[int, int]) -> Path:
     return folder
 
 
-def opened(tmp_path: Path, *sizes: tuple[int, int]) -> list[Picture]:
+def opened(tmp_path: Path, *sizes: tuple[int, int]) -> list[TrainingPicture]:
     paths = find_pictures([folder_of(tmp_path, *sizes)])
     return open_pictures(paths, tmp_path / "cache")[0]
 
@@ -82,17 +82,19 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
         find_pictures([tmp_path / "none"])
 
 
-def sampler(pictures: list[Picture], scale: int, rank: int = 0, world: int = 1) -> PatchSampler:
+def sampler(
+    pictures: list[TrainingPicture], scale: int, rank: int = 0, world: int = 1
+) -> PatchSampler:
     return PatchSampler(pictures, lambda step: scale, {scale: 6}, 4, 0, rank, world)
 
 
-def test_a_batch_depends_on_its_step_alone(tmp_path: Path) -> None:
+def test_a_batch_depends_only_on_its_step(tmp_path: Path) -> None:
     pictures = opened(tmp_path, (60, 70), (80, 64))
     one, two = sampler(pictures, 4), sampler(pictures, 4)
     assert (one[7].x == two[7].x).all() and (one[7].y == two[7].y).all()
     assert one[7].sources == two[7].sources
     assert not (one[7].x == one[8].x).all()
-    assert one[7].x.shape == (4, 3, 6, 6) and one[7].y.shape == (4, 3, 24, 24)
+    assert one[7].x.shape == (4, 6, 6, 3) and one[7].y.shape == (4, 24, 24, 3)
 
 
 def test_processes_share_a_batch(tmp_path: Path) -> None:
@@ -102,7 +104,7 @@ def test_processes_share_a_batch(tmp_path: Path) -> None:
     assert (whole.x[:2] == parts[0].x).all() and (whole.x[2:] == parts[1].x).all()
 
 
-def test_too_small_pictures_are_refused_with_what_is_needed(tmp_path: Path) -> None:
+def test_too_small_pictures_are_refused_with_the_size_needed(tmp_path: Path) -> None:
     pictures = opened(tmp_path, (60, 70))
     with pytest.raises(DataError, match=r"none of 1 .* at least 192×192 .* scale 8"):
         PatchSampler(pictures, lambda step: 8, {2: 24, 8: 24}, 4, 0)
@@ -115,5 +117,5 @@ def test_all_eight_symmetries_occur(tmp_path: Path) -> None:
     Image.fromarray(np.stack([ramp] * 3, -1)).save(folder / "a.png")
     pictures = open_pictures(find_pictures([folder]), tmp_path / "cache")[0]
     batches = [sampler(pictures, 2)[step] for step in range(20)]
-    seen = {batch.y[i, 0].numpy().tobytes() for batch in batches for i in range(4)}
+    seen = {batch.y[i, ..., 0].tobytes() for batch in batches for i in range(4)}
     assert len(seen) == 8

@@ -1,8 +1,7 @@
-"""Weights of other papers: recognised, converted exactly, and scoring as published."""
+"""Released weights of other papers: recognised, converted exactly, scoring as published."""
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
 from statistics import fmean
 
@@ -12,16 +11,18 @@ import torch
 from safetensors.torch import save, save_file
 
 import fake_matconvnet
-from prosr import checkpoints
-from prosr.checkpoints.weights import build, load_weights, save_weights
-from prosr.config import presets
+import prosr
+from prosr.checkpoints.foreign import read_foreign
+from prosr.checkpoints.weights import load_weights, save_weights
+from prosr.config import PRESETS
 from prosr.data.benchmarks import open_benchmark
 from prosr.errors import CheckpointError
 from prosr.evaluation.metrics import psnr
 from prosr.evaluation.protocol import PROTOCOLS
 from prosr.evaluation.scoring import score
 from prosr.inference.upscaler import Upscaler
-from prosr.nets.baselines.mslapsrn import MsLapSRNConfig
+from prosr.layouts import MsLapSRNConfig
+from prosr.nets.build import build
 from prosr.resample import imresize_double, to_uint8
 
 FILES = {
@@ -36,28 +37,28 @@ FILES = {
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_released_file_is_recognised_and_survives_ours(
+def test_a_released_file_is_recognised_and_converted_exactly(
     name: str, prosr_data: Path, tmp_path: Path
 ) -> None:
     source = prosr_data / "peers" / FILES[name]
-    peer = checkpoints.read_any(source)
+    peer = read_foreign(source)
     assert peer.name == name
-    if name in presets():
-        assert peer.config == presets()[name]
-    save_weights(tmp_path / "n.safetensors", peer.net, peer.config, peer.card(source.name))
+    if name in PRESETS:
+        assert peer.layout == PRESETS[name]
+    save_weights(tmp_path / "n.safetensors", peer.network(), peer.layout, peer.card)
     loaded = load_weights(tmp_path / "n.safetensors")
-    x, scale = torch.rand(1, 3, 5, 6), peer.config.scales[-1]
+    x, scale = torch.rand(1, 3, 5, 6), peer.layout.scales[-1]
     with torch.inference_mode():
-        assert torch.equal(loaded.net(x, scale), peer.net(x, scale))
+        assert torch.equal(loaded.net(x, scale), peer.network()(x, scale))
     assert source.name in loaded.card["origin"]
 
 
 def test_recursions_are_read_from_the_graph(tmp_path: Path) -> None:
     path, parameters = tmp_path / "n.mat", fake_matconvnet.mslapsrn()
     fake_matconvnet.save(path, parameters, fake_matconvnet.mslapsrn_layers(3, leak=0.1))
-    peer = checkpoints.read_any(path)
-    assert peer.config == MsLapSRNConfig(recursions=3, leak=0.1)
-    state = peer.net.state_dict()
+    peer = read_foreign(path)
+    assert peer.layout == MsLapSRNConfig(recursions=3, leak=0.1)
+    state = peer.network().state_dict()
     kernel = state["net.convs.4.weight"]
     assert kernel[7, 5, 2, 1] == parameters["conv5_f"][2, 1, 5, 7]
     assert state["net.image_up.weight"][0, 0, 3, 1] == parameters["img_up_f"][3, 1]
@@ -65,7 +66,7 @@ def test_recursions_are_read_from_the_graph(tmp_path: Path) -> None:
 
 def refusal(path: Path) -> str:
     with pytest.raises(CheckpointError) as refused:
-        checkpoints.read_any(path)
+        read_foreign(path)
     message = str(refused.value)
     assert message.startswith(f"{path}: ")
     assert "\n" not in message
@@ -75,14 +76,14 @@ def refusal(path: Path) -> str:
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        ("missing", "it looks like mslapsrn, but 1 of 17 tensors are missing (upconv_b first)"),
-        ("extra", "1 are unexpected (stranger first)"),
-        ("narrow", "another shape"),
+        ("missing", "it looks like mslapsrn, but upconv_b has shape none instead of 64"),
+        ("extra", "stranger has shape 3 instead of none"),
+        ("narrow", "shape 8×1×3×3 instead of 64×1×3×3, and 14 more of 17 tensors differ"),
         ("infinite", "conv2_b holds values that are not finite"),
         ("other", "neither LapSRN"),
     ],
 )
-def test_what_does_not_fit_is_named(change: str, problem: str, tmp_path: Path) -> None:
+def test_a_refusal_names_the_tensor_at_fault(change: str, problem: str, tmp_path: Path) -> None:
     parameters = fake_matconvnet.mslapsrn(features=8 if change == "narrow" else 64)
     if change == "missing":
         del parameters["upconv_b"]
@@ -116,22 +117,24 @@ def test_garbage_is_refused_in_one_line(content: bytes, tmp_path: Path) -> None:
     assert refusal(path)
 
 
-def test_numbers_of_another_type_are_refused(tmp_path: Path) -> None:
-    net = build(presets()["vdsr"])
+def test_integers_are_refused(tmp_path: Path) -> None:
+    net = build(PRESETS["vdsr"])
     names = ["input", *(f"residual_layer.{i}.conv" for i in range(18)), "output"]
-    values = [value.half() for value in net.state_dict().values()]
+    values = [value.long() for value in net.state_dict().values()]
     path = tmp_path / "n.safetensors"
     save_file({f"{n}.weight": v for n, v in zip(names, values, strict=True)}, path)
-    assert "not finite float32" in refusal(path)
+    assert "not finite numbers" in refusal(path)
 
 
 PAPER = PROTOCOLS["paper"]
 
 
-@cache
-def converted(name: str, peers: Path) -> Upscaler:
-    peer = checkpoints.read_any(peers / FILES[name])
-    return Upscaler(peer.net, name, "")
+@pytest.fixture
+def upscaler(name: str, prosr_data: Path, tmp_path: Path) -> Upscaler:
+    """The converted network of the test's parameter `name`."""
+    peer = read_foreign(prosr_data / "peers" / FILES[name])
+    save_weights(tmp_path / "peer.safetensors", peer.network(), peer.layout, peer.card)
+    return prosr.load(tmp_path / "peer.safetensors", engine="torch")
 
 
 @pytest.mark.slow
@@ -148,11 +151,11 @@ def converted(name: str, peers: Path) -> Upscaler:
         ("vdsr", 4, 31.45),  # and 31.35
     ],
 )
-def test_released_weights_on_their_makers_inputs_give_the_published_psnr(
-    name: str, scale: int, published: float, prosr_data: Path
+def test_on_the_authors_inputs_released_weights_reach_the_published_psnr(
+    upscaler: Upscaler, scale: int, published: float, prosr_data: Path
 ) -> None:
     # Inputs that are reduced in double precision and never rounded.
-    upscaler, scores = converted(name, prosr_data / "peers"), []
+    scores = []
     for pair in open_benchmark(prosr_data / "benchmarks" / "Set5").pairs(scale):
         x = imresize_double(pair.y / 255, scale).clip(0, 1)
         y_hat = to_uint8(255 * upscaler.upscale(x, scale))
@@ -176,8 +179,8 @@ def test_released_weights_on_their_makers_inputs_give_the_published_psnr(
     ],
 )
 def test_converted_weights_score_on_our_protocol(
-    name: str, scale: int, measured: float, prosr_data: Path
+    upscaler: Upscaler, scale: int, measured: float, prosr_data: Path
 ) -> None:
     set5 = open_benchmark(prosr_data / "benchmarks" / "Set5")
-    row = score(converted(name, prosr_data / "peers"), set5, scale, PAPER, psnr_only=True)
+    row = score(upscaler, set5, scale, PAPER, psnr_only=True)
     assert row.psnr == pytest.approx(measured, abs=0.003)

@@ -1,4 +1,4 @@
-"""Files into arrays: the right pixels, or one line that says what is wrong."""
+"""Read files: the right pixels, or an error of one line."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ def whole(path: Path) -> NDArray[np.float32]:
 @pytest.mark.parametrize(
     ("mode", "channels"), [("L", 1), ("LA", 2), ("RGB", 3), ("RGBA", 4), ("1", 1)]
 )
-def test_png_is_read_as_it_is(tmp_path: Path, mode: str, channels: int) -> None:
+def test_png_keeps_its_channels_and_samples(tmp_path: Path, mode: str, channels: int) -> None:
     image = Image.fromarray(NOISE).convert(mode)
     path = saved(tmp_path, image, "a.png")
     expected = np.asarray(image.convert("L") if mode == "1" else image).reshape(30, 20, channels)
     assert np.array_equal(whole(path) * 255, expected)
 
 
-def test_rgb_equals_another_readers(tmp_path: Path) -> None:
+def test_rgb_equals_that_of_another_reader(tmp_path: Path) -> None:
     for mode in ("L", "RGB", "RGBA", "P"):
         image = Image.fromarray(NOISE).convert("RGB").convert(mode)
         path = saved(tmp_path, image, f"{mode}.png")
@@ -61,10 +61,10 @@ def test_other_formats_look_as_in_another_reader(tmp_path: Path, suffix: str) ->
     image = Image.fromarray(np.concatenate((ramp, ramp[..., :1] // 2), -1).astype(np.uint8))
     path = saved(tmp_path, image, f"a.{suffix}")
     difference = np.abs(read_rgb(path).astype(int) - seen(path, "RGB"))
-    assert difference.max() <= 8  # AVIF: another way to enlarge its halved chroma
+    assert difference.max() <= 8  # AVIF: readers enlarge half-size chroma differently
 
 
-def test_16_bit_samples_are_not_lost(tmp_path: Path) -> None:
+def test_16_bit_samples_are_kept(tmp_path: Path) -> None:
     samples = RNG.integers(0, 65536, (9, 7), dtype=np.uint16)
     path = saved(tmp_path, Image.fromarray(samples), "a.png")
     assert open_picture(path).dtype == np.uint16
@@ -80,7 +80,7 @@ def test_a_transparent_palette_colour_becomes_alpha(tmp_path: Path) -> None:
 
 def test_cmyk_becomes_srgb(tmp_path: Path) -> None:
     ink = np.zeros((8, 8, 4), np.uint8)
-    ink[:4, :, 0] = 255  # cyan above paper
+    ink[:4, :, 0] = 255  # cyan above white paper
     path = saved(tmp_path, Image.fromarray(ink, "CMYK"), "a.jpg")
     rgb = read_rgb(path)
     assert rgb[7, 4].min() >= 250
@@ -102,7 +102,7 @@ def test_float_samples_outside_the_range_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_windows_are_upright_and_of_any_order(tmp_path: Path, orientation: int) -> None:
+def test_windows_are_upright_in_any_order(tmp_path: Path, orientation: int) -> None:
     image = Image.fromarray(NOISE[..., :3])
     exif = Image.Exif()
     exif[0x0112] = orientation
@@ -115,7 +115,7 @@ def test_windows_are_upright_and_of_any_order(tmp_path: Path, orientation: int) 
             assert np.array_equal(samples.window(top, bottom, left, right), expected)
 
 
-def test_the_tiles_of_a_tiff_count_as_memory(tmp_path: Path) -> None:
+def test_tiles_of_a_tiff_count_as_memory(tmp_path: Path) -> None:
     path = tmp_path / "tiled.tif"
     image = pyvips.Image.black(300, 200, bands=3).copy(interpretation="srgb")
     image.tiffsave(str(path), tile=True, tile_width=256, tile_height=128)
@@ -124,7 +124,7 @@ def test_the_tiles_of_a_tiff_count_as_memory(tmp_path: Path) -> None:
     assert open_picture(path).decoding < 300 * 200 * 3
 
 
-def test_a_tiff_in_one_large_strip_is_read_and_its_strip_counts(tmp_path: Path) -> None:
+def test_one_large_strip_of_a_tiff_is_read_and_counts_as_memory(tmp_path: Path) -> None:
     path, apart = tmp_path / "strip.tif", tmp_path / "apart.tif"
     noise = np.random.default_rng(0).integers(0, 256, (7_000, 3_000, 3), np.uint8)
     tifffile.imwrite(path, noise, compression="zlib", rowsperstrip=7_000, photometric="rgb")
@@ -142,20 +142,20 @@ def test_a_tiff_in_one_large_strip_is_read_and_its_strip_counts(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("mode", "subsampling", "samples"), [("RGB", 0, 3), ("RGB", 2, 1.5), ("L", 0, 1)]
 )
-def test_a_progressive_jpeg_counts_its_coefficients(
+def test_coefficients_of_a_progressive_jpeg_count_as_memory(
     tmp_path: Path, mode: str, subsampling: int, samples: float
 ) -> None:
     path = tmp_path / "a.jpg"
     picture = Image.new(mode, (64, 48))
     picture.save(path, progressive=True, subsampling=subsampling)
-    # 16 bits for each sample, and what the decoder takes beside them.
+    # 16 bits per coefficient, and up to 30 % for the decoder.
     assert 1 <= open_picture(path).decoding / (2 * samples * 64 * 48) <= 1.3
     picture.save(path)
     assert open_picture(path).decoding == 0
 
 
 def test_decoding_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("prosr.images.reading._BATCH", 500)  # several batches, the last short
+    monkeypatch.setattr("prosr.images.reading._BATCH", 500)  # several batches, the last one short
     path = saved(tmp_path, Image.fromarray(NOISE), "a.png")
     assert np.array_equal(whole(path) * 255, NOISE)
     assert os.listdir(tmp_path) == ["a.png"]
@@ -179,7 +179,7 @@ def test_a_truncated_file_is_an_error_of_one_line(tmp_path: Path, suffix: str) -
     ("content", "why"),
     [(b"", "empty file"), (b"hello", "not a picture"), (b"<svg xmlns=''/>", "not a picture")],
 )
-def test_no_picture_is_an_error(tmp_path: Path, content: bytes, why: str) -> None:
+def test_other_content_is_an_error(tmp_path: Path, content: bytes, why: str) -> None:
     (tmp_path / "a\n.png").write_bytes(content)
     with pytest.raises(ImageError, match=rf"a\\n\.png: {why}"):
         open_picture(tmp_path / "a\n.png")
@@ -207,7 +207,7 @@ def test_a_decompression_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("name", ["a b.png", "a[1].png", "é ü 漢.png", "a\nb.png", "lies.jpg"])
-def test_names_are_only_names(tmp_path: Path, name: str) -> None:
+def test_special_characters_and_wrong_suffixes_are_read(tmp_path: Path, name: str) -> None:
     path = saved(tmp_path, Image.fromarray(NOISE), name, format="png")
     assert read_rgb(path).shape == (30, 20, 3)
     assert open_picture(path).format == "PNG"

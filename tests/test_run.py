@@ -1,4 +1,4 @@
-"""A run's folder: what goes on from it, and that nothing of the network is left out."""
+"""A run's folder: resuming from it, with all of the network's state."""
 
 import json
 from pathlib import Path
@@ -7,9 +7,10 @@ import pytest
 import torch
 from torch import nn
 
+from prosr.checkpoints.weights import load_state, save_state
 from prosr.config import Recipe, Single
 from prosr.errors import CheckpointError, ConfigError
-from prosr.training.run import Run, open_run
+from prosr.training.run import Run, RunProgress, open_run, stored_progress
 
 NORMALIZED = Recipe(
     model="table1-block",
@@ -23,7 +24,7 @@ def opened(folder: Path, recipe: Recipe) -> Run:
     return open_run(folder, recipe, {}, torch.device("cpu"))
 
 
-def test_a_recipe_stored_before_a_key_existed_goes_on(tmp_path: Path) -> None:
+def test_a_recipe_without_a_newer_key_is_resumed(tmp_path: Path) -> None:
     recipe = Recipe(model="prosr-xs", steps=9)
     opened(tmp_path, recipe).save()
     stored = json.loads((tmp_path / "recipe.json").read_text())
@@ -58,9 +59,20 @@ def test_weights_that_are_not_there_leave_no_folder(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
-def test_a_run_that_never_began_does_not_hold_its_folder(tmp_path: Path) -> None:
+def test_a_run_without_a_state_does_not_keep_its_folder(tmp_path: Path) -> None:
     other = NORMALIZED.model_copy(update={"batch": 3})
     opened(tmp_path, NORMALIZED)
     opened(tmp_path, other).save()
     with pytest.raises(ConfigError, match="batch = 3, this recipe says 16"):
         opened(tmp_path, NORMALIZED)
+
+
+def test_a_state_of_an_older_version_is_resumed(tmp_path: Path) -> None:
+    run = opened(tmp_path, NORMALIZED)
+    run.save()
+    tensors, header = load_state(tmp_path / "state.safetensors")
+    progress = json.loads(header["progress"])
+    progress |= {"left_out": 0, "grown": [2], "useless": 3, "step": 4}
+    del progress["skipped_in_a_row"], progress["pretrained"]
+    save_state(tmp_path / "state.safetensors", tensors, {"progress": json.dumps(progress)})
+    assert stored_progress(tmp_path) == RunProgress(step=4, pretrained=(2,))

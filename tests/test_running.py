@@ -306,7 +306,7 @@ def test_a_cell_that_diverges_ends_alone(made: Comparison) -> None:
 
 
 class Patient(Crowd):
-    """Lets steps be left out."""
+    """Expects skipped steps."""
 
     def skipped(self, step: int, reason: str) -> None:
         """Is expected."""

@@ -3,12 +3,12 @@
 import torch
 from torch import nn
 
-from prosr.adversary import DISCRIMINATORS, SRGANDiscriminatorConfig
-from prosr.nets.baselines.srgan import SIDE, SRGANDiscriminator
+from prosr.layouts import SRGANDiscriminatorConfig
+from prosr.nets.baselines.srgan import SRGANDiscriminator
 
 
 def test_it_has_the_layers_of_figure_4() -> None:
-    net = SRGANDiscriminator()
+    net = SRGANDiscriminator(SRGANDiscriminatorConfig())
     convs = [m for m in net.modules() if isinstance(m, nn.Conv2d)]
     assert [c.out_channels for c in convs] == [64, 64, 128, 128, 256, 256, 512, 512]
     assert [c.stride[0] for c in convs] == [1, 2, 1, 2, 1, 2, 1, 2]
@@ -21,15 +21,9 @@ def test_it_has_the_layers_of_figure_4() -> None:
 
 def test_each_picture_gets_one_score_of_its_own() -> None:
     torch.manual_seed(0)
-    net, y = SRGANDiscriminator().eval(), torch.rand(2, 3, 96, 96)
+    net, y = SRGANDiscriminator(SRGANDiscriminatorConfig()).eval(), torch.rand(2, 3, 96, 96)
     scores = net(y)
     assert scores.shape == (2,)
     torch.testing.assert_close(scores[1:], net(y[1:]))
     scores.sum().backward()
     assert all(p.grad is not None for p in net.parameters())
-
-
-def test_its_side_is_the_one_that_recipes_are_checked_for() -> None:
-    config = DISCRIMINATORS["srgan"]
-    assert isinstance(config, SRGANDiscriminatorConfig)
-    assert config.side == SIDE

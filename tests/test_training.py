@@ -1,4 +1,4 @@
-"""Runs: the loop, the folder, and going on as if nothing had happened."""
+"""Runs: the loop, the folder, and resuming bit for bit."""
 
 import copy
 import json
@@ -18,6 +18,7 @@ from prosr.checkpoints.weights import load_state, load_weights, save_weights
 from prosr.config import Schedule, Simultaneous, Single
 from prosr.errors import CheckpointError, ConfigError, DataError, ProSRError
 from prosr.scales import SCALES
+from prosr.training.loop import train
 from prosr.training.objectives import DivergedError, StepResult
 from prosr.training.run import open_run
 from prosr.training.session import prepare
@@ -97,7 +98,7 @@ def test_killed_and_resumed_equals_uninterrupted(pictures: Path, tmp_path: Path)
     assert steps[0] == steps[1]
 
 
-def test_no_signal_of_a_data_worker_raises_in_the_middle_of_a_step(
+def test_pytorchs_signal_handler_for_data_workers_is_removed(
     pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     handlers: list[object] = []
@@ -109,7 +110,7 @@ def test_no_signal_of_a_data_worker_raises_in_the_middle_of_a_step(
     monkeypatch.setattr(signal_handling, "_SIGCHLD_handler_set", False)
     before = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     try:
-        session(pictures, tmp_path / "run", workers=1).go(Watching(), lambda: False)
+        train(session(pictures, tmp_path / "run", workers=1), Watching(), lambda: False)
     finally:
         signal.signal(signal.SIGCHLD, before)
     assert handlers == [signal.SIG_DFL] * RECIPE.steps
@@ -137,7 +138,9 @@ def test_training_lowers_the_loss(pictures: Path, tmp_path: Path) -> None:
     assert min(again) < min(losses)
 
 
-def test_a_run_can_start_from_weights_and_says_so(pictures: Path, tmp_path: Path) -> None:
+def test_a_run_can_start_from_weights_and_its_card_names_them(
+    pictures: Path, tmp_path: Path
+) -> None:
     go(session(pictures, tmp_path / "first"), until=2)
     weights = tmp_path / "first" / "last.safetensors"
     stored = load_weights(weights)
@@ -152,10 +155,8 @@ def test_a_run_can_start_from_weights_and_says_so(pictures: Path, tmp_path: Path
     assert run.card["hours before"] == 1.75
 
 
-def test_scales_that_the_first_weights_know_are_not_opened_or_blended_again(
-    pictures: Path, tmp_path: Path
-) -> None:
-    """Also when it stops in between, and when what it then leaves starts another run."""
+def test_pretrained_scales_are_not_opened_or_blended_again(pictures: Path, tmp_path: Path) -> None:
+    """Also in a run that is resumed, and when its weights start another run."""
     go(session(pictures, tmp_path / "whole"))
     start = tmp_path / "whole" / "last.safetensors"
     assert load_weights(start).card["scales"] == [2, 4, 8]
@@ -165,7 +166,7 @@ def test_scales_that_the_first_weights_know_are_not_opened_or_blended_again(
         for until in (*stops, 1000):
             made = prepare(asked, nothing)
             before = copy.deepcopy(made.run.net.state_dict())
-            made.run.open((4, 8))
+            made.run.open_scales((4, 8))
             after = made.run.net.state_dict()
             assert all(torch.equal(value, before[name]) for name, value in after.items())
             made.run.net.register_forward_hook(lambda m, inputs, _: seen.append(inputs[2]))
@@ -177,19 +178,17 @@ def test_scales_that_the_first_weights_know_are_not_opened_or_blended_again(
         session(pictures, tmp_path / "once")
 
 
-def test_scales_that_the_first_weights_do_not_know_are_opened(
-    pictures: Path, tmp_path: Path
-) -> None:
+def test_scales_that_are_not_pretrained_are_opened(pictures: Path, tmp_path: Path) -> None:
     go(session(pictures, tmp_path / "first"), until=1)
     weights = tmp_path / "first" / "last.safetensors"
     assert load_weights(weights).card["scales"] == [2]
     run = prepare(replace(job(pictures, tmp_path / "second"), start_from=weights), nothing).run
-    run.open((4,))
+    run.open_scales((4,))
     state = run.net.state_dict()
     assert torch.equal(state["v.4.weight"], state["v.2.weight"])
 
 
-def test_another_recipe_does_not_go_on_from_a_run(pictures: Path, tmp_path: Path) -> None:
+def test_another_recipe_does_not_resume_a_run(pictures: Path, tmp_path: Path) -> None:
     go(session(pictures, tmp_path / "run"), until=1)
     other = RECIPE.model_copy(update={"batch": 4})
     with pytest.raises(ConfigError, match="batch = 2, this recipe says 4"):
@@ -236,9 +235,7 @@ def test_a_diverging_step_names_its_pictures_and_changes_nothing(
     assert not (tmp_path / "run" / "state.safetensors").exists()
 
 
-def test_steps_that_are_not_finite_can_be_left_out_and_are_counted(
-    pictures: Path, tmp_path: Path
-) -> None:
+def test_steps_that_diverge_can_be_skipped_and_are_counted(pictures: Path, tmp_path: Path) -> None:
     made = prepare(replace(job(pictures, tmp_path / "run"), skip_nonfinite=True), nothing)
     poisoned = made.run.net.register_forward_hook(
         lambda module, inputs, output: output * float("nan")
@@ -251,7 +248,7 @@ def test_steps_that_are_not_finite_can_be_left_out_and_are_counted(
     assert session(pictures, tmp_path / "run").run.progress.skipped == 2
 
 
-def test_an_empty_folder_is_refused_with_what_is_needed(pictures: Path, tmp_path: Path) -> None:
+def test_an_empty_folder_is_refused_with_the_remedy(pictures: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     asked = replace(job(pictures, tmp_path / "run"), data=[tmp_path / "empty"])
     with pytest.raises(DataError, match="training needs a folder of photographs"):

@@ -1,4 +1,4 @@
-"""An interrupt in the midst of PyTorch's import waits until that has ended."""
+"""Signals: postponed while a library is imported, and heard once when sent twice."""
 
 from __future__ import annotations
 
@@ -18,8 +18,11 @@ PROGRAM = """\
 import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
 from prosr import cli
-from prosr.cli.signals import import_torch
-cli.app = lambda **words: import_torch()
+from prosr.cli.signals import signals_wait
+def app(**words):
+    with signals_wait():
+        import openvino
+cli.app = app
 cli.main()
 """
 
@@ -28,8 +31,8 @@ cli.main()
 @pytest.mark.parametrize(
     ("name", "code", "line"), [("SIGINT", 130, "interrupted\n"), ("SIGTERM", 143, "terminated\n")]
 )
-def test_a_signal_waits_for_pytorch(tmp_path: Path, name: str, code: int, line: str) -> None:
-    (tmp_path / "torch.py").write_text(IMPORTED.format(name=name))
+def test_a_signal_waits_for_an_import(tmp_path: Path, name: str, code: int, line: str) -> None:
+    (tmp_path / "openvino.py").write_text(IMPORTED.format(name=name))
     sources = str(Path(prosr.__file__).parents[1])
     environment = os.environ | {"PYTHONPATH": os.pathsep.join((str(tmp_path), sources))}
     done = subprocess.run(
@@ -44,7 +47,7 @@ def test_a_signal_waits_for_pytorch(tmp_path: Path, name: str, code: int, line: 
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="needs SIGHUP")
-def test_two_signals_at_once_stop_a_training_as_one_does(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_signals_at_once_stop_a_training_like_one(monkeypatch: pytest.MonkeyPatch) -> None:
     # What runs in the background, or under nohup, was started to ignore them.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)

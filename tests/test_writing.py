@@ -1,4 +1,4 @@
-"""Arrays into files: streamed, atomic, and refused in time."""
+"""Write files: streamed while tiles are computed, atomic, refused before any work."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def test_an_encoder_that_fails_stops_the_work(tmp_path: Path) -> None:
     assert not os.listdir(tmp_path) and not encoders()
 
 
-def test_a_long_encoding_can_be_broken_off(tmp_path: Path) -> None:
+def test_a_long_encoding_can_be_interrupted(tmp_path: Path) -> None:
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
@@ -166,8 +166,8 @@ def test_a_long_encoding_can_be_broken_off(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("room", [9_000, 30_400])
-def test_a_disk_that_fills_up_is_one_line_and_leaves_nothing(tmp_path: Path, room: int) -> None:
-    """9,000 bytes are too few for the samples, 30,400 for what becomes of noise in PNG."""
+def test_a_full_disk_is_an_error_of_one_line_and_leaves_nothing(tmp_path: Path, room: int) -> None:
+    """9,000 bytes are too few for the samples, 30,400 for noise as PNG."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))
     try:
@@ -193,7 +193,7 @@ def test_sizes_beyond_a_format_are_refused_before_any_work(
 
 
 @pytest.mark.parametrize(("name", "side"), [("a.jpg", 65_500), ("a.webp", 16_383)])
-def test_the_longest_sides_do_work(tmp_path: Path, name: str, side: int) -> None:
+def test_the_longest_sides_are_written(tmp_path: Path, name: str, side: int) -> None:
     write(tmp_path / name, np.zeros((1, side, 3), np.float32), "uint8", tile=side)
     assert open_picture(tmp_path / name).width == side
 
@@ -203,7 +203,7 @@ def test_alpha_is_not_dropped_silently(tmp_path: Path) -> None:
         Canvas(tmp_path / "a.jpg", find_format("jpg"), (9, 9), 4, np.dtype(np.uint8), Metadata())
 
 
-def test_a_full_disk_is_seen_before_any_work(tmp_path: Path) -> None:
+def test_too_little_disk_is_refused_before_any_work(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match=r"needs .* MB of disk"):
         Canvas(
             tmp_path / "a.tif",
@@ -215,14 +215,14 @@ def test_a_full_disk_is_seen_before_any_work(tmp_path: Path) -> None:
         )
 
 
-def test_a_folder_that_takes_no_file_is_an_error(tmp_path: Path) -> None:
+def test_a_file_in_place_of_the_folder_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     path = tmp_path / "file" / "a.png"
     with pytest.raises(ImageError, match="its folder is a file; name another folder"):
         write(path, np.zeros((2, 2, 1), np.float32), "uint8")
 
 
-def test_a_read_only_folder_is_seen_before_any_work(
+def test_a_read_only_folder_is_refused_before_any_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)
@@ -230,12 +230,12 @@ def test_a_read_only_folder_is_seen_before_any_work(
         Canvas(tmp_path / "a.png", find_format("png"), (9, 9), 3, np.dtype(np.uint8), Metadata())
 
 
-def test_an_unknown_format_is_named_with_those_known() -> None:
+def test_an_unknown_format_is_an_error_that_lists_the_known_ones() -> None:
     with pytest.raises(ImageError, match=r"'\.bmp' is not .* JPEG, PNG, WebP, TIFF, AVIF"):
         find_format(".bmp")
 
 
-def test_names_are_only_names(tmp_path: Path) -> None:
+def test_special_characters_in_names_are_kept(tmp_path: Path) -> None:
     for name in ("a b[1].png", "é\n漢.webp", "%d.jpg"):
         write(tmp_path / name, np.zeros((4, 4, 3), np.float32), "uint8")
         with Image.open(tmp_path / name) as image:

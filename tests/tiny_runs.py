@@ -11,8 +11,9 @@ from prosr.config import Recipe
 from prosr.data.benchmarks import open_benchmark
 from prosr.evaluation.protocol import find_protocol
 from prosr.scales import Scale
+from prosr.training.loop import train
 from prosr.training.objectives import StepResult
-from prosr.training.session import Job, Session, prepare
+from prosr.training.session import Session, TrainingJob, prepare
 
 RECIPE = Recipe(
     model="prosr-xs",
@@ -29,7 +30,7 @@ RECIPE = Recipe(
 
 
 class Silent:
-    """Watches and remembers."""
+    """Records the events of a run."""
 
     def __init__(self) -> None:
         self.losses: list[float] = []
@@ -56,11 +57,11 @@ def make_pictures(folder: Path) -> Path:
 
 
 def nothing(done: int, total: int) -> None:
-    """No progress is shown."""
+    """Show no progress."""
 
 
-def job(pictures: Path, folder: Path, recipe: Recipe = RECIPE, workers: int = 0) -> Job:
-    return Job(
+def job(pictures: Path, folder: Path, recipe: Recipe = RECIPE, workers: int = 0) -> TrainingJob:
+    return TrainingJob(
         recipe=recipe,
         data=[pictures],
         folder=folder,
@@ -77,5 +78,5 @@ def session(pictures: Path, folder: Path, recipe: Recipe = RECIPE, workers: int 
 
 def go(session: Session, until: int = 1000) -> Silent:
     watcher = Silent()
-    session.go(watcher, lambda: session.run.progress.step >= until)
+    train(session, watcher, lambda: session.run.progress.step >= until)
     return watcher

@@ -7,7 +7,7 @@ from typing import NoReturn
 
 
 def main() -> NoReturn:
-    """Run the command line, whose import, too, Ctrl-C ends in a line."""
+    """Run the command line. Ctrl-C during its import ends the process in one line, too."""
     try:
         from prosr.cli import main as run
     except KeyboardInterrupt:
@@ -16,6 +16,6 @@ def main() -> NoReturn:
     run()
 
 
-# Processes that measure memory or train beside this one import this module as well.
+# Processes for measuring and training, which multiprocessing starts, import this module too.
 if __name__ == "__main__":
     main()

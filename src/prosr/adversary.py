@@ -6,10 +6,10 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from prosr.errors import suggestion
-from prosr.layouts import DiscriminatorConfig, Settings, SRGANDiscriminatorConfig
+from prosr.errors import ConfigError, suggestion
+from prosr.layouts import DiscriminatorConfig, Settings, SRGANDiscriminatorConfig, replaced
 
 FEATURE_LAYERS = {"vgg16": 4, "distilled": 5}
 """Number of layers that each feature network returns."""
@@ -68,20 +68,14 @@ class Adversarial(Settings):
     @property
     def net(self) -> DiscriminatorConfig | SRGANDiscriminatorConfig:
         """The discriminator's layout: the preset with the recipe's changes."""
-        preset = DISCRIMINATORS[self.discriminator]
-        return type(preset).model_validate(preset.model_dump() | self.layout)
+        if self.discriminator not in DISCRIMINATORS:
+            near = suggestion(self.discriminator, DISCRIMINATORS)
+            raise ConfigError(f"discriminator: there is no {self.discriminator!r}{near}")
+        return replaced(DISCRIMINATORS[self.discriminator], self.layout)
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
-        if self.discriminator not in DISCRIMINATORS:
-            near = suggestion(self.discriminator, DISCRIMINATORS)
-            raise ValueError(f"discriminator: there is no {self.discriminator!r}{near}")
-        try:
-            _ = self.net
-        except ValidationError as error:
-            problem = error.errors()[0]
-            place = ".".join(map(str, ("layout", *problem["loc"])))
-            raise ValueError(f"{place}: {problem['msg'].removeprefix('Value error, ')}") from error
+        _ = self.net
         if not any((self.gan, *self.perceptual, self.distance, self.pixel, self.grid)):
             raise ValueError("gan: every term of the loss has weight 0; raise one of them")
         count = FEATURE_LAYERS[self.features]

@@ -7,35 +7,17 @@ recipe, a row of `PRESETS`, a recipe file.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import Field, TypeAdapter, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from prosr import layouts
 from prosr.adversary import SMALLEST, Adversarial
 from prosr.errors import ConfigError, suggestion
-from prosr.layouts import (
-    BicubicConfig,
-    Count,
-    DirectConfig,
-    DRRNConfig,
-    EDSRConfig,
-    EnhanceNetConfig,
-    LaplacianConfig,
-    LapSRNConfig,
-    MsLapSRNConfig,
-    NetConfig,
-    ProSRConfig,
-    PyramidConfig,
-    Settings,
-    SRCNNConfig,
-    SRDenseNetConfig,
-    SRGANDiscriminatorConfig,
-    SRResNetConfig,
-    VDSRConfig,
-)
+from prosr.layouts import Count, NetConfig, Settings, SRGANDiscriminatorConfig, replaced, validated
 from prosr.scales import SCALES, Scale
 
 
@@ -43,50 +25,48 @@ def _each_scale(name: str, layout: Callable[..., NetConfig]) -> dict[str, NetCon
     return {f"{name}-x{scale}": layout(scale=scale) for scale in SCALES}
 
 
-_L = partial(
-    ProSRConfig, features=160, growth=(40,) * 3, residual=True, dcus=((8,) * 9, (8,) * 3, (8,))
-)
-_S = partial(ProSRConfig, growth=(12, 12, 12), level_compression=0.5, max_features=312)
-_XS = partial(
-    ProSRConfig, features=64, growth=(32, 16, 8), dcus=((3, 3, 3, 2), (3,), (2,)), bottleneck=2,
-    residual=True, upsampled=(24, 16, 8), padding="zeros", value_range=1.0,
-)  # fmt: skip
-# Table 1's networks have 24 dense layers of growth 12 for ×4. Table 3 has the same levels.
-_T1_DIRECT = partial(DirectConfig, features=24, growth=12, dcu_compression=0.5)
-_T1_LEVELS = partial(ProSRConfig, features=24, dcu_compression=0.5, level_compression=0.5)
-_T3_LEVELS = partial(LaplacianConfig, features=24, dcu_compression=0.5, level_compression=0.5)
-_EDSR_BASELINE = partial(EDSRConfig, blocks=16, features=64, residual_scale=1.0)
-_EDSR = partial(EDSRConfig, blocks=32, features=256, residual_scale=0.1)
-
 # fmt: off
+_L = partial(layouts.ProSRConfig, features=160, growth=(40,) * 3, residual=True, dcus=((8,) * 9, (8,) * 3, (8,)))
+_S = partial(layouts.ProSRConfig, growth=(12,) * 3, level_compression=0.5, max_features=312)
+_XS = partial(
+    layouts.ProSRConfig, features=64, growth=(32, 16, 8), dcus=((3, 3, 3, 2), (3,), (2,)), bottleneck=2,
+    residual=True, upsampled=(24, 16, 8), padding="zeros", value_range=1.0,
+)
+# Table 1's networks have 24 dense layers of growth 12 for ×4. Table 3 has the same levels.
+_T1_DIRECT = partial(layouts.DirectConfig, features=24, growth=12, dcu_compression=0.5)
+_T1_LEVELS = partial(layouts.ProSRConfig, features=24, dcu_compression=0.5, level_compression=0.5)
+_T3_LEVELS = partial(layouts.LaplacianConfig, features=24, dcu_compression=0.5, level_compression=0.5)
+_EDSR_BASELINE = partial(layouts.EDSRConfig, blocks=16, features=64, residual_scale=1.0)
+_EDSR = partial(layouts.EDSRConfig, blocks=32, features=256, residual_scale=0.1)
+
 PRESETS: dict[str, NetConfig] = {
-    # name               layout                                                                               parameters (of ×2 and ×4)
-    "bicubic":           BicubicConfig(),                                                                     # 0
-    "prosr-l":           _L(),                                                                                # 15,537,609
-    "prosr-s":           _S(dcus=((6,) * 6, (6,) * 2, (8,)), features=64),                                    # 3,059,153
-    "prosr-s-2018":      _S(dcus=((6,) * 4, (6,) * 2, (6,)), features=24),                                    # 2,550,191
-    "prosr-xs":          _XS(),                                                                               # 457,185
-    "progansr-l":        _L(back_projections=2),                                                              # 15,537,609
-    "progansr-xs":       _XS(back_projections=2),                                                             # 457,185
-    "table1-block":      _T1_DIRECT(dcus=(24,), batch_norm=True),                                             # 8,219,331
-    "table1-dcus":       _T1_DIRECT(dcus=(6,) * 4),                                                           # 1,786,167
-    "table1-asymmetric": _T1_LEVELS(dcus=((6,) * 3, (6,)), growth=(12,) * 2),                                 # 1,889,010
-    "table1-curriculum": _T1_LEVELS(dcus=((6,) * 3, (6,), (6,)), growth=(12,) * 3),                           # (1,889,010)
-    "table1-very-deep":  _L(),                                                                                # (13,427,206)
-    "table3-laplacian":  _T3_LEVELS(dcus=((6,) * 3, (6,), (6,)), growth=(12,) * 3),                           # (1,889,010)
+    # name               layout                                                                            parameters (of ×2 and ×4)
+    "bicubic":           layouts.BicubicConfig(),                                                          # 0
+    "prosr-l":           _L(),                                                                             # 15,537,609
+    "prosr-s":           _S(dcus=((6,) * 6, (6,) * 2, (8,)), features=64),                                 # 3,059,153
+    "prosr-s-2018":      _S(dcus=((6,) * 4, (6,) * 2, (6,)), features=24),                                 # 2,550,191
+    "prosr-xs":          _XS(),                                                                            # 457,185
+    "progansr-l":        _L(back_projections=2),                                                           # 15,537,609
+    "progansr-xs":       _XS(back_projections=2),                                                          # 457,185
+    "table1-block":      _T1_DIRECT(dcus=(24,), batch_norm=True),                                          # 8,219,331
+    "table1-dcus":       _T1_DIRECT(dcus=(6,) * 4),                                                        # 1,786,167
+    "table1-asymmetric": _T1_LEVELS(dcus=((6,) * 3, (6,)), growth=(12,) * 2),                              # 1,889,010
+    "table1-curriculum": _T1_LEVELS(dcus=((6,) * 3, (6,), (6,)), growth=(12,) * 3),                        # (1,889,010)
+    "table1-very-deep":  _L(),                                                                             # (13,427,206)
+    "table3-laplacian":  _T3_LEVELS(dcus=((6,) * 3, (6,), (6,)), growth=(12,) * 3),                        # (1,889,010)
     # Other systems; three numbers are for ×2, ×4 and ×8.
-    "srcnn":             SRCNNConfig(sizes=(9, 5, 5), widths=(64, 32)),                                       # 57,281
-    "vdsr":              VDSRConfig(),                                                                        # 664,704
-    "drrn":              DRRNConfig(),                                                                        # 310,272
-    "lapsrn-x2":         LapSRNConfig(levels=1),                                                              # 407,441
-    "lapsrn-x4":         LapSRNConfig(levels=2),                                                              # 814,242
-    "lapsrn-x8":         LapSRNConfig(levels=3, depth=5),                                                     # 667,123
-    "mslapsrn":          MsLapSRNConfig(),                                                                    # 222,801
-    **_each_scale("srdensenet", SRDenseNetConfig),                                                            # 1,553,409  2,143,489  2,733,569
-    **_each_scale("edsr-baseline", _EDSR_BASELINE),                                                           # 1,369,859  1,517,571  1,665,283
-    **_each_scale("edsr", _EDSR),                                                                             # 40,729,603  43,089,923  45,450,243
-    **_each_scale("srresnet", SRResNetConfig),                                                                # 1,401,749  1,549,462  1,697,175
-    **_each_scale("enhancenet", EnhanceNetConfig),                                                            # 815,939  852,867  889,795
+    "srcnn":             layouts.SRCNNConfig(sizes=(9, 5, 5), widths=(64, 32)),                            # 57,281
+    "vdsr":              layouts.VDSRConfig(),                                                             # 664,704
+    "drrn":              layouts.DRRNConfig(),                                                             # 310,272
+    "lapsrn-x2":         layouts.LapSRNConfig(levels=1),                                                   # 407,441
+    "lapsrn-x4":         layouts.LapSRNConfig(levels=2),                                                   # 814,242
+    "lapsrn-x8":         layouts.LapSRNConfig(levels=3, depth=5),                                          # 667,123
+    "mslapsrn":          layouts.MsLapSRNConfig(),                                                         # 222,801
+    **_each_scale("srdensenet", layouts.SRDenseNetConfig),                                                 # 1,553,409  2,143,489  2,733,569
+    **_each_scale("edsr-baseline", _EDSR_BASELINE),                                                        # 1,369,859  1,517,571  1,665,283
+    **_each_scale("edsr", _EDSR),                                                                          # 40,729,603  43,089,923  45,450,243
+    **_each_scale("srresnet", layouts.SRResNetConfig),                                                     # 1,401,749  1,549,462  1,697,175
+    **_each_scale("enhancenet", layouts.EnhanceNetConfig),                                                 # 815,939  852,867  889,795
 }
 # fmt: on
 
@@ -98,8 +78,9 @@ def preset(name: str) -> NetConfig:
     return PRESETS[name]
 
 
-_LAYOUT: TypeAdapter[NetConfig] = TypeAdapter(Annotated[NetConfig, Field(discriminator="kind")])
-_KINDS = tuple(layout.model_fields["kind"].default for layout in get_args(NetConfig))
+_KINDS: dict[str, type[NetConfig]] = {
+    layout.model_fields["kind"].default: layout for layout in get_args(NetConfig)
+}
 
 
 def net_config(value: Mapping[str, Any]) -> NetConfig:
@@ -109,10 +90,10 @@ def net_config(value: Mapping[str, Any]) -> NetConfig:
     """
     if not isinstance(value, Mapping):
         raise ConfigError("it is no table")
-    try:
-        return _LAYOUT.validate_python(value)
-    except ValidationError as error:
-        raise ConfigError(first_problem(error, _KINDS)) from error
+    kind = str(value.get("kind"))
+    if kind not in _KINDS:
+        raise ConfigError(f"kind: there is no {kind!r}{suggestion(kind, _KINDS)}")
+    return validated(_KINDS[kind], value)
 
 
 class Curriculum(Settings):
@@ -192,15 +173,7 @@ class Recipe(Settings):
     @property
     def net(self) -> NetConfig:
         """The network's layout: the preset with the recipe's changes."""
-        layout = preset(self.model)
-        if not self.layout:
-            return layout
-        if "kind" in self.layout:
-            raise ConfigError("layout: kind cannot be changed; name another model")
-        try:
-            return net_config(layout.model_dump() | self.layout)
-        except ConfigError as error:
-            raise ConfigError(f"layout: {error}") from error
+        return replaced(preset(self.model), self.layout)
 
     @property
     def scales(self) -> tuple[Scale, ...]:
@@ -215,7 +188,7 @@ class Recipe(Settings):
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
         net = self.net
-        if isinstance(net, BicubicConfig):
+        if isinstance(net, layouts.BicubicConfig):
             raise ValueError(f"{self.model} has no parameters to train; name another model")
         known = ", ".join(map(str, net.scales))
         match self.schedule:
@@ -226,7 +199,7 @@ class Recipe(Settings):
                     f"schedule: {self.model} has scale {known} only, but a curriculum begins with "
                     f'{SCALES[0]}; use kind = "single" and scale = {net.scales[0]}'
                 )
-            case Curriculum() if len(net.scales) > 1 and not isinstance(net, PyramidConfig):
+            case Curriculum() if len(net.scales) > 1 and not isinstance(net, layouts.PyramidConfig):
                 raise ValueError(
                     f"schedule: {self.model} has no levels to blend in; "
                     'use kind = "simultaneous" or "single"'
@@ -236,7 +209,7 @@ class Recipe(Settings):
         return self
 
     def _adversary_fits(self, adversarial: Adversarial, net: NetConfig) -> None:
-        if isinstance(net, LaplacianConfig):
+        if isinstance(net, layouts.LaplacianConfig):
             raise ValueError("adversarial: a Laplacian pyramid has no residual of φ_s(x) to judge")
         discriminator = adversarial.net
         judged = discriminator.side if isinstance(discriminator, SRGANDiscriminatorConfig) else None
@@ -256,17 +229,14 @@ class Recipe(Settings):
                 )
             if judged and s in net.scales and side != judged:
                 raise ValueError(
-                    f"patch: the discriminator {adversarial.discriminator} takes {judged}×{judged} "
-                    f"pixels, for which scale {s} needs a patch of {judged // s + 1}"
+                    f"patch: {adversarial.discriminator} judges {judged}×{judged} pixels, for "
+                    f"which scale {s} needs a patch of {judged // s + 1}"
                 )
 
 
 def recipe_from(value: Mapping[str, Any]) -> Recipe:
     """Validate a mapping as a recipe, or raise `ConfigError` naming the first mistake."""
-    try:
-        return Recipe.model_validate(value)
-    except ValidationError as error:
-        raise ConfigError(first_problem(error)) from error
+    return validated(Recipe, value)
 
 
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -277,10 +247,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     table = read_table(path)
     for override in overrides:
         _override(table, override)
-    try:
-        return recipe_from(table)
-    except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from error
+    return validated(Recipe, table, str(path))
 
 
 def read_table(path: Path) -> dict[str, Any]:
@@ -309,28 +276,3 @@ def _override(table: dict[str, Any], override: str) -> None:
         if not isinstance(table, dict):
             raise ConfigError(f"{override!r}: {name} is a value, not a table")
     table[last] = value
-
-
-_PLAINLY = {
-    "missing": "is missing",
-    "string_type": "must be text",
-    "tuple_type": "must be a list",
-    **dict.fromkeys(("dict_type", "model_type"), "must be a table"),
-    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "must be a whole number"),
-    **dict.fromkeys(("float_type", "float_parsing"), "must be a number"),
-}
-_SCHEDULES = ("curriculum", "simultaneous", "single")
-
-
-def first_problem(error: ValidationError, tags: Collection[str] = _SCHEDULES) -> str:
-    """One line on the first mistake that pydantic found: the key, the problem, the remedy.
-
-    `tags` are the kinds of a union, which pydantic lists among the keys.
-    """
-    problem = error.errors()[0]
-    keys = [str(part) for part in problem["loc"] if part not in tags]
-    message = _PLAINLY.get(problem["type"], problem["msg"].removeprefix("Value error, "))
-    if problem["type"] == "union_tag_invalid":
-        tag = str(problem["ctx"]["tag"])
-        keys, message = [*keys, "kind"], f"there is no {tag!r}{suggestion(tag, tags)}"
-    return ": ".join(filter(None, (".".join(keys), message)))

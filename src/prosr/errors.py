@@ -1,7 +1,7 @@
-"""What can go wrong through no fault of ours.
+"""Errors that are no bugs of ours.
 
-Every message is one line that names the value or file at fault and the remedy, so that
-the command line can print it as it is.
+Each message is one line that names the value or file at fault, and the remedy. The command
+line prints it unchanged.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _OUT_OF_MEMORY = re.compile(r"(out of|enough) memory|allocate|bad.?alloc|alloc_f
 
 
 class ProSRError(Exception):
-    """A request that cannot be met: the caller, a file or the machine has to change."""
+    """A request that cannot be met as it is, with these files on this machine."""
 
 
 class ConfigError(ProSRError, ValueError):
@@ -22,38 +22,38 @@ class ConfigError(ProSRError, ValueError):
 
 
 class CheckpointError(ProSRError):
-    """A weights or training-state file cannot be used."""
+    """A file of weights or of a training's state cannot be used."""
 
 
 class ImageError(ProSRError):
-    """A picture cannot be read, enlarged or written."""
+    """A picture or clip cannot be read, enlarged or written."""
 
 
 class DataError(ProSRError):
-    """A folder of pictures does not hold what training or evaluation needs."""
+    """A folder of pictures lacks what training or evaluation needs."""
 
 
 class InferenceError(ProSRError):
-    """A tile failed while a picture was being enlarged; no result was made."""
+    """A network failed on a tile. No result was written."""
 
 
 def printable(text: str) -> str:
-    """The text as it fits in one line: what cannot be printed is escaped."""
+    """The text in one line, with characters that cannot be printed escaped."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether a device ran out of memory, as Python and each engine say it."""
+    """Whether this is how Python or one of the engines reports a lack of memory."""
     if isinstance(error, InferenceError):
         return error.__cause__ is not None and is_out_of_memory(error.__cause__)
     return isinstance(error, MemoryError) or bool(_OUT_OF_MEMORY.search(str(error)))
 
 
 def suggestion(word: str, known: Iterable[str], listed: Sequence[str] = ()) -> str:
-    """The end of a message about an unknown `word`: the nearest known one, or those `listed`.
+    """The end of a message about an unknown word, such as "; did you mean 'edsr-x4'?".
 
-    Those that go on from `word` are the nearest, as "edsr-x4" to "edsr". All that are known
-    are listed unless it says otherwise.
+    Suggests the known words that continue `word` after a hyphen, or else the most similar one.
+    If there is none, gives those `listed`, by default all known ones.
     """
     names = list(known)
     family = [name for name in names if name.startswith(f"{word}-")]

@@ -1,4 +1,4 @@
-"""Writing so that a reader sees the old file or the new one, never half of one."""
+"""Atomic writing: readers see the old file or the new one, never a part of one."""
 
 from __future__ import annotations
 
@@ -10,17 +10,15 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from prosr.errors import ConfigError, ProSRError
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Lend a temporary path beside `path` that takes its place when the block succeeds.
+    """Lend a temporary path beside `path`; the file there replaces `path` after the block.
 
-    The temporary file keeps `path`'s suffix (savers choose a format by it), starts with
-    a dot, and is removed when the block raises, `KeyboardInterrupt` included.
+    Its name starts with a dot and has the suffix of `path`, by which savers choose a format.
+    It is removed if the block raises, also for `KeyboardInterrupt`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem[:60]}.{secrets.token_hex(4)}{path.suffix}")
@@ -35,17 +33,21 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def only_here(folder: Path) -> Iterator[None]:
-    """Keep other processes from working in a folder at the same time; the lock dies with this one.
+    """Lock a folder during the block. The lock ends with this process at the latest.
 
-    Raises `ConfigError` if another one works there.
+    Raises `ConfigError` if another process has locked it, and `ProSRError` if it cannot be
+    written.
     """
+    # Imported here because enlarging a picture needs no lock.
+    from filelock import FileLock, Timeout
+
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / ".lock", timeout=0)
         lock.acquire()
     except Timeout:
         raise ConfigError(
-            f"{folder}: another prosr is at work there; wait for it or use another folder"
+            f"{folder}: used by another prosr process; wait for it or use another folder"
         ) from None
     except OSError as error:
         raise ProSRError(f"{folder}: cannot be written ({error.strerror or error})") from error
@@ -56,13 +58,13 @@ def only_here(folder: Path) -> Iterator[None]:
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write `data` in place of `path`, atomically, or raise `ProSRError` with what forbids it."""
+    """Write `data` to `path`, atomically. Raises `ProSRError` if it cannot be written."""
     with _explaining(path), replacing(path) as temporary:
         temporary.write_bytes(data)
 
 
 def check_writable(path: Path) -> None:
-    """Raise what `write_bytes` would of a folder that takes no files; it is made if need be."""
+    """Make the folder of `path`. Raises `ProSRError` if no file can be written there."""
     with _explaining(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=path.parent).close()
@@ -78,11 +80,11 @@ def _explaining(path: Path) -> Iterator[None]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """As `write_bytes`, of `text` as UTF-8."""
+    """`write_bytes` for `text`, as UTF-8."""
     write_bytes(path, text.encode())
 
 
 def write_rows(path: Path, rows: Iterable[object]) -> None:
-    """As `write_bytes`, of a JSON list with each of `rows` on a line of its own."""
+    """`write_bytes` for a JSON list with one line for each of the `rows`."""
     lines = [json.dumps(row, ensure_ascii=False) for row in rows]
     write_text(path, "[\n" + ",\n".join(lines) + "\n]\n")

@@ -5,18 +5,18 @@ This module needs no PyTorch. `prosr.nets.build` makes networks of layouts.
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from typing import Annotated, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from prosr.errors import suggestion
+from prosr.errors import ConfigError, suggestion
 from prosr.scales import SCALES, Scale
 
-LARGEST = 10_000
-"""Upper bound of every number of channels, layers or pixels in a layout or recipe."""
+_Model = TypeVar("_Model", bound="Settings")
 
-Count = Annotated[int, Field(gt=0, le=LARGEST)]
+Count = Annotated[int, Field(gt=0, le=10_000)]
+Padding = Literal["reflect", "zeros"]
 Layers = Annotated[tuple[Annotated[int, Field(gt=0, le=100)], ...], Field(max_length=20)]
 
 
@@ -41,13 +41,47 @@ class Settings(Frozen):
         return value
 
 
+_PLAINLY = {
+    "missing": "is missing",
+    "string_type": "must be text",
+    "tuple_type": "must be a list",
+    **dict.fromkeys(("dict_type", "model_type"), "must be a table"),
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "must be a whole number"),
+    **dict.fromkeys(("float_type", "float_parsing"), "must be a number"),
+}
+_SCHEDULES = ("curriculum", "simultaneous", "single")
+
+
+def validated(model: type[_Model], value: Mapping[str, Any], where: str = "") -> _Model:
+    """Make a record of a mapping.
+
+    Raises `ConfigError`: one line on the first mistake, with `where`, the key and a remedy.
+    """
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        # Pydantic lists the kind of a recipe's schedule among the keys.
+        keys = [str(part) for part in problem["loc"] if part not in _SCHEDULES]
+        message = _PLAINLY.get(problem["type"], problem["msg"].removeprefix("Value error, "))
+        if problem["type"] == "union_tag_invalid":
+            tag = str(problem["ctx"]["tag"])
+            keys, message = [*keys, "kind"], f"there is no {tag!r}{suggestion(tag, _SCHEDULES)}"
+        raise ConfigError(": ".join(filter(None, (where, ".".join(keys), message)))) from error
+
+
+def replaced(layout: _Model, changes: Mapping[str, Any]) -> _Model:
+    """The layout with the fields of a recipe's table `layout`; raises `ConfigError`."""
+    return validated(type(layout), {**layout.model_dump(), **changes}, "layout")
+
+
 class Layout(Settings):
-    """What every network's layout has."""
+    """Layout of a network for all scales, unless a subclass has others."""
 
     @property
-    @abstractmethod
     def scales(self) -> tuple[Scale, ...]:
         """The scales of the network, smallest first."""
+        return SCALES
 
     @property
     def timed_at(self) -> tuple[Scale, ...]:
@@ -55,16 +89,8 @@ class Layout(Settings):
         return self.scales
 
 
-class AllScales(Layout):
-    """A layout of one network for all scales."""
-
-    @property
-    def scales(self) -> tuple[Scale, ...]:
-        return SCALES
-
-
 class OneScale(Layout):
-    """A layout of a network for one scale."""
+    """Layout of a network for one scale."""
 
     scale: Scale
 
@@ -83,7 +109,7 @@ class DenseConfig(Layout):
     features: Count
     bottleneck: Count = Field(default=4, description="width of a dense layer's CONV(1,1), in k")
     dcu_compression: float = Field(default=0.4, gt=0, le=1)
-    padding: Literal["reflect", "zeros"] = "reflect"
+    padding: Padding = "reflect"
     value_range: float = Field(default=255.0, gt=0)
 
 
@@ -148,13 +174,13 @@ class DirectConfig(OneScale, DenseConfig):
     batch_norm: bool = False
 
 
-class BicubicConfig(AllScales):
+class BicubicConfig(Layout):
     """φ_s alone, the baseline of every table."""
 
     kind: Literal["bicubic"] = "bicubic"
 
 
-class SRCNNConfig(AllScales):
+class SRCNNConfig(Layout):
     """`sizes` are the kernel sizes f1, f2, f3, `widths` the channels n1 and n2."""
 
     kind: Literal["srcnn"] = "srcnn"
@@ -162,13 +188,13 @@ class SRCNNConfig(AllScales):
     widths: tuple[Count, Count]
 
 
-class VDSRConfig(AllScales):
+class VDSRConfig(Layout):
     kind: Literal["vdsr"] = "vdsr"
-    layers: int = Field(default=20, gt=1, le=LARGEST)
+    layers: Annotated[Count, Field(gt=1)] = 20
     features: Count = 64
 
 
-class DRRNConfig(AllScales):
+class DRRNConfig(Layout):
     """B `blocks` of U recursive `units`."""
 
     kind: Literal["drrn"] = "drrn"
@@ -195,7 +221,7 @@ class LapSRNConfig(Layout):
         return self.scales[-1:]
 
 
-class MsLapSRNConfig(AllScales):
+class MsLapSRNConfig(Layout):
     """Each level passes `recursions` times through the same `depth` convolutions."""
 
     kind: Literal["mslapsrn"] = "mslapsrn"
@@ -232,8 +258,11 @@ class EnhanceNetConfig(OneScale):
     features: Count = 64
 
 
-BaselineConfig = (
-    BicubicConfig
+NetConfig = (
+    ProSRConfig
+    | LaplacianConfig
+    | DirectConfig
+    | BicubicConfig
     | SRCNNConfig
     | VDSRConfig
     | DRRNConfig
@@ -244,10 +273,7 @@ BaselineConfig = (
     | SRResNetConfig
     | EnhanceNetConfig
 )
-"""Layouts of the systems that the paper compares with."""
-
-NetConfig = ProSRConfig | LaplacianConfig | DirectConfig | BaselineConfig
-"""Layouts that this package builds."""
+"""Every layout that this package builds a network of."""
 
 
 class CommunityConfig(OneScale):
@@ -282,7 +308,7 @@ class DiscriminatorConfig(Settings):
         return self
 
 
-class SRGANDiscriminatorConfig(AllScales):
+class SRGANDiscriminatorConfig(Layout):
     """SRGAN's discriminator, which takes pictures of `side`×`side` pixels only."""
 
     side: Literal[96] = 96

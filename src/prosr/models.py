@@ -37,7 +37,8 @@ _PACKAGE = Path(str(files("prosr")))
 _BUNDLED = _PACKAGE / "weights"
 _STRENGTH = re.compile(r"(.+)@([01]|[01]?\.\d+)")
 
-_STORED = "BOOL U8 I8 U16 I16 U32 I32 U64 I64 F16 BF16 F32 F64".split()
+_STORED = ["BOOL", "U8", "I8", "U16", "I16", "U32", "I32", "U64", "I64"]
+_STORED += ["F16", "BF16", "F32", "F64"]
 """Types of values, as safetensors names them, that numpy has or that can be widened to one."""
 
 Tensors = Mapping[str, NDArray[Any]]

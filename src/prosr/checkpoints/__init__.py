@@ -1,7 +1,1 @@
-"""Networks that their authors released, read without executing anything in the files."""
-
-from __future__ import annotations
-
-from prosr.checkpoints.peers import ALL_SUFFIXES, read_any
-
-__all__ = ["ALL_SUFFIXES", "read_any"]
+"""Weights on disk: our own files, and files of others, read with nothing in them executed."""

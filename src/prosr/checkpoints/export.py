@@ -8,13 +8,14 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import onnx
+import openvino
 from torch import Tensor
 
 from prosr.checkpoints.graphs import TOLERANCE, check, describe, trace
 from prosr.checkpoints.weights import Weights
 from prosr.errors import ConfigError
 from prosr.files import write_bytes
-from prosr.inference.engines.openvino import core, openvino
+from prosr.inference.engines.openvino import core
 from prosr.scales import check_scale
 
 _SUFFIXES = {"onnx": ".onnx", "openvino": ".xml"}

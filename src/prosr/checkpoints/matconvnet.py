@@ -1,9 +1,11 @@
-"""MatConvNet's networks (DagNN) as MATLAB saved them."""
+"""LapSRN and MS-LapSRN as their authors released them: MatConvNet's networks in `.mat` files."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,76 +13,98 @@ import torch
 from torch import Tensor
 
 from prosr.checkpoints import matfiles
-from prosr.checkpoints.tensors import Refused
+from prosr.checkpoints.adapter import Foreign, adapt
+from prosr.checkpoints.torchfiles import Refused
+from prosr.config import PRESETS
+from prosr.layouts import LapSRNConfig, MsLapSRNConfig
 
-
-@dataclass(frozen=True)
-class Layer:
-    """A layer of the graph: its name, its parameters' names, its ReLU's leak."""
-
-    name: str
-    parameters: tuple[str, ...]
-    leak: float | None
+_LAPSRN = ("lapsrn-x2", "lapsrn-x4", "lapsrn-x8")
+_KINDS = {"weight": "f", "bias": "b"}
+_PARTS = {
+    "entry": "input_conv",
+    "upconv": "upconv",
+    "residual": "residual_conv",
+    "image_up": "img_up",
+}
 
 
 @dataclass(frozen=True)
 class DagNN:
-    """Parameters by name, in PyTorch's order of dimensions, and the layers that use them."""
+    """A graph: its tensors in PyTorch's order of dimensions, its layers, its ReLUs' leak.
 
-    parameters: Mapping[str, Tensor]
-    layers: tuple[Layer, ...]
+    `layers` holds the names of the tensors that each layer uses.
+    """
 
-    def leak(self) -> float:
-        """The leak that all ReLUs have. Raises `Refused` if they differ."""
-        leaks = sorted({round(layer.leak, 6) for layer in self.layers if layer.leak is not None})
-        if len(leaks) != 1:
-            shown = ", ".join(map(str, leaks)) or "none"
-            raise Refused(f"its leaky ReLUs should have one leak, and have: {shown}")
-        if not 0 <= leaks[0] < 1:
-            raise Refused(f"its ReLUs' leak should be from 0 to 1, and is {leaks[0]:g}")
-        return leaks[0]
+    tensors: Mapping[str, Tensor]
+    layers: Mapping[str, list[str]]
+    leak: float
+
+
+def read_matconvnet(path: Path) -> Foreign:
+    """Return LapSRN or MS-LapSRN from a `.mat`. Raises `Refused` for anything else."""
+    dag = unpack(path.read_bytes())
+    if "conv1_f" in dag.tensors:
+        used = [name for name, tensors in dag.layers.items() if "conv1_f" in tensors]
+        recursions = sum(name.startswith("x2SR_level1_") for name in used)
+        if not recursions:
+            raise Refused("its graph has no level for scale 2")
+        shared = MsLapSRNConfig(recursions=recursions, leak=dag.leak)
+        name = "mslapsrn" if shared == PRESETS["mslapsrn"] else f"mslapsrn-d5r{recursions}"
+        origin = "released by the authors of MS-LapSRN"
+        return adapt(path, name, shared, dag.tensors, _mslapsrn_name, origin)
+    levels = sum(key.endswith("_upconv_f") for key in dag.tensors)
+    if not 1 <= levels <= len(_LAPSRN):
+        raise Refused("it is neither LapSRN for scale 2, 4 or 8 nor MS-LapSRN")
+    name = _LAPSRN[levels - 1]
+    preset = PRESETS[name]
+    assert isinstance(preset, LapSRNConfig)
+    layout = preset.model_copy(update={"leak": dag.leak})
+    rename = partial(_lapsrn_name, levels=levels)
+    return adapt(path, name, layout, dag.tensors, rename, "released by the authors of LapSRN")
 
 
 def unpack(data: bytes) -> DagNN:
-    """Return the network in a `.mat` file's content. Raises `Refused` for anything else."""
+    """Return the graph in a file's content. Raises `Refused`, also for leaks that differ."""
     variables = matfiles.unpack(data)
     try:
         (net,) = variables["net"]
-        parameters = {_text(p["name"]): _tensor(p["value"]) for p in net["params"]}
-        layers = tuple(_layer(layer) for layer in net["layers"])
-    except (IndexError, KeyError, TypeError, ValueError) as error:
+        tensors = {str(tensor["name"]): _tensor(tensor["value"]) for tensor in net["params"]}
+        layers = {str(layer["name"]): list(layer["params"]) for layer in net["layers"]}
+        blocks = [layer["block"][0] for layer in net["layers"]]
+        leaks = {round(float(block["leak"].item()), 6) for block in blocks if "leak" in block}
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise Refused("it is a .mat file, but not a network saved by MatConvNet") from error
-    return DagNN(parameters, layers)
+    if len(leaks) != 1 or not 0 <= min(leaks) < 1:
+        shown = ", ".join(map(str, sorted(leaks))) or "none"
+        raise Refused(f"its ReLUs need one leak from 0 to 1, and have: {shown}")
+    return DagNN(tensors, layers, *leaks)
 
 
-def _layer(layer: Any) -> Layer:
-    block, names = layer["block"], layer["params"]
-    leak = block[0].get("leak") if isinstance(block, list) and block else None
-    return Layer(
-        name=_text(layer["name"]),
-        parameters=tuple(_text(name) for name in names) if isinstance(names, list) else (),
-        leak=None if leak is None else float(_array(leak).item()),
-    )
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError("not a text")
-    return value
-
-
-def _array(value: Any) -> np.ndarray[Any, np.dtype[Any]]:
-    if not isinstance(value, np.ndarray):
-        raise TypeError("not an array of numbers")
-    return value
-
-
-def _tensor(value: Any) -> Tensor:
+def _tensor(array: Any) -> Tensor:
     """Kernels are height × width × in × out (transposed: out × in), less trailing ones."""
-    array = _array(value).astype(np.float32)
     if array.ndim > 4:
         raise ValueError("not a kernel")
+    array = array.astype(np.float32)
     if array.ndim == 2 and 1 in array.shape:
         return torch.from_numpy(array.ravel())
     array = array.reshape(*array.shape, *(1,) * (4 - array.ndim))
     return torch.from_numpy(np.ascontiguousarray(array.transpose(3, 2, 0, 1)))
+
+
+def _mslapsrn_name(name: str) -> str:
+    match name.removeprefix("net.").split("."):
+        case ["convs", j, kind]:
+            return f"conv{int(j) + 1}_{_KINDS[kind]}"
+        case [part, kind]:
+            return f"{_PARTS[part]}_{_KINDS[kind]}"
+    raise ValueError(f"{name} is not the name of an MS-LapSRN tensor")
+
+
+def _lapsrn_name(name: str, levels: int) -> str:
+    """Their levels count down to the largest picture, ours count up."""
+    match name.removeprefix("net.").split("."):
+        case ["entry", kind]:
+            return f"input_conv_{_KINDS[kind]}"
+        case ["levels", i, *rest]:
+            return f"level{levels - int(i)}_{_mslapsrn_name('.'.join(rest))}"
+    raise ValueError(f"{name} is not the name of a LapSRN tensor")

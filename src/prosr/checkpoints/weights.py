@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import save
-from torch import Tensor
+from torch import Tensor, nn
 
 from prosr import models
 from prosr.checkpoints.community import load_community
@@ -98,13 +98,13 @@ def from_file(weights: WeightsFile) -> Weights:
     return Weights(weights.name, net.eval(), config, weights.card, weights.sha256)
 
 
-def fit(net: Network, tensors: Mapping[str, Tensor], source: str) -> None:
+def fit(net: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
     """Copy `tensors` into `net`, or raise `CheckpointError` with what differs."""
     _compare(net, tensors, source)
     net.load_state_dict(dict(tensors), strict=True)
 
 
-def _compare(net: Network, tensors: Mapping[str, Tensor], source: str) -> None:
+def _compare(net: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
     own = net.state_dict()
     missing = [name for name in own if name not in tensors]
     unexpected = [name for name in tensors if name not in own]

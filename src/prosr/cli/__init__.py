@@ -1,10 +1,10 @@
 """The command line: parse, call, print.
 
-Every verb is one function in the module of its name, and imports what it needs inside
-that function, so that `--help` and usage errors answer at once.
+Each verb is a function in the module of its name. It imports what it needs inside the
+function, so that `--help` and usage errors are instant.
 
-Exit codes: 0 all done, 1 some of the files failed, 2 a request that cannot be met,
-70 a bug of ours, 129 hung up, 130 interrupted, 143 terminated.
+Exit codes: 0 all done, 1 some files failed, 2 an impossible request, 70 a bug of ours,
+129 hung up, 130 interrupted, 143 terminated.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from prosr.cli.ablate import ablate
-from prosr.cli.arguments import expand_lists
+from prosr.cli.arguments import ListCommand
 from prosr.cli.bench import app as bench
 from prosr.cli.compare import compare
 from prosr.cli.convert import convert
@@ -36,32 +36,33 @@ from prosr.cli.upscale import upscale
 from prosr.errors import ProSRError, is_out_of_memory
 
 _EXTRA = {
+    "torch": "train",
     "lightning_fabric": "train",
     "tensorboard": "train",
+    "onnx": "train",
     "matplotlib": "plots",
     "av": "video",
-    "openvino": "openvino",
-    "onnx": "onnx",
     "nncf": "int8",
     "onnxruntime": "onnx",
+    "spandrel": "spandrel",
 }
-"""Which extra of this package brings an optional import."""
+"""The extra of this package that brings an optional import."""
 
 _ENDS = {129: "hung up", 130: "interrupted", 143: "terminated"}
 
 app = typer.Typer(
     name="prosr",
-    help="Enlarge pictures by 2, 4 or 8 with progressive super-resolution networks.",
+    help="Enlarge pictures and clips 2, 4 or 8 times with progressive super-resolution networks.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for _verb in (upscale, evaluate, info, train, convert, export, quantize, ablate, compare):
-    # Rich breaks lines where the docstring does, and again at the terminal's edge.
+    # Rich would keep the docstring's line breaks within paragraphs.
     _paragraphs = (inspect.getdoc(_verb) or "").split("\n\n")
     _help = "\n\n".join(" ".join(paragraph.split()) for paragraph in _paragraphs)
-    app.command(_verb.__name__, help=_help)(_verb)
+    app.command(_verb.__name__, cls=ListCommand, help=_help)(_verb)
 app.add_typer(bench, name="bench")
 
 
@@ -86,10 +87,10 @@ def _options(
 
 
 def main() -> NoReturn:
-    """Run the command line on `sys.argv`; whatever happens ends in an exit code."""
+    """Run the command line on `sys.argv` and exit."""
     try:
         _end_in_order()
-        app(args=expand_lists(sys.argv[1:]), prog_name="prosr")
+        app(args=sys.argv[1:], prog_name="prosr")
         code: int | str | None = 0
     except SystemExit as stop:
         code = stop.code
@@ -99,8 +100,7 @@ def main() -> NoReturn:
         code = 1
     except ProSRError as error:
         code = _fail(str(error), 2)
-    # Here and nowhere else: a bug of ours must not spill a traceback on a user, and its
-    # whole text stays one environment variable away.
+    # Users see one line for a bug of ours. PROSR_DEBUG shows the traceback.
     except Exception as error:
         if os.environ.get("PROSR_DEBUG"):
             raise
@@ -112,9 +112,9 @@ def main() -> NoReturn:
 
 
 def _end_in_order() -> None:
-    """Let SIGTERM and SIGHUP unwind as Ctrl-C does, so that no half-made file stays.
+    """Let SIGTERM and SIGHUP raise, as Ctrl-C does, so that temporary files are removed.
 
-    What is put in order then is not broken off by another one, unless it takes long.
+    For a while after the first signal, others are ignored, so that they do not stop this.
     """
     ended = -inf
 
@@ -138,11 +138,11 @@ def _explain(error: Exception) -> int:
         package = error.name.partition(".")[0]
         if extra := _EXTRA.get(package):
             return _fail(f"this needs {package}; install it with: pip install 'prosr[{extra}]'", 2)
-    # What the system says of a file (a name too long, a folder not to be read) is no bug.
+    # A file that the system refuses is not a bug: its name may be too long.
     if isinstance(error, OSError) and error.filename:
         return _fail(f"{error.filename!s}: {error.strerror}", 2)
     if isinstance(error, MemoryError | RuntimeError) and is_out_of_memory(error):
-        return _fail("out of memory; ask for less at once: pictures, a batch, patches, a layout", 2)
+        return _fail("out of memory; give smaller pictures, batches, patches or layouts", 2)
     summary = " ".join(f"{type(error).__name__}: {error}".split())
     return _fail(f"unexpected {summary} (for the traceback, run again with PROSR_DEBUG=1)", 70)
 
@@ -153,7 +153,7 @@ def _fail(message: str, code: int) -> int:
 
 
 def _say(line: str) -> None:
-    """Write a line to standard error, unless whoever read it has left."""
+    """Write a line to standard error, if that is still open."""
     try:
         print(line, file=sys.stderr, flush=True)
     except OSError:
@@ -161,9 +161,9 @@ def _say(line: str) -> None:
 
 
 def _flush() -> None:
-    """Hand over what is buffered; a reader that has left (`prosr … | head`) is no error."""
+    """Flush standard output; it is no error if its reader has ended (`prosr … | head`)."""
     try:
         sys.stdout.flush()
     except OSError:
-        # Python flushes once more when it ends, and would complain about the closed pipe.
+        # Python flushes again at exit and would report the closed pipe.
         discard(sys.stdout.fileno())

@@ -1,40 +1,40 @@
-"""Lists on the command line, which neither click nor typer reads: `--scale 2 4 8`."""
+"""Lists on the command line, which typer does not read by itself: `--scale 2 4 8`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from typing import Any
 
-LIST_OPTIONS: dict[str, frozenset[str]] = {
-    "evaluate": frozenset({"--set", "--scale", "--also"}),
-    "quantize": frozenset({"--data", "--scale"}),
-    "train": frozenset({"--data"}),
-    "ablate": frozenset({"--data", "--set"}),
-    "compare": frozenset({"--data", "--set", "--beside"}),
-    "info": frozenset({"--results"}),
-    "bench": frozenset({"--models", "--size", "--scale", "--engine"}),
-}
-"""For each verb, the options that take several values; typer declares them as lists."""
+from typer.core import TyperCommand
 
 
-def expand_lists(argv: Sequence[str]) -> list[str]:
-    """Rewrite `--scale 2 4 8` as `--scale 2 --scale 4 --scale 8`, for the verb's list options.
+class ListCommand(TyperCommand):
+    """A command whose options take several values if their metavar ends with "..."."""
 
-    The rule: the words after a list option are its values, up to the next word that
-    begins with "-" (a lone "-" counts as a value). So whatever is no value of a list,
-    such as MODEL…, stands before it, after another option's value, or after "--", which
-    also ends the rewriting. Repeating the option works too, and `--scale=2` is one value.
-    The verb is the first word that does not begin with "-"; `argv` is without the
-    program's name. An option without any value is left for the parser to complain about.
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        lists = {
+            name
+            for option in self.params
+            if (option.metavar or "").endswith("...")
+            for name in option.opts
+        }
+        return super().parse_args(ctx, expand_lists(args, lists))
+
+
+def expand_lists(args: Sequence[str], lists: Collection[str]) -> list[str]:
+    """Rewrite `--scale 2 4 8` as `--scale 2 --scale 4 --scale 8`, for the options `lists`.
+
+    The words after such an option are its values, up to the next word that begins with "-" (a
+    lone "-" is a value). Other arguments, such as MODEL, stand before the option, after another
+    option's value, or after "--". An option may be repeated, and `--scale=2` is one value.
     """
-    verb = next((word for word in argv if not word.startswith("-")), "")
-    options = LIST_OPTIONS.get(verb, frozenset())
     expanded: list[str] = []
     option = ""
-    for index, word in enumerate(argv):
+    for index, word in enumerate(args):
         if word == "--":
-            return expanded + list(argv[index:])
+            return expanded + list(args[index:])
         if word.startswith("-") and word != "-":
-            option = word if word in options else ""
+            option = word if word in lists else ""
             expanded.append(word)
         elif option and expanded[-1] != option:
             expanded += [option, word]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from prosr.cli.arguments import ListCommand
 from prosr.cli.bench_engines import engines
 from prosr.cli.bench_models import models
 from prosr.cli.bench_train import train
@@ -12,6 +13,6 @@ app = typer.Typer(
     help="Measure time and memory on this machine: what is compared takes turns, in one run.",
     no_args_is_help=True,
 )
-app.command("engines")(engines)
-app.command("models")(models)
-app.command("train")(train)
+app.command("engines", cls=ListCommand)(engines)
+app.command("models", cls=ListCommand)(models)
+app.command("train", cls=ListCommand)(train)

@@ -58,10 +58,9 @@ def carry_out(
     dry_run: bool,
 ) -> None:
     """Train and score what is missing, or only list it."""
-    from prosr.cli.console import stop_on_signals
+    from prosr.cli.console import stop_after, stop_on_signals
     from prosr.files import only_here
     from prosr.lab.running import compare, describe
-    from prosr.training.session import stop_after
 
     if dry_run:
         for line in describe(comparison):

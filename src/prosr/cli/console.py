@@ -1,4 +1,4 @@
-"""What `prosr train` shows while it runs, and how it is stopped."""
+"""The display of `prosr train`, and stopping it by signals."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 class TrainingDisplay:
     """A progress bar with the learning rate, the smoothed loss of each scale and the time left.
 
-    Where the output is not a terminal, a line every `line_every` steps instead.
+    If the output is not a terminal, a line every `line_every` steps instead.
     """
 
     def __init__(
@@ -67,18 +67,18 @@ class TrainingDisplay:
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def opening(self, done: int, total: int) -> None:
-        """Show how many pictures are opened."""
+        """Show how many pictures have been opened."""
         self._progress.update(self._task, completed=done, total=total)
 
     def start(self, step: int) -> None:
-        """Begin to count steps, from `step`."""
+        """Start counting steps, from `step`."""
         self._progress.remove_task(self._task)
         self._task = self._progress.add_task(
             "training", total=self._steps, completed=step, state="starting"
         )
 
     def stepped(self, step: int, result: StepResult, rate: float) -> None:
-        """Show a step's numbers: Eq. 5's loss in 8-bit levels, or Eq. 4's and how D fares."""
+        """Show a step: the loss of Eq. 5 in 8-bit levels, or of Eq. 4 with the scores of D."""
         before = self._losses.get(result.scale, result.loss)
         self._losses[result.scale] = 0.95 * before + 0.05 * result.loss
         losses = "  ".join(f"×{s} {loss:.3f}" for s, loss in sorted(self._losses.items()))
@@ -86,17 +86,17 @@ class TrainingDisplay:
         if result.health:
             real, fake = result.health["d_real"], result.health["d_fake"]
             self._margin = 0.95 * self._margin + 0.05 * (real - fake)
-            state += f"  D(r) {real:.2f}  D(r̂) {fake:.2f}  apart {self._margin:.2f}"
+            state += f"  D(r) {real:.2f}  D(r̂) {fake:.2f}  margin {self._margin:.2f}"
         self._progress.update(self._task, completed=step, state=state)
         if not self._console.is_terminal and step % self._line_every == 0:
             self.note(f"step {step}/{self._steps}  {state}")
 
     def skipped(self, step: int, reason: str) -> None:
-        """Print why a step was left out."""
-        self.note(f"left out: {reason}")
+        """Print why a step was skipped."""
+        self.note(f"skipped: {reason}")
 
     def validated(self, step: int, psnr: dict[Scale, float], best: bool) -> None:
-        """Print a validation's scores."""
+        """Print the scores of a validation."""
         scores = "  ".join(f"×{scale} {value:.3f}" for scale, value in psnr.items())
         mark = "  (best so far)" if best else ""
         self.note(f"step {step}: validation, protocol {self._protocol}: {scores} dB{mark}")
@@ -104,9 +104,10 @@ class TrainingDisplay:
 
 @contextmanager
 def stop_on_signals() -> Iterator[Callable[[], int]]:
-    """Lend a function that tells which of Ctrl-C, SIGTERM and SIGHUP came, or 0.
+    """Yield a function that returns the first of SIGINT, SIGTERM and SIGHUP received, or 0.
 
-    A second one interrupts, unless it comes at once: those who send them often send two.
+    A second one raises `KeyboardInterrupt`, but not within `PATIENCE` of the first: senders
+    often send two.
     """
     received: list[int] = []
     first = inf
@@ -124,6 +125,12 @@ def stop_on_signals() -> Iterator[Callable[[], int]]:
         yield lambda: next(iter(received), 0)
     finally:
         for number, handler in previous.items():
-            # What has hung up stays so.
+            # `notice_hangup` may have set SIGHUP to be ignored.
             if signal.getsignal(number) is remember:
                 signal.signal(number, handler)
+
+
+def stop_after(minutes: float | None, interrupted: Callable[[], object]) -> Callable[[], bool]:
+    """Return a function that is true after `minutes` or once `interrupted` is."""
+    end = monotonic() + 60 * minutes if minutes is not None else inf
+    return lambda: bool(interrupted()) or monotonic() >= end

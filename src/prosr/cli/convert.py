@@ -1,4 +1,4 @@
-"""`prosr convert`: a released file becomes a weights file of ours."""
+"""`prosr convert`: turn a released file into a weights file of ours."""
 
 from __future__ import annotations
 
@@ -11,36 +11,35 @@ from prosr.cli.options import Overwrite
 
 
 def convert(
-    source: Annotated[Path, typer.Argument(metavar="RELEASED", help="The file to read.")],
+    source: Annotated[Path, typer.Argument(metavar="RELEASED", help="Released file to read.")],
     output: Annotated[
-        Path, typer.Argument(metavar="OUT.safetensors", help="The weights file to write.")
+        Path, typer.Argument(metavar="OUT.safetensors", help="Weights file to write.")
     ],
     overwrite: Overwrite = False,
 ) -> None:
-    """Turn a released checkpoint into a weights file.
+    """Convert released weights to a weights file.
 
-    Takes ProSR's .pth, LapSRN's and MS-LapSRN's .mat and VDSR's .safetensors.
-    Nothing in the file is executed: a pickle that asks for more than tensors
-    and options is refused. The result is given as --model.
+    Reads ProSR's .pth, LapSRN's and MS-LapSRN's .mat and VDSR's .safetensors.
+    Nothing in the file is executed: a file that asks for more than tensors and
+    options is refused. Give the result as --model.
 
     Example: prosr convert proSR.pth prosr-l.safetensors
     """
-    from prosr import checkpoints
+    from prosr.checkpoints.foreign import SUFFIXES, read_foreign
     from prosr.checkpoints.weights import save_weights
     from prosr.errors import CheckpointError
 
-    # Everything that can be refused is, before the file is read.
-    if source.suffix.lower() not in checkpoints.ALL_SUFFIXES:
-        known = ", ".join(checkpoints.ALL_SUFFIXES)
-        raise CheckpointError(f"{source}: not a kind of file that is converted ({known})")
+    # Refuse what can be refused before the file is read.
+    if source.suffix.lower() not in SUFFIXES:
+        raise CheckpointError(f"{source}: cannot be converted; give a {', '.join(SUFFIXES)} file")
     if output.suffix != ".safetensors":
         raise CheckpointError(f"{output}: the output's name must end in .safetensors")
     if output.exists() and not overwrite:
         raise CheckpointError(f"{output}: exists already; replace it with --overwrite")
 
-    released = checkpoints.read_any(source)
-    typer.echo(
-        f"{source}: {released.name}, {released.tensors} tensors, {released.parameters:,} parameters"
-    )
-    digest = save_weights(output, released.net, released.config, released.card(source.name))
+    released = read_foreign(source)
+    net = released.network()
+    count = sum(parameter.numel() for parameter in net.parameters())
+    typer.echo(f"{source}: {released.name}, {len(released.tensors)} tensors, {count:,} parameters")
+    digest = save_weights(output, net, released.layout, released.card)
     typer.echo(f"{output}: written, weights hash {digest}")

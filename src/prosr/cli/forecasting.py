@@ -1,4 +1,4 @@
-"""What `prosr train --dry-run` shows: the schedule, and what a step of each scale takes."""
+"""The output of `prosr train --dry-run`: the schedule, and the cost of a step at each scale."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from prosr.training.forecast import Forecast, Phase, StepCost
 
 _ROUNDS = 3
-"""Steps of each scale that are measured."""
+"""Steps measured at each scale."""
 
 
 def show_forecast(recipe: Recipe) -> None:
-    """Measure a few steps and print what training by this recipe comes to."""
+    """Measure a few steps, and print the schedule and the cost of training."""
     from prosr.cli.measuring import telling
     from prosr.training.forecast import forecast
 
@@ -53,7 +53,7 @@ def _costs(steps: tuple[StepCost, ...], work: str) -> Table:
             f"×{step.scale}",
             f"{step.patch}×{step.patch}",
             f"{step.share:.0%}",
-            f"{2e-9 * step.multiply_adds:.1f}",
+            f"{2e-9 * step.macs:.1f}",
             f"{step.seconds:.3f}",
             f"{step.memory / 1e9:.2f}",
         )
@@ -67,7 +67,7 @@ def _summary(recipe: Recipe, expected: Forecast) -> list[str]:
         f"{recipe.model}: {expected.parameters:,} parameters, batches of {recipe.batch}",
         f"{recipe.steps:,} steps: about {hours:.2g} hours in one process, without scoring; "
         f"{memory:.2f} GB",
-        "nothing was started: leave out --dry-run to train",
+        "nothing was started; to train, run the command without --dry-run",
     ]
 
 

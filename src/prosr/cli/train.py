@@ -1,4 +1,4 @@
-"""`prosr train`: train a network as a recipe says, or go on where it stopped."""
+"""`prosr train`: train a network by a recipe, or resume a run."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from prosr.cli.options import Data, MaxMinutes, Workers
 
 if TYPE_CHECKING:
     from prosr.cli.console import TrainingDisplay
-    from prosr.training.session import Job, Session
+    from prosr.training.session import Session, TrainingJob
 
 # fmt: off
-RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE.toml", help="What to train, and how.")]
-RunFolder = Annotated[Path, typer.Option(metavar="DIR", help="Folder of the run; the same command goes on from it.")]
-Validation = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of pictures to choose the best weights on (none: no choice).")]
-Cache = Annotated[Path | None, typer.Option(metavar="DIR", help="Where decoded pictures are kept (default: in the run's folder).")]
+RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE.toml", help="The network, its schedule and all settings.")]
+RunFolder = Annotated[Path, typer.Option(metavar="DIR", help="Folder of the run; the same command resumes it.")]
+Validation = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of pictures to choose the best weights on.")]
+Cache = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for decoded pictures (default: in the run's folder).")]
 Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a value of the recipe; repeatable.")]
 Devices = Annotated[int, typer.Option(min=1, metavar="N", help="Training processes on this machine, one for each device.")]
 Nodes = Annotated[int, typer.Option(min=1, metavar="N", help="Machines; each runs this command under torchrun or SLURM.")]
-StartFrom = Annotated[Path | None, typer.Option(metavar="FILE|NAME", help="Weights file or model to begin a new run with.")]
+StartFrom = Annotated[Path | None, typer.Option(metavar="FILE|NAME", help="Weights file or model that a new run starts from.")]
 OnNonfinite = Annotated[Literal["stop", "skip"], typer.Option(help="What to do when a loss or gradient is not finite.")]
-CacheSize = Annotated[str, typer.Option(metavar="SIZE", help="Most that --cache may take; least recently used pictures go.")]
-DownloadFeatures = Annotated[bool, typer.Option("--download-features", metavar="", help="Fetch the recipe's feature file where it is missing; checked by its SHA-256.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", metavar="", help="Show the schedule, and what it takes in time and memory; start nothing.")]
+CacheSize = Annotated[str, typer.Option(metavar="SIZE", help="Maximum size of --cache; least recently used pictures are removed.")]
+DownloadFeatures = Annotated[bool, typer.Option("--download-features", metavar="", help="Download the recipe's feature file if it is missing; checked by its SHA-256.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", metavar="", help="Show the schedule and its cost in time and memory; start nothing.")]
 # fmt: on
 
 
@@ -47,10 +47,10 @@ def train(
     download_features: DownloadFeatures = False,
     dry_run: DryRun = False,
 ) -> None:
-    """Train a network as RECIPE.toml says, or go on where the run stopped.
+    """Train a network by RECIPE.toml, or resume the run in the folder.
 
-    Ctrl-C saves and stops. The averaged weights are in RUN/best.safetensors (chosen on
-    --validation) and RUN/last.safetensors; the log is RUN/log.jsonl and, for TensorBoard,
+    Ctrl-C saves and stops. The averaged weights are RUN/best.safetensors (chosen on
+    --validation) and RUN/last.safetensors. The log is RUN/log.jsonl and, for TensorBoard,
     RUN/tensorboard.
     """
     from prosr.checkpoints.features import download_missing
@@ -60,18 +60,18 @@ def train(
     from prosr.data.benchmarks import open_benchmark
     from prosr.evaluation.protocol import find_protocol
     from prosr.inference.memory import parse_size
-    from prosr.training.session import Job
+    from prosr.training.session import TrainingJob
 
-    settled = load_recipe(recipe, settings or [])
+    loaded = load_recipe(recipe, settings or [])
     if dry_run:
-        show_forecast(settled)
+        show_forecast(loaded)
         return
-    if download_features and settled.adversarial:
-        download_missing(settled.adversarial.features, settled.adversarial.file)
+    if download_features and loaded.adversarial:
+        download_missing(loaded.adversarial.features, loaded.adversarial.file)
     if needs_processes(devices, nodes):
         run_processes(devices)
-    job = Job(
-        recipe=settled,
+    job = TrainingJob(
+        recipe=loaded,
         data=data,
         folder=run,
         cache=cache or run / "cache",
@@ -87,42 +87,38 @@ def train(
     _run(job, max_minutes)
 
 
-def _run(job: Job, max_minutes: float | None) -> None:
+def _run(job: TrainingJob, max_minutes: float | None) -> None:
     from prosr.cli.console import TrainingDisplay
+    from prosr.cli.launch import is_first_process
     from prosr.files import only_here
-    from prosr.training.session import is_first_process, prepare
+    from prosr.training.session import prepare
 
     first, steps = is_first_process(), job.recipe.steps
     lock = only_here(job.folder) if first else nullcontext()
     with lock, TrainingDisplay(steps, job.protocol.name, quiet=not first) as display:
         session = prepare(job, display.opening)
         if job.validation is None:
-            display.note("no --validation folder: the last weights are all there will be")
-        _go(session, display, max_minutes)
+            display.note("no --validation folder: there will be no best weights, only the last")
+        for note in session.notes:
+            display.note(note)
+        display.start(session.run.progress.step)
+        _train(session, display, max_minutes)
 
 
-def _go(session: Session, display: TrainingDisplay, max_minutes: float | None) -> None:
-    from prosr.cli.console import stop_on_signals
-    from prosr.cli.launch import LOST, is_orphaned, is_watched
-    from prosr.training.failures import LostError
-    from prosr.training.session import stop_after
+def _train(session: Session, display: TrainingDisplay, max_minutes: float | None) -> None:
+    from prosr.cli.console import stop_after, stop_on_signals
+    from prosr.cli.launch import is_orphaned
+    from prosr.training.loop import train
 
-    for note in session.notes:
-        display.note(note)
     run = session.run
-    display.start(run.progress.step)
     with stop_on_signals() as interrupted:
-        try:
-            session.go(display, stop_after(max_minutes, lambda: interrupted() or is_orphaned()))
-        except LostError:
-            if is_watched():
-                raise typer.Exit(LOST) from None
-            raise
+        stop = stop_after(max_minutes, lambda: interrupted() or is_orphaned())
+        train(session, display, stop)
         if run.progress.skipped:
-            display.note(f"{run.progress.skipped} steps diverged and were left out")
+            display.note(f"{run.progress.skipped} steps diverged and were skipped")
         if run.finished:
             display.note(f"finished {run.recipe.steps} steps: {run.folder}")
             return
-        display.note(f"stopped at step {run.progress.step}; the same command goes on")
+        display.note(f"stopped at step {run.progress.step}; run the same command to resume")
         if number := interrupted():
             raise typer.Exit(128 + number)

@@ -1,29 +1,29 @@
-"""`prosr upscale`: files, folders and patterns, enlarged."""
+"""`prosr upscale`: enlarge files, folders and patterns."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from prosr.cli.options import EngineOption, EnsembleOption, Strength
-from prosr.cli.signals import import_torch, signals_wait
+from prosr.cli.signals import signals_wait
 
 if TYPE_CHECKING:
-    from prosr.cli.enlarging import BatchDisplay
-    from prosr.inference.upscaler import Work
+    from prosr.jobs import Outcome
 
 # fmt: off
-Paths = Annotated[list[str], typer.Argument(metavar="PATH", help="Pictures, folders, patterns such as '*.jpg', or clips.")]
-Scale = Annotated[int, typer.Option("--scale", "-s", metavar="2|4|8", help="How many times larger.")]
-Model = Annotated[str, typer.Option("--model", "-m", metavar="NAME|FILE", help="Model name, GANs also as NAME@0.7, or .safetensors file.")]
-Output = Annotated[str | None, typer.Option("--output", "-o", metavar="FILE|DIR", help="Where to (default: NAME_x4.EXT or DIR_x4 beside it).")]
-FileFormat = Annotated[str | None, typer.Option("--format", metavar="NAME", help="jpeg, png, webp, tiff or avif; else kept.")]
-MaxMemory = Annotated[str, typer.Option(metavar="SIZE", help="Limit for the whole process, from 512M.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", metavar="", help="Replace results that are there already.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", metavar="", help="Say what it would take, and write nothing.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", metavar="", help="Say nothing but what went wrong.")]
+Paths = Annotated[list[str], typer.Argument(metavar="PATH", help="Pictures, clips, folders, or patterns such as '*.jpg'.")]
+Scale = Annotated[int, typer.Option("--scale", "-s", metavar="2|4|8", help="Factor to enlarge by.")]
+Model = Annotated[str, typer.Option("--model", "-m", metavar="NAME|FILE", help="Name of a model (of a GAN also NAME@0.7), or a .safetensors file.")]
+Output = Annotated[str | None, typer.Option("--output", "-o", metavar="FILE|DIR", help="Result, or folder for results (default: NAME_x4.EXT or DIR_x4, beside each input).")]
+FileFormat = Annotated[str | None, typer.Option("--format", metavar="NAME", help="Format of pictures: jpeg, png, webp, tiff or avif (default: that of the input).")]
+MaxMemory = Annotated[str | None, typer.Option(metavar="SIZE", help="Memory limit for the process, such as 512M or 2G (default: half of the free memory).")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", metavar="", help="Replace existing results.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", metavar="", help="Print size, time and memory of each result; write nothing.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", metavar="", help="Print errors only.")]
 # fmt: on
 
 
@@ -33,7 +33,7 @@ def upscale(
     model: Model = "prosr-xs",
     output: Output = None,
     file_format: FileFormat = None,
-    max_memory: MaxMemory = "2G",
+    max_memory: MaxMemory = None,
     engine: EngineOption = "auto",
     ensemble: EnsembleOption = False,
     strength: Strength = 1.0,
@@ -41,75 +41,57 @@ def upscale(
     dry_run: DryRun = False,
     quiet: Quiet = False,
 ) -> None:
-    """Enlarge pictures 2, 4 or 8 times.
+    """Enlarge pictures and clips 2, 4 or 8 times.
 
-    Transparency, gray, 16 bits, ICC profile, EXIF and XMP are kept; results of earlier
-    runs are not made again.
+    Pictures keep transparency, gray, 16 bits, ICC profile, EXIF and XMP. Clips keep frame
+    times, sound and subtitles; they need the extra `video`.
+
+    Run again, the command makes only what is missing or whose source has changed.
 
     Example: prosr upscale photo.jpg holiday/ --scale 4
     """
-    import_torch()
-    import prosr
-    from prosr.cli.enlarging import BatchDisplay
-    from prosr.errors import ConfigError, ImageError
-    from prosr.images import find_format
-    from prosr.inference.memory import parse_size
-    from prosr.jobs.batch import find_jobs, run_jobs
-    from prosr.scales import check_scale
-    from prosr.video.requests import find_clips
+    with signals_wait():
+        import prosr
+        from prosr import jobs
+        from prosr.cli.display import BatchDisplay
+        from prosr.images import find_format
+        from prosr.inference.memory import default_memory, parse_size
 
-    check_scale(scale)
     _refuse_empty(path=paths, model=[model], output=[output], format=[file_format])
-    limit = parse_size(max_memory)
-    clips, others = find_clips(paths, scale, output)
-    kind = find_format(file_format) if file_format else None
-    jobs = find_jobs(others, scale, output, kind) if others else []
-    if kind and clips and not jobs:
-        raise ConfigError("--format is for pictures; a clip becomes what its output's suffix says")
-    jobs += [job for job in clips if job.refusal]
-    clips = [job for job in clips if not job.refusal]
-    held = 0
-    if clips:
-        from prosr.video.running import reserve, run_clips
-
-        clips, held = reserve(clips, scale, limit)
-    if all(job.refusal for job in jobs + clips):
-        refusals = [job.refusal for job in jobs + clips]
-        raise ImageError((refusals or ["nothing to enlarge but results of earlier runs"])[0])
+    limit = default_memory() if max_memory is None else parse_size(max_memory)
+    wanted = find_format(file_format) if file_format else None
+    found, memory = jobs.fit(jobs.find(paths, scale, output, wanted), scale, limit)
     with signals_wait():
         upscaler = prosr.load(
-            model, max_memory=limit - held, engine=engine, ensemble=ensemble, strength=strength
+            model, max_memory=memory, engine=engine, ensemble=ensemble, strength=strength
         )
-    with BatchDisplay(len(jobs + clips), quiet=quiet) as display:
-        runs = ((run_jobs, jobs), (run_clips, clips)) if clips else ((run_jobs, jobs),)
-        orders = {"overwrite": overwrite, "dry_run": dry_run}
-        for run, some in runs:
-            for outcome in run(upscaler, some, scale, starting=display.starting, **orders):
-                display.done(outcome)
-    _close(display, upscaler.work)
+    with BatchDisplay(len(found), quiet=quiet) as display:
+        for outcome in jobs.run(
+            upscaler, found, scale, overwrite=overwrite, dry_run=dry_run, starting=display.starting
+        ):
+            display.done(outcome)
+    failed = [outcome for outcome in display.outcomes if outcome.status == "failed"]
+    _raise_errors(failed, alone=len(found) == 1)
+    display.close(upscaler.work)
+    if failed:
+        raise typer.Exit(1)
 
 
 def _refuse_empty(**given: Sequence[str | None]) -> None:
-    """A shell's unset variable must not stand for the present folder."""
+    """Refuse empty words: an unset shell variable must not stand for the current folder."""
     from prosr.errors import ConfigError
 
     for what, words in given.items():
         if "" in words:
-            raise ConfigError(f"the {what} is empty; it has to name something")
+            raise ConfigError(f"the {what} is empty; give a value")
 
 
-def _close(display: BatchDisplay, work: Work) -> None:
-    """Say what became of all: the failure of an only picture is the command's."""
-    import os
-
+def _raise_errors(failed: Sequence[Outcome], alone: bool) -> None:
+    """Raise the failure of the only job, and with PROSR_DEBUG the first bug."""
     from prosr.errors import ImageError
 
-    failed = [outcome for outcome in display.outcomes if outcome.kind == "failed"]
-    if failed and len(display.outcomes) == 1:
-        raise failed[0].error or ImageError(failed[0].reason)
-    if os.environ.get("PROSR_DEBUG"):
-        for error in filter(None, (outcome.error for outcome in failed)):
-            raise error
-    display.close(work)
-    if failed:
-        raise typer.Exit(1)
+    for outcome in failed:
+        if outcome.error and (alone or os.environ.get("PROSR_DEBUG")):
+            raise outcome.error
+        if alone:
+            raise ImageError(outcome.reason)

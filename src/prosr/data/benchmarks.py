@@ -1,4 +1,4 @@
-"""Pictures to be scored on: any folder of pictures is a benchmark set."""
+"""Benchmark sets: any folder of pictures."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from prosr import images
 from prosr.errors import DataError
@@ -21,7 +19,10 @@ Pixels = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Pair:
-    """The input x, [H, W, 3], of the truth y, [sH, sW, 3]; `name` is the file's, no suffix."""
+    """A low-resolution input x, [H, W, 3], and its ground truth y, [sH, sW, 3].
+
+    `name` is the file's name without its suffix.
+    """
 
     name: str
     x: Pixels
@@ -30,34 +31,35 @@ class Pair:
 
 @dataclass(frozen=True)
 class Benchmark:
-    """A set of pictures, called like its folder."""
+    """A set of pictures, named after its folder."""
 
     name: str
     paths: tuple[Path, ...]
 
     def first(self, limit: int | None) -> Benchmark:
-        """The set's first `limit` pictures, or all of them for None."""
+        """The set of the first `limit` pictures, or of all if None."""
         return Benchmark(self.name, self.paths[:limit])
 
     def check(self, scales: Iterable[int], smallest: Callable[[int], int]) -> None:
-        """Raise what `pairs` would, or `DataError` for a picture that is below `smallest`.
+        """Raise what `pairs` would, or `DataError` for a picture that is too small to score.
 
-        That gives the least height and width of a truth that can be scored at a scale.
+        `smallest` gives the least height and width of a ground truth at a scale.
         """
         needed = max(-(-smallest(s) // s) * s for s in scales)
         for path in self.paths:
             height, width = images.read_rgb(path).shape[:2]
             if min(height, width) < needed:
                 raise DataError(
-                    f"{path} has {width}×{height} pixels; to be scored it needs {needed} each "
-                    "way: take it out of the set"
+                    f"{path} has {width}×{height} pixels, but scoring needs {needed} in both "
+                    "directions; take it out of the set"
                 )
 
     def pairs(self, scale: int) -> Iterator[Pair]:
-        """Read one picture after the other and make its input.
+        """Read one picture after the other and make its low-resolution input.
 
-        The truth is cropped at the right and bottom to a multiple of `scale`. Raises
-        `ImageError` for a file that is no picture, `DataError` for one below `scale` pixels.
+        The ground truth is cropped at the right and bottom to a multiple of `scale`. Raises
+        `ImageError` for a file that is not a picture, and `DataError` for a picture of fewer
+        than `scale` pixels.
         """
         s = check_scale(scale)
         for path in self.paths:
@@ -72,14 +74,8 @@ class Benchmark:
             yield Pair(path.stem, make_input(y, s), y)
 
 
-def to_tensor(pixels: Pixels) -> Tensor:
-    """A picture, [H, W, 3], as networks take it: [1, 3, H, W] in [0, 1]."""
-    # A copy: pixels that are read cannot be written to, of which PyTorch warns.
-    return torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 255
-
-
 def open_benchmark(folder: Path) -> Benchmark:
-    """The pictures directly in `folder`, sorted by name; other files and folders are ignored."""
+    """The pictures directly in `folder`, sorted by name. Other files and folders are ignored."""
     if not folder.is_dir():
         raise DataError(f"{folder} is not a folder; give a folder of pictures")
     entries = sorted(path for path in folder.iterdir() if not path.name.startswith("."))

@@ -1,10 +1,10 @@
-"""Decoded pictures on disk: shared by all processes, bounded, the least recently used go.
+"""A cache of decoded pictures on disk: shared by processes, limited, least recently used.
 
 <key>.npy      the pixels, [H, W, 3]
-<key>.cells    height, width, and the detail of each of the picture's cells in row order
+<key>.cells    height, width, and the detail of each cell of the picture in row order
 
-A key is made from a file's place, size and time of change. The cells stay when the pixels
-go, so that a picture that has been seen once is opened without being decoded.
+The key is a hash of the file's path, size and time of change. The cells are never evicted, so
+that a known picture can be opened without being decoded.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ from prosr.errors import DataError, ImageError
 from prosr.files import replacing
 
 CELL = 32
-"""Side of the squares, in pixels, for which the amount of detail is known."""
+"""Side in pixels of the squares for which the amount of detail is stored."""
 
 CACHE_SIZE = 20_000_000_000
 
 _SHARE = 32
-"""A process looks at the whole folder when it has written this part of the limit."""
+"""A process scans the folder after it has written 1/32 of the limit."""
 
 Pixels = NDArray[np.uint8]
 
 
 @dataclass
-class Decoded:
-    """The pictures kept in `folder`, of at most `limit` bytes.
+class DecodedPictures:
+    """The decoded pictures in `folder`, `limit` bytes of pixels at most.
 
-    Several processes may use a folder at a time; each that writes can exceed the limit by
-    1/32 until it looks again.
+    Several processes may use a folder at the same time. Each can exceed the limit by 1/32
+    before it scans the folder.
     """
 
     folder: Path
@@ -46,66 +46,66 @@ class Decoded:
     _written: float = field(default=float("inf"), repr=False)
 
     def open(self, path: Path) -> tuple[str, NDArray[np.float64]]:
-        """The key of a picture and what its cells file holds; decodes it if it is new.
+        """Return a picture's key and its cells file, decoding it if it is new.
 
-        Raises `ImageError` for a file that is no picture.
+        Raises `ImageError` for a file that is not a picture.
         """
         key = _key(path)
         try:
             return key, self.cells(key)
-        # A power cut may have left half of it.
+        # A power cut may have truncated it.
         except (FileNotFoundError, NotADirectoryError, ValueError, EOFError):
             return key, self.add(key, images.read_rgb(path))
 
     def add(self, key: str, pixels: Pixels) -> NDArray[np.float64]:
-        """Store a new picture; gives what its cells file holds."""
+        """Store a new picture and return its cells file."""
         self.keep(key, pixels)
         cells = np.concatenate((pixels.shape[:2], detail(pixels).ravel()))
         self._save(self.folder / f"{key}.cells", cells)
         return cells
 
     def cells(self, key: str) -> NDArray[np.float64]:
-        """What the cells file holds."""
+        """Read a cells file: height, width and the detail of each cell."""
         with open(self.folder / f"{key}.cells", "rb") as stored:
             cells: NDArray[np.float64] = np.load(stored)
         return cells
 
     def pixels(self, key: str, path: Path) -> Pixels:
-        """The pixels, memory-mapped, or decoded again if they had to go.
+        """The pixels, memory-mapped, or decoded again if they were evicted.
 
-        A map holds a file open while it lives, so nobody should collect them.
+        A map keeps its file open, so do not keep many.
         """
         stored = self.folder / f"{key}.npy"
         try:
             mapped: Pixels = np.load(stored, mmap_mode="r")
-            # A folder that somebody else keeps can be read all the same.
+            # A read-only folder is fine.
             with suppress(OSError):
                 os.utime(stored)
         except (FileNotFoundError, ValueError, EOFError):
             if _key(path) != key:
                 raise DataError(
-                    f"{path} was changed while it is trained on; the same command goes on"
+                    f"{path} was changed during training; run the same command to resume"
                 ) from None
             mapped = images.read_rgb(path)
             self.keep(key, mapped)
         return mapped
 
     def keep(self, key: str, pixels: Pixels) -> None:
-        """Store a picture's pixels, and let others go where there is no room."""
+        """Store pixels, and evict others if the limit is exceeded."""
         if pixels.nbytes > self.limit:
             return
         self._save(self.folder / f"{key}.npy", pixels)
         self._written += pixels.nbytes
         if self._written > self.limit / _SHARE:
-            self._make_room()
+            self._evict()
             self._written = 0
 
-    def _make_room(self) -> None:
-        """Remove the least recently used pictures until one share of the limit is free."""
+    def _evict(self) -> None:
+        """Remove the least recently used pixels until 1/32 of the limit is free."""
         found = []
         with os.scandir(self.folder) as entries:
             for entry in entries:
-                # Another process may have removed it since.
+                # Another process may have removed it.
                 with suppress(FileNotFoundError):
                     if entry.name.endswith(".npy") and not entry.name.startswith("."):
                         status = entry.stat()
@@ -114,7 +114,7 @@ class Decoded:
         for _, size, name in sorted(found):
             if total <= self.limit - self.limit // _SHARE:
                 break
-            # Windows keeps a file that another process reads.
+            # Windows does not remove a file that another process reads.
             with suppress(FileNotFoundError, PermissionError):
                 os.unlink(name)
                 total -= size
@@ -125,13 +125,13 @@ class Decoded:
                 np.save(file, array)
         except OSError as error:
             raise DataError(
-                f"{self.folder}: decoded pictures cannot be kept there ({error.strerror}); "
+                f"{self.folder}: decoded pictures cannot be stored there ({error.strerror}); "
                 "give another --cache or a smaller --cache-size"
             ) from error
 
 
 def detail(pixels: Pixels) -> NDArray[np.float64]:
-    """Mean absolute difference of neighbouring pixels in each CELL×CELL square, [rows, columns]."""
+    """Mean absolute difference of neighbouring pixels in each cell, [rows, columns]."""
     luma = pixels.astype(np.float32).mean(axis=2)
     change = np.abs(np.diff(luma, axis=0, append=luma[-1:]))
     change += np.abs(np.diff(luma, axis=1, append=luma[:, -1:]))

@@ -1,4 +1,4 @@
-"""Training pictures, decoded once and cut into patches where there is detail."""
+"""Training pictures, decoded once, and patches of them where there is detail."""
 
 from __future__ import annotations
 
@@ -9,40 +9,40 @@ from pathlib import Path
 import numpy as np
 
 from prosr import images
-from prosr.data.decoded import CACHE_SIZE, CELL, Decoded, Pixels
+from prosr.data.decoded import CACHE_SIZE, CELL, DecodedPictures, Pixels
 from prosr.errors import DataError, ImageError
 from prosr.resample import make_input
 
 EVEN_SHARE = 1e-3
-"""Added to the detail of each cell, so that a picture without any can be drawn from."""
+"""Added to the detail of each cell, so that flat pictures can be drawn from too."""
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
-    """One training picture: its size, and by `key` its pixels and detail in `decoded`.
+class TrainingPicture:
+    """A training picture: its size, and the key of its pixels and detail in `decoded`.
 
-    Nothing else is held in memory, however many pictures there are.
+    Nothing else is in memory, so that there can be very many.
     """
 
     path: Path
     height: int
     width: int
     key: str
-    decoded: Decoded
+    decoded: DecodedPictures
 
     @property
     def pixels(self) -> Pixels:
-        """[H, W, 3], memory-mapped or decoded each time it is asked for."""
+        """The pixels, [H, W, 3], memory-mapped or decoded at each access."""
         return self.decoded.pixels(self.key, self.path)
 
     def holds(self, side: int) -> bool:
-        """Whether a square of `side` pixels fits in."""
+        """Whether it contains a square of `side` pixels."""
         return min(self.height, self.width) >= side
 
     def draw(self, rng: np.random.Generator, side: int, grid: int) -> tuple[int, int]:
-        """Pick the top left corner of a square of `side`, in proportion to detail.
+        """Draw the top left corner of a square of `side`, in proportion to detail.
 
-        Corners are multiples of `grid`.
+        Its coordinates are multiples of `grid`.
         """
         cells = self.decoded.cells(self.key)[2:] + EVEN_SHARE
         cumulative = np.cumsum(cells) / cells.sum()
@@ -56,11 +56,13 @@ class Picture:
         return corner[0], corner[1]
 
 
-def cut(picture: Picture, top: int, left: int, patch: int, scale: int) -> tuple[Pixels, Pixels]:
-    """Cut the pair (x, y) whose truth starts at (top, left), multiples of `scale`.
+def cut(
+    picture: TrainingPicture, top: int, left: int, patch: int, scale: int
+) -> tuple[Pixels, Pixels]:
+    """Cut the pair (x, y) whose ground truth starts at (top, left), multiples of `scale`.
 
-    x is [patch, patch, 3] and exactly the part of the whole picture's benchmark input
-    there; y is [scale·patch, scale·patch, 3].
+    y is [scale·patch, scale·patch, 3]. x is [patch, patch, 3] and equals that part of the
+    whole picture's low-resolution input.
     """
     margin = 3 * scale
     height, width = (length // scale * scale for length in (picture.height, picture.width))
@@ -70,12 +72,12 @@ def cut(picture: Picture, top: int, left: int, patch: int, scale: int) -> tuple[
     surroundings = picture.pixels[y0:y1, x0:x1]
     reduced = make_input(surroundings, scale)
     row, column = (top - y0) // scale, (left - x0) // scale
-    truth = surroundings[top - y0 : top - y0 + side, left - x0 : left - x0 + side]
-    return reduced[row : row + patch, column : column + patch], truth
+    y = surroundings[top - y0 : top - y0 + side, left - x0 : left - x0 + side]
+    return reduced[row : row + patch, column : column + patch], y
 
 
 def find_pictures(folders: Sequence[Path]) -> list[Path]:
-    """Every file below `folders` whose suffix is a picture's, sorted by path."""
+    """All files below `folders` with the suffix of a picture, sorted by path."""
     found: list[Path] = []
     for folder in folders:
         if not folder.is_dir():
@@ -93,14 +95,14 @@ def open_pictures(
     cache: Path,
     progress: Callable[[], None] = lambda: None,
     cache_size: int = CACHE_SIZE,
-) -> tuple[list[Picture], list[str]]:
-    """Open pictures through `cache`; also return one line for each that cannot be read."""
-    decoded = Decoded(cache, cache_size)
+) -> tuple[list[TrainingPicture], list[str]]:
+    """Open pictures through `cache`. Also return one line for each that cannot be read."""
+    decoded = DecodedPictures(cache, cache_size)
     pictures, problems = [], []
     for path in paths:
         try:
             key, cells = decoded.open(path)
-            pictures.append(Picture(path, int(cells[0]), int(cells[1]), key, decoded))
+            pictures.append(TrainingPicture(path, int(cells[0]), int(cells[1]), key, decoded))
         except ImageError as error:
             problems.append(str(error))
         progress()

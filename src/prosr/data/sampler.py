@@ -1,4 +1,4 @@
-"""Batches as a function of the step: nothing to save, nothing to restore."""
+"""Batches as a function of the step: there is no state to save."""
 
 from __future__ import annotations
 
@@ -6,53 +6,43 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from prosr.data.decoded import Pixels
-from prosr.data.patches import Picture, cut
+from prosr.data.patches import TrainingPicture, cut
 from prosr.errors import DataError
 
 PREFETCHED = 4
-"""Batches that each worker prepares ahead."""
+"""Batches that each worker prepares in advance."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """x is [B, 3, P, P] and y is [B, 3, sP, sP], both uint8; `sources` names the pictures."""
+    """The pairs of a step: x is [B, P, P, 3] and y is [B, sP, sP, 3].
+
+    `sources` are the paths of the pictures. Arrays, because sending a tensor from a worker
+    opens a connection.
+    """
 
     step: int
     scale: int
-    x: Tensor
-    y: Tensor
+    x: Pixels
+    y: Pixels
     sources: tuple[str, ...]
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """From a worker travel bytes; for each tensor a connection would have to be made."""
-        x, y = (pixels.permute(0, 2, 3, 1).numpy() for pixels in (self.x, self.y))
-        return _arrived, (self.step, self.scale, x, y, self.sources)
-
-
-def _arrived(step: int, scale: int, x: Pixels, y: Pixels, sources: tuple[str, ...]) -> Batch:
-    x_, y_ = (torch.from_numpy(pixels).permute(0, 3, 1, 2) for pixels in (x, y))
-    return Batch(step, scale, x_, y_, sources)
 
 
 class PatchSampler(Dataset[Batch]):
     """Item `step` is the batch of that step.
 
-    `scale_at` gives the batch's scale for a step, `patch` the side of x for each scale.
-    Pair i of step t depends on (seed, t, i) alone, so several processes that share a
-    step draw disjoint parts of one batch: `rank` of `world`.
+    `scale_at` gives the scale of a step, `patch` the side of x for each scale. Pair i of
+    step t depends on (seed, t, i) only. Process `rank` of `world` draws its part of the batch.
     """
 
     def __init__(
         self,
-        pictures: Sequence[Picture],
+        pictures: Sequence[TrainingPicture],
         scale_at: Callable[[int], int],
         patch: dict[int, int],
         batch: int,
@@ -81,7 +71,7 @@ class PatchSampler(Dataset[Batch]):
         scale = self.scale_at(step)
         pairs = [self._pair(step, index, scale) for index in self.indices]
         x, y = (np.stack([pair[i] for pair in pairs]) for i in (0, 1))
-        return _arrived(step, scale, x, y, tuple(pair[2] for pair in pairs))
+        return Batch(step, scale, x, y, tuple(pair[2] for pair in pairs))
 
     def _pair(self, step: int, index: int, scale: int) -> tuple[Pixels, Pixels, str]:
         rng = np.random.default_rng((self.seed, step, index))
@@ -97,10 +87,10 @@ class PatchSampler(Dataset[Batch]):
 
 
 def prepared(sampler: PatchSampler, steps: range, workers: int) -> Iterator[Batch]:
-    """Batches of these steps, in their order, prepared by `workers` processes, or this one if 0.
+    """Batches of `steps` in order, prepared by `workers` processes, or by this one if 0.
 
-    A worker's end is met where its batch is awaited. PyTorch would raise it in a signal handler,
-    in the middle of whatever runs then, a save or a destructor too.
+    A killed worker raises an error when its batch is awaited. PyTorch's SIGCHLD handler, which
+    would raise it anywhere, even in a save, is removed.
     """
     ahead = PREFETCHED if workers else None
     loader = DataLoader(

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from prosr.checkpoints.features import open_squeezenet
-from prosr.data.benchmarks import to_tensor
+from prosr.data.tensors import to_tensor
 from prosr.errors import CheckpointError, ConfigError, DataError, suggestion
 from prosr.evaluation.metrics import crop_border
 from prosr.evaluation.niqe import niqe

@@ -15,6 +15,7 @@ from statistics import fmean
 from tempfile import TemporaryDirectory
 
 import numpy as np
+import openvino
 from numpy.typing import NDArray
 
 from prosr.data.benchmarks import Benchmark, Pair
@@ -27,7 +28,6 @@ from prosr.inference.engines.openvino import (
     OpenVinoEngine,
     core,
     int8_path,
-    openvino,
     read_graph,
 )
 from prosr.inference.tiling import Block

@@ -21,7 +21,7 @@ from prosr.images.provenance import (
     origin_of,
     unread_origin_of,
 )
-from prosr.images.reading import DecodedPicture, Picture, open_picture, read_rgb
+from prosr.images.reading import Picture, open_picture, read_rgb
 from prosr.images.samples import SAMPLE_TYPES, from_unit, to_unit
 from prosr.images.writing import Canvas
 
@@ -29,7 +29,6 @@ __all__ = [
     "SAMPLE_TYPES",
     "UNREAD_SUFFIXES",
     "Canvas",
-    "DecodedPicture",
     "Format",
     "Making",
     "Metadata",

@@ -37,6 +37,8 @@ def open_image(path: Path) -> tuple[pyvips.Image, str]:
     Raises `ImageError` if the file cannot be opened. Damage further down raises
     `pyvips.Error` when its rows are decoded; `explaining` translates that.
     """
+    # Discard errors that libvips collected about other files.
+    pyvips.vips_lib.vips_error_clear()
     with explaining(path):
         descriptor = open_descriptor(path)
         try:
@@ -151,13 +153,9 @@ def _normalised(image: pyvips.Image, path: Path) -> pyvips.Image:
 def _cmyk_to_rgb(image: pyvips.Image) -> pyvips.Image:
     """CMYK to sRGB by the embedded profile, else by libvips' own press profile."""
     depth = 16 if image.format == "ushort" else 8
+    options = {"embedded": True, "input_profile": "cmyk", "intent": "relative"}
     rgb: pyvips.Image = image.icc_transform(
-        "srgb",
-        depth=depth,
-        black_point_compensation=True,
-        embedded=True,
-        input_profile="cmyk",
-        intent="relative",
+        "srgb", depth=depth, black_point_compensation=True, **options
     )
     return rgb
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +33,8 @@ _PNG_SIGNATURE, _PNG_HEADER = 8, 33
 _LONGEST_CHUNK = 1000
 
 
-@dataclass(frozen=True)
-class Field:
-    """One item as libvips stores it: the number of its type, its name, its value."""
-
-    gtype: int
-    name: str
-    value: Any
+Fields = dict[str, tuple[int, Any]]
+"""Items by name as libvips stores them: the number of the type, the value."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +45,7 @@ class Metadata:
     `read_png_colours` returns them; only another PNG file inherits these.
     """
 
-    fields: tuple[Field, ...] = ()
+    fields: Fields = field(default_factory=dict)
     x_resolution: float = 1.0
     y_resolution: float = 1.0
     png_colours: bytes = b""
@@ -61,16 +56,13 @@ def collect(image: pyvips.Image, *, turned: bool = False) -> Metadata:
 
     `turned` says that the EXIF orientation has been applied to the pixels.
     """
-    fields = [
-        Field(image.get_typeof(name), name, image.get(name))
-        for name in image.get_fields()
-        if _CARRIED.fullmatch(name)
-    ]
-    for index, field in enumerate(fields):
-        if field.name == "xmp-data" and turned:
-            value = _XMP_ORIENTATION.sub(rb"\g<1>1", field.value)
-            fields[index] = replace(field, value=value)
-    return Metadata(tuple(field for field in fields if field.value), image.xres, image.yres)
+    names = [name for name in image.get_fields() if _CARRIED.fullmatch(name)]
+    fields = {name: (image.get_typeof(name), image.get(name)) for name in names}
+    if turned and "xmp-data" in fields:
+        kind, xmp = fields["xmp-data"]
+        fields["xmp-data"] = kind, _XMP_ORIENTATION.sub(rb"\g<1>1", xmp)
+    fields = {name: item for name, item in fields.items() if item[1]}
+    return Metadata(fields, image.xres, image.yres)
 
 
 def attach(image: pyvips.Image, metadata: Metadata, made_by: str) -> pyvips.Image:
@@ -79,8 +71,8 @@ def attach(image: pyvips.Image, metadata: Metadata, made_by: str) -> pyvips.Imag
     Savers write EXIF's width and height themselves.
     """
     image = image.copy(xres=metadata.x_resolution, yres=metadata.y_resolution)
-    for item in metadata.fields:
-        image.set_type(item.gtype, item.name, item.value)
+    for name, (kind, value) in metadata.fields.items():
+        image.set_type(kind, name, value)
     image.set_type(pyvips.GValue.gint_type, "orientation", 1)
     # Without this savers copy the thumbnail, which is not upright.
     image.set_type(pyvips.GValue.blob_type, "jpeg-thumbnail-data", b"")
@@ -89,22 +81,21 @@ def attach(image: pyvips.Image, metadata: Metadata, made_by: str) -> pyvips.Imag
         line = f"{before}; {made_by}" if before else made_by
         image.set_type(pyvips.GValue.gstr_type, _SOFTWARE, line)
     # Without this libexif adds "uncalibrated", which is wrong if there is no profile.
-    names = {item.name for item in metadata.fields}
     other = metadata.png_colours and b"sRGB" not in metadata.png_colours
-    if not names & {_COLOUR_SPACE, _ICC} and not other:
+    if not metadata.fields.keys() & {_COLOUR_SPACE, _ICC} and not other:
         image.set_type(pyvips.GValue.gstr_type, _COLOUR_SPACE, _SRGB)
     return image
 
 
-def exif_fields(block: bytes) -> tuple[Field, ...]:
+def exif_fields(block: bytes) -> Fields:
     """Parse an EXIF block with libvips; empty if libvips cannot."""
     plain = pyvips.Image.black(1, 1).jpegsave_buffer(keep="none")
     segment = b"\xff\xe1" + (len(block) + 2).to_bytes(2, "big") + block
     try:
         image = pyvips.Image.jpegload_buffer(plain[:2] + segment + plain[2:])
     except pyvips.Error:
-        return ()
-    return tuple(f for f in collect(image).fields if f.name.startswith("exif-"))
+        return {}
+    return {n: item for n, item in collect(image).fields.items() if n.startswith("exif-")}
 
 
 def exif_block(metadata: Metadata, made_by: str) -> bytes:
@@ -116,7 +107,7 @@ def exif_block(metadata: Metadata, made_by: str) -> bytes:
 
 def software(metadata: Metadata) -> str:
     """EXIF's Software. libvips stores it as "Maker (Maker, ASCII, 6 components, 6 bytes)"."""
-    value = next((str(item.value) for item in metadata.fields if item.name == _SOFTWARE), "")
+    value = str(metadata.fields.get(_SOFTWARE, (0, ""))[1])
     remark = re.search(r", ASCII, \d+ components, \d+ bytes\)$", value)
     return value[: (remark.start() - 2) // 2] if remark else value
 

@@ -17,12 +17,11 @@ import pyvips
 from numpy.typing import NDArray
 
 from prosr.errors import ImageError
-from prosr.images import exif, metadata
+from prosr.images import metadata
 from prosr.images.loading import explaining, open_image, shown
-from prosr.images.orientation import orientation_of, upright
 from prosr.images.provenance import find_making
 from prosr.images.samples import from_unit, to_unit
-from prosr.images.tiff import largest_strip
+from prosr.images.tiff import largest_strip, read_exif
 
 _BATCH = 1_000_000
 """Bytes decoded at a time, at least a row. libvips buffers several times as much."""
@@ -37,10 +36,10 @@ _SCANNED = 2.4
 """Bytes per sample of a progressive JPEG, 2.0 to 2.4; half of it with 4:2:0 (48 megapixels)."""
 
 _STORED = 1.5
-"""Bytes per byte of a TIFF's strip as stored: 1.4."""
+"""Bytes per stored byte of a TIFF's longest strip; 1.4 was measured."""
 
 _TILE_ROWS = 3
-"""Rows of a TIFF's tiles: 2.8 with tiles of 2048 pixels."""
+"""Rows of tiles of a TIFF; 2.8 was measured with tiles of 2048 pixels."""
 
 
 class Picture:
@@ -55,18 +54,17 @@ class Picture:
     def __init__(self, path: Path) -> None:
         self.path = path
         image, self.format = open_image(path)
-        self._stored_shape = image.height, image.width, image.bands
         self._orientation = orientation_of(image)
-        size = image.height, image.width
+        self._stored = size = image.height, image.width
         self.height, self.width = size[::-1] if self._orientation >= 5 else size
         self.channels = image.bands
         self.dtype: np.dtype[Any] = np.dtype(_SAMPLE_TYPES[image.format])
         self.bits = _bits(image, self.dtype)
         self.decoding = _decoder_bytes(image, self.format, path)
         self.metadata = metadata.collect(image, turned=self._orientation > 1)
-        if self.format == "TIFF" and (tags := exif.read_tiff(path)):
-            fields = metadata.exif_fields(exif.make_block(tags))
-            self.metadata = replace(self.metadata, fields=self.metadata.fields + fields)
+        if self.format == "TIFF" and (block := read_exif(path)):
+            fields = metadata.exif_fields(block)
+            self.metadata = replace(self.metadata, fields=self.metadata.fields | fields)
         if self.format == "PNG":
             with explaining(path):
                 chunks = metadata.read_png_colours(path)
@@ -84,10 +82,9 @@ class Picture:
             file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115
         with file:
             with explaining(folder):
-                low, high = self._decode(file)
-            if self.dtype.kind == "f":
-                _check_range(self.path, low, high)
-            yield DecodedPicture(file, self._stored_shape, self.dtype, self._orientation)
+                self._decode(file)
+            shape = (*self._stored, self.channels)
+            yield DecodedPicture(file, shape, self.dtype, self._orientation)
 
     def middle(self, side: int) -> tuple[NDArray[Any], int]:
         """Samples of the middle, at most `side` × `side` pixels, as stored: [H, W, channels].
@@ -113,21 +110,16 @@ class Picture:
         with explaining(self.path):
             return bool(image[self.channels - 1].min() >= full)
 
-    def _decode(self, file: FileIO) -> tuple[float, float]:
-        """Write the samples as stored; return the least and the greatest of floats."""
+    def _decode(self, file: FileIO) -> None:
+        """Write the samples as stored."""
         image, _ = open_image(self.path)
         region = pyvips.Region.new(image)
         rows = max(1, _BATCH // (image.width * self.channels * self.dtype.itemsize))
-        low, high = math.inf, -math.inf
         for top in range(0, image.height, rows):
             with explaining(self.path):
                 data = region.fetch(0, top, image.width, min(rows, image.height - top))
+            _check_range(self.path, np.frombuffer(data, self.dtype))
             file.write(data)
-            if self.dtype.kind == "f":
-                samples = np.frombuffer(data, self.dtype)
-                low = float(np.minimum(low, samples.min()))
-                high = float(np.maximum(high, samples.max()))
-        return low, high
 
 
 class DecodedPicture:
@@ -173,15 +165,36 @@ def read_rgb(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
     samples = np.frombuffer(data, _SAMPLE_TYPES[image.format])
     samples = samples.reshape(image.height, image.width, image.bands)
     samples = upright(samples, orientation_of(image))
-    if samples.dtype.kind == "f":
-        _check_range(path, float(samples.min()), float(samples.max()))
+    _check_range(path, samples)
     if samples.dtype != np.uint8:
         samples = from_unit(to_unit(samples), np.uint8)
     colours = samples[..., :3] if image.bands > 2 else samples[..., :1]
     return np.ascontiguousarray(np.broadcast_to(colours, (*samples.shape[:2], 3)))
 
 
-def _check_range(path: Path, low: float, high: float) -> None:
+def orientation_of(image: pyvips.Image) -> int:
+    """The EXIF orientation of an opened picture, 1 to 8; 1 (upright) if missing or unknown."""
+    orientation = int(image.get("orientation")) if image.get_typeof("orientation") else 1
+    return orientation if 1 <= orientation <= 8 else 1
+
+
+def upright(stored: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """The upright view of stored pixels, [H, W, C]; nothing is copied.
+
+    Orientations 5 to 8 are transposed first. Then rows, columns or both are reversed.
+    """
+    if orientation >= 5:
+        stored = np.swapaxes(stored, 0, 1)
+    rows = -1 if orientation in (3, 4, 7, 8) else 1
+    columns = -1 if orientation in (2, 3, 6, 7) else 1
+    return stored[::rows, ::columns]
+
+
+def _check_range(path: Path, samples: NDArray[Any]) -> None:
+    """Raise `ImageError` if some samples are floats outside [0, 1]."""
+    if samples.dtype.kind != "f":
+        return
+    low, high = float(samples.min()), float(samples.max())
     if math.isnan(low + high):
         raise ImageError(f"{shown(path)}: some float samples are not finite; bring them to 0…1")
     if low < 0 or high > 1:

@@ -1,15 +1,20 @@
-"""The directories (IFDs) of TIFF files: reading, and writing at the end of a file."""
+r"""What libvips does not know of TIFF files: EXIF, stored strips, YCbCr without JPEG.
+
+A TIFF file consists of directories (IFDs) of tagged values. So does EXIF: in other formats it
+is a block, "Exif\0\0" and a TIFF of its own; in a TIFF its directories are those of the file.
+"""
 
 from __future__ import annotations
 
 import io
 import struct
-import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
-SHORT, LONG, LONG8, IFD8 = 3, 4, 16, 18
+import numpy as np
+
+LONG, LONG8, IFD8 = 4, 16, 18
 _SIZES = dict.fromkeys((1, 2, 6, 7), 1) | dict.fromkeys((3, 8), 2)
 _SIZES |= dict.fromkeys((4, 9, 11, 13), 4) | dict.fromkeys((5, 10, 12, 16, 18), 8)
 """Bytes of one value of each TIFF type."""
@@ -19,62 +24,94 @@ _COMPRESSION, _JPEGS, _PHOTOMETRIC, _YCBCR = 259, (6, 7), 262, 6
 _FRACTIONS = (5, 10)
 _MOST_ENTRIES, _MOST_BYTES = 1000, 1_000_000
 
+_EXIF_IFD, _GPS_IFD, _INTEROP_IFD, _MAKER_NOTE = 0x8769, 0x8825, 0xA005, 0x927C
+_WIDTH, _HEIGHT = 0xA002, 0xA003
+
+_DESCRIBING = (0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x013C, 0x4746, 0x8298)
+"""The tags of the main directory that describe the picture and not its samples: title,
+maker, model, software, date, artist, computer, rating, copyright."""
+
+_PREFIX = b"Exif\0\0"
+_LONGEST_BLOCK = 65_000
+
 
 class TagValue(NamedTuple):
-    """A tag's TIFF type, number of values and their bytes, little-endian."""
+    """The TIFF type of a tag, how many values it has, and their bytes, little-endian."""
 
     kind: int
     values: int
     data: bytes
 
-    def number(self) -> int:
-        return int.from_bytes(self.data, "little")
-
     def numbers(self) -> list[int]:
-        size = _SIZES[self.kind]
-        parts = (self.data[at : at + size] for at in range(0, len(self.data), size))
-        return [int.from_bytes(part, "little") for part in parts]
+        """The values of a tag of unsigned integers."""
+        return list(map(int, np.frombuffer(self.data, f"<u{_SIZES[self.kind]}")))
 
     @classmethod
     def of(cls, kind: int, *numbers: int) -> TagValue:
-        """Whole numbers as a value of one of the integer types above."""
-        size = _SIZES[kind]
-        return cls(kind, len(numbers), b"".join(n.to_bytes(size, "little") for n in numbers))
+        """Unsigned integers as values of a type."""
+        return cls(kind, len(numbers), np.array(numbers, f"<u{_SIZES[kind]}").tobytes())
 
 
 Directory = dict[int, TagValue]
 
-SENSELESS = (struct.error, KeyError, ValueError, OverflowError)
-"""What reading a file raises that is no TIFF, or that points to where no file reaches."""
+
+class Exif(NamedTuple):
+    """The directories that matter: main (its describing tags), photo and GPS."""
+
+    main: Directory
+    photo: Directory
+    gps: Directory
 
 
-def make_header(tags: Directory) -> bytes:
-    """The beginning of a BigTIFF in this machine's byte order, up to where its pixels go."""
-    head = b"II+\0\x08\0\0\0" if sys.byteorder == "little" else b"MM\0+\0\x08\0\0"
-    stream = io.BytesIO(head + bytes(8))
-    tiff = Tiff(stream)
-    tiff.set_first(tiff.write({tag: tiff.entry(tag, value) for tag, value in tags.items()}, 0))
-    return stream.getvalue()
+Entry = tuple[int, int, bytes]
+"""Type, number of values, and the values in the file's byte order or where they are."""
+
+_DAMAGED = (struct.error, KeyError, ValueError, OverflowError)
+"""What reading raises if a file is no TIFF or an offset points beyond its end."""
+
+
+def read_exif(path: Path) -> bytes:
+    """The EXIF block of a TIFF file; empty if the file has no EXIF or is damaged.
+
+    If a block is too long for JPEG, the maker note is left out.
+    """
+    with path.open("rb") as stream:
+        found = _read_exif(stream)
+    block = _exif_block(found)
+    if len(block) > _LONGEST_BLOCK:
+        found.photo.pop(_MAKER_NOTE, None)
+        block = _exif_block(found)
+    return block if any(found) and len(block) <= _LONGEST_BLOCK else b""
+
+
+def add_exif(path: Path, block: bytes, width: int, height: int) -> None:
+    """Append an EXIF block's directories to a TIFF file, and its main directory rewritten."""
+    found = _read_exif(io.BytesIO(block.removeprefix(_PREFIX)))
+    found.photo.update({_WIDTH: TagValue.of(LONG, width), _HEIGHT: TagValue.of(LONG, height)})
+    with path.open("r+b") as stream:
+        tiff = Tiff(stream)
+        _append_exif(tiff, found, *tiff.entries(tiff.first()))
 
 
 def largest_strip(path: Path) -> tuple[int, bool]:
-    """Bytes of the longest strip as it is stored, and whether each channel has its own strips.
+    """Stored bytes of the longest strip, and whether each channel has its own strips.
 
-    0 for a file whose directory makes no sense, or of strips so many that each is short.
+    The length is 0 if the directory is damaged, or lists so many strips that each is short.
     """
     tags = _first_directory(path)
-    longest = max(tags.get(_STRIP_BYTES, TagValue.of(LONG, 0)).numbers(), default=0)
-    apart = tags.get(_PLANES, TagValue.of(SHORT, 1)).number() == _SEPARATE
-    return min(longest, path.stat().st_size), apart
+    longest = max(tags[_STRIP_BYTES].numbers()) if _STRIP_BYTES in tags else 0
+    return min(longest, path.stat().st_size), _number(tags, _PLANES) == _SEPARATE
 
 
 def is_bare_ycbcr(path: Path) -> bool:
-    """Whether colours are stored as YCbCr and no JPEG decoder is there to make them RGB."""
+    """Whether the colours are YCbCr without JPEG, whose decoder would convert them to RGB."""
     tags = _first_directory(path)
-    colours, compression = (
-        tags.get(tag, TagValue.of(SHORT, 1)).number() for tag in (_PHOTOMETRIC, _COMPRESSION)
-    )
-    return colours == _YCBCR and compression not in _JPEGS
+    return _number(tags, _PHOTOMETRIC) == _YCBCR and _number(tags, _COMPRESSION) not in _JPEGS
+
+
+def _number(tags: Directory, tag: int) -> int:
+    """The first number of a tag, which is 1 by default."""
+    return tags[tag].numbers()[0] if tag in tags else 1
 
 
 def _first_directory(path: Path) -> Directory:
@@ -82,104 +119,127 @@ def _first_directory(path: Path) -> Directory:
         with path.open("rb") as stream:
             tiff = Tiff(stream)
             return tiff.directory(tiff.first())
-    except (*SENSELESS, OSError):
+    except (*_DAMAGED, OSError):
         return {}
 
 
 class Tiff:
-    """A TIFF file's directories, in its byte order and with its offsets (64-bit in BigTIFF).
+    """The directories of a TIFF or BigTIFF file, in either byte order.
 
-    What makes no sense raises one of `SENSELESS`.
+    Reading a damaged file raises one of `_DAMAGED`.
     """
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
         stream.seek(0)
-        head = stream.read(4)
-        self._order = {b"II": "<", b"MM": ">"}[head[:2]]
-        self._big = {42: False, 43: True}[self._unpack("H", head[2:])]
-        self._counts, self._offsets = ("Q", "Q") if self._big else ("H", "I")
-        self._inline = 8 if self._big else 4
-        self._entry = 12 + (8 if self._big else 0)
+        self._order = {b"II": "<", b"MM": ">"}[stream.read(2)]
+        self._big = {42: False, 43: True}[self._read("H")[0]]
+        # Bytes of values that an entry holds itself; also where the first offset is.
+        self._inline, self._offset, self._length = (8, "Q", "Q") if self._big else (4, "I", "H")
+        self._entry = f"HH{self._offset}{self._inline}s"
 
     def first(self) -> int:
-        return self._number(8 if self._big else 4, self._offsets)
+        """The place of the first directory."""
+        return int(self._read(self._offset, self._inline)[0])
 
     def set_first(self, place: int) -> None:
-        self._stream.seek(8 if self._big else 4)
-        self._stream.write(self._pack(self._offsets, place))
+        self._stream.seek(self._inline)
+        self._write(self._offset, place)
 
-    def entries(self, place: int) -> tuple[dict[int, bytes], int]:
-        """A directory's entries as they are, by tag, and the place of the next directory."""
-        count = self._number(place, self._counts)
-        if not 0 < count <= _MOST_ENTRIES:
+    def entries(self, place: int) -> tuple[dict[int, Entry], int]:
+        """The entries of a directory by tag, and the place of the next directory."""
+        (length,) = self._read(self._length, place)
+        if not 0 < length <= _MOST_ENTRIES:
             raise ValueError
-        raw = [self._stream.read(self._entry) for _ in range(count)]
-        following = self._unpack(self._offsets, self._stream.read(self._inline))
-        return {self._unpack("H", entry[:2]): entry for entry in raw}, following
+        entries = [self._read(self._entry) for _ in range(length)]
+        (following,) = self._read(self._offset)
+        return {tag: (kind, count, data) for tag, kind, count, data in entries}, following
 
     def directory(self, place: int) -> Directory:
-        """A directory's values, without those that are too long or of no known type."""
-        entries, _ = self.entries(place)
-        values = {tag: self._value(entry) for tag, entry in entries.items()}
+        """The values of a directory, without those that are too long or of an unknown type."""
+        values = {tag: self._value(*entry) for tag, entry in self.entries(place)[0].items()}
         return {tag: value for tag, value in values.items() if value}
 
-    def write(self, entries: Mapping[int, bytes], following: int) -> int:
-        """Write a directory at the end and return its place."""
+    def append(self, entries: Mapping[int, Entry], following: int = 0) -> int:
+        """Write a directory at the end; return its place."""
         place = self._end()
-        self._stream.write(self._pack(self._counts, len(entries)))
-        self._stream.write(b"".join(entries[tag] for tag in sorted(entries)))
-        self._stream.write(self._pack(self._offsets, following))
+        self._write(self._length, len(entries))
+        for tag, entry in sorted(entries.items()):
+            self._write(self._entry, tag, *entry)
+        self._write(self._offset, following)
         return place
 
-    def entry(self, tag: int, value: TagValue) -> bytes:
-        """An entry for `value`, written at the end where it is too long for the entry."""
+    def entry(self, value: TagValue) -> Entry:
+        """An entry for `value`, whose bytes are written at the end if it cannot hold them."""
         data = value.data if self._order == "<" else _swapped(value.kind, value.data)
         if len(data) > self._inline:
             place = self._end()
             self._stream.write(data)
-            data = self._pack(self._offsets, place)
-        head = self._pack("H", tag) + self._pack("H", value.kind)
-        count = self._pack(self._offsets, value.values)
-        return head + count + data.ljust(self._inline, b"\0")
+            data = struct.pack(self._order + self._offset, place)
+        return value.kind, value.values, data
 
-    def pointer(self, tag: int, place: int) -> bytes:
-        """An entry that says where another directory is."""
-        head = self._pack("H", tag) + self._pack("H", IFD8 if self._big else LONG)
-        return head + self._pack(self._offsets, 1) + self._pack(self._offsets, place)
+    def pointer(self, place: int) -> Entry:
+        """An entry for the place of another directory."""
+        return self.entry(TagValue.of(IFD8 if self._big else LONG, place))
 
-    def _value(self, entry: bytes) -> TagValue | None:
-        kind = self._unpack("H", entry[2:4])
-        count = self._unpack(self._offsets, entry[4 : 4 + self._inline])
+    def _value(self, kind: int, count: int, data: bytes) -> TagValue | None:
         length = _SIZES.get(kind, 0) * count
         if not 0 < length <= _MOST_BYTES:
             return None
-        data = entry[-self._inline :][:length]
         if length > self._inline:
-            self._stream.seek(self._unpack(self._offsets, entry[-self._inline :]))
+            self._stream.seek(struct.unpack(self._order + self._offset, data)[0])
             data = self._stream.read(length)
-        if len(data) != length:
+        if len(data) < length:
             raise ValueError
+        data = data[:length]
         return TagValue(kind, count, data if self._order == "<" else _swapped(kind, data))
 
-    def _number(self, place: int, code: str) -> int:
-        self._stream.seek(place)
-        return self._unpack(code, self._stream.read(struct.calcsize(f"<{code}")))
+    def _read(self, code: str, place: int | None = None) -> tuple[Any, ...]:
+        if place is not None:
+            self._stream.seek(place)
+        code = self._order + code
+        return struct.unpack(code, self._stream.read(struct.calcsize(code)))
 
-    def _unpack(self, code: str, data: bytes) -> int:
-        number: int = struct.unpack(self._order + code, data)[0]
-        return number
-
-    def _pack(self, code: str, number: int) -> bytes:
-        return struct.pack(self._order + code, number)
+    def _write(self, code: str, *values: int | bytes) -> None:
+        self._stream.write(struct.pack(self._order + code, *values))
 
     def _end(self) -> int:
-        """The end of the file, made even as TIFF wants it."""
+        """The end of the file, made even as TIFF requires."""
         place = self._stream.seek(0, io.SEEK_END)
         return place + self._stream.write(b"\0" * (place % 2))
 
 
+def _read_exif(stream: BinaryIO) -> Exif:
+    try:
+        tiff = Tiff(stream)
+        main = tiff.directory(tiff.first())
+        photo, gps = (
+            tiff.directory(main[tag].numbers()[0]) if tag in main else {}
+            for tag in (_EXIF_IFD, _GPS_IFD)
+        )
+    except (*_DAMAGED, OSError):
+        return Exif({}, {}, {})
+    photo.pop(_INTEROP_IFD, None)
+    return Exif({tag: main[tag] for tag in _DESCRIBING if tag in main}, photo, gps)
+
+
+def _exif_block(found: Exif) -> bytes:
+    stream = io.BytesIO(b"II*\0\0\0\0\0")
+    _append_exif(Tiff(stream), found, {}, 0)
+    return _PREFIX + stream.getvalue()
+
+
+def _append_exif(tiff: Tiff, found: Exif, own: dict[int, Entry], following: int) -> None:
+    """Append all directories; the main one also gets the `own` entries of the file."""
+    entries = own | {tag: tiff.entry(value) for tag, value in found.main.items()}
+    for tag, directory in ((_EXIF_IFD, found.photo), (_GPS_IFD, found.gps)):
+        if directory:
+            place = tiff.append({t: tiff.entry(value) for t, value in directory.items()})
+            entries[tag] = tiff.pointer(place)
+    tiff.set_first(tiff.append(entries, following))
+
+
 def _swapped(kind: int, data: bytes) -> bytes:
-    """Values of a type in the other byte order; a fraction is two numbers."""
+    """The values of a type in the other byte order; a fraction is two numbers."""
     size = _SIZES[kind] // 2 if kind in _FRACTIONS else _SIZES[kind]
-    return b"".join(data[at : at + size][::-1] for at in range(0, len(data), size))
+    return np.frombuffer(data, f"u{size}").byteswap().tobytes()

@@ -7,11 +7,13 @@ reads strip by strip; it would map a file of raw samples into memory as a whole.
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
+import sys
 import tempfile
 import threading
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any
@@ -22,17 +24,19 @@ from numpy.typing import NDArray
 
 from prosr.errors import ImageError
 from prosr.files import replacing
-from prosr.images import exif
 from prosr.images.formats import Format
 from prosr.images.loading import explaining, shown
 from prosr.images.metadata import Metadata, add_png_colours, attach, exif_block
 from prosr.images.samples import from_unit, to_unit
-from prosr.images.tiff import LONG, LONG8, SHORT, TagValue, make_header
+from prosr.images.tiff import LONG8, TagValue, Tiff, add_exif
 
 _STRIP = 1_000_000
 """Bytes of samples in a strip of the file on disk, at least a row."""
 
-_BIG_TIFF = 4_000_000_000
+_BIGTIFF = {"little": b"II+\0\x08\0\0\0", "big": b"MM\0+\0\x08\0\0"}[sys.byteorder]
+"""The first half of a BigTIFF's header, in the byte order of this machine."""
+
+_LARGE = 4_000_000_000
 """Bytes of samples from which a TIFF gets 64-bit offsets."""
 
 _TROUBLE = "cannot be written", "free disk space or name another output"
@@ -71,22 +75,23 @@ class Canvas:
         self._bytes = self.height * self.width * channels * dtype.itemsize
         _check_fits(file_format, size, channels, target)
         self._check_disk()
-        self._encoding: Future[None] | None = None
 
     def __enter__(self) -> Canvas:
         with explaining(self.target, *_TROUBLE), ExitStack() as undoing:
             self.target.parent.mkdir(parents=True, exist_ok=True)
-            # Without a name nothing is left of it, however the process ends.
+            # A nameless file vanishes however the process ends.
             file = tempfile.TemporaryFile(dir=self.target.parent, buffering=0)
             undoing.enter_context(file)
-            # Undone in reverse order: an encoder that is at work stops, then its thread ends.
-            self._thread = undoing.enter_context(ThreadPoolExecutor(1, "encoder"))
-            self._rows = _Rows(file, self._header(), self.height, self._bytes)
+            # Undone in reverse order: stop the encoder, wait for its thread, close the file.
+            thread = undoing.enter_context(ThreadPoolExecutor(1, "encoder"))
+            header = _header((self.height, self.width), self.channels, self.dtype)
+            self._rows = _Rows(file, header, self.height, self._bytes, bool(self.format.memory))
             undoing.callback(self._rows.close)
             source, load = self._rows.source, pyvips.Image.tiffload_source
             samples = load(source, access="sequential", fail_on="error")
-            self._image = attach(samples, self.metadata, self.made_by)
-            undoing.callback(self._image.set_kill, True)
+            image = attach(samples, self.metadata, self.made_by)
+            undoing.callback(image.set_kill, True)
+            self._encoding = thread.submit(self._encode, image)
             self._undoing = undoing.pop_all()
         return self
 
@@ -96,21 +101,19 @@ class Canvas:
     def put(self, top: int, left: int, block: NDArray[np.float32]) -> None:
         """Place [rows, columns, channels] values in [0, 1] (clipped) at (top, left).
 
-        Every pixel once. Rows are encoded as soon as all rows above them are complete, so
-        blocks should come from top to bottom. Raises `ImageError` if writing or encoding fails.
+        Put each pixel once. A row is encoded when it and all rows above are complete, so put
+        blocks from top to bottom. Raises `ImageError` if writing or encoding fails.
         """
         samples = np.ascontiguousarray(from_unit(block, self.dtype))
         with explaining(self.target, *_TROUBLE):
             self._rows.put(top, left, samples)
-        if not self.format.memory:
-            self._start()
-        if self._encoding is not None and self._encoding.done():
+        if self._encoding.done():
             self._encoding.result()
 
     def save(self) -> None:
         """Finish encoding and replace the target, all or nothing. Raises `ImageError`."""
         self._rows.finish()
-        self._start().result()
+        self._encoding.result()
 
     def encode(self, samples: NDArray[Any]) -> int:
         """Bytes that samples, [H, W, channels] of any type, take in the format."""
@@ -119,57 +122,25 @@ class Canvas:
         with explaining(self.target, *_TROUBLE):
             return len(getattr(image, f"{self.format.saver}_buffer")(**self._options()))
 
-    def _start(self) -> Future[None]:
-        if self._encoding is None:
-            self._encoding = self._thread.submit(self._encode)
-        return self._encoding
-
-    def _encode(self) -> None:
-        """Encode the rows as they become complete; `_Rows` ends only after `save`."""
+    def _encode(self, image: pyvips.Image) -> None:
+        """Encode the rows as they become complete; the last one is complete in `save`."""
         with explaining(self.target, *_TROUBLE), replacing(self.target) as temporary:
-            save = getattr(self._image, self.format.saver)
+            save = getattr(image, self.format.saver)
             save(os.fsencode(temporary), **self._options())
             if self.format.name == "PNG" and self.metadata.png_colours:
                 add_png_colours(temporary, self.metadata.png_colours)
             if self.format.name == "TIFF":
-                tags = exif.read_block(exif_block(self.metadata, self.made_by))
-                exif.add_to_tiff(temporary, tags, self.width, self.height)
+                block = exif_block(self.metadata, self.made_by)
+                add_exif(temporary, block, self.width, self.height)
 
     def _options(self) -> dict[str, Any]:
         options = dict(self.format.options)
         if self.format.name == "TIFF":
             options["predictor"] = "float" if self.dtype.kind == "f" else "horizontal"
-            options["bigtiff"] = self._bytes > _BIG_TIFF
+            options["bigtiff"] = self._bytes > _LARGE
         if self.format.name == "AVIF":
             options["bitdepth"] = 8 if self.dtype.itemsize == 1 else min(self._bits or 12, 12)
         return options
-
-    def _header(self) -> bytes:
-        """The header that turns the rows of samples after it into an uncompressed BigTIFF."""
-        height, row = self.height, self._bytes // self.height
-        rows = min(height, max(1, _STRIP // row))
-        tops = range(0, height, rows)
-        colours = 1 if self.channels < 3 else 3
-        kind, bits = 3 if self.dtype.kind == "f" else 1, 8 * self.dtype.itemsize
-        tags = {
-            256: TagValue.of(LONG, self.width),
-            257: TagValue.of(LONG, height),
-            258: TagValue.of(SHORT, *[bits] * self.channels),
-            259: TagValue.of(SHORT, 1),  # not compressed
-            262: TagValue.of(SHORT, 1 if colours == 1 else 2),  # gray with 0 for black, or RGB
-            277: TagValue.of(SHORT, self.channels),
-            278: TagValue.of(LONG, rows),
-            279: TagValue.of(LONG8, *(min(rows, height - top) * row for top in tops)),
-            339: TagValue.of(SHORT, *[kind] * self.channels),
-        }
-        if self.channels > colours:
-            tags[338] = TagValue.of(SHORT, 2)  # alpha, not premultiplied
-        # The first round finds the header's length, the second writes the offsets after it.
-        header = b""
-        for _ in range(2):
-            tags[273] = TagValue.of(LONG8, *(len(header) + top * row for top in tops))
-            header = make_header(tags)
-        return header
 
     def _check_disk(self) -> None:
         """The folder must take files: the samples and, at worst, as much for the result."""
@@ -190,11 +161,14 @@ class Canvas:
 class _Rows:
     """A file of rows: one thread puts blocks, the encoder reads the complete rows.
 
-    `source` waits for rows that are incomplete, and ends early after `close`.
+    Reading `source` waits until the rows are complete; with `at_once` it waits for `finish`.
+    After `close` the source ends early.
     """
 
-    def __init__(self, file: IO[bytes], header: bytes, height: int, size: int) -> None:
-        self._file = file
+    def __init__(
+        self, file: IO[bytes], header: bytes, height: int, size: int, at_once: bool
+    ) -> None:
+        self._file, self._at_once = file, at_once
         self._start, self._row, self._size = len(header), size // height, len(header) + size
         self._missing = np.full(height, self._row)
         # The last row stays incomplete until `finish`, so that no encoder ends before `save`.
@@ -217,8 +191,9 @@ class _Rows:
             missing = self._missing[top : top + len(samples)]
             missing -= samples.shape[1] * pixel
             assert (missing >= 0).all(), "pixels were put twice"
-            self._readable = self._start + int(np.argmax(self._missing > 0)) * self._row
-            self._changed.notify_all()
+            if not self._at_once:
+                self._readable = self._start + int(np.argmax(self._missing > 0)) * self._row
+                self._changed.notify_all()
 
     def finish(self) -> None:
         """Let the encoder have everything; pixels that were never put are 0."""
@@ -260,3 +235,32 @@ def _check_fits(file_format: Format, size: tuple[int, int], channels: int, targe
             f"{shown(target)}: {file_format.name} holds no transparency; "
             "use PNG, WebP, TIFF or AVIF"
         )
+
+
+def _header(size: tuple[int, int], channels: int, dtype: np.dtype[Any]) -> bytes:
+    """The header that turns the rows of samples after it into an uncompressed BigTIFF."""
+    (height, width), row = size, size[1] * channels * dtype.itemsize
+    rows = min(height, max(1, _STRIP // row))
+    tops = range(0, height, rows)
+    tags = {
+        256: [width],
+        257: [height],
+        258: [8 * dtype.itemsize] * channels,
+        259: [1],  # not compressed
+        262: [1 if channels < 3 else 2],  # gray with 0 for black, or RGB
+        277: [channels],
+        278: [rows],
+        279: [min(rows, height - top) * row for top in tops],
+        338: [2] if channels in (2, 4) else [],  # alpha, not premultiplied
+        339: [3 if dtype.kind == "f" else 1] * channels,
+    }
+    # The first round finds the length of the header, the second writes the offsets after it.
+    header = b""
+    for _ in range(2):
+        tags[273] = [len(header) + top * row for top in tops]
+        stream = io.BytesIO(_BIGTIFF + bytes(8))
+        tiff = Tiff(stream)
+        values = {tag: TagValue.of(LONG8, *numbers) for tag, numbers in tags.items() if numbers}
+        tiff.set_first(tiff.append({tag: tiff.entry(value) for tag, value in values.items()}))
+        header = stream.getvalue()
+    return header

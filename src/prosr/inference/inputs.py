@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Source(Protocol):
-    """Where tiles are read from: a file or an array; see `prosr.images.DecodedPicture`."""
+    """Where tiles are read from: a file or an array; see `prosr.images.reading.DecodedPicture`."""
 
     width: int
     height: int

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -95,18 +97,28 @@ def installed() -> list[str]:
 
 
 def check_engine(wanted: str) -> str:
-    """Return the name of the engine for "auto" or a name.
+    """Return the name of an engine; "auto" is PyTorch where it has a GPU, else OpenVINO.
 
     Raises `ConfigError` for an unknown name, or an engine that is not installed.
     """
     if wanted not in ENGINES:
         raise ConfigError(f"no engine is called {wanted!r}; use one of: {', '.join(ENGINES)}")
-    chosen = "openvino" if wanted == "auto" else wanted
+    chosen = ("torch" if _has_gpu() else "openvino") if wanted == "auto" else wanted
     if chosen not in installed():
         extra = {"onnx": "onnx", "torch": "train"}.get(chosen, "")
         package = f"prosr[{extra}]" if extra else "openvino"
         raise ConfigError(f"engine {chosen} is not installed; run: pip install '{package}'")
     return chosen
+
+
+def _has_gpu() -> bool:
+    """Whether PyTorch is installed and finds a GPU; it is imported only where there may be one."""
+    may = sys.platform == "darwin" or bool(shutil.which("nvidia-smi") or shutil.which("rocm-smi"))
+    if not (may and find_spec("torch")):
+        return False
+    from prosr.inference.engines.torch import best_device
+
+    return best_device() != "cpu"
 
 
 def open_engine(model: Model, max_memory: int, name: str) -> Engine:

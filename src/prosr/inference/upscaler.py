@@ -24,7 +24,7 @@ from prosr.inference.oom import RetryingEngine
 from prosr.inference.pictures import Estimate, Rates, measure, prepare, target_of
 from prosr.inference.tiling import Block, Tile, enlarge_tile, fit, plan
 from prosr.resample import upscale as phi
-from prosr.scales import check_scale
+from prosr.scales import choose_scales
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PilImage
@@ -118,7 +118,7 @@ class Upscaler:
         Raises `ConfigError` for a request that makes no sense, `ImageError` for a file that
         cannot be read or written, and `InferenceError` if the network fails.
         """
-        scale = check_scale(scale)
+        (scale,) = choose_scales(self.name, self.scales, [scale])
         if isinstance(image, str | os.PathLike):
             target = target_of(Path(image), scale, output)
             self._upscale_file(Path(image), scale, target, overwrite, progress)
@@ -149,7 +149,7 @@ class Upscaler:
 
         Raises what `upscale` raises before it begins.
         """
-        scale = check_scale(scale)
+        (scale,) = choose_scales(self.name, self.scales, [scale])
         target = target_of(Path(path), scale, output)
         picture, canvas = self._prepare(Path(path), scale, target, overwrite)
         tiles = self._plan((picture.height, picture.width), scale)

@@ -19,8 +19,9 @@ from prosr.lab.plan import Plan
 from prosr.layouts import Frozen
 from prosr.scales import Scale
 from prosr.training.curriculum import scale_at, shares
+from prosr.training.loop import train
 from prosr.training.objectives import StepResult
-from prosr.training.session import Job, prepare
+from prosr.training.session import TrainingJob, prepare
 
 Stop = Callable[[], bool]
 Opening = Callable[[int, int], None]
@@ -88,7 +89,7 @@ def settled_steps(plan: Plan, cell: str, folder: Path) -> int | None:
 
 
 def measure(
-    plan: Plan, cell: str, folder: Path, job: Job, opening: Opening, stop: Stop
+    plan: Plan, cell: str, folder: Path, job: TrainingJob, opening: Opening, stop: Stop
 ) -> int | None:
     """Time some steps of each scale, and keep the steps that follow; None if stopped before.
 
@@ -145,7 +146,9 @@ class _Stopwatch:
         return len(timed) >= MOST or (len(timed) >= LEAST and sum(timed) > SECONDS)
 
 
-def _seconds_of_a_step(job: Job, scale: Scale, opening: Opening, stop: Stop) -> float | None:
+def _seconds_of_a_step(
+    job: TrainingJob, scale: Scale, opening: Opening, stop: Stop
+) -> float | None:
     """Time of a step of one scale, by training for a while in a folder thrown away."""
     endless = {"schedule": Single(scale=scale), "steps": 1_000_000, "save_minutes": 1e6}
     watch = _Stopwatch(unequal=bool(job.recipe.adversarial and job.recipe.adversarial.views))
@@ -158,5 +161,5 @@ def _seconds_of_a_step(job: Job, scale: Scale, opening: Opening, stop: Stop) -> 
             validation=None,
         )
         session = prepare(trial, opening)
-        session.go(watch, lambda: stop() or watch.enough())
+        train(session, watch, lambda: stop() or watch.enough())
     return watch.seconds if watch.enough() else None

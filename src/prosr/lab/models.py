@@ -15,7 +15,6 @@ from prosr.inference.upscaler import SCORING_MEMORY, Upscaler
 from prosr.lab.apart import peak_memory
 from prosr.lab.records import Row, make_row
 from prosr.lab.rounds import measure
-from prosr.layouts import BaselineConfig
 from prosr.nets.build import build
 from prosr.nets.cost import trace
 from prosr.scales import Scale
@@ -43,7 +42,7 @@ def systems(case: Case) -> list[str]:
     """
     names = []
     for name, config in PRESETS.items():
-        scales = config.timed_at if isinstance(config, BaselineConfig) else config.scales
+        scales = config.timed_at
         is_ablation = name.startswith("table")
         if case.scale in scales and (case == CASES[0] or not is_ablation):
             names.append(name)

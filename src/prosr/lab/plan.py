@@ -6,11 +6,11 @@ import math
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import Field, StringConstraints, ValidationError, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
-from prosr.config import Recipe, first_problem, read_table, recipe_from
+from prosr.config import Recipe, read_table, recipe_from
 from prosr.errors import ConfigError, suggestion
-from prosr.layouts import Settings
+from prosr.layouts import Settings, validated
 
 _NO_RECIPE = ("start_from", "sets")
 """Keys of a cell that are not of its recipe."""
@@ -87,7 +87,4 @@ class Plan(Settings):
 
 def load_plan(path: Path) -> Plan:
     """Read a TOML plan, or raise `ConfigError` naming the file, the cell and the key."""
-    try:
-        return Plan.model_validate(read_table(path))
-    except ValidationError as error:
-        raise ConfigError(f"{path}: {first_problem(error)}") from error
+    return validated(Plan, read_table(path), str(path))

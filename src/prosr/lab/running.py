@@ -21,9 +21,9 @@ from prosr.lab.outcome import SCORES, Outcome, Point, Trained, read_outcome, sav
 from prosr.lab.plan import Plan
 from prosr.scales import Scale
 from prosr.training.adversarial import CollapsedError
-from prosr.training.loop import Observer
+from prosr.training.loop import Observer, train
 from prosr.training.objectives import DivergedError
-from prosr.training.session import Job, Session, prepare
+from prosr.training.session import Session, TrainingJob, prepare
 
 PROTOCOL, LAST = "paper", "last.safetensors"
 
@@ -78,13 +78,13 @@ class Comparison:
         """Cells and seeds in the order of training: every cell once, then once more."""
         return [(cell, seed) for seed in self.plan.seeds for cell in self.plan.cells]
 
-    def job(self, cell: str, seed: int, steps: int) -> Job:
+    def job(self, cell: str, seed: int, steps: int) -> TrainingJob:
         """One run, made ready for `training.session`.
 
         A step that is not finite is left out: one net that diverges must not end the others.
         """
         first = self.plan.start_from(cell)
-        return Job(
+        return TrainingJob(
             recipe=self.plan.recipe_of(cell, steps, seed),
             data=self.data,
             folder=self.place(cell, seed),
@@ -150,7 +150,7 @@ def compare(
 
 
 def _train_and_score(
-    comparison: Comparison, number: int, job: Job, audience: Audience, stop: Stop
+    comparison: Comparison, number: int, job: TrainingJob, audience: Audience, stop: Stop
 ) -> bool:
     """Do what is still to be done of run `number`; False if it was stopped before the end."""
     cell, seed = comparison.runs[number - 1]
@@ -236,12 +236,12 @@ def _weights_are_there(comparison: Comparison, trained: Trained) -> bool:
 
 
 def _train(
-    comparison: Comparison, cell: str, seed: int, job: Job, audience: Audience, stop: Stop
+    comparison: Comparison, cell: str, seed: int, job: TrainingJob, audience: Audience, stop: Stop
 ) -> Trained | None:
     """Train a run to its end and describe it, or return None if it was stopped before."""
     session = prepare(job, audience.opening)
     with audience.watching(session) as observer:
-        session.go(observer, stop)
+        train(session, observer, stop)
     run = session.run
     if not run.finished:
         return None

@@ -205,7 +205,7 @@ def _parameters(
 
 def _system(name: str) -> str:
     """The system that a run, a weights file or a preset is called after: "LapSRN"."""
-    plain = re.sub(r"-x[248]$", "", name.partition("/")[0])
+    plain = re.sub(r"(-2018)?(-x[248])?$", "", name.partition("/")[0])
     same = {_letters(printed): printed for printed in SYSTEMS}
     return same.get(_letters(plain), plain)
 

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from prosr.layouts import DenseConfig
-
-Padding = Literal["reflect", "zeros"]
+from prosr.layouts import DenseConfig, Padding
 
 MEAN_RGB = (0.4488, 0.4371, 0.4040)
 """Mean colour of DIV2K's training pictures, in [0, 1]; the networks subtract it from x."""

@@ -27,12 +27,12 @@ _BREADTH, _SHORTEST, _LONGEST = 4, 64, 2048
 class Cost(NamedTuple):
     """What a network costs at one scale.
 
-    `macs` are the multiply-accumulate operations of its convolutions for each input pixel.
-    Only convolutions with trained kernels count: φ_s and back-projection do not, nor do
-    biases. `radius` is the receptive radius: an output pixel depends on the input pixel at
-    its place and on at most so many input pixels on each side of it. `bytes` is the peak
-    memory of the activations in float32 for each input pixel, without the input itself and
-    without what kernels allocate internally.
+    `macs` is the number of multiply-accumulate operations for each input pixel of a large
+    picture. Only convolutions with trained kernels count; φ_s, back-projection and biases do
+    not. `radius` is the receptive radius: the distance in input pixels from an output pixel's
+    place to the furthest input pixel that it depends on, along an axis. `bytes` is the peak
+    memory of the activations for each input pixel in float32, without the input itself and
+    without what operators allocate internally.
     """
 
     macs: int
@@ -57,7 +57,10 @@ def trace(net: nn.Module, scale: int) -> Cost:
 
 
 def observe(net: nn.Module, scale: int) -> tuple[int, int]:
-    """`Cost.macs` and `Cost.bytes` of a network; its parameters may be on the meta device."""
+    """`Cost.macs` and `Cost.bytes` of a network; its parameters may be on the meta device.
+
+    No convolution is computed, so this takes less time than `trace`.
+    """
     step = _PROBE // 2
     small, middle, large = (_watch(net, scale, _PROBE + n * step) for n in (-1, 0, 1))
     # Padding adds MACs in proportion to the side; the second difference leaves these out.
@@ -66,25 +69,23 @@ def observe(net: nn.Module, scale: int) -> tuple[int, int]:
 
 
 def _watch(net: nn.Module, scale: int, side: int) -> _Watch:
+    """Run the network in float32 on an input of `side`×`side` pixels."""
     like = _like(net)
-    device = like.new_empty(0, device="cpu" if like.is_meta else None).device
-    state = {
-        name: torch.zeros_like(
-            value, device=device, dtype=torch.float32 if value.is_floating_point() else None
-        )
-        for name, value in (*net.named_parameters(), *net.named_buffers())
-    }
-    trained = [state[name] for name, _ in net.named_parameters()]
+    device = "cpu" if like.is_meta else like.device
+    state = {}
+    for name, value in (*net.named_parameters(), *net.named_buffers()):
+        dtype = torch.float32 if value.is_floating_point() else value.dtype
+        state[name] = torch.zeros_like(value, dtype=dtype, device=device)
+    watch = _Watch([state[name] for name, _ in net.named_parameters()])
     x = torch.zeros(1, 3, side, side, device=device)
-    # Not in inference mode, where convolutions come in more than one form.
-    watch = _Watch(trained)
+    # Inference mode would not reduce every convolution to the one operator that is watched.
     with _evaluating(net), torch.no_grad(), watch:
         functional_call(net, state, (x, scale))
     return watch
 
 
 def find_radius(net: Callable[[Tensor, int], Tensor], scale: int) -> int:
-    """The receptive radius in input pixels, exact; see `Cost.radius`.
+    """The exact receptive radius in input pixels; see `Cost.radius`.
 
     One column of a strip is NaN, and NaN reaches whatever depends on it, however weakly.
     Raises `ConfigError` if that is everything in a strip of 2048 pixels.
@@ -135,13 +136,7 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         # True would import PyTorch's compiler, which takes nearly as long as PyTorch itself.
         return False
 
-    def __torch_dispatch__(
-        self,
-        func: Any,
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         given = {_key(leaf) for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)}
         if func is torch.ops.aten.convolution.default:
             result = self._convolve(*args)

@@ -1,7 +1,7 @@
-"""Networks that look at pictures: what a perceptual loss or distance compares.
+"""Feature networks, whose features perceptual losses and distances compare.
 
-Each takes RGB pictures in [0, 1], [N, 3, H, W], and normalizes them itself. The names of
-its parameters are those of the file that it is read from.
+Each takes RGB pictures, [N, 3, H, W] in [0, 1], and normalizes them itself. Parameters have
+the names of the file that they are read from.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 POOLS = (2, 4)
-"""The poolings whose inputs Eq. 4 compares."""
+"""The pooling layers whose inputs Eq. 4 compares."""
 
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class VGG16(nn.Module):
-    """VGG16 up to its fourth pooling, named as torchvision does."""
+    """VGG16 up to its fourth pooling layer, with torchvision's names."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ class VGG16(nn.Module):
         self.features = nn.Sequential(*parts)
 
     def forward(self, x: Tensor) -> dict[int, Tensor]:
-        """Φ_k(x), the input of pooling k, for each k from 1 to 4."""
+        """Φ_k(x), the input of pooling layer k, for each k from 1 to 4."""
         mean, std = (x.new_tensor(v).view(1, 3, 1, 1) for v in (_IMAGENET_MEAN, _IMAGENET_STD))
         z, found = (x - mean) / std, []
         for part in self.features:
@@ -45,14 +45,15 @@ class VGG16(nn.Module):
 
 
 class DistilledVGG19(nn.Module):
-    """VGG-19 distilled to 1/16 of its parameters' number, up to the first layer of its fifth stage.
+    """VGG-19 distilled to 1/16 of its parameters, up to the first layer of its fifth stage.
 
     Wang et al., Collaborative distillation for ultra-resolution universal style transfer
-    (CVPR 2020). Its features are divided by `RMS`, their root mean square over 240 patches of
-    training pictures, so that the weights of Eq. 4 are between features of equal strength.
+    (CVPR 2020). Features are divided by `RMS`, so that the weights of Eq. 4 apply to features
+    of equal strength.
     """
 
     RMS = (13.7, 7.5, 3.9, 1.6)
+    """Root mean square of each stage's features over 240 patches of training pictures."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -68,7 +69,7 @@ class DistilledVGG19(nn.Module):
         self.conv51 = nn.Conv2d(channels, channels, 3)
 
     def forward(self, x: Tensor) -> dict[int, Tensor]:
-        """Φ_k(x), the input of pooling k, for k from 1 to 4; as 5 the layer behind the last."""
+        """Φ_k(x), the input of pooling layer k, for k from 1 to 4; Φ_5 is the layer after it."""
         z, found = self.conv0(x), {}
         for stage, names in enumerate(self.stages, 1):
             for name in names:
@@ -98,10 +99,10 @@ class Fire(nn.Module):
 
 
 class SqueezeNet(nn.Module):
-    """SqueezeNet 1.1 without its classifier, with Caffe's input: BGR from 0 less a mean."""
+    """SqueezeNet 1.1 without its classifier; as in Caffe, its input is BGR minus a mean."""
 
     SMALLEST = 31
-    """Side of the smallest picture of which something is left behind the last pooling."""
+    """Side in pixels of the smallest picture that the last pooling layer can reduce."""
     MEAN_BGR = (104.006, 116.669, 122.679)
     FIRES = ((16, 64), (16, 64), (32, 128), (32, 128), (48, 192), (48, 192), (64, 256), (64, 256))
     """Squeezed and expanded channels of fire2, fire3, …; pooling comes before 2, 4 and 6."""
@@ -115,7 +116,7 @@ class SqueezeNet(nn.Module):
             channels = 2 * expanded
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """What the first convolution and fires 3, 5, 6, 7, 8 and 9 give."""
+        """The results of the first convolution and of fires 3, 5, 6, 7, 8 and 9."""
         z = F.relu(self.conv1(255 * x.flip(1) - x.new_tensor(self.MEAN_BGR).view(1, 3, 1, 1)))
         found = [z]
         for number in range(2, 10):
@@ -132,12 +133,12 @@ def feature_distance(
     features: Iterable[Tensor],
     weights: Sequence[float] | None = None,
 ) -> Tensor:
-    """How far two pictures are apart for a feature net, 0 for equal ones, at most 4.
+    """Perceptual distance of two pictures, from 0 for equal ones to 4.
 
-    At each position each layer's features become a vector of length 1; the squared distance
-    of these, a mean over positions, then over layers, by `weights` if there are any. LPIPS is
-    the same with weights for channels that were learned from people's judgements; here there
-    are none.
+    In each layer and at each position, the features are normalized to a vector of length 1.
+    The result is the squared distance of these vectors, averaged over positions, then over
+    layers, by `weights` if given. LPIPS has weights for channels too, learned from people's
+    judgements.
     """
     pairs = zip(features_hat, features, strict=True)
     units = [(F.normalize(a.float(), dim=1), F.normalize(b.float(), dim=1)) for a, b in pairs]

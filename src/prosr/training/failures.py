@@ -1,4 +1,4 @@
-"""What ends a run from outside, told in a line of ours instead of a library's."""
+"""Failures from outside a run, in one line each instead of a library's traceback."""
 
 from __future__ import annotations
 
@@ -8,37 +8,34 @@ from contextlib import contextmanager
 
 from prosr.errors import DataError, ImageError, ProSRError
 
-_GOES_ON = "what was saved is whole: run the same command to go on"
-_WORKER_ENDED = (
-    "a process that prepares batches was ended, most likely for lack of memory; "
-    f"{_GOES_ON}, with fewer --workers if it happens again"
+RESUME = "the last save is complete: run the same command to resume"
+
+_WORKER_KILLED = (
+    "a process that prepares batches was killed, most likely because memory ran out; "
+    f"{RESUME}, with fewer --workers if it happens again"
 )
 _CONNECTION = re.compile(r"gloo|nccl|connection (closed|reset|refused)", re.IGNORECASE)
-
-
-class LostError(ProSRError):
-    """Another process of this run has ended; nothing is wrong with this one."""
 
 
 @contextmanager
 def named_failures(processes: int) -> Iterator[None]:
     """Name the process that failed and the remedy.
 
-    Raises `DataError` if one that prepares batches was ended or has met a bad file, and
-    `LostError` if one of the `processes` that train has gone.
+    Raises `DataError` if a process that prepares batches was killed or has read a bad file,
+    and `ProSRError` if another of the `processes` that train has ended.
     """
     try:
         yield
     except (DataError, ImageError) as error:
-        # A data worker's error arrives with its traceback; the last line is what it said.
+        # An error of a data worker contains its traceback; the last line is the message.
         *traceback, line = str(error).strip().splitlines()
         raise type(error)(line.partition("Error: ")[2] if traceback else line) from error
     except (ConnectionError, EOFError) as error:
-        # A batch was on its way from a worker that is gone.
-        raise DataError(_WORKER_ENDED) from error
+        # The worker was killed while it sent a batch.
+        raise DataError(_WORKER_KILLED) from error
     except RuntimeError as error:
         if "DataLoader worker" in str(error):
-            raise DataError(_WORKER_ENDED) from error
+            raise DataError(_WORKER_KILLED) from error
         if processes > 1 and _CONNECTION.search(str(error)):
-            raise LostError(f"another training process has gone; {_GOES_ON}") from error
+            raise ProSRError(f"another training process has ended; {RESUME}") from error
         raise

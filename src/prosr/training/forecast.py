@@ -1,4 +1,4 @@
-"""What a run will do and take, told before it starts."""
+"""The schedule of a run and what it costs, before it starts."""
 
 from __future__ import annotations
 
@@ -7,17 +7,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from prosr.config import Recipe
-from prosr.lab.apart import Apart
-from prosr.lab.rounds import measure
+from prosr.evaluation.timing import Isolated, measure
 from prosr.nets.build import build
 from prosr.scales import Scale
 from prosr.training.curriculum import learning_rate_at, shares, stage_at
-from prosr.training.steps import Work, make_step
+from prosr.training.steps import StepWork, make_step
 
 
 @dataclass(frozen=True)
 class Phase:
-    """Steps `first` to `last` with the same open scales; two numbers are the first and the last."""
+    """Steps `first` to `last`, with the same open scales.
+
+    `alpha` and `rate` (the learning rate) are those of its first and last step.
+    """
 
     first: int
     last: int
@@ -28,64 +30,61 @@ class Phase:
 
 @dataclass(frozen=True)
 class StepCost:
-    """A step of one scale: its share of all steps, and what it takes on this machine.
+    """A step of one scale: its share of all steps, and its cost on this machine.
 
-    `memory` is the peak of a process in bytes, Python and PyTorch included.
+    `macs` counts multiply-accumulate operations, forward and backward. `memory` is the peak
+    of the process in bytes, Python and PyTorch included.
     """
 
     scale: Scale
     patch: int
     share: float
-    multiply_adds: int
+    macs: int
     seconds: float
     memory: int
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """The phases of a run in order, the network's parameters, and a step of each scale."""
+    """The phases of a run in order, the number of parameters, and a step of each scale."""
 
     phases: tuple[Phase, ...]
     parameters: int
     steps: tuple[StepCost, ...]
 
     def seconds(self, recipe: Recipe) -> float:
-        """What all steps take; scoring and saving are not in it."""
+        """Seconds of all steps, without validation and saving."""
         return recipe.steps * sum(step.share * step.seconds for step in self.steps)
 
 
 def forecast(recipe: Recipe, rounds: int, progress: Callable[[str], None]) -> Forecast:
-    """Take `rounds` steps of each scale, on noise, and tell what the run comes to."""
+    """Measure `rounds` steps of each scale on noise; `progress` gets a line before each scale."""
     costs = []
     for scale, share in shares(recipe).items():
         progress(f"steps of scale {scale}")
-        work = Work(recipe, scale)
-        with Apart(make_step, (work, None)) as step:
+        work = StepWork(recipe, scale)
+        with Isolated(make_step, work) as step:
             seconds = measure({"step": step}, rounds)["step"].median
             memory = step.peak_memory()
-        costs.append(StepCost(scale, work.patch, share, work.multiply_adds, seconds, memory))
+        costs.append(StepCost(scale, work.patch, share, work.macs, seconds, memory))
     parameters = build(recipe.net).parameter_count(recipe.net.scales[-1])
     return Forecast(phases(recipe), parameters, tuple(costs))
 
 
 def phases(recipe: Recipe) -> tuple[Phase, ...]:
-    """Cut the steps where a scale opens and where one has been blended in."""
-    steps, found, first = range(recipe.steps), [], 0
+    """Split the steps where a scale opens and where its blending ends."""
+
+    def kind(step: int) -> tuple[int, bool]:
+        # It never decreases from one step to the next.
+        stage = stage_at(step, recipe)
+        return len(stage.scales), stage.alpha == 1
+
+    found: list[Phase] = []
+    first = 0
     while first < recipe.steps:
-        kind = _kind(recipe, first)
-        after = bisect_right(steps, kind, lo=first, key=lambda step: _kind(recipe, step))
-        found.append(_phase(recipe, first, after - 1))
-        first = after
+        last = bisect_right(range(recipe.steps), kind(first), lo=first, key=kind) - 1
+        start, end = stage_at(first, recipe), stage_at(last, recipe)
+        rates = learning_rate_at(first, recipe), learning_rate_at(last, recipe)
+        found.append(Phase(first, last, start.scales, (start.alpha, end.alpha), rates))
+        first = last + 1
     return tuple(found)
-
-
-def _kind(recipe: Recipe, step: int) -> tuple[int, bool]:
-    """What never falls from one step to the next: how many scales are open, and whole."""
-    stage = stage_at(step, recipe)
-    return len(stage.scales), stage.alpha == 1
-
-
-def _phase(recipe: Recipe, first: int, last: int) -> Phase:
-    alphas = stage_at(first, recipe).alpha, stage_at(last, recipe).alpha
-    rates = learning_rate_at(first, recipe), learning_rate_at(last, recipe)
-    return Phase(first, last, stage_at(first, recipe).scales, alphas, rates)

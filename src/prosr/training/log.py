@@ -1,4 +1,4 @@
-"""A run's log: one JSON object a line, and the same numbers in TensorBoard."""
+"""The log of a run: one JSON object per line, and the same numbers in TensorBoard."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ from prosr.images import Canvas, Metadata, find_format
 
 
 class RunLog:
-    """Appends to log.jsonl and tensorboard/ in a run's folder; without one, to nothing.
+    """Appends to log.jsonl and tensorboard/ in a run's folder; logs nothing without a folder.
 
-    Opened at a step, it forgets what was logged after that step: those steps are about to
-    be done again.
+    Opening it at a step removes all later entries, since those steps are taken again.
     """
 
     def __init__(self, folder: Path | None, step: int) -> None:
@@ -35,7 +34,7 @@ class RunLog:
         self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
 
     def write(self, kind: str, step: int, values: Mapping[str, float]) -> None:
-        """Log numbers; TensorBoard shows them as `kind/name`."""
+        """Log numbers. TensorBoard shows them as `kind/name`."""
         if self._lines is None:
             return
         self._lines.write(json.dumps({"kind": kind, "step": step, **values}) + "\n")
@@ -44,7 +43,7 @@ class RunLog:
             self._board.add_scalar(f"{kind}/{name}", value, step)
 
     def draw(self, name: str, step: int, picture: NDArray[np.float32]) -> None:
-        """Keep a picture, [H, W, 3] in [0, 1], as NAME/STEP.png and in TensorBoard."""
+        """Save a picture, [H, W, 3] in [0, 1], as NAME/STEP.png and in TensorBoard."""
         if self._lines is None:
             return
         size = picture.shape[:2]

@@ -1,69 +1,119 @@
-"""The paper's losses, one function for each equation."""
+"""The losses of the paper: Eq. 3, 4, 5 and 7, each one function, and the terms of Eq. 4.
+
+x is the low-resolution input, y the ground truth and ŷ the network's estimate of it, both
+[N, 3, sH, sW] in [0, 1]. D judges the residuals r = y − φ_s(x) and r̂ = ŷ − φ_s(x). Norms are
+divided by the number of values, so that weights do not depend on the size of patches.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from prosr.adversary import Adversarial
+from prosr.nets.features import feature_distance
 from prosr.resample.tensors import downscale
+
+Features = Mapping[int, Tensor]
+"""Φ_k of a picture for each k, [N, C, H, W]."""
+
+Losses = dict[str, tuple[float, Callable[[], Tensor]]]
+"""Terms of a loss by name: the weight of each, and a function that computes it."""
+
+
+def discriminator_loss(d_r_hat: Tensor, d_r: Tensor) -> Tensor:
+    """Eq. 3: L_D = (D(r̂))² + (D(r) − 1)², each a mean over all scores of the batch."""
+    return d_r_hat.square().mean() + (d_r - 1).square().mean()
+
+
+def generator_loss(
+    w: Adversarial,
+    d: Callable[[Tensor], Tensor],
+    features: tuple[Features, Features],
+    r_hat: Tensor,
+    y_hat: Tensor,
+    y: Tensor,
+    scale: int,
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Eq. 4: L_R = (D(r̂) − 1)² + Σ_k ‖Φ_k(ŷ) − Φ_k(y)‖₂, each term times its weight.
+
+    `features` are Φ(ŷ) and Φ(y). Terms of weight 0 are not computed. Returns L_R and its
+    terms by name.
+    """
+    phi_hat, phi = features
+    losses: Losses = {
+        "gan": (w.gan, lambda: adversarial_loss(d(r_hat))),
+        "pool2": (w.perceptual[0], lambda: perceptual_loss(phi_hat[2], phi[2])),
+        "pool4": (w.perceptual[1], lambda: perceptual_loss(phi_hat[4], phi[4])),
+    } | _further_losses(w, phi_hat, phi, y_hat, y, scale)
+    terms = {name: weight * loss() for name, (weight, loss) in losses.items() if weight}
+    return torch.stack([*terms.values()]).sum(), terms
 
 
 def pixel_loss(y_hat: Tensor, y: Tensor) -> Tensor:
-    """Eq. 5: ‖R_s(x) + φ_s(x) − y‖₁, as the mean over pixels and channels.
+    """Eq. 5: L = ‖R_s(x) + φ_s(x) − y‖₁, as the mean over pixels and channels.
 
-    Both are [N, 3, sH, sW] in [0, 1]. Eq. 6, the sum over open scales, is what the steps
-    of a run add up to, each with one of the scales.
+    Eq. 6 sums it over the open scales: each training step adds the term of one scale.
     """
     return F.l1_loss(y_hat, y)
 
 
-def pyramid_loss(estimates: Sequence[Tensor], y: Tensor) -> Tensor:
-    """Eq. 7: Σ_{s'<s} ‖ŷ_{s'} − ψ_{s'}(y)‖₁ + ‖ŷ_s − y‖₁, each norm a mean as in Eq. 5.
+def pyramid_loss(y_hats: Sequence[Tensor], y: Tensor) -> Tensor:
+    """Eq. 7: L = Σ_{s'<s} ‖ŷ_{s'} − ψ_{s'}(y)‖₁ + ‖ŷ_s − y‖₁, each norm a mean as in Eq. 5.
 
-    y is [N, 3, H, W] in [0, 1]. `estimates` are for 2, 4, … up to s, each twice as large
-    as the one before, the last as large as y; ψ_{s'}(y) is y reduced to the size of ŷ_{s'}.
+    `y_hats` are the estimates for 2, 4, … up to s. Each is twice as large as the one before,
+    and the last as large as y. ψ_{s'} reduces y to the size of ŷ_{s'}.
     """
-    *lower, y_hat = estimates
+    *lower, y_hat = y_hats
     loss = pixel_loss(y_hat, y)
-    for estimate in lower:
-        loss = loss + pixel_loss(estimate, downscale(y, y.shape[-1] // estimate.shape[-1]))
+    for y_hat in lower:
+        loss = loss + pixel_loss(y_hat, downscale(y, y.shape[-1] // y_hat.shape[-1]))
     return loss
 
 
-def grid_loss(y_hat: Tensor, y: Tensor, scale: int) -> Tensor:
-    """How strong a pattern of ŷ − y repeats with each pixel of x, as a mean of the batch.
+def adversarial_loss(d_r_hat: Tensor) -> Tensor:
+    """The first term of Eq. 4: (D(r̂) − 1)², a mean over all scores of the batch."""
+    return (d_r_hat.float() - 1).square().mean()
 
-    Both are [N, 3, sH, sW]. ŷ − y is averaged over H and W for each of the s × s places within
-    a pixel of x; the root mean square of these is what y can have only by chance. Not in the
-    paper: a sub-pixel upsampler draws such a grid, and features rather gain by it.
+
+def perceptual_loss(phi_hat: Tensor, phi: Tensor) -> Tensor:
+    """The second term of Eq. 4 for one k: ‖Φ_k(ŷ) − Φ_k(y)‖₂, a mean over the batch.
+
+    Both are [N, C, H, W]. The norm of each picture is divided by √(CHW), which makes it a
+    root mean square. It is not squared, as in the paper.
+    """
+    difference = (phi_hat.float() - phi.float()).flatten(1)
+    norms: Tensor = torch.linalg.vector_norm(difference, dim=1)
+    return norms.mean() / math.sqrt(difference.shape[1])
+
+
+def grid_loss(y_hat: Tensor, y: Tensor, scale: int) -> Tensor:
+    """Strength of the pattern in ŷ − y that repeats with each pixel of x; not in the paper.
+
+    Sub-pixel upsamplers draw such grids, and the perceptual term rewards them. For each of
+    the s × s positions within a pixel of x, ŷ − y is averaged over H and W; the loss is the
+    root mean square of these averages, a mean over the batch.
     """
     n, c, height, width = y.shape
-    places = (y_hat - y).reshape(n, c, height // scale, scale, width // scale, scale)
-    pattern = places.mean(dim=(2, 4)).flatten(1)
+    positions = (y_hat - y).reshape(n, c, height // scale, scale, width // scale, scale)
+    pattern = positions.mean(dim=(2, 4)).flatten(1)
     norms: Tensor = torch.linalg.vector_norm(pattern, dim=1)
     return norms.mean() / math.sqrt(pattern.shape[1])
 
 
-def discriminator_loss(score_fake: Tensor, score_real: Tensor) -> Tensor:
-    """Eq. 3: (D(r̂))² + (D(r) − 1)², each a mean over the batch and its patches' scores."""
-    return score_fake.square().mean() + (score_real - 1).square().mean()
-
-
-def adversarial_loss(score_fake: Tensor) -> Tensor:
-    """The first term of L_R (Eq. 4): (D(r̂) − 1)², a mean over the batch and its scores."""
-    return (score_fake - 1).square().mean()
-
-
-def perceptual_loss(features_hat: Tensor, features: Tensor) -> Tensor:
-    """One k of L_R (Eq. 4): ‖Φ_k(ŷ) − Φ_k(y)‖₂ for each picture, then the mean of the batch.
-
-    Both are [N, C, H, W]. The norm is divided by that of ones, √(CHW): a root of the mean
-    square, which does not depend on the size of patches. It is not squared, as printed.
-    """
-    difference = (features_hat - features).flatten(1)
-    norms: Tensor = torch.linalg.vector_norm(difference, dim=1)
-    return norms.mean() / math.sqrt(difference.shape[1])
+def _further_losses(
+    w: Adversarial, phi_hat: Features, phi: Features, y_hat: Tensor, y: Tensor, scale: int
+) -> Losses:
+    """Terms that this package adds to Eq. 4, with their weights: 0 by default."""
+    return {
+        "distance": (
+            w.distance,
+            lambda: feature_distance(phi_hat.values(), phi.values(), w.layers),
+        ),
+        "pixel": (w.pixel, lambda: pixel_loss(y_hat, y)),
+        "grid": (w.grid, lambda: grid_loss(y_hat, y, scale)),
+    }

@@ -1,15 +1,17 @@
-"""One training step for each objective."""
+"""One training step on Eq. 5 or Eq. 7, and what the steps of all objectives share."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import cast
 
+import numpy as np
 import torch
 from lightning_fabric import Fabric
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -20,14 +22,14 @@ from prosr.training.losses import pixel_loss, pyramid_loss
 
 
 class DivergedError(ProSRError):
-    """A loss or gradient stopped being finite; the parameters are still those before it."""
+    """A loss or gradient was not finite. The parameters are those before the step."""
 
 
 @dataclass(frozen=True)
 class StepResult:
-    """Loss, the gradient's norm before clipping, and what else an objective has to tell.
+    """Numbers of one step: the loss, the gradient's norm before clipping, and others by name.
 
-    Eq. 5's and Eq. 7's loss is in 8-bit levels.
+    The loss is of Eq. 5 or Eq. 7 in 8-bit levels, or of Eq. 4.
     """
 
     scale: int
@@ -36,10 +38,44 @@ class StepResult:
     health: Mapping[str, float] = field(default_factory=dict)
 
 
-class Estimates(nn.Module):
-    """A pyramid whose call gives every estimate, as deep supervision needs them (4.2).
+@dataclass(frozen=True)
+class Learner:
+    """A network and its optimizer, wrapped by Fabric, and the bound of the gradient's norm."""
 
-    A module of its own, because precision and other processes are reached by a call alone.
+    fabric: Fabric
+    net: nn.Module
+    optimizer: Optimizer
+    clip: float | None = None
+
+    def descend(
+        self, batch: Batch, loss: Tensor, health: Mapping[str, float] | None = None
+    ) -> StepResult:
+        """Take one gradient step on `loss`, the gradient scaled down to a norm of `clip`.
+
+        Raises `DivergedError` if the loss or gradient is not finite in any process, before
+        the parameters change. The message names the step, the scale and the pictures.
+        """
+        self.optimizer.zero_grad()
+        self.fabric.backward(loss)
+        mean = all_mean(self.fabric, loss).item()
+        norm = nn.utils.clip_grad_norm_(self.net.parameters(), self.clip or math.inf).item()
+        if not math.isfinite(mean) or not math.isfinite(norm):
+            sources: list[tuple[str, ...]] = [batch.sources] * self.fabric.world_size
+            if self.fabric.world_size > 1:
+                torch.distributed.all_gather_object(sources, batch.sources)
+            raise DivergedError(
+                f"step {batch.step + 1}, scale {batch.scale}: loss {mean:.3g} with gradient "
+                f"norm {norm:.3g}; lower learning_rate or look at "
+                f"{', '.join(name for some in sources for name in some)}"
+            )
+        self.optimizer.step()
+        return StepResult(batch.scale, mean, norm, health or {})
+
+
+class Estimates(nn.Module):
+    """A pyramid whose forward pass returns all estimates, for deep supervision (4.2).
+
+    It is a module because precision and gradient exchange only work in calls of modules.
     """
 
     def __init__(self, pyramid: LaplacianPyramid) -> None:
@@ -51,39 +87,28 @@ class Estimates(nn.Module):
 
 
 def supervised(net: nn.Module) -> nn.Module:
-    """What of `net` is trained: its estimate, or all of them where each is supervised."""
+    """Wrap a Laplacian pyramid so that all its estimates are trained; return others as is."""
     return Estimates(net) if isinstance(net, LaplacianPyramid) else net
 
 
-def pixel_step(
-    fabric: Fabric,
-    net: nn.Module,
-    optimizer: Optimizer,
-    batch: Batch,
-    alpha: float,
-    clip: float | None,
-) -> StepResult:
-    """Take one gradient step for a batch of one scale: on Eq. 5 or, for `Estimates`, Eq. 7.
+def pixel_step(learner: Learner, batch: Batch, alpha: float) -> StepResult:
+    """Take one gradient step on Eq. 5 or, if the network is `Estimates`, on Eq. 7.
 
-    Raises `DivergedError`, before anything changes, if the loss or gradient is not finite.
+    Raises `DivergedError` before the network changes.
     """
-    x, y = to_unit(fabric, batch.x), to_unit(fabric, batch.y)
-    with statistics_kept_unless_finite(net):
-        given: Tensor | tuple[Tensor, ...] = net(x, batch.scale, alpha)
-        loss = pixel_loss(given, y) if isinstance(given, Tensor) else pyramid_loss(given, y)
-        optimizer.zero_grad()
-        fabric.backward(loss)
-        result = StepResult(batch.scale, 255 * mean_of(fabric, loss), clipped_norm(net, clip))
-        check_finite(fabric, batch, result)
-    optimizer.step()
-    return result
+    x, y = to_unit(learner.fabric, batch.x), to_unit(learner.fabric, batch.y)
+    with restoring_buffers(learner.net):
+        y_hat: Tensor | tuple[Tensor, ...] = learner.net(x, batch.scale, alpha)
+        loss = pixel_loss(y_hat, y) if isinstance(y_hat, Tensor) else pyramid_loss(y_hat, y)
+        result = learner.descend(batch, loss)
+    return replace(result, loss=255 * result.loss)
 
 
 @contextmanager
-def statistics_kept_unless_finite(net: nn.Module) -> Iterator[None]:
-    """Put the buffers of `net` back if the block finds that it diverges.
+def restoring_buffers(net: nn.Module) -> Iterator[None]:
+    """Restore the buffers of `net` if the block raises `DivergedError`.
 
-    Batch normalization takes a batch into its statistics before any loss is known.
+    The forward pass updates the statistics of batch normalization before the loss is known.
     """
     before = [buffer.clone() for buffer in net.buffers()]
     try:
@@ -94,51 +119,27 @@ def statistics_kept_unless_finite(net: nn.Module) -> Iterator[None]:
         raise
 
 
-def clipped_norm(net: nn.Module, clip: float | None) -> float:
-    """Norm of the gradient, which is then scaled down to at most `clip`."""
-    return nn.utils.clip_grad_norm_(net.parameters(), clip or math.inf).item()
-
-
-def check_finite(fabric: Fabric, batch: Batch, result: StepResult) -> None:
-    """Raise `DivergedError` naming step, scale and pictures unless the numbers are finite.
-
-    The pictures are those of all processes, in each of which the numbers are the same.
-    """
-    if math.isfinite(result.loss) and math.isfinite(result.gradient_norm):
-        return
-    sources: list[tuple[str, ...]] = [batch.sources] * fabric.world_size
-    if fabric.world_size > 1:
-        torch.distributed.all_gather_object(sources, batch.sources)
-    raise DivergedError(
-        f"step {batch.step + 1}, scale {batch.scale}: loss {result.loss:.3g} with gradient norm "
-        f"{result.gradient_norm:.3g}; lower learning_rate or look at "
-        f"{', '.join(name for some in sources for name in some)}"
-    )
-
-
-def mean_of(fabric: Fabric, value: Tensor) -> float:
-    """Mean of a loss or score over all processes, the same number in each."""
-    return all_mean(fabric, value).item()
-
-
 def all_mean(fabric: Fabric, values: Tensor) -> Tensor:
-    """Mean of each value over all processes."""
+    """Mean of each value over all processes, without gradient."""
     if fabric.world_size > 1:
         return cast(Tensor, fabric.all_reduce(values.detach(), reduce_op="mean"))
     return values.detach()
 
 
-def to_unit(fabric: Fabric, pixels: Tensor) -> Tensor:
-    """Turn uint8 pixels into floats in [0, 1] on the run's device, channels last."""
-    floats = fabric.to_device(pixels).float().div_(255)
-    return floats.contiguous(memory_format=torch.channels_last)
+def to_unit(fabric: Fabric, pixels: NDArray[np.uint8]) -> Tensor:
+    """Turn pixels, [N, H, W, 3], into floats on the run's device, [N, 3, H, W] in [0, 1].
+
+    The memory format is channels last.
+    """
+    tensor = fabric.to_device(torch.from_numpy(pixels)).permute(0, 3, 1, 2)
+    return tensor.float().div_(255).contiguous(memory_format=torch.channels_last)
 
 
 @torch.no_grad()
 def update_average(average: nn.Module, net: nn.Module, decay: float) -> None:
-    """Move `average`'s parameters towards `net`'s: a ← decay·a + (1 − decay)·p.
+    """Move the averaged weights towards those of `net`: a ← decay·a + (1 − decay)·p.
 
-    The statistics of batch normalization go with them, so that they fit each other.
+    The statistics of batch normalization are averaged in the same way.
     """
     torch._foreach_lerp_(list(average.parameters()), list(net.parameters()), 1 - decay)
     for ours, theirs in zip(average.buffers(), net.buffers(), strict=True):

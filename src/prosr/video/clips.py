@@ -1,4 +1,4 @@
-"""A clip as it comes: what it is, and its frames as RGB."""
+"""Opens a clip, and converts between its frames and RGB arrays."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import av
 import av.error
@@ -19,51 +19,45 @@ from av.video.reformatter import ColorRange, Colorspace, Interpolation
 from numpy.typing import NDArray
 
 from prosr.errors import ImageError
-from prosr.images import Making, find_making, shown
+from prosr.images import shown
 
 _READ = {"format_whitelist": "mov,matroska,webm,avi,mpegts,mpeg,m4v,flv,ogg,asf,mxf,dv,nut"}
-"""Containers that are read. Others would let a file name further ones, here or on the net."""
+"""Containers that are read. Others could refer to further files, here or on the network."""
 
 _EXACTLY = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
-"""Without the last two, 4:2:0 comes out a whole level too dark."""
+"""Without the last two, 4:2:0 comes out one level too dark."""
 
-HD_LINES = 720
-"""Frames of unknown colour matrix and so many rows are taken for BT.709, as players do."""
-
+_HD_LINES = 720
+"""With so many rows, frames of unknown colour matrix are taken for BT.709, as players do."""
 
 TEXTS = "surrogateescape"
-"""How titles and the like are taken that are not UTF-8: as they are."""
-
-
-class Frame(NamedTuple):
-    """Samples, [H, W, 3] uint8 or uint16, shown from `start` on, in the clip's time unit."""
-
-    start: int
-    samples: NDArray[Any]
+"""Error handler for titles and the like that are not UTF-8; it keeps their bytes."""
 
 
 @dataclass(frozen=True)
 class Colours:
-    """How a clip's samples are coded; kept from input to result."""
+    """How a clip's samples are coded. The result's are coded in the same way.
+
+    `tags` are range, matrix, primaries and transfer as the file states them.
+    """
 
     pixel_format: str
     matrix: int
     full_range: bool
     tags: tuple[int, int, int, int]
-    """Range, matrix, primaries and transfer as the file states them."""
 
     @property
     def deep(self) -> bool:
-        """Whether samples have 10 bits and not 8."""
+        """Whether samples have 10 bits instead of 8."""
         return "10" in self.pixel_format
 
 
 @dataclass(frozen=True)
 class Clip:
-    """An opened clip: sizes are those of the stored frames, `frames` is an estimate.
+    """An opened clip. `width` and `height` are those of the stored frames, not rotated.
 
-    `seconds` is how long it says it is with its sound and texts, 0 if it does not.
-    Time stamps count `time_unit` seconds; `rotation` is in degrees, counter-clockwise.
+    `frames` is an estimate. `seconds` is the duration that the file states, with sound and
+    subtitles, or 0. Times count `time_unit` seconds. `rotation` is in degrees, counter-clockwise.
     """
 
     path: Path
@@ -78,10 +72,11 @@ class Clip:
     colours: Colours
     comment: str
 
-    def read(self, skip: int) -> Iterator[Frame]:
-        """All frames after the first `skip`, in the order of their time.
+    def read(self, skip: int) -> Iterator[tuple[int, NDArray[Any]]]:
+        """Start and samples, [H, W, 3] uint8 or uint16, of all frames after the first `skip`.
 
-        Two at the same time, for which containers have no room, are a time unit apart.
+        Frames with the same start, which containers cannot hold, are moved apart by one time
+        unit. Raises `ImageError`.
         """
         start = last = -math.inf
         with reading(self.path) as source:
@@ -89,17 +84,16 @@ class Clip:
                 size = frame.height, frame.width
                 if frame.pts is None or frame.pts < last or size != (self.height, self.width):
                     raise ImageError(
-                        f"{shown(self.path)}: frame {number} has no time, an earlier one than that "
-                        "before, or another size; encode the clip anew first"
+                        f"{shown(self.path)}: frame {number} has no time, an earlier time than the "
+                        "frame before, or another size; encode the clip again first"
                     )
                 start, last = max(frame.pts, start + 1), frame.pts
-                if number < skip:
-                    continue
-                yield Frame(int(start), to_rgb(frame, self.colours))
+                if number >= skip:
+                    yield int(start), to_rgb(frame, self.colours)
 
 
 def open_clip(path: Path) -> Clip:
-    """Read what a clip is, or raise `ImageError` with what is wrong and what helps."""
+    """Read all but the frames. Raises `ImageError` for a clip that cannot be enlarged."""
     with reading(path) as source:
         if not source.streams.video:
             raise ImageError(f"{shown(path)}: has no pictures, only sound or text")
@@ -109,7 +103,7 @@ def open_clip(path: Path) -> Clip:
             raise ImageError(f"{shown(path)}: has no frame that can be decoded")
         if first.interlaced_frame:
             raise ImageError(f"{shown(path)}: is interlaced; make it progressive first")
-        # VP8 and VP9 keep it in packets of their own, which the decoder does not show.
+        # VP8 and VP9 keep alpha in packets of its own, which the decoder does not show.
         beside = {key.lower(): value for key, value in stream.metadata.items()}.get("alpha_mode")
         if beside == "1" or any(part.is_alpha for part in first.format.components):
             raise ImageError(
@@ -134,7 +128,7 @@ def open_clip(path: Path) -> Clip:
 
 
 def to_rgb(frame: VideoFrame, colours: Colours) -> NDArray[Any]:
-    """[H, W, 3], uint16 if they are deep, through the clip's own matrix and range."""
+    """[H, W, 3], uint16 for deep colours and else uint8, by the clip's matrix and range."""
     rgb = frame.reformat(
         format="rgb48le" if colours.deep else "rgb24",
         src_colorspace=colours.matrix,
@@ -146,7 +140,7 @@ def to_rgb(frame: VideoFrame, colours: Colours) -> NDArray[Any]:
 
 
 def from_rgb(samples: NDArray[Any], colours: Colours) -> VideoFrame:
-    """The way back: a frame in the clip's pixel format, matrix and range."""
+    """The inverse of `to_rgb`: a frame in the clip's pixel format, matrix and range."""
     rgb = VideoFrame.from_ndarray(samples, "rgb48le" if samples.dtype == np.uint16 else "rgb24")
     return rgb.reformat(
         format=colours.pixel_format,
@@ -159,7 +153,7 @@ def from_rgb(samples: NDArray[Any], colours: Colours) -> VideoFrame:
 
 @contextmanager
 def explaining(path: Path) -> Iterator[None]:
-    """Turn what PyAV and the system say of `path` into one line of `ImageError`."""
+    """Turn errors of PyAV and of the system about `path` into `ImageError`."""
     try:
         yield
     except (av.error.FFmpegError, OSError) as error:
@@ -168,34 +162,25 @@ def explaining(path: Path) -> Iterator[None]:
 
 @contextmanager
 def reading(path: Path) -> Iterator[InputContainer]:
-    """Open a clip; what is wrong with it is an `ImageError`."""
-    try:
-        with explaining(path), open_container(path) as source:
-            yield source
-    except ImageError as error:
-        if not isinstance(error.__cause__, av.error.InvalidDataError | av.error.ArgumentError):
-            raise
-        raise ImageError(
-            f"{shown(path)}: is damaged, or no clip that can be read; play it, then encode it anew"
-        ) from error
+    """Open a clip. Raises `ImageError` for what is wrong with it, also while it is read."""
+    with explaining(path):
+        try:
+            with open_container(path) as source:
+                yield source
+        except (av.error.InvalidDataError, av.error.ArgumentError) as error:
+            raise ImageError(
+                f"{shown(path)}: is damaged or not a clip; if it plays, encode it again first"
+            ) from error
 
 
 def open_container(path: Path) -> InputContainer:
-    """Open a file as a clip, whatever its name; raises what PyAV raises."""
+    """Open a file as a clip, whatever its name. Raises what PyAV raises."""
     return av.open(address(path), options=_READ, metadata_errors=TEXTS)
 
 
 def address(path: Path) -> str:
-    """The path as PyAV takes it; what stands before a colon it would take for a protocol."""
+    """The path for PyAV, which would take what stands before a colon for a protocol."""
     return f"file:{path}"
-
-
-def making_of(path: Path) -> Making:
-    """What a clip says of its making; nothing if it cannot be read."""
-    try:
-        return find_making(open_clip(path).comment)
-    except ImageError:
-        return Making()
 
 
 def _is_rgb(frame: VideoFrame) -> bool:
@@ -207,9 +192,9 @@ def _range(colours: Colours) -> ColorRange:
 
 
 def _colours(frame: VideoFrame) -> Colours:
-    """What is kept of the sampling: 4:2:0, 4:2:2 or 4:4:4 in 8 or 10 bits, gray in 8.
+    """The nearest coding that H.264 has: 4:2:0, 4:2:2 or 4:4:4 in 8 or 10 bits.
 
-    RGB becomes 4:4:4 with a matrix and a range that players expect where none are stated.
+    RGB becomes 4:4:4, with the matrix and range that players assume where none are stated.
     """
     known = frame.format
     sampling = {(2, 2): "420", (2, 1): "422", (1, 1): "444"}
@@ -219,7 +204,7 @@ def _colours(frame: VideoFrame) -> Colours:
         across, down = round(frame.width / chroma.width), round(frame.height / chroma.height)
     deep = known.components[0].bits > 8
     name = f"yuv{sampling.get((across, down), '444')}p{'10le' if deep else ''}"
-    guess = Colorspace.ITU709 if frame.height >= HD_LINES else Colorspace.ITU601
+    guess = Colorspace.ITU709 if frame.height >= _HD_LINES else Colorspace.ITU601
     matrix = frame.colorspace if frame.colorspace in set(Colorspace) else guess
     full = frame.color_range == ColorRange.JPEG or known.name.startswith("yuvj")
     stated = int(frame.color_range), int(frame.colorspace)

@@ -1,7 +1,7 @@
-"""A clip enlarged frame by frame, in segments that a later run goes on from.
+"""A clip enlarged frame by frame, in segments from which a later run resumes.
 
-Beside the result a hidden folder holds a finished segment of every so many frames. They are
-joined at the end, without being coded again, with the sound and texts of the clip.
+A hidden folder beside the result holds the finished segments. At the end they are joined with
+the clip's sound and subtitles, without encoding anything again.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ import math
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import partial
 from itertools import chain, count, islice, pairwise, takewhile
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import av
@@ -28,38 +29,87 @@ from numpy.typing import NDArray
 
 from prosr.errors import ImageError
 from prosr.files import replacing
-from prosr.images import Making, shown
+from prosr.images import Making, origin_of, shown
+from prosr.inference.memory import LEAST
+from prosr.inference.pictures import Estimate
+from prosr.inference.upscaler import Progress, Upscaler
 from prosr.video.clips import (
     TEXTS,
     Clip,
-    Frame,
     address,
     explaining,
     from_rgb,
+    open_clip,
     open_container,
     reading,
 )
 
 _NAMES = {"audio": "sound", "subtitle": "subtitles"}
-"""What is copied as it is."""
-
-Enlarge = Callable[[NDArray[Any]], NDArray[Any]]
-"""[H, W, 3] samples to [sH, sW, 3] of the same type."""
+"""Streams that are copied."""
 
 _SEGMENT = 48
-"""Frames between two points that a run goes on from: two seconds of film."""
+"""Frames in a segment: two seconds of film."""
 
 _QUALITY = {"crf": "16", "preset": "medium", "bf": "0", "rc-lookahead": "10", "threads": "2"}
-"""Near what the eye can tell. Without frames that refer to later ones, segments join with
-no more than their packets in a row; few frames are looked ahead at, each is in memory."""
+"""Losses that are hardly visible. Without B-frames, segments are joined by writing one's packets
+after the other's. A short lookahead keeps few frames in memory."""
 
 _FRAMES_HELD = 34
-"""Frames of a result, as RGB, that would fill the memory that encoding takes: 30 at
-1280×720 to 2560×1440 in 8 bits, 29 in 10 (PyAV 18, two threads)."""
+"""Memory that encoding takes, in RGB frames of the result: measured were 30 frames at
+1280×720 to 2560×1440 in 8 bits, 29 in 10 bits (PyAV 18, two threads)."""
+
+_CUT_OFF = 1.0
+"""Seconds by which a result may be shorter than its clip without a remark."""
 
 
-def frame_memory(clip: Clip, scale: int) -> int:
-    """Bytes for the frames of the result that are in memory at once."""
+@dataclass(frozen=True)
+class Clips:
+    """Implements `prosr.jobs.running.Medium`; progress counts frames."""
+
+    upscaler: Upscaler
+    scale: int
+
+    def estimate(self, source: Path, target: Path) -> Estimate:
+        clip = open_clip(source)
+        check_target(clip, target, self.scale)
+        # The first frame takes longer than the others.
+        for _, samples in islice(clip.read(0), 2):
+            start = perf_counter()
+            self._enlarge(samples)
+            seconds = perf_counter() - start
+        size = self.scale * clip.width, self.scale * clip.height
+        memory = self.upscaler.memory((clip.height, clip.width), self.scale)
+        memory += _frame_memory(clip, self.scale)
+        return Estimate(*size, clip.frames, clip.frames * seconds, memory, "frame")
+
+    def enlarge(self, source: Path, target: Path, progress: Progress | None) -> str:
+        clip = open_clip(source)
+        check_target(clip, target, self.scale)
+        making = Making(self.upscaler.mark(self.scale), origin_of(source))
+        end = enlarge_clip(clip, target, self.scale, self._enlarge, making, progress)
+        if clip.seconds - end > _CUT_OFF:
+            return f"ends at {end:.1f} of {clip.seconds:.1f} s: the clip seems to be cut off"
+        return ""
+
+    def _enlarge(self, samples: NDArray[Any]) -> NDArray[Any]:
+        return self.upscaler.upscale(samples, self.scale)
+
+
+def reserve(path: Path, scale: int, max_memory: int) -> int:
+    """Bytes that the frames of the clip's result take, in addition to the upscaler.
+
+    Raises `ImageError` if they leave less than `LEAST` of `max_memory` for the upscaler.
+    """
+    held = _frame_memory(open_clip(path), scale)
+    if (need := held + LEAST) > max_memory:
+        raise ImageError(
+            f"{shown(path)}: its enlarged frames need a memory limit of "
+            f"{math.ceil(need / 1e6)} MB; allow it, or enlarge less"
+        )
+    return held
+
+
+def _frame_memory(clip: Clip, scale: int) -> int:
     sample = 6 if clip.colours.deep else 3
     return _FRAMES_HELD * sample * clip.width * clip.height * scale**2
 
@@ -68,29 +118,31 @@ def enlarge_clip(
     clip: Clip,
     target: Path,
     scale: int,
-    enlarge: Enlarge,
+    enlarge: Callable[[NDArray[Any]], NDArray[Any]],
     making: Making,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress | None = None,
 ) -> float:
-    """Write `clip` with every frame enlarged by `enlarge`, and with all else it has.
+    """Write the clip, with each frame enlarged, to `target`; returns the second it ends at.
 
-    Frame times, sound, subtitles, chapters, rotation, pixel aspect and colour tags are the
-    clip's own. Interrupted and called again with the same mark and the same content in `making`, it
-    goes on from the last whole segment. Returns the second that the result ends at. Raises
-    `ImageError`.
+    `enlarge` maps [H, W, 3] samples to [sH, sW, 3] of the same type. The clip keeps its frame
+    times, sound, subtitles, chapters, rotation, pixel aspect and colour tags. After an
+    interruption, a call with the same mark and content in `making` resumes with the first
+    segment that is missing. `progress` is told the number of frames done and of all frames.
+    Raises `ImageError`.
     """
+    tell = progress or (lambda done, total: None)
     with explaining(target):
         folder = _folder(target, making)
         done = len(_finished(folder)) * _SEGMENT
+        tell(done, max(done, clip.frames))
         frames = clip.read(done)
-        progress(done, max(done, clip.frames))
-        while segment := list(_enlarged(islice(frames, 1), enlarge)):
-            rest = _enlarged(islice(frames, _SEGMENT - 1), enlarge)
+        for first in frames:
+            segment = chain((first,), islice(frames, _SEGMENT - 1))
+            larger = ((start, enlarge(samples)) for start, samples in segment)
             with replacing(folder / f"{done // _SEGMENT:06}.nut") as temporary:
-                for _ in _encode(chain(segment, rest), clip, scale, temporary):
+                for _ in _encode(larger, clip, scale, temporary):
                     done += 1
-                    progress(done, max(done, clip.frames))
-            done += -done % _SEGMENT
+                    tell(done, max(done, clip.frames))
         with replacing(target) as temporary:
             end = _join(_finished(folder), clip, temporary, str(making))
         shutil.rmtree(folder)
@@ -98,40 +150,37 @@ def enlarge_clip(
 
 
 def check_target(clip: Clip, target: Path, scale: int) -> None:
-    """Raise `ImageError`, with what helps, if `target` cannot hold what it will be given.
+    """Raise `ImageError`, with the remedy, if `target` cannot hold one of the streams.
 
-    Found by beginning such files elsewhere: of the frames, and of each other stream.
+    Begins a temporary file of the same format with each stream.
     """
-    size = f"{scale * clip.width}×{scale * clip.height}"
-    with tempfile.TemporaryDirectory() as folder:
-        trial = Path(folder, f"trial{target.suffix}")
-        if why := _trouble(trial, lambda output: _add_frames(output, clip, scale)):
-            raise ImageError(
-                f"{shown(target)}: {size} pixels cannot be encoded as H.264 ({why}); enlarge less"
-            )
-        with reading(clip.path) as source:
-            troubles = [
-                (_NAMES[kept.type], _trouble(trial, partial(_add_copy, template=kept)))
-                for kept in _kept(source)
-            ]
     other = ".mp4" if target.suffix.lower() == ".mkv" else ".mkv"
-    for name, why in troubles:
-        if why:
+    with tempfile.TemporaryDirectory() as folder, reading(clip.path) as source:
+        trial = Path(folder, f"trial{target.suffix}")
+        if why := _trouble(trial, partial(_add_frames, clip=clip, scale=scale)):
             raise ImageError(
-                f"{shown(target)}: cannot hold the {name} of {shown(clip.path)} ({why}); "
-                f"give an output that ends in {other}, or take that out first"
+                f"{shown(target)}: {scale * clip.width}×{scale * clip.height} pixels "
+                f"cannot be encoded as H.264 ({why}); enlarge less"
             )
+        for kept in _kept(source):
+            copy = partial(OutputContainer.add_stream_from_template, template=kept)
+            if why := _trouble(trial, copy):
+                name = _NAMES[kept.type]
+                raise ImageError(
+                    f"{shown(target)}: cannot hold the {name} of {shown(clip.path)} ({why}); "
+                    f"give an output that ends in {other}, or remove the {name} first"
+                )
 
 
 def _trouble(path: Path, add: Callable[[OutputContainer], object]) -> str:
-    """Why a file cannot begin with what is added, or nothing."""
+    """Why a file cannot begin with the stream that `add` adds, or nothing."""
     try:
         with av.open(str(path), "w") as output:
             add(output)
             output.start_encoding()
     except av.error.FFmpegError as error:
         return error.strerror or str(error)
-    # PyAV itself says so of codecs that a container does not know.
+    # PyAV raises this for codecs that a container does not know.
     except ValueError as error:
         return str(error)
     return ""
@@ -140,12 +189,14 @@ def _trouble(path: Path, add: Callable[[OutputContainer], object]) -> str:
 def _add_frames(output: OutputContainer, clip: Clip, scale: int) -> VideoStream:
     stream = output.add_stream("libx264", rate=clip.rate, options=dict(_QUALITY))
     assert isinstance(stream, VideoStream)
-    _describe(stream, clip, scale)
+    context, tags = stream.codec_context, clip.colours.tags
+    context.width, context.height = scale * clip.width, scale * clip.height
+    context.pix_fmt = clip.colours.pixel_format
+    context.time_base = stream.time_base = clip.time_unit
+    context.color_range, context.colorspace, context.color_primaries, context.color_trc = tags
+    if clip.pixel_aspect:
+        context.sample_aspect_ratio = clip.pixel_aspect
     return stream
-
-
-def _add_copy(output: OutputContainer, template: Stream) -> Stream:
-    return output.add_stream_from_template(template)
 
 
 def _kept(source: InputContainer) -> list[Stream]:
@@ -153,9 +204,9 @@ def _kept(source: InputContainer) -> list[Stream]:
 
 
 def _folder(target: Path, making: Making) -> Path:
-    """Where segments are; another one for another clip, network or scale.
+    """Where the segments of one clip, network and scale are.
 
-    A clip is known by its content: what else tells of it, a backup may change.
+    The name depends on the clip's content, not on its dates, which a backup may change.
     """
     what = f"{making.mark} of {making.origin.content} {_QUALITY}"
     digest = hashlib.sha256(what.encode("utf-8", "surrogateescape")).hexdigest()[:12]
@@ -165,51 +216,38 @@ def _folder(target: Path, making: Making) -> Path:
 
 
 def _finished(folder: Path) -> list[Path]:
-    """The whole segments, from the first on; what a killed process left half made goes."""
-    for half in folder.glob(".*.nut"):
-        half.unlink(missing_ok=True)
-    places = (folder / f"{number:06}.nut" for number in count())
-    return list(takewhile(Path.exists, places))
+    """The finished segments, from the first to the first gap. Removes unfinished ones."""
+    for unfinished in folder.glob(".*.nut"):
+        unfinished.unlink(missing_ok=True)
+    return list(takewhile(Path.exists, (folder / f"{number:06}.nut" for number in count())))
 
 
-def _enlarged(frames: Iterator[Frame], enlarge: Enlarge) -> Iterator[Frame]:
-    for frame in frames:
-        yield frame._replace(samples=enlarge(frame.samples))
-
-
-def _encode(frames: Iterator[Frame], clip: Clip, scale: int, path: Path) -> Iterator[None]:
-    """Write a segment; yields after each frame."""
+def _encode(
+    frames: Iterator[tuple[int, NDArray[Any]]], clip: Clip, scale: int, path: Path
+) -> Iterator[None]:
+    """Write a segment of frames, each with its start; yields after each."""
     with av.open(address(path), "w", format="nut") as output:
         stream = _add_frames(output, clip, scale)
-        for frame in frames:
-            picture = from_rgb(frame.samples, clip.colours)
-            picture.pts, picture.time_base = frame.start, clip.time_unit
+        for start, samples in frames:
+            picture = from_rgb(samples, clip.colours)
+            picture.pts, picture.time_base = start, clip.time_unit
             output.mux(stream.encode(picture))
             yield
         output.mux(stream.encode(None))
 
 
-def _describe(stream: VideoStream, clip: Clip, scale: int) -> None:
-    context, tags = stream.codec_context, clip.colours.tags
-    context.width, context.height = scale * clip.width, scale * clip.height
-    context.pix_fmt = clip.colours.pixel_format
-    context.time_base = stream.time_base = clip.time_unit
-    context.color_range, context.colorspace, context.color_primaries, context.color_trc = tags
-    if clip.pixel_aspect:
-        context.sample_aspect_ratio = clip.pixel_aspect
-
-
 def _join(segments: list[Path], clip: Clip, path: Path, made_by: str) -> float:
-    """One file of the segments' packets and the clip's own sound and texts, by time."""
+    """Write the packets of all segments and of the kept streams; returns the end in seconds."""
     if not segments:
         raise ImageError(f"{shown(clip.path)}: has no frame that can be decoded")
-    with ExitStack() as opened:
-        source = opened.enter_context(open_container(clip.path))
-        first = opened.enter_context(av.open(address(segments[0])))
-        output = opened.enter_context(av.open(address(path), "w", metadata_errors=TEXTS))
+    with (
+        open_container(clip.path) as source,
+        av.open(address(segments[0])) as first,
+        av.open(address(path), "w", metadata_errors=TEXTS) as output,
+    ):
         stream = output.add_stream_from_template(first.streams.video[0])
-        stream.time_base = clip.time_unit
         # Segments do not hold these.
+        stream.time_base = clip.time_unit
         stream.codec_context.framerate = clip.rate
         stream.codec_context.color_range = clip.colours.tags[0]
         stream.metadata.update(source.streams.video[0].metadata)
@@ -222,17 +260,16 @@ def _join(segments: list[Path], clip: Clip, path: Path, made_by: str) -> float:
         comment = "; ".join(filter(None, (clip.comment, made_by)))
         output.metadata.update({**source.metadata, "comment": comment})
         output.set_chapters(source.chapters())
-        # Asked for no streams, PyAV would give all.
-        sound = _copied(source.demux(kept), copies) if kept else iter(())
-        packets = heapq.merge(_packets(segments, stream), sound, key=_seconds)
+        # With an empty list, PyAV would give the packets of all streams.
+        others = _copied(source.demux(kept), copies) if kept else iter(())
         end, times = 0.0, []
-        for packet in packets:
+        for packet in heapq.merge(_packets(segments, stream), others, key=_seconds):
             now = _seconds(packet)
             end = max(end, now + float((packet.duration or 0) * packet.time_base))
             if packet.stream is stream:
                 times.append(now)
             output.mux(packet)
-        # The last frame is taken to last as long as any before it; one alone, as long as it likes.
+        # Nothing tells how long the last frame lasts. It may last as long as the longest one.
         longest = max((after - before for before, after in pairwise(times)), default=math.inf)
         return max(end, times[-1] + longest)
 
@@ -245,7 +282,7 @@ def _packets(segments: list[Path], stream: Stream) -> Iterator[Packet[Any]]:
 
 def _copied(packets: Iterator[Packet[Any]], streams: dict[int, Any]) -> Iterator[Packet[Any]]:
     for packet in packets:
-        if packet.size:  # the last of each stream has none
+        if packet.size:  # the last packet of each stream is empty
             packet.stream = streams[packet.stream_index]
             yield packet
 

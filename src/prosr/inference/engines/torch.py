@@ -19,12 +19,13 @@ allocator keeps in pieces (2.1, prosr-xs); x86-64, PyTorch 2.13, glibc."""
 
 
 class TorchEngine(Engine):
-    """A network in float32, channels last, on the device that it is moved to."""
+    """A network in float32, channels last, on its own device or the one it is moved to."""
 
     name: ClassVar[str] = "torch"
 
-    def __init__(self, net: Network, max_memory: int, device: str = "cpu") -> None:
-        self._net, self._device = net.to(device), device
+    def __init__(self, net: Network, max_memory: int, device: str | None = None) -> None:
+        self._net = net if device is None else net.to(device)
+        self._device = next((p.device for p in net.parameters()), torch.device("cpu"))
         costs: dict[int, ScaleCost] = {}
         for scale in net.scales:
             cost = trace(net, scale)

@@ -1,4 +1,4 @@
-"""Which file becomes which, what is done already, and that none stops the others."""
+"""Which files become jobs, which results are recognised, and how a run continues after failures."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from PIL import Image
 
 from prosr.errors import ConfigError, ImageError
 from prosr.images import find_format, read_rgb
-from prosr.inference.upscaler import Upscaler, load
-from prosr.jobs.batch import Job, Outcome, find_jobs, run_jobs
-from prosr.nets.baselines.bicubic import Bicubic
+from prosr.inference.loading import find_model, load, open_engine
+from prosr.inference.upscaler import Upscaler
+from prosr.jobs import Job, Outcome, find
+from prosr.jobs import run as run_jobs
 
 Make = Callable[..., None]
 
@@ -40,112 +41,117 @@ def pairs(jobs: list[Job]) -> dict[str, str]:
 
 
 def run(*requests: str, scale: int = 2, overwrite: bool = False, **options: str) -> list[Outcome]:
-    jobs = find_jobs(requests, scale, **options)  # type: ignore[arg-type]
+    jobs = find(requests, scale, **options)  # type: ignore[arg-type]
     return list(run_jobs(load("bicubic"), jobs, scale, overwrite=overwrite))
 
 
-def kinds(outcomes: list[Outcome]) -> list[str]:
-    return [outcome.kind for outcome in outcomes]
+def named(name: str) -> Upscaler:
+    """The bicubic model with another name."""
+    return Upscaler(open_engine(find_model("bicubic"), 10**9, "openvino"), name, "")
 
 
-def test_a_file_goes_beside_itself_or_where_it_is_asked_to(make: Make) -> None:
+def statuses(outcomes: list[Outcome]) -> list[str]:
+    return [outcome.status for outcome in outcomes]
+
+
+def test_a_result_is_beside_its_file_or_at_the_output(make: Make) -> None:
     make("in/a.b.png")
-    assert pairs(find_jobs(["in/a.b.png"], 4)) == {"in/a.b.png": "in/a.b_x4.png"}
-    assert pairs(find_jobs(["in/a.b.png"], 4, "out")) == {"in/a.b.png": "out/a.b_x4.png"}
-    assert pairs(find_jobs(["in/a.b.png"], 4, "out.x/")) == {"in/a.b.png": "out.x/a.b_x4.png"}
-    assert pairs(find_jobs(["in/a.b.png"], 4, "out/c.jpg")) == {"in/a.b.png": "out/c.jpg"}
+    assert pairs(find(["in/a.b.png"], 4)) == {"in/a.b.png": "in/a.b_x4.png"}
+    assert pairs(find(["in/a.b.png"], 4, "out")) == {"in/a.b.png": "out/a.b_x4.png"}
+    assert pairs(find(["in/a.b.png"], 4, "out.x/")) == {"in/a.b.png": "out.x/a.b_x4.png"}
+    assert pairs(find(["in/a.b.png"], 4, "out/c.jpg")) == {"in/a.b.png": "out/c.jpg"}
     jpeg = find_format("jpeg")
-    assert pairs(find_jobs(["in/a.b.png"], 4, None, jpeg)) == {"in/a.b.png": "in/a.b_x4.jpg"}
+    assert pairs(find(["in/a.b.png"], 4, None, jpeg)) == {"in/a.b.png": "in/a.b_x4.jpg"}
 
 
-def test_what_cannot_be_written_becomes_png(make: Make) -> None:
+def test_formats_that_cannot_be_written_become_png(make: Make) -> None:
     make("a.gif", "b.JPG")
     expected = {"a.gif": "a_x2.png", "b.JPG": "b_x2.JPG"}
-    assert pairs(find_jobs(["a.gif", "b.JPG"], 2)) == expected
+    assert pairs(find(["a.gif", "b.JPG"], 2)) == expected
 
 
-def test_a_folder_keeps_its_tree(make: Make) -> None:
+def test_results_of_a_folder_copy_its_tree(make: Make) -> None:
     make("in/a.png", "in/sub/b.jpg", "in/.hidden.png", "in/.git/c.png")
     Path("in/notes.txt").touch()
     expected = {"in/a.png": "in_x4/a.png", "in/sub/b.jpg": "in_x4/sub/b.jpg"}
-    assert pairs(find_jobs(["in"], 4)) == expected
-    assert pairs(find_jobs(["in/"], 4)) == expected
+    assert pairs(find(["in"], 4)) == expected
+    assert pairs(find(["in/"], 4)) == expected
     moved = {"in/a.png": "out/a.png", "in/sub/b.jpg": "out/sub/b.jpg"}
-    assert pairs(find_jobs(["in"], 4, "out")) == moved
+    assert pairs(find(["in"], 4, "out")) == moved
 
 
-def test_the_present_folder_goes_beside_itself(
+def test_results_of_the_current_folder_are_beside_it(
     make: Make, inside: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make("in/a.png")
     monkeypatch.chdir("in")
-    assert pairs(find_jobs(["."], 4)) == {"a.png": f"{inside.as_posix()}/in_x4/a.png"}
+    assert pairs(find(["."], 4)) == {"a.png": f"{inside.as_posix()}/in_x4/a.png"}
 
 
-def test_several_folders_go_to_folders_of_their_names(make: Make) -> None:
+def test_several_folders_keep_their_names_in_the_output(make: Make) -> None:
     make("one/a.png", "two/a.png")
     expected = {"one/a.png": "out/one/a.png", "two/a.png": "out/two/a.png"}
-    assert pairs(find_jobs(["one", "two"], 4, "out")) == expected
+    assert pairs(find(["one", "two"], 4, "out")) == expected
 
 
-def test_patterns_that_no_shell_expanded_are_expanded(make: Make) -> None:
+def test_patterns_are_expanded(make: Make) -> None:
     make("in/a.png", "in/sub/b.png", "in/c.jpg", "[x].png")
     expected = {"in/a.png": "in/a_x2.png", "in/sub/b.png": "in/sub/b_x2.png"}
-    assert pairs(find_jobs(["in/**/*.png"], 2)) == expected
-    assert pairs(find_jobs(["[x].png"], 2)) == {"[x].png": "[x]_x2.png"}
+    assert pairs(find(["in/**/*.png"], 2)) == expected
+    assert pairs(find(["[x].png"], 2)) == {"[x].png": "[x]_x2.png"}
 
 
 def test_a_picture_named_twice_is_enlarged_once(make: Make) -> None:
     make("in/a.png")
-    assert len(find_jobs(["in/a.png", "in", "in/../in/a.png"], 2)) == 1
+    assert len(find(["in/a.png", "in", "in/../in/a.png"], 2)) == 1
 
 
-def test_a_missing_file_is_a_job_that_is_refused() -> None:
-    (job,) = find_jobs(["a.png"], 2)
+def test_a_missing_file_is_refused() -> None:
+    (job,) = find(["a.png"], 2)
     assert job.refusal == "a.png: no such file"
 
 
-def test_requests_that_make_no_sense_are_refused(make: Make) -> None:
+def test_impossible_requests_are_refused(make: Make) -> None:
     make("in/a.png", "b.png")
     Path("empty").mkdir()
-    with pytest.raises(ConfigError, match="empty: no pictures in it"):
-        find_jobs(["empty"], 2)
-    with pytest.raises(ConfigError, match="is one picture's name; give a folder"):
-        find_jobs(["in/a.png", "b.png"], 2, "c.png")
+    with pytest.raises(ConfigError, match="empty: no pictures or clips in it"):
+        find(["empty"], 2)
+    with pytest.raises(ConfigError, match="names one file, not a folder; give a folder"):
+        find(["in/a.png", "b.png"], 2, "c.png")
     with pytest.raises(ConfigError, match="results would go into itself"):
-        find_jobs(["in"], 2, "in")
-    with pytest.raises(ConfigError, match="is no PNG file"):
-        find_jobs(["b.png"], 2, "c.jpg", find_format("png"))
+        find(["in"], 2, "in")
+    with pytest.raises(ConfigError, match=r"c\.jpg: its name must end in \.png; or"):
+        find(["b.png"], 2, "c.jpg", find_format("png"))
     with pytest.raises(ImageError, match=r"'\.bmp' is not a format"):
-        find_jobs(["b.png"], 2, "c.bmp")
+        find(["b.png"], 2, "c.bmp")
 
 
-def test_two_pictures_with_one_result_are_not_both_made(make: Make) -> None:
+def test_of_two_pictures_with_the_same_result_one_is_refused(make: Make) -> None:
     make("in/a.png", "in/a.jpg")
-    outcomes = list(run_jobs(load("bicubic"), find_jobs(["in"], 2, None, find_format("webp")), 2))
-    assert kinds(outcomes) == ["made", "failed"]
+    outcomes = list(run_jobs(load("bicubic"), find(["in"], 2, None, find_format("webp")), 2))
+    assert statuses(outcomes) == ["made", "failed"]
     assert "would replace that of in/a.jpg" in outcomes[1].reason
 
 
-def test_no_picture_that_was_asked_for_is_replaced_by_the_result_of_another(make: Make) -> None:
+def test_no_requested_picture_is_replaced_by_a_result(make: Make) -> None:
     make("a.png", "a_x2.png")
     before = Path("a_x2.png").read_bytes()
     outcomes = run("a.png", "a_x2.png", overwrite=True)
-    assert kinds(outcomes) == ["failed", "made"]
+    assert statuses(outcomes) == ["failed", "made"]
     assert "would replace a_x2.png; give it another output" in outcomes[0].reason
     assert Path("a_x2.png").read_bytes() == before
 
 
-def test_a_second_run_makes_nothing_again_and_no_result_of_a_result(make: Make) -> None:
+def test_a_second_run_skips_what_is_made_and_enlarges_no_results(make: Make) -> None:
     make("in/a.png", "in/sub/b.jpg", "c.png")
     requests = ["in", "c.png"]
-    assert kinds(run(*requests)) == ["made"] * 3
-    assert kinds(run(*requests)) == ["skipped"] * 3
-    # As a shell gives them: with everything that the first run made.
+    assert statuses(run(*requests)) == ["made"] * 3
+    assert statuses(run(*requests)) == ["skipped"] * 3
+    # A shell's `*` includes what the first run made.
     everything = sorted(entry for entry in os.listdir() if not entry.startswith("."))
     assert everything == ["c.png", "c_x2.png", "in", "in_x2"]
-    assert kinds(run(*everything)) == ["skipped"] * 3
-    assert kinds(run(*everything, scale=4)) == ["made"] * 3
+    assert statuses(run(*everything)) == ["skipped"] * 3
+    assert statuses(run(*everything, scale=4)) == ["made"] * 3
 
 
 def test_results_inside_the_folder_are_not_enlarged(make: Make) -> None:
@@ -158,30 +164,32 @@ def test_results_inside_the_folder_are_not_enlarged(make: Make) -> None:
 def test_results_of_the_same_name_in_another_folder_are_not_enlarged(make: Make) -> None:
     make("in/a.png", "in/b/c.png")
     run("in", output="in/large")
-    make("in/more/a.png", size=(8, 6))  # of that size, but not made by us
+    make("in/more/a.png", size=(8, 6))  # of the same size, but not made by prosr
     make("in/far/d.png", size=(10, 6))
     run("in/far/d.png", output="other/a.png")
     expected = {"in/a.png", "in/b/c.png", "in/far/d.png", "in/more/a.png"}
-    assert pairs(find_jobs(["in"], 2)).keys() == expected
-    # The result of something else that is called so is as good as any picture.
-    assert pairs(find_jobs(["in/a.png", "other"], 2)).keys() == {"in/a.png", "other/a.png"}
+    assert pairs(find(["in"], 2)).keys() == expected
+    # The result of a picture that is not among the jobs is enlarged.
+    assert pairs(find(["in/a.png", "other"], 2)).keys() == {"in/a.png", "other/a.png"}
 
 
 def test_results_below_another_folder_of_the_same_pictures_are_not_enlarged(make: Make) -> None:
     make("in/a.png", "in/b_x2.png")
     run("in/a.png", output="in/large/")
-    assert pairs(find_jobs(["in"], 2)).keys() == {"in/a.png", "in/b_x2.png"}
+    assert pairs(find(["in"], 2)).keys() == {"in/a.png", "in/b_x2.png"}
 
 
-def test_results_put_in_the_place_of_their_pictures_are_pictures(make: Make) -> None:
+def test_results_that_replaced_their_pictures_are_enlarged(make: Make) -> None:
     make("in/one/a.png", "in/two/a.png")
     run("in", output="out")
     for name in ("one/a.png", "two/a.png"):
         Path("out", name).replace(Path("in", name))
-    assert pairs(find_jobs(["in"], 2)).keys() == {"in/one/a.png", "in/two/a.png"}
+    assert pairs(find(["in"], 2)).keys() == {"in/one/a.png", "in/two/a.png"}
 
 
-def test_a_folder_that_cannot_be_read_is_said(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_cannot_be_read_is_a_failure(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
     make("in/a.png", "in/far/b.png")
     scan = os.scandir
 
@@ -192,61 +200,59 @@ def test_a_folder_that_cannot_be_read_is_said(make: Make, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(os, "scandir", refuse)
     outcomes = run("in")
-    assert kinds(outcomes) == ["made", "failed"]
+    assert statuses(outcomes) == ["made", "failed"]
     assert outcomes[1].reason == "in/far: this folder cannot be read; allow it"
 
 
-def test_linked_folders_are_followed_but_not_round_and_round(make: Make) -> None:
+def test_linked_folders_are_followed_but_not_in_circles(make: Make) -> None:
     make("in/a.png", "far/b.png")
     for link, folder in [("in/far", "far"), ("in/self", "in"), ("far/back", "in")]:
         Path(link).symlink_to(Path(folder).absolute(), target_is_directory=True)
-    assert pairs(find_jobs(["in"], 2)).keys() == {"in/a.png", "in/far/b.png"}
+    assert pairs(find(["in"], 2)).keys() == {"in/a.png", "in/far/b.png"}
 
 
-def test_a_picture_that_only_sounds_like_a_result_is_enlarged(make: Make) -> None:
+def test_a_picture_that_is_only_named_like_a_result_is_enlarged(make: Make) -> None:
     make("in/a.png", "in/a_x2.png")
-    assert len(find_jobs(["in"], 2)) == 2
+    assert len(find(["in"], 2)) == 2
 
 
-def test_a_result_may_be_enlarged_by_itself(make: Make) -> None:
+def test_a_result_can_be_enlarged_without_its_source(make: Make) -> None:
     make("a.png")
     run("a.png")
-    assert pairs(find_jobs(["a_x2.png"], 4)) == {"a_x2.png": "a_x2_x4.png"}
+    assert pairs(find(["a_x2.png"], 4)) == {"a_x2.png": "a_x2_x4.png"}
 
 
 def test_a_changed_picture_is_made_anew(make: Make) -> None:
     make("a.png")
     run("a.png")
     os.utime("a.png", ns=(2**62, 2**62))
-    assert kinds(run("a.png")) == ["skipped"]
-    # Older than the result, as a copy with its times is.
+    assert statuses(run("a.png")) == ["skipped"]
+    # Older than the result, like a copy that keeps the time.
     Image.new("RGB", (4, 3), "blue").save("a.png")
     os.utime("a.png", ns=(0, 0))
     (outcome,) = run("a.png")
-    assert (outcome.kind, outcome.reason) == ("made", "made anew: the picture has changed")
+    assert (outcome.status, outcome.reason) == ("made", "made anew: the picture has changed")
     assert read_rgb(Path("a_x2.png"))[0, 0].tolist() == [0, 0, 255]
 
 
-def test_the_result_of_another_picture_is_neither_taken_for_ones_own_nor_lost(make: Make) -> None:
+def test_the_result_of_another_picture_is_neither_skipped_nor_replaced(make: Make) -> None:
     make("one/a.png")
     Path("two").mkdir()
     Image.new("RGB", (4, 3), "blue").save("two/a.png")
-    assert kinds(run("one/a.png", output="out/")) == ["made"]
+    assert statuses(run("one/a.png", output="out/")) == ["made"]
     before = Path("out/a_x2.png").read_bytes()
     (outcome,) = run("two/a.png", output="out/")
-    assert outcome.kind == "failed"
-    assert "made of another file than two/a.png; give another output" in outcome.reason
+    assert outcome.status == "failed"
+    assert "made from another file than two/a.png; give another output" in outcome.reason
     assert Path("out/a_x2.png").read_bytes() == before
-    assert kinds(run("two/a.png", output="out/", overwrite=True)) == ["made"]
+    assert statuses(run("two/a.png", output="out/", overwrite=True)) == ["made"]
 
 
-def test_what_is_done_and_untouched_is_not_read_again(
-    make: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unchanged_pictures_are_not_read_again(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     make("a.png")
     run("a.png")
-    monkeypatch.setattr("prosr.jobs.batch.origin_of", None)
-    assert kinds(run("a.png")) == ["skipped"]
+    monkeypatch.setattr("prosr.jobs.results.images.origin_of", None)
+    assert statuses(run("a.png")) == ["skipped"]
 
 
 def test_a_picture_that_changes_while_it_is_enlarged_is_made_anew(make: Make) -> None:
@@ -255,29 +261,31 @@ def test_a_picture_that_changes_while_it_is_enlarged_is_made_anew(make: Make) ->
     def change(done: int, total: int) -> None:
         Image.new("RGB", (4, 3), "blue").save("a.png")
 
-    jobs = find_jobs(["a.png"], 2)
-    assert kinds(list(run_jobs(load("bicubic"), jobs, 2, starting=lambda job: change))) == ["made"]
-    assert kinds(run("a.png")) == ["made"]
-    assert kinds(run("a.png")) == ["skipped"]
+    jobs = find(["a.png"], 2)
+    assert statuses(list(run_jobs(load("bicubic"), jobs, 2, starting=lambda job: change))) == [
+        "made"
+    ]
+    assert statuses(run("a.png")) == ["made"]
+    assert statuses(run("a.png")) == ["skipped"]
 
 
-def test_a_batch_goes_on_after_its_pictures_have_moved(make: Make) -> None:
+def test_a_run_resumes_after_its_pictures_have_moved(make: Make) -> None:
     make("in/a.png", "in/b.png")
     run("in/a.png", output="out/")
     Path("in").rename("moved")
-    assert kinds(run("moved/a.png", "moved/b.png", output="out/")) == ["skipped", "made"]
+    assert statuses(run("moved/a.png", "moved/b.png", output="out/")) == ["skipped", "made"]
 
 
 @pytest.mark.parametrize("name", ["my; net", "Größe", "nét x2", "long" * 50])
-def test_a_network_of_any_name_knows_its_results(make: Make, name: str) -> None:
+def test_results_are_recognised_whatever_the_name_of_the_network(make: Make, name: str) -> None:
     make("a.png")
     for kind in ("made", "skipped"):
-        (outcome,) = run_jobs(Upscaler(Bicubic(), name, ""), find_jobs(["a.png"], 2), 2)
-        assert outcome.kind == kind
+        (outcome,) = run_jobs(named(name), find(["a.png"], 2), 2)
+        assert outcome.status == kind
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
-def test_a_folder_in_the_results_place_is_refused(make: Make, overwrite: bool) -> None:
+def test_a_folder_at_the_place_of_the_result_is_refused(make: Make, overwrite: bool) -> None:
     make("a.png")
     Path("a_x2.png").mkdir()
     (outcome,) = run("a.png", overwrite=overwrite)
@@ -287,7 +295,7 @@ def test_a_folder_in_the_results_place_is_refused(make: Make, overwrite: bool) -
     assert not list(Path("a_x2.png").iterdir())
 
 
-def test_a_result_that_cannot_be_read_is_not_called_anothers(
+def test_a_result_that_cannot_be_read_is_a_failure(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make("a.png")
@@ -298,10 +306,10 @@ def test_a_result_that_cannot_be_read_is_not_called_anothers(
 
 
 @pytest.mark.parametrize("foreign", ["another network", "another scale", "a stranger", "half"])
-def test_what_was_made_otherwise_is_not_replaced_unasked(make: Make, foreign: str) -> None:
+def test_other_files_are_replaced_only_with_overwrite(make: Make, foreign: str) -> None:
     make("a.png")
     if foreign == "another network":
-        Upscaler(Bicubic(), "other", "").upscale("a.png", 2)
+        named("other").upscale("a.png", 2)
     elif foreign == "another scale":
         load("bicubic").upscale("a.png", 4, output="a_x2.png")
     elif foreign == "a stranger":
@@ -310,24 +318,24 @@ def test_what_was_made_otherwise_is_not_replaced_unasked(make: Make, foreign: st
         Path("a_x2.png").write_bytes(Path("a.png").read_bytes()[:50])
     before = Path("a_x2.png").read_bytes()
     (outcome,) = run("a.png")
-    assert outcome.kind == "failed" and "replace it with --overwrite" in outcome.reason
+    assert outcome.status == "failed" and "replace it with --overwrite" in outcome.reason
     assert Path("a_x2.png").read_bytes() == before
-    assert kinds(run("a.png", overwrite=True)) == ["made"]
-    assert kinds(run("a.png")) == ["skipped"]
+    assert statuses(run("a.png", overwrite=True)) == ["made"]
+    assert statuses(run("a.png")) == ["skipped"]
 
 
 def test_one_bad_picture_never_stops_the_rest(make: Make) -> None:
     make("in/a.png", "in/b.png", "in/c.png", "in/d.png")
     Path("in/b.png").write_bytes(b"")
     Path("in/c.png").write_bytes(Path("in/a.png").read_bytes()[:60])
-    assert kinds(run("in")) == ["made", "failed", "failed", "made"]
+    assert statuses(run("in")) == ["made", "failed", "failed", "made"]
 
 
-def test_pictures_that_are_not_read_are_not_passed_over_silently(make: Make) -> None:
+def test_pictures_in_unsupported_formats_are_failures(make: Make) -> None:
     make("in/a.png", "in/b.bmp")
     outcomes = run("in")
-    assert kinds(outcomes) == ["made", "failed"]
-    assert outcomes[1].reason == "in/b.bmp: not read in this format; make it a PNG first"
+    assert statuses(outcomes) == ["made", "failed"]
+    assert outcomes[1].reason == "in/b.bmp: this format is not supported; make it a PNG first"
 
 
 def test_not_even_a_bug_stops_the_rest(make: Make) -> None:
@@ -337,7 +345,7 @@ def test_not_even_a_bug_stops_the_rest(make: Make) -> None:
         if job.source.name == "a.png":
             raise ZeroDivisionError("oh\nno")
 
-    outcomes = list(run_jobs(load("bicubic"), find_jobs(["in"], 2), 2, starting=starting))
-    assert kinds(outcomes) == ["failed", "made"]
+    outcomes = list(run_jobs(load("bicubic"), find(["in"], 2), 2, starting=starting))
+    assert statuses(outcomes) == ["failed", "made"]
     assert outcomes[0].reason == "in/a.png: unexpected ZeroDivisionError: oh no"
     assert isinstance(outcomes[0].error, ZeroDivisionError)

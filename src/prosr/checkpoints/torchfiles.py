@@ -1,0 +1,160 @@
+"""PyTorch's checkpoint files, read by `torch.load` with nothing in them executed.
+
+`torch.load(weights_only=True)` refuses code, but a small file can still make it take any
+amount of memory: with a compressed member, a `bytearray` of a given length, or a storage that
+the file does not hold. This module looks for these first.
+"""
+
+from __future__ import annotations
+
+import io
+import mmap
+import pickletools
+import re
+import warnings
+import zipfile
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import torch
+from torch import Tensor
+
+from prosr.errors import CheckpointError, printable
+
+# The largest released file has 62 MB, 500 members and 20,000 pickle instructions. A zip
+# directory takes ten times its size in memory, so the number of members is limited too.
+MAX_BYTES = 256 << 20
+MAX_MEMBERS = 10_000
+MAX_INSTRUCTIONS = 1_000_000
+
+_STREAM_START = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
+_STREAM_PICKLES = 5
+_NAMES = re.compile(
+    r"collections (OrderedDict|Counter)|easydict EasyDict|_codecs encode"
+    r"|(__builtin__|builtins) (set|complex)|torch\.nn\.parameter Parameter"
+    r"|torch\._utils _rebuild_(tensor|tensor_v2|parameter|parameter_with_state)"
+    r"|torch(\.cuda)? [A-Z][A-Za-z0-9]*Storage|torch (Size|device|bool|b?float\d+|u?int\d+)"
+)
+_DAMAGED = "it is damaged, or torch.save did not write it with its default protocol"
+
+
+class Refused(CheckpointError):
+    """The reason why a file is not read: a clause, before which the caller puts the file's name."""
+
+
+class _Options:
+    """Stands in for `easydict.EasyDict`: unpickled, it is an `OrderedDict`."""
+
+    def __new__(cls, *_: object) -> Any:
+        return OrderedDict()
+
+
+def head(path: Path, limit: int = MAX_BYTES) -> bytes:
+    """Return the first 19 bytes of a regular file of at most `limit` bytes.
+
+    Raises `CheckpointError` for one that is missing, too large or not readable.
+    """
+    try:
+        if not path.is_file():
+            raise CheckpointError(f"{path}: no such file")
+        if path.stat().st_size > limit:
+            size = f"{limit >> 20} MiB"
+            raise CheckpointError(f"{path}: larger than {size}; no released file is, get another")
+        with open(path, "rb") as file:
+            return file.read(19)
+    except OSError as error:
+        reason = f"({error.strerror}); check its permissions"
+        raise CheckpointError(f"{path}: cannot be read {reason}") from error
+
+
+def load(path: Path, limit: int = MAX_BYTES) -> object:
+    """Return what `torch.save` wrote to a file of at most `limit` bytes, tensors on the CPU.
+
+    Reads zip files (PyTorch 1.6 and later) and the streams before them. An `EasyDict` is
+    returned as an `OrderedDict`. Raises `Refused` for a file that is damaged, names anything
+    but tensors and containers, or holds less than its tensors need, and `CheckpointError`
+    as `head` does.
+    """
+    start = head(path, limit)
+    with open(path, "rb") as file:
+        if start.startswith(b"PK\x03\x04"):
+            _check_pickle(io.BytesIO(_pickle_in_zip(file)))
+        elif start.startswith(_STREAM_START):
+            for _ in range(_STREAM_PICKLES):
+                _check_pickle(file)
+        else:
+            raise Refused(_DAMAGED if start else "it is empty")
+        file.seek(0)
+        allowed = torch.serialization.safe_globals([(_Options, "easydict.EasyDict")])
+        # PyTorch warns of pickle protocols and of its own deprecated storages.
+        with allowed, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                content: object = torch.load(file, map_location="cpu", weights_only=True)
+            # Damage surfaces as many kinds of error; their texts advise weights_only=False.
+            except Exception as error:
+                raise Refused(_DAMAGED) from error
+    storages = {}
+    for tensor in _tensors(content):
+        storage = tensor.untyped_storage()
+        storages[storage.data_ptr()] = storage.nbytes()
+        if tensor.numel() * tensor.itemsize > storage.nbytes():
+            raise Refused("one of its tensors has more elements than the file holds")
+    # torch.load gives uninitialised memory for a storage that a stream does not list.
+    if sum(storages.values()) > path.stat().st_size:
+        raise Refused("its tensors need more bytes than the file holds")
+    return content
+
+
+def _pickle_in_zip(file: IO[bytes]) -> bytes:
+    """Refuse a zip file that would take more memory than its size; return its pickle."""
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        size, count = len(data), sum(1 for _ in re.finditer(b"PK\x01\x02", data))
+    if count > MAX_MEMBERS:
+        raise Refused(f"it is a zip file with more than {MAX_MEMBERS:,} members")
+    try:
+        with zipfile.ZipFile(file) as archive:
+            members = archive.infolist()
+            names = [member.filename for member in members]
+            roots = [name.removesuffix("data.pkl") for name in names if name.endswith("/data.pkl")]
+            if len(roots) != 1:
+                raise Refused(_DAMAGED)
+            if f"{roots[0]}constants.pkl" in names:
+                raise Refused("it is a TorchScript file, which holds code; give a state dict")
+            stored = all(member.compress_type == zipfile.ZIP_STORED for member in members)
+            # Without compression, only members that overlap can be larger than the file.
+            if not stored or sum(member.file_size for member in members) > size:
+                raise Refused("its zip members are larger than the file; torch.save writes none")
+            return archive.read(f"{roots[0]}data.pkl")
+    except Refused:
+        raise
+    # zipfile does not document what it raises for a damaged archive; fuzzing met eight kinds.
+    except Exception as error:
+        raise Refused(_DAMAGED) from error
+
+
+def _check_pickle(data: IO[bytes]) -> None:
+    """Refuse a pickle, which is not run, that names anything but tensors and containers."""
+    try:
+        for count, (opcode, argument, _) in enumerate(pickletools.genops(data)):
+            if count >= MAX_INSTRUCTIONS:
+                raise Refused(f"its pickle has more than {MAX_INSTRUCTIONS:,} instructions")
+            if opcode.name == "GLOBAL" and not _NAMES.fullmatch(str(argument)):
+                name = printable(str(argument).replace(" ", ".", 1)[:100])
+                raise Refused(f"it asks for {name}, which no weights need; nothing was run")
+    except (ValueError, OverflowError, MemoryError) as error:
+        raise Refused(_DAMAGED) from error
+
+
+def _tensors(content: object) -> Iterator[Tensor]:
+    """Every tensor in nested containers, without recursion."""
+    pending, seen = [content], set()
+    while pending:
+        value = pending.pop()
+        if isinstance(value, Tensor):
+            yield value
+        elif isinstance(value, Mapping | list | tuple) and id(value) not in seen:
+            seen.add(id(value))
+            pending.extend(value.values() if isinstance(value, Mapping) else value)

@@ -1,0 +1,144 @@
+"""What `prosr upscale` shows: bars while it runs, and the outcome of each file at the end."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import typer
+
+from prosr.images import shown
+from prosr.inference.memory import peak_memory
+
+if TYPE_CHECKING:
+    from prosr.inference.pictures import Estimate
+    from prosr.inference.upscaler import Progress, Work
+    from prosr.jobs import Job, Outcome
+
+_LISTED = 40
+"""Successes in the closing list. It also names all others that have a remark."""
+
+
+class BatchDisplay:
+    """Shows a bar for all files and one for the tiles of the current file, then the outcomes.
+
+    The bars are on standard error, if that is a terminal, and disappear at the end. With
+    `quiet` only failures are shown, on standard error. After an interruption the outcomes so
+    far are shown.
+    """
+
+    def __init__(self, files: int, *, quiet: bool) -> None:
+        self.outcomes: list[Outcome] = []
+        self._files, self._quiet = files, quiet
+        self._bars = None if quiet or not sys.stderr.isatty() else _Bars(files)
+
+    def __enter__(self) -> BatchDisplay:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        if self._bars:
+            self._bars.stop()
+        if any(raised) and self.outcomes:
+            self.close()
+
+    def starting(self, job: Job) -> Progress | None:
+        """Show the next file; returns a callback for its tiles."""
+        return self._bars.starting(job) if self._bars else None
+
+    def done(self, outcome: Outcome) -> None:
+        self.outcomes.append(outcome)
+        if self._bars:
+            self._bars.advance()
+
+    def close(self, work: Work | None = None) -> None:
+        """Print all outcomes, how many there are of each kind, and the speed of the `work`."""
+        listed = more = 0
+        for outcome in self.outcomes:
+            if outcome.status == "failed":
+                line = f"failed   {outcome.reason}"
+                plain = bool(os.environ.get("NO_COLOR"))
+                typer.echo(line if plain else typer.style(line, fg="red"), err=self._quiet)
+                continue
+            listed += 1
+            if listed > _LISTED and not (outcome.status == "made" and outcome.reason):
+                more += 1
+            elif not self._quiet:
+                note = _describe(outcome.estimate) if outcome.estimate else outcome.reason
+                line = f"{outcome.status:8} {shown(outcome.job.target)}"
+                typer.echo(f"{line} ({note})" if note else line)
+        if self._quiet:
+            return
+        if more:
+            typer.echo(f"…        and {more} more")
+        typer.echo(self._summary())
+        if work is not None and work.pixels and not any(o.estimate for o in self.outcomes):
+            peak = peak_memory()
+            typer.echo(f"{work}, {peak / 1e9:.2f} GB of memory at most" if peak else str(work))
+
+    def _summary(self) -> str:
+        counts = Counter(outcome.status for outcome in self.outcomes)
+        planned = [outcome.estimate for outcome in self.outcomes if outcome.estimate]
+        parts = [f"{counts['planned']} planned" if planned else f"{counts['made']} made"]
+        parts += [f"{counts['skipped']} skipped", f"{counts['failed']} failed"]
+        if left := self._files - len(self.outcomes):
+            parts.append(f"{left} not begun")
+        if planned:
+            seconds = sum(estimate.seconds for estimate in planned)
+            parts.append(f"{_time(seconds)} in all, nothing written")
+        return ", ".join(parts)
+
+
+class _Bars:
+    def __init__(self, files: int) -> None:
+        # Imported only where bars are shown: this takes as long as to read a small picture.
+        import rich.console
+        import rich.progress
+
+        self._progress = rich.progress.Progress(
+            rich.progress.TextColumn("{task.description}", markup=False),
+            rich.progress.BarColumn(),
+            rich.progress.TaskProgressColumn(),
+            rich.progress.TimeRemainingColumn(),
+            console=rich.console.Console(stderr=True),
+            transient=True,
+        )
+        self._all = self._progress.add_task(f"{files} files", total=files, visible=files > 1)
+        self._tiles = self._progress.add_task("", total=None, visible=False)
+        self._progress.start()
+
+    def starting(self, job: Job) -> Progress:
+        name = shown(job.source.with_name(job.source.name[:60]))
+        self._progress.reset(self._tiles, description=name, visible=True)
+
+        def tell(done: int, total: int) -> None:
+            self._progress.update(self._tiles, completed=done, total=total)
+
+        return tell
+
+    def advance(self) -> None:
+        self._progress.advance(self._all)
+
+    def stop(self) -> None:
+        self._progress.stop()
+
+
+def _describe(estimate: Estimate) -> str:
+    parts = f"{estimate.tiles} {estimate.unit}{'s' * (estimate.tiles > 1)}"
+    return (
+        f"{estimate.width}×{estimate.height} pixels, {parts}, {_time(estimate.seconds)}, "
+        f"{estimate.memory / 1e9:.2f} GB of memory"
+    )
+
+
+def _time(seconds: float) -> str:
+    """A duration in at least two digits: "about 43 s", "about 12 min", "about 5.2 h"."""
+    for unit, name in ((3600, "h"), (60, "min")):
+        if seconds >= 2 * unit:
+            return f"about {_digits(seconds / unit)} {name}"
+    return f"about {_digits(seconds)} s" if seconds >= 1 else "less than 1 s"
+
+
+def _digits(value: float) -> str:
+    return f"{value:.0f}" if value >= 10 else f"{value:.2g}"

@@ -1,0 +1,154 @@
+"""Time several functions fairly: in rounds, and each in its own process if need be.
+
+`torch.utils.benchmark` times one function after the other and warms each up before every
+number. For functions that take minutes, that loses minutes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from statistics import median, quantiles
+from typing import Generic, TypeVar
+
+from prosr.errors import InferenceError
+from prosr.inference import memory
+
+Subject = Callable[[], object]
+"""A function to be timed."""
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds of each round, at least one."""
+
+    seconds: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        """Median over the rounds."""
+        return median(self.seconds)
+
+    @property
+    def best(self) -> float:
+        """Seconds of the fastest round."""
+        return min(self.seconds)
+
+    @property
+    def quartiles(self) -> tuple[float, float]:
+        """First and third quartile."""
+        if len(self.seconds) == 1:
+            return self.seconds[0], self.seconds[0]
+        first, _, third = quantiles(self.seconds, n=4, method="inclusive")
+        return first, third
+
+
+def measure(
+    subjects: Mapping[str, Subject],
+    rounds: int,
+    limit: float = float("inf"),
+    progress: Callable[[str], None] = lambda name: None,
+    prepare: Callable[[str, bool], None] = lambda name, again: None,
+) -> dict[str, Timing]:
+    """Call every subject once in each of `rounds` rounds, after one round to warm up.
+
+    A subject that has taken more than `limit` seconds in total gets no further round. If its
+    first call already takes that long, this call is its only measurement. Before each call,
+    `progress` gets the subject's name, then `prepare` gets the name and whether the subject
+    was called before. Neither is timed.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in subjects}
+    for turn in range(rounds + 1):
+        for name, subject in subjects.items():
+            taken = seconds[name]
+            if turn > 0 and sum(taken) > limit:
+                continue
+            progress(name)
+            prepare(name, turn > 0)
+            start = time.perf_counter()
+            subject()
+            _synchronize()
+            taken.append(time.perf_counter() - start)
+    return {
+        name: Timing(tuple(taken[1:] if len(taken) > 1 else taken))
+        for name, taken in seconds.items()
+    }
+
+
+def _synchronize() -> None:
+    """Wait for the GPU, if this process has loaded PyTorch and there is one."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+class Isolated(Generic[T]):
+    """A subject in a fresh process: no memory or compiled kernels left by others.
+
+    The process calls `make(argument)` once and then the subject that it returns. `make` must
+    be a function of a module, since both are pickled. The process ends with the `with` block,
+    immediately if an exception ends the block. Exceptions of the subject are raised here, and
+    `InferenceError` if the system kills the process.
+    """
+
+    def __init__(self, make: Callable[[T], Subject], argument: T) -> None:
+        self._make, self._argument = make, argument
+        fresh = multiprocessing.get_context("spawn")
+        self._pool = ProcessPoolExecutor(max_workers=1, mp_context=fresh)
+        self._process: int | None = None
+
+    def __enter__(self) -> Isolated[T]:
+        return self
+
+    def __exit__(self, raised: type[BaseException] | None, *rest: object) -> None:
+        if raised is not None and self._process is not None:
+            with contextlib.suppress(OSError):  # It may have ended already.
+                os.kill(self._process, signal.SIGTERM)
+        self._pool.shutdown(cancel_futures=True)
+
+    def __call__(self) -> object:
+        if self._process is None:
+            self._process = self._wait(self._pool.submit(os.getpid))
+        return self._wait(self._pool.submit(_call, self._make, self._argument))
+
+    def peak_memory(self) -> int:
+        """Peak resident memory of the process in bytes, Python and its libraries included.
+
+        Raises `InferenceError` if the system does not report it.
+        """
+        peak = self._wait(self._pool.submit(memory.peak_memory))
+        if peak is None:
+            raise InferenceError("this system does not report the peak memory of a process")
+        return peak
+
+    def _wait(self, future: Future[R]) -> R:
+        try:
+            return future.result()
+        except BrokenProcessPool as error:
+            raise InferenceError(
+                f"measuring {self._argument}: the system killed the process, most likely "
+                "because memory ran out; leave this case out or use a machine with more memory"
+            ) from error
+
+
+_subjects: list[Subject] = []
+"""The subject of this process, once it is made."""
+
+
+def _call(make: Callable[[T], Subject], argument: T) -> object:
+    if not _subjects:
+        _subjects.append(make(argument))
+    result = _subjects[0]()
+    _synchronize()
+    return result

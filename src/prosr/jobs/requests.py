@@ -1,0 +1,195 @@
+"""From files, folders and patterns to jobs: one for each picture and each clip."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+from prosr.errors import ConfigError
+from prosr.images import UNREAD_SUFFIXES, Format, find_format, is_picture, is_writable, shown
+from prosr.inference.pictures import result_suffix
+from prosr.jobs.results import results_among
+from prosr.scales import check_scale
+from prosr.video import NEEDS_AV, OUTPUT_SUFFIXES, clip_suffix, is_clip
+
+
+@dataclass(frozen=True)
+class Job:
+    """A file and the place of its result; `refusal` says why it cannot be enlarged."""
+
+    source: Path
+    target: Path
+    refusal: str = ""
+
+    @property
+    def kind(self) -> Literal["picture", "clip"]:
+        return "clip" if is_clip(self.source) else "picture"
+
+
+def find(
+    requests: Sequence[str],
+    scale: int,
+    output: str | None = None,
+    file_format: Format | None = None,
+) -> list[Job]:
+    """Jobs for all pictures and clips in files, folders and patterns such as "*.jpg".
+
+    - The result of a file is "photo_x4.jpg" beside it, or in the folder `output`. If the file
+      is the only request and `output` has a suffix, `output` is the result itself.
+    - The results of a folder copy its tree, linked folders included, to "folder_x4" beside it,
+      or to `output`. Several folders become folders of their own names in `output`. Hidden
+      files are left out.
+    - Results of earlier runs are left out if their sources are among the jobs.
+
+    `file_format` is the format of all pictures' results; by default they keep their own. A job
+    is refused if its file does not exist or is known not to be readable, if its result would
+    replace the source or result of another job, and, for clips, if PyAV is not installed.
+    Raises `ConfigError` if `scale`, `output` or `file_format` does not fit the requests or if
+    there is nothing to enlarge, and `ImageError` if no format has the suffix of `output`.
+    """
+    check_scale(scale)
+    paths = [path for request in requests for path in _matches(request)]
+    folders = [path for path in paths if path.is_dir()]
+    into = _output_folder(paths, output)
+    jobs: dict[Path, Job] = {}
+    for path in paths:
+        if path in folders:
+            found = list(_folder_jobs(path, scale, into, file_format, len(folders) > 1))
+        else:
+            found = [_file_job(path, scale, output, into, file_format)]
+        for job in found:
+            jobs.setdefault(_place(job.source), job)
+    if not jobs:
+        names = ", ".join(map(shown, paths))
+        raise ConfigError(f"{names}: no pictures or clips in it; name files or another folder")
+    if file_format and all(job.kind == "clip" for job in jobs.values()):
+        raise ConfigError(
+            f"the format {file_format.name} is for pictures; "
+            f"the output of a clip ends in {', '.join(OUTPUT_SUFFIXES)}"
+        )
+    sources = [job.source for job in jobs.values() if not job.refusal]
+    results = results_among([path for path in sources if is_clip(path)])
+    results |= results_among([path for path in sources if not is_clip(path)])
+    return _without_collisions([job for job in jobs.values() if job.source not in results])
+
+
+def _matches(request: str) -> list[Path]:
+    """The pictures, clips and folders that match a pattern; otherwise the request as a path."""
+    path = Path(request)
+    if not os.path.lexists(path) and glob.has_magic(request):
+        matches = sorted(Path(match) for match in glob.glob(request, recursive=True))
+        return [match for match in matches if match.is_dir() or _is_known(match)] or [path]
+    return [path]
+
+
+def _is_known(path: Path) -> bool:
+    return is_picture(path) or is_clip(path)
+
+
+def _output_folder(paths: Sequence[Path], output: str | None) -> Path | None:
+    """The folder that `output` names, or None if it names a file or nothing."""
+    if output is None:
+        return None
+    path = Path(output)
+    if path.is_dir() or output.endswith(("/", os.sep)) or not path.suffix:
+        return path
+    if len(paths) == 1 and not paths[0].is_dir():
+        return None
+    if is_writable(path.suffix) or is_clip(path):
+        raise ConfigError(f"{shown(path)} names one file, not a folder; give a folder as output")
+    return path
+
+
+def _file_job(
+    path: Path, scale: int, output: str | None, into: Path | None, file_format: Format | None
+) -> Job:
+    target = path.with_name(f"{path.stem}_x{scale}{_suffix(path, file_format)}")
+    if into is not None:
+        target = into / target.name
+    elif output is not None:
+        target = Path(output)
+        _check_suffix(path, target, file_format)
+    return _job(path, target, "" if path.exists() else "no such file")
+
+
+def _check_suffix(path: Path, target: Path, file_format: Format | None) -> None:
+    """Raise `ConfigError` or `ImageError` if no result of `path` can have the target's suffix."""
+    own = OUTPUT_SUFFIXES if is_clip(path) else (file_format or find_format(target.suffix)).suffixes
+    if target.suffix.lower() not in own:
+        raise ConfigError(
+            f"{shown(target)}: its name must end in {', '.join(own)}; or give a folder"
+        )
+
+
+def _suffix(path: Path, file_format: Format | None) -> str:
+    return clip_suffix(path) if is_clip(path) else result_suffix(path, file_format)
+
+
+def _job(path: Path, target: Path, trouble: str = "") -> Job:
+    if not trouble and is_clip(path) and find_spec("av") is None:
+        trouble = NEEDS_AV
+    return Job(path, target, trouble and f"{shown(path)}: {trouble}")
+
+
+def _folder_jobs(
+    folder: Path, scale: int, into: Path | None, file_format: Format | None, several: bool
+) -> Iterator[Job]:
+    """Jobs for what is in a folder, and refused ones for what cannot be read in it."""
+    root = folder.resolve()
+    if into is None:
+        beside = root if folder.name in ("", "..") else folder
+        into = beside.with_name(f"{beside.name}_x{scale}")
+    elif several:
+        into = into / root.name
+    if into.resolve() == root:
+        raise ConfigError(f"{shown(folder)}: results would go into itself; give another output")
+    for path in _walk(folder, into.resolve()):
+        target = into / path.relative_to(folder)
+        if _is_known(path):
+            yield _job(path, target.with_suffix(_suffix(path, file_format)))
+        elif path.is_dir():
+            yield _job(path, target, "this folder cannot be read; allow it")
+        elif path.suffix.lower() in UNREAD_SUFFIXES:
+            yield _job(path, target, "this format is not supported; make it a PNG first")
+
+
+def _walk(folder: Path, excluded: Path) -> Iterator[Path]:
+    """All files below a folder, without hidden ones, and then the folders that cannot be read.
+
+    Follows links to folders, but neither in circles nor into the folder `excluded`.
+    """
+    unread: list[OSError] = []
+    for place, below, names in os.walk(folder, followlinks=True, onerror=unread.append):
+        around = {excluded, *(parent.resolve() for parent in Path(place, "x").absolute().parents)}
+        below[:] = sorted(
+            name
+            for name in below
+            if not name.startswith(".") and Path(place, name).resolve() not in around
+        )
+        yield from (Path(place, name) for name in sorted(names) if not name.startswith("."))
+    yield from (Path(error.filename) for error in unread)
+
+
+def _without_collisions(jobs: list[Job]) -> list[Job]:
+    """Refuse jobs whose result would replace the source or the result of another one."""
+    sources = {_place(job.source): job.source for job in jobs}
+    taken = dict(sources)
+    checked = []
+    for job in jobs:
+        place = _place(job.target)
+        other = taken.setdefault(place, job.source)
+        if other != job.source and not job.refusal:
+            what = shown(other) if place in sources else f"that of {shown(other)}"
+            why = f"{shown(job.source)}: its result would replace {what}; give it another output"
+            job = replace(job, refusal=why)
+        checked.append(job)
+    return checked
+
+
+def _place(path: Path) -> Path:
+    return Path(os.path.abspath(path))

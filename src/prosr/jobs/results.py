@@ -1,0 +1,93 @@
+"""How the results of earlier runs are recognised: by what they say of their making."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+from prosr import images
+from prosr.errors import ImageError
+from prosr.images import shown
+from prosr.video import is_clip
+
+_ENLARGED = re.compile(r"_x[248]\Z")
+
+
+def making_of(path: Path) -> images.Making:
+    """What a picture or clip says of its making; nothing if it cannot be read."""
+    try:
+        if not is_clip(path):
+            return images.open_picture(path).making
+        from prosr.video.clips import open_clip
+
+        return images.find_making(open_clip(path).comment)
+    except ImageError:
+        return images.Making()
+
+
+def results_among(sources: Sequence[Path]) -> set[Path]:
+    """Those of the `sources` that were made from others of them.
+
+    A source is opened only if its name is that of another one, with or without "_x4". It is
+    a result if it was made from a file at the place or with the content of such a source.
+    """
+    named: defaultdict[str, list[Path]] = defaultdict(list)
+    for path in sources:
+        named[path.stem].append(path)
+    place = cache(lambda path: images.unread_origin_of(path).place)
+    content = cache(_content)
+
+    def is_result(path: Path) -> bool:
+        names = {path.stem, _ENLARGED.sub("", path.stem)}
+        others = [other for name in names for other in named.get(name, ()) if other != path]
+        origin = making_of(path).origin if others else images.Origin()
+        # A file at its own source path has replaced the source.
+        if not origin.content or origin.place == place(path):
+            return False
+        return any(origin.place == place(other) for other in others) or any(
+            origin.content == content(other) for other in others
+        )
+
+    return set(filter(is_result, sources))
+
+
+def _content(path: Path) -> str:
+    try:
+        return images.origin_of(path).content
+    except ImageError:
+        return ""
+
+
+def check_place(source: Path, target: Path) -> None:
+    """Raise `ImageError` if the target is a folder, or the source under any name."""
+    if target.is_dir():
+        raise ImageError(f"{shown(target)}: is a folder; give another output")
+    if target.exists() and target.samefile(source):
+        raise ImageError(f"{shown(target)}: is the input itself; give another output")
+
+
+def is_done(source: Path, target: Path, mark: str) -> bool:
+    """Whether `target` is the result, with this mark, of `source` as it is now.
+
+    False if the source has changed since. Raises `ImageError` if the target was made from
+    another file or in another way, or cannot be read.
+    """
+    if not os.access(target, os.R_OK):
+        raise ImageError(f"{shown(target)}: cannot be read; allow it, or give another output")
+    making = making_of(target)
+    if making.mark != mark:
+        what = f"made by {making.mark}" if making.mark else "not known to be made by prosr"
+        raise ImageError(f"{shown(target)} exists, {what}; replace it with --overwrite")
+    origin, now = making.origin, images.unread_origin_of(source)
+    if origin[1:] == now[1:] or origin.content == images.origin_of(source).content:
+        return True
+    if origin.place != now.place:
+        raise ImageError(
+            f"{shown(target)} exists, made from another file than {shown(source)}; "
+            "give another output, or replace it with --overwrite"
+        )
+    return False

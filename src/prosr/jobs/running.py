@@ -1,0 +1,127 @@
+"""The one loop through all jobs: no failure stops the others, and each job has an outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal, Protocol
+
+from prosr.errors import ImageError, ProSRError
+from prosr.images import shown
+from prosr.inference.pictures import Estimate
+from prosr.inference.upscaler import Progress, Upscaler
+from prosr.jobs.requests import Job
+from prosr.jobs.results import check_place, is_done
+
+Status = Literal["made", "planned", "skipped", "failed"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a job. `estimate` is that of a planned job, `error` a bug of ours."""
+
+    job: Job
+    status: Status
+    reason: str = ""
+    estimate: Estimate | None = None
+    error: Exception | None = field(default=None, compare=False)
+
+
+class Medium(Protocol):
+    """Enlarges the files of one kind. Both methods raise `ProSRError`."""
+
+    def estimate(self, source: Path, target: Path) -> Estimate:
+        """What `enlarge` would take."""
+
+    def enlarge(self, source: Path, target: Path, progress: Progress | None) -> str:
+        """Write or replace the target; returns a remark on it, mostly none."""
+
+
+@dataclass(frozen=True)
+class Pictures:
+    upscaler: Upscaler
+    scale: int
+
+    def estimate(self, source: Path, target: Path) -> Estimate:
+        return self.upscaler.estimate(source, self.scale, output=target, overwrite=True)
+
+    def enlarge(self, source: Path, target: Path, progress: Progress | None) -> str:
+        self.upscaler.upscale(source, self.scale, output=target, overwrite=True, progress=progress)
+        return ""
+
+
+def fit(jobs: Sequence[Job], scale: int, max_memory: int) -> tuple[list[Job], int]:
+    """Refuse jobs that do not fit into `max_memory` bytes.
+
+    Returns all jobs and the bytes that are left for the upscaler. Raises `ImageError` with
+    the first refusal if all jobs are refused.
+    """
+    checked, most = [], 0
+    for job in jobs:
+        if job.kind == "clip" and not job.refusal:
+            from prosr.video.enlarging import reserve
+
+            try:
+                most = max(most, reserve(job.source, scale, max_memory))
+            except ImageError as error:
+                job = replace(job, refusal=str(error))
+        checked.append(job)
+    if all(job.refusal for job in checked):
+        raise ImageError(checked[0].refusal)
+    return checked, max_memory - most
+
+
+def run(
+    upscaler: Upscaler,
+    jobs: Sequence[Job],
+    scale: int,
+    *,
+    overwrite: bool = False,
+    dry_run: bool = False,
+    starting: Callable[[Job], Progress | None] = lambda job: None,
+) -> Iterator[Outcome]:
+    """Do one job after another and yield the outcome of each.
+
+    `starting` is called before a file is enlarged; what it returns is told the number of tiles
+    or frames that are done. A target that exists is skipped if this upscaler made it from a
+    file of the same content, and made anew if that file has changed since or with `overwrite`;
+    otherwise the job fails. With `dry_run` nothing is written, and what would be made is
+    "planned".
+    """
+
+    def do(job: Job) -> Outcome:
+        if job.refusal:
+            raise ImageError(job.refusal)
+        check_place(job.source, job.target)
+        there = job.target.exists() and not overwrite
+        if there and is_done(job.source, job.target, upscaler.mark(scale)):
+            return Outcome(job, "skipped", "done already")
+        medium, progress = _medium(job, upscaler, scale), starting(job)
+        if dry_run:
+            return Outcome(job, "planned", estimate=medium.estimate(job.source, job.target))
+        remark = medium.enlarge(job.source, job.target, progress)
+        changed = f"made anew: the {job.kind} has changed" if there else ""
+        return Outcome(job, "made", "; ".join(filter(None, (changed, remark))))
+
+    for job in jobs:
+        try:
+            yield do(job)
+        except ProSRError as error:
+            yield Outcome(job, "failed", str(error))
+        except OSError as error:
+            reason = f"{shown(job.target)}: {error.strerror or error}; give another output"
+            yield Outcome(job, "failed", reason)
+        # Even a bug of ours must not stop the other jobs. The outcome carries it.
+        except Exception as error:
+            summary = " ".join(f"{type(error).__name__}: {error}".split())
+            reason = f"{shown(job.source)}: unexpected {summary}"
+            yield Outcome(job, "failed", reason, error=error)
+
+
+def _medium(job: Job, upscaler: Upscaler, scale: int) -> Medium:
+    if job.kind == "picture":
+        return Pictures(upscaler, scale)
+    from prosr.video.enlarging import Clips
+
+    return Clips(upscaler, scale)
