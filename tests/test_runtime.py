@@ -90,7 +90,7 @@ sys.exit(str(upscaler.upscale(numpy.full((4, 4), 99, numpy.uint8), 2).mean()))
     cache = str(tmp_path / "cache")
     refused = run(code, tmp_path, PROSR_CACHE=cache).stderr.strip()
     assert refused == (
-        "mine.safetensors: must be exported once, which needs torch; "
+        "mine.safetensors: must be exported once, which needs torch and onnx; "
         "run: pip install 'prosr[train]'"
     )
     with pytest.MonkeyPatch.context() as patch:
@@ -103,7 +103,7 @@ sys.exit(str(upscaler.upscale(numpy.full((4, 4), 99, numpy.uint8), 2).mean()))
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        ("'other.pth'", "other.pth: must be exported once, which needs torch; "),
+        ("'other.pth'", "other.pth: must be exported once, which needs torch and onnx; "),
         ("'prosr-xs', engine='torch'", "engine torch is not installed; "),
     ],
 )
