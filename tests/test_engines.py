@@ -279,7 +279,7 @@ def test_torch_has_a_gpu_if_the_system_and_torch_have_it(
     tool: str | None, package: str | None, device: str, has: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "platform", "linux")
-    monkeypatch.setattr(loading.shutil, "which", lambda name: name if name == tool else None)
+    monkeypatch.setattr("shutil.which", lambda name: name if name == tool else None)
     monkeypatch.setattr(loading, "find_spec", lambda name: package)
     monkeypatch.setattr("prosr.inference.engines.torch.best_device", lambda: device)
     assert loading._has_gpu() == has
@@ -333,7 +333,7 @@ def test_a_damaged_graph_is_refused_by_name(engine: str, content: bytes, tmp_pat
     path = tmp_path / "a.x2.onnx"
     path.write_bytes(content)
     with pytest.raises(CheckpointError, match=r"a\.x2\.onnx: .*delete it, or install prosr again"):
-        loading.open_engine(Model("a", "", 0, {2: path}), MEMORY, engine)
+        loading.open_engine(Model("a", "", 0, {2: path}), MEMORY, engine).radius(2)
 
 
 def test_torch_alone_is_imported_where_it_is_asked_for() -> None:
@@ -373,3 +373,13 @@ def test_a_signal_finds_its_stack_after_an_engine_has_gone_in_another_thread() -
     """
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (ended.returncode, ended.stdout) == (0, "handled\n"), ended.stderr
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_graphs_of_other_scales_are_not_read(name: str, tmp_path: Path) -> None:
+    model = exported(LAYOUTS["residual"], tmp_path)[1]
+    graphs = {2: model.graphs[2], 4: tmp_path / "none", 8: tmp_path / "none"}
+    for path in (graphs[4], graphs[8]):
+        path.write_bytes(b"no graph")
+    engine = ENGINES[name](Model("tiny", "", model.size, graphs))
+    assert engine(picture(4, 4), 2).shape == (1, 3, 8, 8)

@@ -93,6 +93,6 @@ def test_equal_views_go_to_the_engine_together() -> None:
             shapes.append(x.shape)
             return x.repeat(scale, 2).repeat(scale, 3)
 
-    watching = Watching({2: ScaleCost(0, 1)}, 0, 10**9, MemoryModel(0, 0, 1, 0))
+    watching = Watching([2], lambda scale: ScaleCost(0, 1), 0, 10**9, MemoryModel(0, 0, 1, 0))
     Ensemble(watching)(picture(4, 6), 2)
     assert shapes == [(4, 3, 4, 6), (4, 3, 6, 4)]

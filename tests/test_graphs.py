@@ -274,7 +274,9 @@ def test_an_exporter_that_is_not_installed_is_named_with_its_extra(
     monkeypatch.setenv("PROSR_CACHE", str(tmp_path / "cache"))
     monkeypatch.delitem(sys.modules, "prosr.checkpoints.graphs")
     monkeypatch.setitem(sys.modules, "onnx", None)
-    with pytest.raises(ConfigError, match=r"needs torch and onnx; run: pip install 'prosr\[train\]'"):
+    with pytest.raises(
+        ConfigError, match=r"needs torch and onnx; run: pip install 'prosr\[train\]'"
+    ):
         load(saved(tmp_path))
 
 

@@ -23,7 +23,7 @@ class Small(Engine):
     name, precision = "small", "fp32"
 
     def __init__(self, room: int, error: Callable[[], Exception]) -> None:
-        super().__init__({2: ScaleCost(1, 1)}, 0, 10**9, MemoryModel(0, 0, 1, 0))
+        super().__init__([2], lambda scale: ScaleCost(1, 1), 0, 10**9, MemoryModel(0, 0, 1, 0))
         self.room, self.error = room, error
         self.areas: list[int] = []
 

@@ -29,10 +29,9 @@ def load(
     `max_memory` is the limit in bytes for the whole process; by default half of what the
     system has free, and at least 512 MB. `engine` is one of `ENGINES`. With `ensemble` results
     are means over flips and quarter turns, and the name gets a plus sign. A `strength` below
-    1 reduces what a GAN
-    invents, 0 leaves nothing of it; see `prosr.models.find_weights`. A weights file other
-    than the bundled ones is exported once into the user's cache, which needs the extra
-    `train`. Raises `CheckpointError` or `ConfigError` with what is wrong.
+    1 reduces what a GAN invents, 0 leaves nothing of it; see `prosr.models.find_weights`. A
+    weights file other than the bundled ones is exported once into the user's cache, which
+    needs the extra `train`. Raises `CheckpointError` or `ConfigError` with what is wrong.
     """
     chosen = check_engine(engine)
     limit = default_memory() if max_memory is None else max_memory

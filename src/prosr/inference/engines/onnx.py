@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -31,19 +32,22 @@ class OnnxEngine(Engine):
     name: ClassVar[str] = "onnx"
 
     def __init__(self, model: Model, max_memory: int) -> None:
-        self._sessions = {scale: _open(path) for scale, path in model.graphs.items()}
-        costs: dict[int, ScaleCost] = {}
-        for scale, session in self._sessions.items():
-            metadata = session.get_modelmeta().custom_metadata_map
-            costs[scale] = parse_metadata(metadata, model.graphs[scale]).cost
-        super().__init__(costs, model.size, max_memory, _MEMORY)
+        # One at a time: each holds the parameters.
+        session = lru_cache(maxsize=1)(lambda scale: _open(model.graphs[scale]))
+
+        def cost(scale: int) -> ScaleCost:
+            metadata = session(scale).get_modelmeta().custom_metadata_map
+            return parse_metadata(metadata, model.graphs[scale]).cost
+
+        self._session = session
+        super().__init__(model.graphs, cost, model.size, max_memory, _MEMORY)
 
     @property
     def precision(self) -> str:
         return "fp32"
 
     def run(self, x: Block, scale: int) -> Block:
-        session = self._sessions[scale]
+        session = self._session(scale)
         parts = [
             session.run(None, {"x": np.ascontiguousarray(x[i : i + 1])})[0] for i in range(len(x))
         ]

@@ -30,7 +30,6 @@ from prosr.inference.engine import (
     Engine,
     GraphInfo,
     MemoryModel,
-    ScaleCost,
     parse_metadata,
     thread_count,
 )
@@ -97,20 +96,22 @@ class OpenVinoEngine(Engine):
         precision: Literal["auto", "native", "fp32"] = "auto",
         trials: Mapping[int, Path] | None = None,
     ) -> None:
+        info = cache(lambda scale: read_graph(model.graphs[scale])[1])
         self._graphs: dict[int, Path] = {}
-        costs: dict[int, ScaleCost] = {}
-        may_round = precision != "fp32"
         for scale, path in model.graphs.items():
-            info = read_graph(path)[1]
-            costs[scale], may_round = info.cost, may_round and info.may_round
             int8 = int8_path(model, scale)
             quantized = precision == "auto" and os.path.exists(int8)
             self._graphs[scale] = (trials or {}).get(scale) or (int8 if quantized else path)
+        # The graphs of a network agree on this.
+        may_round = precision != "fp32" and info(min(model.graphs)).may_round
         self._native = "bf16" if may_round and bf16_is_faster() else "fp32"
         self._precision = self._native
         self._compiled: OrderedDict[tuple[int, ...], Any] = OrderedDict()
         self._active: Any = None
-        super().__init__(costs, model.size, max_memory, _MEMORY[self._native])
+        memory = _MEMORY[self._native]
+        super().__init__(
+            model.graphs, lambda scale: info(scale).cost, model.size, max_memory, memory
+        )
 
     @property
     def precision(self) -> str:

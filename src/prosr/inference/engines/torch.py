@@ -26,12 +26,13 @@ class TorchEngine(Engine):
     def __init__(self, net: Network, max_memory: int, device: str | None = None) -> None:
         self._net = net if device is None else net.to(device)
         self._device = next((p.device for p in net.parameters()), torch.device("cpu"))
-        costs: dict[int, ScaleCost] = {}
-        for scale in net.scales:
-            cost = trace(net, scale)
-            costs[scale] = ScaleCost(cost.radius, cost.bytes, smallest_side(net))
+
+        def cost(scale: int) -> ScaleCost:
+            traced = trace(net, scale)
+            return ScaleCost(traced.radius, traced.bytes, smallest_side(net))
+
         weights = sum(p.numel() * p.element_size() for p in net.parameters())
-        super().__init__(costs, weights, max_memory, _MEMORY)
+        super().__init__(net.scales, cost, weights, max_memory, _MEMORY)
 
     @property
     def precision(self) -> str:
