@@ -16,7 +16,7 @@ from prosr.images import is_picture, read_rgb
 
 TARGET = Path(__file__).parents[1] / "src" / "prosr" / "evaluation" / "niqe.npz"
 MOST = 960
-"""Side of the middle that is taken of each picture, at most."""
+"""Largest side of the part that is cut from the middle of each picture."""
 
 
 def middle(path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
@@ -31,8 +31,14 @@ if __name__ == "__main__":
     count = min(int(sys.argv[2]) if len(sys.argv) > 2 else len(paths), len(paths))
     chosen = [paths[i * len(paths) // count] for i in range(count)]
     features = [niqe.patch_features(middle(path), sharp_only=True) for path in chosen]
-    mean, covariance = niqe.fit(features)
+    fitted = np.concatenate(features)
+    fitted = fitted[np.isfinite(fitted).all(axis=1)]
     about = f"{sum(map(len, features))} patches of {count} pictures from {folder.name}"
     with replacing(TARGET) as temporary:
-        np.savez(temporary, mean=mean, covariance=covariance, about=np.array(about))
+        np.savez(
+            temporary,
+            mean=fitted.mean(axis=0),
+            covariance=np.cov(fitted, rowvar=False),
+            about=np.array(about),
+        )
     print(about)

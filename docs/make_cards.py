@@ -1,4 +1,4 @@
-"""Write model cards beside the bundled networks, and all scores of weights, from results/.
+"""Write the bundled networks' model cards, and the package's scores, from results/.
 
 python docs/make_cards.py
 """
@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from prosr.checkpoints.weights import Weights, load_weights
-from prosr.evaluation.results import Means, Row, merge, read_results, to_json
+from prosr.evaluation.results import ScoreRow, merge, read_results, to_json
 from prosr.evaluation.tables import to_markdown
 from prosr.files import write_rows, write_text
 from prosr.nets.cost import trace
-from prosr.nets.generator import ProSR
 from prosr.scales import SCALES
 
 ROOT = Path(__file__).parents[1]
@@ -23,24 +22,24 @@ SCORES = WEIGHTS / "scores.json"
 TILE = 128
 
 LIMITS = """\
-- It was trained on sharp photographs reduced by bicubic, and undoes just that. Noise, JPEG
-  blocks and blur are taken for detail and enlarged with it.
-- It was trained for least absolute difference: where the input does not tell, it gives the
-  mean of what could be, which is soft. It invents no texture.
-- Text, drawings and faces were not weighted specially. Do not use it to find out what a
-  face, a number plate or a document says: what it adds is likely, not known.
+- It was trained on sharp photographs downscaled by bicubic, and undoes only that. It treats
+  noise, JPEG blocks and blur as detail and enlarges them too.
+- It was trained to minimize the mean absolute difference. Where the input leaves several
+  possibilities, it returns their average, which is soft. It invents no texture.
+- Text, drawings and faces had no special weight in training. Do not use it to find out what a
+  face, a number plate or a document shows: the added detail is plausible, not known.
 """
 
 LIMITS_GAN = """\
-- It was trained on sharp pictures reduced by bicubic, and undoes just that. Noise, JPEG
-  blocks and blur are taken for detail and enlarged with it.
-- It was trained against a discriminator: where the input does not tell, it invents texture
-  that is likely and not known. PSNR is lower for it, on purpose; `--strength` takes it back.
-- At full strength skin gets specks. At 8 times faces come out wrong, specks lie along edges
-  and even surfaces get faint columns: use `prosr-xs` there, or a low strength.
-- It ends in back-projection: reduced again, a result is close to its input, colours
-  included; the scores above are for sets whose mean consistency is {consistency:.0f} dB or more.
-- Do not use it to find out what a face, a number plate or a document says.
+- It was trained on sharp pictures downscaled by bicubic, and undoes only that. It treats
+  noise, JPEG blocks and blur as detail and enlarges them too.
+- It was trained against a discriminator. Where the input leaves several possibilities, it
+  invents plausible texture. This lowers PSNR on purpose; `--strength` below 1 reduces it.
+- At full strength it adds specks to skin. At 8 times it distorts faces and adds specks along
+  edges and faint columns on even surfaces: use `prosr-xs` or a low strength there.
+- Its last step is back-projection: downscaled again, a result is close to its input, colours
+  included. The mean consistency of every set above is at least {consistency:.0f} dB.
+- Do not use it to find out what a face, a number plate or a document shows.
 """
 
 SCHEDULES = {
@@ -51,7 +50,7 @@ SCHEDULES = {
 
 
 def objective(about: dict[str, Any]) -> str:
-    """What the network was trained for, in a table's cell."""
+    """The training objective, for a table's cell."""
     if not about["recipe"].get("adversarial"):
         return f"mean absolute difference (Eq. 5), {SCHEDULES[about['recipe']['schedule']['kind']]}"
     first = f", from {about['partner']['model']}" if "partner" in about else ""
@@ -67,10 +66,9 @@ def objective(about: dict[str, Any]) -> str:
     return f"{named} (Eq. 4 and docs/gan.md){first}"
 
 
-def card(weights: Weights, rows: Sequence[Row]) -> str:
+def card(weights: Weights, rows: Sequence[ScoreRow]) -> str:
     """The model card in Markdown."""
     net, about = weights.net, weights.card
-    assert isinstance(net, ProSR), "only ProSR networks are bundled"
     size = net.parameter_count(SCALES[-1])
     cost = " / ".join(f"{2 * TILE**2 * trace(net, s).macs / 1e9:.1f}" for s in SCALES)
     recipe: dict[str, Any] = about["recipe"]
@@ -107,7 +105,7 @@ def card(weights: Weights, rows: Sequence[Row]) -> str:
         "",
         "## Scores",
         "",
-        to_markdown(rows, beside=()),
+        to_markdown(rows),
         "",
         "## Limits",
         "",
@@ -116,11 +114,11 @@ def card(weights: Weights, rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
-def known() -> list[Means]:
-    """The package's rows: means of all that was scored."""
+def known() -> list[ScoreRow]:
+    """The rows that come with the package, with means only."""
     paths = [ROOT / "results" / name for name in ("scores.json", "peers.json")]
     rows = [row for path in paths for row in read_results(path)]
-    return [Means.model_validate(row.model_dump() | {"pictures": ()}) for row in rows]
+    return [row.model_copy(update={"pictures": ()}) for row in rows]
 
 
 if __name__ == "__main__":

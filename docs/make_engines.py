@@ -10,21 +10,21 @@ import matplotlib
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from prosr.lab.records import Row, read_rows
+from prosr.lab.measurements import TimingRow, read_rows
 
 DOCS = Path(__file__).parent
 MEASURED = DOCS.parent / "results" / "speed" / "engines.json"
 PICTURE = DOCS / "engines.svg"
-# Told apart by the colour-blind too (Okabe and Ito).
+# Safe for colour-blind readers (Okabe and Ito).
 MARKERS = ("s", "o", "D", "^", "v")
 COLOURS = ("#999999", "#0072b2", "#009e73", "#d55e00", "#cc79a7")
 
 
-def draw(rows: Sequence[Row]) -> str:
-    """A line for each case, a dot for each engine; the axis is logarithmic."""
+def draw(rows: Sequence[TimingRow]) -> str:
+    """One line per case with a marker for each engine, on a logarithmic axis."""
     cases = list(dict.fromkeys(row.case for row in rows))
     subjects = sorted({row.subject for row in rows}, reverse=True)
-    # Names inside the file are random otherwise.
+    # Otherwise the ids in the file are random.
     with matplotlib.rc_context({"svg.hashsalt": "prosr", "font.size": 10}):
         figure = Figure(figsize=(8, 1.5 + 0.4 * len(cases)), layout="constrained")
         axes = figure.add_subplot()

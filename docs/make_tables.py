@@ -1,4 +1,4 @@
-"""Write the scores and tables in results/ into README.md and the documents.
+"""Write the tables of results/ into README.md and the documents.
 
 python docs/make_tables.py
 """
@@ -13,14 +13,14 @@ from pathlib import Path
 from statistics import fmean, stdev
 
 from prosr.errors import ConfigError
-from prosr.evaluation.results import Row, read_results
+from prosr.evaluation.results import ScoreRow, read_results
 from prosr.evaluation.tables import NOTHING, markdown, to_markdown
 from prosr.files import write_text
-from prosr.lab import ablation, systems
+from prosr.lab import measurements, reports
+from prosr.lab import table_4 as tables
+from prosr.lab.ablation import ablation
+from prosr.lab.engines import PLAIN
 from prosr.lab.outcome import read_outcome
-from prosr.lab.records import read_rows
-from prosr.lab.records import to_markdown as to_speeds
-from prosr.lab.rivals import PLAIN
 from prosr.scales import SCALES
 
 ROOT = Path(__file__).parents[1]
@@ -28,19 +28,19 @@ RESULTS = ROOT / "results"
 PROTOCOL = "paper"
 
 
-def rows() -> list[Row]:
+def rows() -> list[ScoreRow]:
     """Scores of bundled and converted weights."""
     return [row for path in sorted(RESULTS.glob("*.json")) for row in read_results(path)]
 
 
 def scores() -> str:
-    """Every score of ours and the bicubic under the papers' protocol."""
+    """Scores of our models and the bicubic under the papers' protocol."""
     ours = read_results(RESULTS / "scores.json")
-    return to_markdown([row for row in ours if row.protocol == PROTOCOL], beside=())
+    return to_markdown([row for row in ours if row.protocol == PROTOCOL])
 
 
 def perceptual() -> str:
-    """What PSNR does not see, of ours and the bicubic."""
+    """Perceptual scores of our models and the bicubic."""
     measured = [row for row in read_results(RESULTS / "scores.json") if row.also]
     names = list(dict.fromkeys(name for row in measured for name in row.also))
     lines = [
@@ -52,14 +52,14 @@ def perceptual() -> str:
 
 
 def table_4() -> str:
-    """PSNR of all systems, published and made here."""
-    return systems.to_markdown(systems.table_4(read_outcome(RESULTS / "compare"), rows()))
+    """PSNR of all systems, published and measured here."""
+    return tables.to_markdown(tables.table_4(read_outcome(RESULTS / "compare"), rows()))
 
 
 def comparison() -> str:
     """Table 4 with SSIM, and its plots."""
-    table = systems.table_4(read_outcome(RESULTS / "compare"), rows())
-    texts = [systems.to_markdown(table), systems.to_markdown(table, "ssim")]
+    table = tables.table_4(read_outcome(RESULTS / "compare"), rows())
+    texts = [tables.to_markdown(table), tables.to_markdown(table, "ssim")]
     plots = {
         "quality-time.svg": "PSNR against the time for a megapixel",
         "quality-parameters.svg": "PSNR against parameters",
@@ -69,19 +69,19 @@ def comparison() -> str:
 
 def tables_1_to_3() -> str:
     """Tables 1 to 3, and Figure 4."""
-    known = ablation.ablation(read_outcome(RESULTS / "ablation"))
+    known = ablation(read_outcome(RESULTS / "ablation"))
     figure = _plot("ablation", "figure-4.svg", "PSNR over training time")
-    return "\n\n".join([ablation.to_markdown(known), figure])
+    return "\n\n".join([reports.to_markdown(known), figure])
 
 
 def training_step() -> str:
-    """What a training step takes, plain and with each change."""
-    return to_speeds(read_rows(RESULTS / "speed" / "train.json"))
+    """Time of a training step, plain and with each change."""
+    return measurements.to_markdown(measurements.read_rows(RESULTS / "speed" / "train.json"))
 
 
 def engines() -> str:
-    """Seconds of each engine for each picture, and how many times as fast as plain PyTorch."""
-    measured = read_rows(RESULTS / "speed" / "engines.json")
+    """Seconds of each engine for each picture, and the speed relative to plain PyTorch."""
+    measured = measurements.read_rows(RESULTS / "speed" / "engines.json")
     found = {(row.case, row.subject): row.seconds for row in measured}
     subjects = sorted({row.subject for row in measured}, key=lambda name: (PLAIN not in name, name))
     lines = []
@@ -99,7 +99,7 @@ def engines() -> str:
 
 
 def gan_ablation() -> str:
-    """What a GAN gives with and without the curriculum, and how its discriminators fared."""
+    """Scores of GANs with and without the curriculum, and statistics of their discriminators."""
     folder = RESULTS / "gan-ablation"
     outcome = read_outcome(folder)
     health = json.loads((folder / "health.json").read_text(encoding="utf-8"))
@@ -109,10 +109,12 @@ def gan_ablation() -> str:
         scored = [
             row for seed in outcome.seeds(cell) for row in outcome.of(cell, seed, scale).values()
         ]
-        fared = [row for row in health if (row["cell"], row["scale"]) == (cell, scale)]
+        health_rows = [row for row in health if (row["cell"], row["scale"]) == (cell, scale)]
         values = [[row.psnr for row in scored]]
         values += [[row.also[name] for row in scored] for name in ("squeezenet", "niqe")]
-        values += [[row[name] for row in fared] for name in ("apart", "unsure", "spike", "drift")]
+        values += [
+            [row[name] for row in health_rows] for name in ("apart", "unsure", "spike", "drift")
+        ]
         lines.append([f"×{scale}", cell, *map(_mean_of_seeds, values)])
     return markdown(["scale", "schedule", *columns], lines)
 
@@ -131,7 +133,7 @@ def _plot(folder: str, name: str, what: str) -> str:
 def update_table(path: Path, name: str, table: str) -> None:
     """Put `table` between `<!-- begin name -->` and `<!-- end name -->` in a text file.
 
-    Raises `ConfigError` where the file has no such pair of lines, or more than one.
+    Raises `ConfigError` if the file does not have exactly one such pair of lines.
     """
     begin, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
     try:
@@ -155,7 +157,7 @@ PLACES: tuple[tuple[Path, str, Callable[[], str]], ...] = (
     (ROOT / "docs" / "training.md", "step", training_step),
     (ROOT / "docs" / "engine.md", "engines", engines),
 )
-"""Which table is written where: the file, the name between its marks, the table."""
+"""Where tables are written: the file, the name in its marks, and the table's function."""
 
 if __name__ == "__main__":
     for path, name, table in PLACES:

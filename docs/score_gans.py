@@ -21,7 +21,7 @@ from prosr.evaluation.protocol import find_protocol
 from prosr.evaluation.results import save_results
 from prosr.evaluation.scoring import score_all
 from prosr.files import write_rows
-from prosr.lab.outcome import Trained, read_outcome
+from prosr.lab.outcome import RunRecord, read_outcome
 from prosr.training.adversarial import MARGINS
 
 RESULTS = Path(__file__).parents[1] / "results" / "gan-ablation"
@@ -41,7 +41,7 @@ def score(folder: Path, squeezenet: str, sets: list[Path]) -> None:
         save_results(RESULTS / "scores.json", [row])
 
 
-def health(folder: Path, run: Trained) -> Iterator[dict[str, object]]:
+def health(folder: Path, run: RunRecord) -> Iterator[dict[str, object]]:
     """What the log says for each scale; every line in it is a mean over some steps.
 
     `apart` is D(r) − D(r̂), at the end and at the least; `unsure` the share of the lines in

@@ -1,18 +1,18 @@
-"""Outcomes made by hand, with scores that can be added up in one's head."""
+"""Outcomes made by hand, with scores that are easy to add up."""
 
 from collections.abc import Sequence
 
 from prosr.config import recipe_from
 from prosr.evaluation.provenance import Machine
-from prosr.evaluation.results import PictureScore, Row
-from prosr.lab.outcome import Point, Trained
+from prosr.evaluation.results import PictureScore, ScoreRow
+from prosr.lab.outcome import RunRecord, ValidationPoint
 
 NOWHERE = Machine(cpu="none", cores=1, threads=1, torch="none")
 
 
-def run(cell: str, seed: int, points: Sequence[Point] = ()) -> Trained:
+def run(cell: str, seed: int, points: Sequence[ValidationPoint] = ()) -> RunRecord:
     """A finished run with a thousand parameters for each scale's number."""
-    return Trained(
+    return RunRecord(
         cell=cell,
         seed=seed,
         recipe=recipe_from({"model": "prosr-xs", "steps": 10, "seed": seed}),
@@ -24,10 +24,10 @@ def run(cell: str, seed: int, points: Sequence[Point] = ()) -> Trained:
     )
 
 
-def row(model: str, set_name: str, scale: int, *psnr: float, ssim: float | None = None) -> Row:
-    """Scores of as many pictures as there are numbers; each took a second for a megapixel."""
+def row(model: str, set_name: str, scale: int, *psnr: float, ssim: float | None = None) -> ScoreRow:
+    """Scores of one picture for each number; each picture took a second per megapixel."""
     cell, _, seed = model.rpartition("/seed-")
-    return Row(
+    return ScoreRow(
         model=model,
         set=set_name,
         scale=scale,

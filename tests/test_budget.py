@@ -1,4 +1,4 @@
-"""Minutes to steps."""
+"""Minutes become steps."""
 
 from pathlib import Path
 
@@ -10,8 +10,8 @@ from prosr.config import Recipe, Simultaneous, Single
 from prosr.errors import ConfigError
 from prosr.evaluation.protocol import find_protocol
 from prosr.lab import budget
-from prosr.lab.budget import measure, read_budgets, settled_steps, steps_within
-from prosr.lab.plan import Plan
+from prosr.lab.budget import measure_budget, read_budgets, settled_steps, steps_within
+from prosr.lab.plan import ComparisonPlan
 from prosr.training.session import TrainingJob
 
 CELLS = {
@@ -23,12 +23,12 @@ CELLS = {
         "schedule": {"kind": "single", "scale": 2},
     }
 }
-PLAN = Plan(minutes=0.01, cells=CELLS)
+PLAN = ComparisonPlan(minutes=0.01, cells=CELLS)
 XS = Recipe(model="prosr-xs", steps=1)
 
 
 def nothing(done: int, total: int) -> None:
-    """No progress is shown."""
+    """Show no progress."""
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_a_machine_that_is_busy_most_of_the_time_gives_the_same_seconds() -> Non
     assert quiet.seconds == busy.seconds == 1.0
 
 
-def test_steps_that_are_not_alike_count_by_their_median() -> None:
+def test_unequal_steps_count_by_their_median() -> None:
     watch = budget._Stopwatch(unequal=True)
     watch.ends = [
         0.0,
@@ -75,12 +75,12 @@ def test_steps_that_are_not_alike_count_by_their_median() -> None:
     assert watch.seconds == 2.0
 
 
-def test_measured_steps_are_kept_and_nothing_else_is(
+def test_measuring_saves_the_budget_and_nothing_else(
     job: TrainingJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(budget, "SECONDS", 0.0)
     folder = tmp_path / "out"
-    steps = measure(PLAN, "a", folder, job, nothing, lambda: False)
+    steps = measure_budget(PLAN, "a", folder, job, nothing, lambda: False)
     assert steps == settled_steps(PLAN, "a", folder)
     kept = read_budgets(folder)["a"]
     assert steps == steps_within(0.01, kept.recipe, kept.seconds)
@@ -88,8 +88,8 @@ def test_measured_steps_are_kept_and_nothing_else_is(
     assert not any(job.folder.iterdir())
 
 
-def test_a_measurement_that_is_stopped_settles_nothing(job: TrainingJob, tmp_path: Path) -> None:
-    assert measure(PLAN, "a", tmp_path / "run", job, nothing, lambda: True) is None
+def test_a_stopped_measurement_saves_nothing(job: TrainingJob, tmp_path: Path) -> None:
+    assert measure_budget(PLAN, "a", tmp_path / "run", job, nothing, lambda: True) is None
     assert settled_steps(PLAN, "a", tmp_path / "run") is None
 
 
@@ -107,8 +107,8 @@ def test_steps_measured_for_another_plan_are_refused(
     change: dict[str, object],
     message: str,
 ) -> None:
-    monkeypatch.setattr(budget, "_seconds_of_a_step", lambda *_: 1.0)
+    monkeypatch.setattr(budget, "_seconds_per_step", lambda *_: 1.0)
     (tmp_path / "run").mkdir()
-    measure(PLAN, "a", tmp_path / "run", job, nothing, lambda: False)
+    measure_budget(PLAN, "a", tmp_path / "run", job, nothing, lambda: False)
     with pytest.raises(ConfigError, match=message):
         settled_steps(PLAN.model_copy(update=change), "a", tmp_path / "run")

@@ -1,4 +1,4 @@
-"""`prosr ablate` and `prosr compare` from the command line, with nets that train in seconds."""
+"""`prosr ablate` and `prosr compare` from the command line, with tiny networks."""
 
 import json
 import shutil
@@ -62,14 +62,14 @@ def test_a_stopped_ablation_is_finished_by_the_same_command(
     desk: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert prosr(monkeypatch, "ablate", "ablation.toml", "--max-minutes", "0") == 0
-    assert "the same command goes on" in capsys.readouterr().out
+    assert "the same command resumes" in capsys.readouterr().out
     assert prosr(monkeypatch, "ablate", "ablation.toml") == 0
     assert "finished: run/results" in capsys.readouterr().out
     files = {path.name for path in (desk / "run" / "results").iterdir()}
     assert files == {"runs.json", "scores.json", "tables.json", "tables.md", "figure-4.svg"}
 
 
-def test_two_commands_do_not_work_in_one_folder(
+def test_a_folder_in_use_is_refused(
     desk: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with only_here(desk / "run"):
@@ -78,9 +78,7 @@ def test_two_commands_do_not_work_in_one_folder(
     assert prosr(monkeypatch, "ablate", "ablation.toml") == 0
 
 
-def test_a_comparison_shows_other_scores_beside(
-    desk: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_comparison_includes_other_scores(desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert prosr(monkeypatch, "ablate", "ablation.toml", "--output", "other") == 0
     shutil.rmtree(desk / "run")
     scores = json.loads((desk / "other" / "scores.json").read_text())
@@ -92,14 +90,14 @@ def test_a_comparison_shows_other_scores_beside(
     assert line["scores"].keys() == {"published", "released", "trained"}
 
 
-def test_a_cell_that_no_table_knows_is_refused(
+def test_a_cell_in_none_of_the_tables_is_refused(
     desk: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert prosr(monkeypatch, "ablate", "compare.toml") == 2
     assert "error: cells.vdsr-x2 is in none of the tables" in capsys.readouterr().err
 
 
-def test_two_sets_of_one_name_are_refused_before_training(
+def test_two_sets_with_the_same_name_are_refused_before_training(
     desk: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shutil.copytree(desk / "Set14", desk / "more" / "Set14")

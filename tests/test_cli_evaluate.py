@@ -1,18 +1,22 @@
-"""`prosr evaluate`, as a user types it."""
+"""`prosr evaluate` from the command line."""
 
 from __future__ import annotations
 
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from prosr import cli
-from prosr.errors import ImageError
+from prosr.cli.evaluate import name_models
+from prosr.errors import ConfigError, ImageError
 from prosr.evaluation.results import read_results
+from prosr.inference.upscaler import Upscaler
 
 
 @pytest.fixture
@@ -32,7 +36,7 @@ def prosr(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
     return int(stop.value.code or 0)
 
 
-def test_lists_of_sets_and_scales_give_a_row_for_each_pair(
+def test_sets_and_scales_give_a_row_for_each_pair(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, sets: list[str]
 ) -> None:
     output = tmp_path / "results" / "scores.json"
@@ -50,7 +54,7 @@ def test_every_scale_is_scored_unless_some_are_named(
     assert [row.scale for row in read_results(output)] == [2, 4, 8]
 
 
-def test_strengths_of_a_gan_are_models_of_their_own(
+def test_strengths_of_a_gan_are_separate_models(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, sets: list[str]
 ) -> None:
     output = tmp_path / "scores.json"
@@ -81,7 +85,7 @@ def test_the_table_names_its_protocol(
     assert "bicubic" in printed
 
 
-def test_no_number_is_cut_short_in_a_narrow_terminal(
+def test_no_number_is_truncated_in_a_narrow_terminal(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], sets: list[str]
 ) -> None:
     monkeypatch.setenv("COLUMNS", "40")
@@ -115,7 +119,7 @@ def test_a_wrong_request_is_one_line_and_exit_code_2(
     assert "\n" not in printed
 
 
-def test_scores_that_were_not_made_leave_no_file(
+def test_a_failed_evaluation_leaves_no_file(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, sets: list[str]
 ) -> None:
     def fail(*arguments: object) -> None:
@@ -140,7 +144,7 @@ def test_an_output_that_cannot_be_written_is_refused_before_any_work(
     assert "scores.json: cannot be written" in capsys.readouterr().err
 
 
-def test_a_file_that_is_no_results_file_is_refused_before_any_work(
+def test_another_file_as_output_is_refused_before_any_work(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
@@ -152,3 +156,22 @@ def test_a_file_that_is_no_results_file_is_refused_before_any_work(
     assert prosr(monkeypatch, "evaluate", *words) == 2
     assert "other.json is not a results file" in capsys.readouterr().err
     assert output.read_text() == '{"other": 1}'
+
+
+def called(name: str) -> Upscaler:
+    return cast("Upscaler", SimpleNamespace(name=name))
+
+
+def test_files_of_the_same_name_are_prefixed_with_their_folder() -> None:
+    requests = {
+        "bicubic": "bicubic",
+        "runs/a/best.safetensors": "best",
+        "b/best.safetensors": "best",
+    }
+    named = name_models({request: called(name) for request, name in requests.items()})
+    assert list(named) == ["bicubic", "a/best", "b/best"]
+
+
+def test_models_with_ambiguous_names_are_refused() -> None:
+    with pytest.raises(ConfigError, match="2 models are called 'a/best'; rename"):
+        name_models({f"{run}/a/best.safetensors": called("best") for run in (1, 2)})

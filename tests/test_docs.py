@@ -21,8 +21,8 @@ from prosr.checkpoints.export import export
 from prosr.checkpoints.weights import find, load_weights
 from prosr.errors import ConfigError
 from prosr.evaluation.results import known_results
-from prosr.lab.records import make_row, read_rows
-from prosr.lab.rounds import Timing
+from prosr.evaluation.timing import Timing
+from prosr.lab.measurements import make_row, read_rows
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])

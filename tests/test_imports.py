@@ -27,7 +27,7 @@ BARRED: dict[str, set[str]] = {
 
 RUNTIME = {
     "prosr", "errors", "files", "cache", "scales", "layouts", "config", "version", "images",
-    "models", "inference", "jobs", "video", "data", "evaluation", "cli",
+    "models", "inference", "jobs", "video", "evaluation", "cli",
 }  # fmt: skip
 NEEDS_EXTRA = {
     "prosr.resample.tensors", "prosr.inference.engines.torch", "prosr.inference.engines.onnx",
@@ -192,6 +192,7 @@ def runtime_modules() -> list[str]:
     """Modules that an installation without the extra `train` can import."""
     names = [module_name(path) for path in MODULES]
     rooms = [name for name in names if room_of(name) in RUNTIME and name not in NEEDS_EXTRA]
+    rooms.append("prosr.data.benchmarks")
     return [name for name in rooms if not name.startswith("prosr.video.")]
 
 

@@ -1,4 +1,4 @@
-"""Metrics against strangers: scikit-image, and published scores of published pictures."""
+"""Metrics agree with scikit-image, and with published scores of published pictures."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_crop_border_takes_the_same_from_each_side() -> None:
         (np.zeros((11, 11)), np.zeros((11, 11)), math.nan, "not a positive number"),
     ],
 )
-def test_what_cannot_be_compared_is_refused(
+def test_pictures_that_cannot_be_compared_are_refused(
     metric: Any, a: NDArray[Any], b: NDArray[Any], data_range: float, says: str
 ) -> None:
     with pytest.raises(ConfigError, match=says):

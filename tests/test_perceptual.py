@@ -1,4 +1,4 @@
-"""Scores that are asked for by name, and what is said where one cannot be had."""
+"""Optional scores, and the errors where one is not available."""
 
 import sys
 from pathlib import Path
@@ -14,6 +14,7 @@ from torchmetrics.functional import image
 
 import prosr
 from prosr.checkpoints.features import open_squeezenet
+from prosr.cli.tables import score_tables
 from prosr.data.benchmarks import open_benchmark
 from prosr.errors import CheckpointError, ConfigError, DataError
 from prosr.evaluation import perceptual
@@ -21,7 +22,6 @@ from prosr.evaluation.perceptual import find_scorers
 from prosr.evaluation.protocol import find_protocol
 from prosr.evaluation.results import read_results, save_results
 from prosr.evaluation.scoring import score
-from prosr.evaluation.tables import to_rich
 from prosr.images import read_rgb
 from prosr.nets.features import SqueezeNet, feature_distance
 from prosr.resample import make_input
@@ -42,7 +42,7 @@ def pixels(seed: int, side: int = 64) -> np.ndarray[tuple[int, ...], np.dtype[np
     return np.random.default_rng(seed).integers(0, 256, (side, side, 3), np.uint8)
 
 
-def test_squeezenet_is_read_by_the_beginnings_of_names(squeezenet: Path) -> None:
+def test_squeezenet_is_read_by_prefixes_of_names(squeezenet: Path) -> None:
     torch.manual_seed(0)
     expected = SqueezeNet().state_dict()
     read = open_squeezenet(squeezenet).state_dict()
@@ -57,7 +57,7 @@ def test_features_have_squeezenets_sizes(squeezenet: Path) -> None:
     ]
 
 
-def test_squeezenet_says_what_it_needs(squeezenet: Path) -> None:
+def test_squeezenet_refuses_small_pictures(squeezenet: Path) -> None:
     scorer = find_scorers([f"squeezenet={squeezenet}"])["squeezenet"]
     assert scorer(pixels(0, 31), pixels(1, 31), pixels(2, 31), 0) > 0
     with pytest.raises(DataError, match="needs 31×31 pixels within the border, not 30×30"):
@@ -65,7 +65,7 @@ def test_squeezenet_says_what_it_needs(squeezenet: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["colour", "niqe"])
-def test_a_file_for_a_score_without_one_is_refused(name: str) -> None:
+def test_a_file_for_a_score_that_takes_none_is_refused(name: str) -> None:
     with pytest.raises(ConfigError, match=f"{name} takes no file"):
         find_scorers([f"{name}=some.npz"])
 
@@ -78,7 +78,7 @@ def test_the_feature_distance_is_that_of_directions() -> None:
     torch.testing.assert_close(feature_distance(a, b, (1.0, 3.0)), torch.tensor(1.5))
 
 
-def test_equal_pictures_have_no_distance_and_others_have(squeezenet: Path) -> None:
+def test_only_equal_pictures_have_distance_zero(squeezenet: Path) -> None:
     take = find_scorers([f"squeezenet={squeezenet}"])["squeezenet"]
     y = pixels(0)
     assert take(y, y, y, 2) == 0
@@ -92,8 +92,7 @@ def test_colour_is_the_largest_shift_of_a_channel() -> None:
     assert take(x, y_hat, y_hat, 2) == 7
 
 
-def test_what_was_asked_for_is_in_rows_files_and_tables(tmp_path: Path) -> None:
-
+def test_optional_scores_are_in_rows_files_and_tables(tmp_path: Path) -> None:
     (tmp_path / "set").mkdir()
     Image.fromarray(pixels(0)).save(tmp_path / "set" / "a.png")
     scorers = find_scorers(["colour"])
@@ -101,25 +100,24 @@ def test_what_was_asked_for_is_in_rows_files_and_tables(tmp_path: Path) -> None:
     assert row.also == {"colour": row.pictures[0].also["colour"]}
     save_results(tmp_path / "r.json", [row])
     assert read_results(tmp_path / "r.json") == (row,)
-    usual, others = to_rich([row])
+    usual, others = score_tables([row])
     assert "colour" not in [column.header for column in usual.columns]
     assert [column.header for column in others.columns][-1] == "colour"
 
 
 def test_a_picture_too_small_for_a_score_is_named(tmp_path: Path) -> None:
-
     Image.fromarray(pixels(0)).save(tmp_path / "small.png")
     with pytest.raises(DataError, match="picture small of"):
         benchmark = open_benchmark(tmp_path)
         score(prosr.load("bicubic"), benchmark, 2, PAPER, also=find_scorers(["niqe"]))
 
 
-def test_missing_files_packages_and_names_are_said(
+def test_missing_files_packages_and_names_are_errors(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(CheckpointError, match=r"none\.safetensors: there is no such file"):
         find_scorers([f"squeezenet={tmp_path / 'none.safetensors'}"])
-    with pytest.raises(ConfigError, match="say squeezenet=FILE"):
+    with pytest.raises(ConfigError, match="write squeezenet=FILE"):
         find_scorers(["squeezenet"])
     with pytest.raises(ConfigError, match="did you mean 'niqe'"):
         find_scorers(["nique"])
@@ -129,16 +127,28 @@ def test_missing_files_packages_and_names_are_said(
         find_scorers(["lpips"])
 
 
+@pytest.mark.parametrize("name", ["squeezenet=x.safetensors", "lpips", "dists"])
+def test_scores_that_need_pytorch_name_the_extra(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(ConfigError, match=r"needs PyTorch; .* pip install 'prosr\[train\]'"):
+        find_scorers([name])
+    assert find_scorers(["colour", "niqe"]).keys() == {"colour", "niqe"}
+
+
 @pytest.mark.parametrize("name", ["lpips", "dists"])
-def test_weights_that_cannot_be_fetched_are_said_before_the_first_picture(
+def test_a_failed_download_is_an_error_before_the_first_picture(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def offline(*pictures: torch.Tensor, normalize: bool = False) -> torch.Tensor:
         raise URLError("no route to host")
 
     monkeypatch.setitem(sys.modules, "torchvision", ModuleType("torchvision"))
-    monkeypatch.setattr(image, perceptual._THEIRS[name], offline, raising=False)
-    with pytest.raises(CheckpointError, match=f"{name}: its weights cannot .*no route to host"):
+    monkeypatch.setattr(image, perceptual._TORCHMETRICS[name], offline, raising=False)
+    with pytest.raises(
+        CheckpointError, match=f"{name}: cannot download its weights .*no route to host"
+    ):
         find_scorers([name])
 
 

@@ -1,4 +1,4 @@
-"""Each protocol compares what it says, and consistency asks about the input."""
+"""Protocols compare the pixels that they define; consistency compares with the input."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def picture(height: int = 48, width: int = 64) -> np.ndarray[tuple[int, ...], np
 
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize(("name", "extra"), [("paper", 0), ("released", 6), ("ntire", 6)])
-def test_the_border_left_out_is_the_scale_and_the_protocols_extra(
+def test_the_cropped_border_is_the_scale_and_the_protocols_extra(
     name: str, extra: int, scale: int
 ) -> None:
     prepared = find_protocol(name).prepare(picture(), scale)
@@ -34,12 +34,12 @@ def test_luminance_protocols_compare_unrounded_luminance() -> None:
     np.testing.assert_array_equal(find_protocol("paper").prepare(y, 4), expected)
 
 
-def test_ntire_compares_the_pixels_themselves() -> None:
+def test_ntire_compares_rgb() -> None:
     y = picture()
     np.testing.assert_array_equal(find_protocol("ntire").prepare(y, 2), y[8:-8, 8:-8])
 
 
-def test_a_protocol_says_what_it_does() -> None:
+def test_a_protocol_describes_itself() -> None:
     descriptions = [protocol.describe() for protocol in PROTOCOLS.values()]
     y = "luminance (BT.601, 16–235)"
     assert descriptions == [
@@ -54,13 +54,13 @@ def test_an_unknown_protocol_is_refused_with_the_nearest() -> None:
         find_protocol("papre")
 
 
-def test_a_protocol_like_none_is_refused_with_all() -> None:
+def test_a_name_like_no_protocol_is_refused_with_all() -> None:
     with pytest.raises(ConfigError, match="known: paper, released, ntire"):
         find_protocol("xyz")
 
 
 @pytest.mark.parametrize("scale", SCALES)
-def test_the_truth_is_perfectly_consistent(scale: int) -> None:
+def test_the_ground_truth_is_perfectly_consistent(scale: int) -> None:
     y = picture()
     assert consistency(make_input(y, scale), y, scale) == math.inf
 

@@ -1,4 +1,4 @@
-"""Scores name the machine and the code they came from."""
+"""Scores name the machine and the code that they come from."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 from prosr.evaluation import provenance
 
 
-def test_the_machine_is_described_as_pytorch_uses_it() -> None:
+def test_the_machine_has_the_threads_and_version_of_pytorch() -> None:
     machine = provenance.machine()
     assert machine.cpu
     assert machine.cores >= 1
@@ -22,7 +22,7 @@ def test_the_machine_is_described_as_pytorch_uses_it() -> None:
 
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder that stands for the package, in a fresh checkout that tracks it."""
+    """A folder in place of the package, tracked in a fresh checkout."""
     folder = tmp_path / "project" / "prosr"
     folder.mkdir(parents=True)
     (folder / "errors.py").write_text("")
@@ -44,7 +44,7 @@ def test_a_checkout_names_its_commit(package: Path) -> None:
     assert re.fullmatch(r"[0-9a-f]{40}", provenance.commit() or "")
 
 
-def test_a_changed_package_says_so(package: Path) -> None:
+def test_a_changed_package_is_marked(package: Path) -> None:
     (package / "errors.py").write_text("changed = 1")
     assert re.fullmatch(r"[0-9a-f]{40}\+changes", provenance.commit() or "")
 

@@ -1,4 +1,4 @@
-"""Results files: merged by key, in a fixed order, and refused when they are something else."""
+"""Results files are merged by key, in a fixed order; other files are refused."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ import pytest
 
 from prosr.errors import ConfigError
 from prosr.evaluation.provenance import Machine
-from prosr.evaluation.results import PictureScore, Row, merge, read_results, save_results
+from prosr.evaluation.results import PictureScore, ScoreRow, merge, read_results, save_results
 
 
-def make_row(**changes: Any) -> Row:
+def make_row(**changes: Any) -> ScoreRow:
     values: dict[str, Any] = dict(
         model="bicubic", set="Set5", scale=2, protocol="paper", psnr=33.66, ssim=0.9299,
         consistency=45.0, seconds=0.5, megapixels=0.4, weights=None, prosr="0.1.0", commit=None,
         machine=Machine(cpu="A processor", cores=2, threads=2, torch="2.13.0"),
         pictures=(PictureScore(name="a", psnr=33.66, ssim=0.93, consistency=45.0, seconds=0.5),),
     )  # fmt: skip
-    return Row(**{**values, **changes})
+    return ScoreRow(**{**values, **changes})
 
 
 def test_rows_survive_a_file(tmp_path: Path) -> None:
@@ -41,7 +41,7 @@ def test_an_infinite_score_survives_a_file_that_is_strict_json(tmp_path: Path) -
     assert read_results(path)[0].psnr == math.inf
 
 
-def test_a_new_row_takes_the_place_of_the_old_one_with_its_key() -> None:
+def test_a_new_row_replaces_the_old_one_with_its_key() -> None:
     old = [make_row(psnr=1.0), make_row(scale=4)]
     assert merge(old, [make_row(psnr=2.0)]) == [make_row(psnr=2.0), make_row(scale=4)]
 
@@ -49,7 +49,7 @@ def test_a_new_row_takes_the_place_of_the_old_one_with_its_key() -> None:
 @pytest.mark.parametrize(
     "change", [{"model": "prosr-xs"}, {"set": "Set14"}, {"scale": 4}, {"protocol": "ntire"}]
 )
-def test_rows_that_differ_in_their_key_stand_side_by_side(change: dict[str, Any]) -> None:
+def test_rows_with_different_keys_are_both_kept(change: dict[str, Any]) -> None:
     assert len(merge([make_row()], [make_row(**change)])) == 2
 
 
@@ -68,7 +68,7 @@ def test_each_row_is_one_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "not json", "{}", '[{"model": "bicubic"}]'])
-def test_a_file_that_holds_something_else_is_refused_and_kept(tmp_path: Path, content: str) -> None:
+def test_another_file_is_refused_and_kept(tmp_path: Path, content: str) -> None:
     path = tmp_path / "other.json"
     path.write_text(content)
     with pytest.raises(ConfigError, match=r"other\.json is not a results file .*; move it away"):

@@ -1,4 +1,4 @@
-"""Tables name their protocol, keep a fixed order, and tell whose figures they show."""
+"""Tables name their protocol, keep a fixed order, and name the source of published scores."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from prosr.evaluation.published import PUBLISHED
-from prosr.evaluation.results import Row
-from prosr.evaluation.tables import SYSTEMS, to_markdown, to_rich
+from prosr.cli.tables import score_tables
+from prosr.evaluation.results import ScoreRow
+from prosr.evaluation.tables import to_markdown
+from prosr.lab.published import PUBLISHED, PublishedScores
 from test_results import make_row
 
 
-def rows() -> list[Row]:
+def rows() -> list[ScoreRow]:
     return [
         make_row(model=model, set=name, scale=scale, psnr=psnr + gain)
         for name, psnr in (("Kodak", 30.0), ("Set14", 28.0), ("Set5", 32.0))
@@ -21,17 +22,17 @@ def rows() -> list[Row]:
     ]
 
 
-def printed(some: list[Row], beside: Sequence[str] = ()) -> str:
+def printed(some: list[ScoreRow], published: Sequence[PublishedScores] = ()) -> str:
     console = Console(width=120, record=True, quiet=True, force_terminal=False)
     with console.capture() as capture:
         console.quiet = False
-        for table in to_rich(some, beside=beside):
+        for table in score_tables(some, published):
             console.print(table)
     return capture.get()
 
 
 def test_markdown_sorts_sets_as_usual_scales_up_and_models_from_worst_to_best() -> None:
-    table = to_markdown(rows(), beside=()).splitlines()
+    table = to_markdown(rows()).splitlines()
     assert table[0] == "| scale | model | Set5 | Set14 | Kodak |"
     assert [line.split(" | ")[:2] for line in table[2:6]] == [
         ["| ×2", "bicubic"],
@@ -48,29 +49,13 @@ def test_markdown_does_not_depend_on_the_order_of_rows() -> None:
 
 def test_a_score_that_was_not_measured_is_a_dash() -> None:
     some = [make_row(ssim=None), make_row(model="other", set="Set14")]
-    table = to_markdown(some, beside=())
+    table = to_markdown(some)
     assert "| ×2 | bicubic | 33.66 | – |" in table
 
 
 def test_markdown_names_the_protocol_of_each_table() -> None:
     table = to_markdown([make_row(protocol="ntire"), make_row()])
     assert table.index("protocol paper (as") < table.index("protocol ntire (as")
-
-
-def test_published_figures_are_in_italics_with_their_source() -> None:
-    table = to_markdown([make_row(scale=8)])
-    assert "| ×8 | *RCAN* | 27.31 |" in table
-    assert "RCAN, ECCV 2018" in table.splitlines()[-1]
-
-
-def test_published_figures_stand_only_beside_their_protocol() -> None:
-    assert "RCAN" not in to_markdown([make_row(protocol="ntire")])
-
-
-def test_published_systems_can_be_chosen() -> None:
-    table = to_markdown([make_row()], beside=["VDSR"])
-    assert "*VDSR*" in table
-    assert "EDSR" not in table
 
 
 def test_published_systems_are_listed_once_for_each_scale() -> None:
@@ -93,8 +78,12 @@ def test_the_terminal_table_shows_every_row() -> None:
     ]
 
 
-def test_the_terminal_table_can_show_published_figures() -> None:
-    text = printed([make_row(scale=4)], beside=SYSTEMS)
+def test_the_terminal_table_can_show_published_scores_with_their_source() -> None:
+    text = printed([make_row(scale=4)], PUBLISHED)
     assert "HAT †" in text
     assert "HAT, CVPR 2023" in " ".join(text.split())
     assert "33.04" in text
+
+
+def test_published_scores_are_shown_only_under_their_protocol() -> None:
+    assert "†" not in printed([make_row(protocol="ntire")], PUBLISHED)

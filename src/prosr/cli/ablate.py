@@ -1,4 +1,4 @@
-"""`prosr ablate`: the paper's Tables 1, 2 and 3 and Figure 4, at a budget of minutes."""
+"""`prosr ablate`: train for the paper's Tables 1, 2 and 3 and Figure 4."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from prosr.cli.comparing import DryRun, PlanFile, RunFolder, Validation
+from prosr.cli.comparison import DryRun, PlanFile, RunFolder, Validation
 from prosr.cli.options import Data, MaxMinutes, Sets, Workers
 
 
@@ -30,16 +30,16 @@ def ablate(
 ) -> None:
     """Train the cells of PLAN.toml with each seed, and write Tables 1, 2, 3 and Figure 4.
 
-    The tables are written after every run, with as many seeds as there are by then. Ctrl-C
-    saves and stops; the same command goes on.
+    The tables are updated after every run, with the seeds finished so far. Ctrl-C saves and
+    stops; the same command resumes.
     """
-    from prosr.cli.comparing import carry_out, open_comparison
+    from prosr.cli.comparison import open_comparison, run_comparison
     from prosr.lab.ablation import check_cells
     from prosr.lab.plan import load_plan
     from prosr.lab.reports import write_ablation
 
-    settled = load_plan(plan)
-    check_cells(settled)
-    comparison = open_comparison(settled, data, validation, sets, run, output, workers)
+    cells = load_plan(plan)
+    check_cells(cells)
+    comparison = open_comparison(cells, data, validation, sets, run, output, workers)
     report = partial(write_ablation, folder=comparison.output)
-    carry_out(comparison, report, max_minutes, dry_run)
+    run_comparison(comparison, report, max_minutes, dry_run)

@@ -1,18 +1,157 @@
-"""`prosr bench`: what things cost on this machine, each kind of measurement in its module."""
+"""`prosr bench`: time and memory of engines, models and training steps on this machine."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from prosr.cli.arguments import ListCommand
-from prosr.cli.bench_engines import engines
-from prosr.cli.bench_models import models
-from prosr.cli.bench_train import train
+from prosr.cli.options import Rounds, RowsFile
+
+if TYPE_CHECKING:
+    from prosr.lab.measurements import TimingRow
+    from prosr.lab.models import ModelCase
 
 app = typer.Typer(
-    help="Measure time and memory on this machine: what is compared takes turns, in one run.",
+    help="Measure time and memory on this machine; the subjects take turns in one run.",
     no_args_is_help=True,
 )
-app.command("engines", cls=ListCommand)(engines)
-app.command("models", cls=ListCommand)(models)
-app.command("train", cls=ListCommand)(train)
+
+# fmt: off
+Models = Annotated[list[str] | None, typer.Option("--models", metavar="MODEL...", help="Default: prosr-xs prosr-s prosr-l.")]
+Sizes = Annotated[list[str] | None, typer.Option("--size", metavar="WxH...", help="Default: 128x128 520x520 4000x3000.")]
+AllScales = Annotated[list[int] | None, typer.Option("--scale", metavar="2|4|8...", help="Default: all three.")]
+Engines = Annotated[list[str] | None, typer.Option("--engine", metavar="NAME...", help="Default: those installed.")]
+EngineLimit = Annotated[float, typer.Option(min=0, help="Seconds after which an engine gets no further round.")]
+MaxMemory = Annotated[str, typer.Option(metavar="SIZE", help="Limit for each engine's process.")]
+Presets = Annotated[list[str] | None, typer.Option("--models", metavar="MODEL...", help="Presets (default: all).")]
+Sides = Annotated[list[int] | None, typer.Option("--size", min=1, metavar="PIXELS...", help="Sides of the pictures.")]
+SomeScales = Annotated[list[int] | None, typer.Option("--scale", metavar="2|4|8...", help="Scales.")]
+OneEngine = Annotated[str, typer.Option(metavar="auto|torch|openvino|onnx", help="Engine to use.")]
+ModelLimit = Annotated[float, typer.Option(min=0, help="Seconds after which a model gets no further round.")]
+Memory = Annotated[bool, typer.Option(help="Also measure peak memory, each model in a fresh process.")]
+Preset = Annotated[str, typer.Option(metavar="NAME", help="Preset to train.")]
+StepScale = Annotated[int, typer.Option(metavar="2|4|8", help="Scale of the step.")]
+Patch = Annotated[int, typer.Option(min=2, help="Side of the input's patches in pixels.")]
+BatchSize = Annotated[int, typer.Option(min=1, help="Patches in a step.")]
+# fmt: on
+
+
+@app.command(cls=ListCommand)
+def engines(
+    models: Models = None,
+    sizes: Sizes = None,
+    scales: AllScales = None,
+    names: Engines = None,
+    rounds: Rounds = 7,
+    limit: EngineLimit = 60.0,
+    max_memory: MaxMemory = "2G",
+    output: RowsFile = None,
+) -> None:
+    """Time engines on the same pictures, beside plain PyTorch and the machine's peak.
+
+    Plain PyTorch is eager, float32 and contiguous, and runs on the whole picture. The rows of
+    each picture are printed and saved as soon as they are complete.
+    Example: prosr bench engines --models prosr-xs --size 520x520 --scale 4
+    """
+    from prosr.cli.tables import status_line
+    from prosr.inference.loading import installed
+    from prosr.inference.memory import parse_size
+    from prosr.lab.engines import EngineCase, parse_picture, time_engines
+    from prosr.scales import SCALES, check_scale
+
+    memory = parse_size(max_memory)
+    cases = [
+        EngineCase(model, check_scale(scale), *parse_picture(size), memory)
+        for model in dict.fromkeys(models or ("prosr-xs", "prosr-s", "prosr-l"))
+        for size in dict.fromkeys(sizes or ("128x128", "520x520", "4000x3000"))
+        for scale in dict.fromkeys(scales or SCALES)
+    ]
+    for case in cases:
+        with status_line() as tell:
+            rows = list(time_engines(case, names or installed(), rounds, limit, tell))
+        _present(rows, output)
+
+
+@app.command(cls=ListCommand)
+def models(
+    names: Presets = None,
+    sizes: Sides = None,
+    scales: SomeScales = None,
+    engine: OneEngine = "auto",
+    rounds: Rounds = 7,
+    limit: ModelLimit = 30.0,
+    memory: Memory = True,
+    output: RowsFile = None,
+) -> None:
+    """Time every model on 128×128 pixels at ×4, and on 520×520 at ×2, ×4 and ×8.
+
+    The networks are untrained, which does not change their time.
+    Example: prosr bench models --models prosr-xs edsr-baseline-x4 --size 128 --scale 4
+    """
+    from prosr.cli.tables import status_line
+    from prosr.lab.models import CASES, ModelCase, time_models
+    from prosr.scales import check_scale
+
+    cases: tuple[ModelCase, ...] = CASES
+    if sizes or scales:
+        sides = dict.fromkeys(sizes or (case.side for case in CASES))
+        wanted = dict.fromkeys(map(check_scale, scales or (case.scale for case in CASES)))
+        cases = tuple(ModelCase(side, scale) for side in sides for scale in wanted)
+    with status_line() as tell:
+        rows = time_models(cases, names, engine, rounds, limit, memory, tell)
+    _present(rows, output)
+    timed = {(row.case, row.subject) for row in rows}
+    for case in cases:
+        if lacking := [name for name in names or () if (str(case), name) not in timed]:
+            typer.echo(f"without scale {case.scale}: {', '.join(lacking)}", err=True)
+
+
+@app.command(cls=ListCommand)
+def train(
+    model: Preset = "prosr-xs",
+    scale: StepScale = 2,
+    patch: Patch = 48,
+    batch: BatchSize = 8,
+    rounds: Rounds = 15,
+    output: RowsFile = None,
+) -> None:
+    """Time a training step, plain and with each change that might make it faster.
+
+    The plain step is float32, contiguous and eager, with PyTorch's own settings. The table
+    also has the machine's peak in matrix products, and the share of its time in which
+    training with one worker waits for data.
+    """
+    from prosr.cli.tables import status_line
+    from prosr.config import Recipe, Single
+    from prosr.lab.steps import time_steps
+    from prosr.scales import check_scale
+    from prosr.training.steps import StepWork
+
+    single = Single(scale=check_scale(scale))
+    recipe = Recipe(model=model, steps=1, batch=batch, patch=(patch,) * 3, schedule=single, clip=1)
+    with status_line() as tell:
+        rows, notes = time_steps(StepWork(recipe, single.scale), rounds, tell)
+    _present(rows, output)
+    for note in notes:
+        typer.echo(note)
+
+
+def _present(rows: Sequence[TimingRow], output: Path | None) -> None:
+    """Print the rows as a table, merge them into `output` and write Markdown beside it.
+
+    New rows replace old ones of the same case and subject.
+    """
+    from prosr.files import write_text
+    from prosr.lab.measurements import read_rows, save_rows, to_markdown
+
+    typer.echo(to_markdown(rows))
+    if output is not None:
+        new = {(row.case, row.subject) for row in rows}
+        old = read_rows(output) if output.exists() else []
+        every = [*(row for row in old if (row.case, row.subject) not in new), *rows]
+        save_rows(output, every)
+        write_text(output.with_suffix(".md"), to_markdown(every) + "\n")

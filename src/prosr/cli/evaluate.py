@@ -1,37 +1,35 @@
-"""`prosr evaluate`: benchmark tables whose every number names its protocol."""
+"""`prosr evaluate`: benchmark scores, each under a named protocol."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from prosr.cli.options import EngineOption, EnsembleOption, Scales, Sets
 
+if TYPE_CHECKING:
+    from prosr.inference.upscaler import Upscaler
+
 # fmt: off
+Models = Annotated[list[str], typer.Argument(metavar="MODEL", help="Model names, 'bicubic', or weights files; GANs at a strength as progansr-xs@0.7.")]
+ProtocolName = Annotated[str, typer.Option(metavar="NAME", help="How to score: paper, released or ntire.")]
 Also = Annotated[list[str] | None, typer.Option(metavar="NAME...", help="More scores, less is better: colour, niqe, squeezenet=FILE, lpips, dists.")]
 Output = Annotated[Path | None, typer.Option(metavar="FILE", help="Results file (JSON) to add the scores to.")]
-Published = Annotated[bool, typer.Option("--published", metavar="", help="Show published figures beside the scores.")]
+Published = Annotated[bool, typer.Option("--published", metavar="", help="Show published scores as well.")]
 # fmt: on
 
 
 def evaluate(
-    models: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="MODEL",
-            help="Model names, 'bicubic', or weights files; GANs at a strength as progansr-xs@0.7.",
-        ),
-    ],
+    models: Models,
     sets: Sets,
     scales: Scales = None,
-    protocol: Annotated[
-        str, typer.Option(metavar="NAME", help="How to score: paper, released or ntire.")
-    ] = "paper",
+    protocol: ProtocolName = "paper",
     engine: EngineOption = "auto",
     ensemble: EnsembleOption = False,
     also: Also = None,
@@ -40,24 +38,23 @@ def evaluate(
 ) -> None:
     """Score models on folders of pictures: PSNR, SSIM, consistency and time.
 
-    Inputs are made from the pictures by bicubic reduction.
-    The models stand before --set and --scale, which take all words that follow, or after
+    Low-resolution inputs are made from the pictures by bicubic downscaling.
+    Write models before --set and --scale, which take all words that follow, or after
     "--". Example:
 
     prosr evaluate prosr-xs bicubic --set Set5 Set14 --scale 2 4
     """
     import prosr
-    from prosr.cli.measuring import show
+    from prosr.cli.tables import print_tables, score_tables
     from prosr.data.benchmarks import open_benchmark
     from prosr.evaluation.perceptual import find_scorers
     from prosr.evaluation.protocol import find_protocol
     from prosr.evaluation.results import check_results, save_results
-    from prosr.evaluation.scoring import name_models, score_all
-    from prosr.evaluation.tables import SYSTEMS, to_rich
-    from prosr.inference.upscaler import SCORING_MEMORY
+    from prosr.evaluation.scoring import SCORING_MEMORY, score_all
+    from prosr.lab.published import PUBLISHED
     from prosr.scales import choose_scales
 
-    # Everything that can be refused is, before the first picture is enlarged.
+    # Check everything before upscaling the first picture.
     rules = find_protocol(protocol)
     benchmarks = [open_benchmark(folder) for folder in dict.fromkeys(sets)]
     scorers = find_scorers(also or [])
@@ -77,12 +74,29 @@ def evaluate(
             rows.append(row)
             if output is not None:
                 save_results(output, [row])
-    show(to_rich(rows, beside=SYSTEMS if published else ()))
+    print_tables(score_tables(rows, PUBLISHED if published else ()))
+
+
+def name_models(upscalers: Mapping[str, Upscaler]) -> dict[str, Upscaler]:
+    """Turn a map from requests to models into one from unique names to models.
+
+    A request is a model's name or a file's path. Files of the same name, as training writes
+    them, are prefixed with their folder. Raises `ConfigError` if that is still ambiguous.
+    """
+    from prosr.evaluation.scoring import check_names
+
+    names = Counter(upscaler.name for upscaler in upscalers.values())
+    named = [
+        (f"{Path(request).resolve().parent.name}/{one.name}" if names[one.name] > 1 else one.name)
+        for request, one in upscalers.items()
+    ]
+    check_names("models", named)
+    return dict(zip(named, upscalers.values(), strict=True))
 
 
 @contextmanager
 def _progress(pictures: int) -> Iterator[Callable[[str], None]]:
-    """Show a bar in a terminal; lend a function that says what the next picture done is of."""
+    """Yield a function that advances a progress bar by one picture, with its description."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,

@@ -17,10 +17,10 @@ _ROUNDS = 3
 
 def show_forecast(recipe: Recipe) -> None:
     """Measure a few steps, and print the schedule and the cost of training."""
-    from prosr.cli.measuring import telling
+    from prosr.cli.tables import status_line
     from prosr.training.forecast import forecast
 
-    with telling() as tell:
+    with status_line() as tell:
         expected = forecast(recipe, _ROUNDS, tell)
     console = Console()
     console.print(_schedule(expected.phases))

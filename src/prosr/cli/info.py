@@ -1,4 +1,4 @@
-"""`prosr info`: what a model is, costs, has learnt from and scores."""
+"""`prosr info`: layout, parameters, costs, training and scores of a model."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
+from rich.table import Table
 
 if TYPE_CHECKING:
-    from prosr.evaluation.facts import Facts
+    from prosr.checkpoints.weights import Weights
+    from prosr.evaluation.results import ScoreRow
 
 
 def info(
@@ -18,61 +21,82 @@ def info(
         list[Path] | None,
         typer.Option(
             metavar="FILE.json...",
-            help="More results to find the model's scores in.",
+            help="More results files to find the model's scores in.",
         ),
     ] = None,
 ) -> None:
     """Show a model's layout, parameters, costs, training and scores.
 
-    GFLOP are for a megapixel of the enlarged picture, the radius is in pixels of the input.
+    GFLOP are per megapixel of output; the receptive radius is in pixels of the input.
     """
-    from rich.console import Console
-    from rich.table import Table
-
-    from prosr.cli.measuring import show
+    from prosr.checkpoints.weights import find_or_build
+    from prosr.cli.tables import print_tables, score_tables
     from prosr.errors import printable
-    from prosr.evaluation.facts import facts
-    from prosr.evaluation.tables import to_rich
 
-    found = facts(model, results or [])
+    weights = find_or_build(model)
+    parameters = sum(parameter.numel() for parameter in weights.net.parameters())
+    scores = model_scores(weights, results or [])
     console = Console()
-    layout = found.weights.config.model_dump(exclude_none=True).items()
-    lines = [f"{found.name}: {found.parameters:,} parameters", *(f"  {k} = {v}" for k, v in layout)]
+    layout = weights.config.model_dump(exclude_none=True).items()
+    lines = [f"{weights.name}: {parameters:,} parameters", *(f"  {k} = {v}" for k, v in layout)]
     for line in map(printable, lines):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
+    console.print(_costs(weights))
+    for line in map(printable, _training(weights, parameters)):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    print_tables(score_tables(scores, timed=False))
+
+
+def model_scores(weights: Weights, results: list[Path]) -> list[ScoreRow]:
+    """Scores of the same weights, from the package and from the files `results`.
+
+    Rows without weights, those of the bicubic, are found by the model's name.
+    """
+    from prosr.evaluation.results import known_results, merge, read_results
+
+    def is_its(row: ScoreRow) -> bool:
+        if row.weights is None:
+            return row.model == weights.name
+        return row.weights == weights.sha256
+
+    own = [row for path in results for row in read_results(path)]
+    return merge(filter(is_its, known_results()), filter(is_its, own))
+
+
+def _costs(weights: Weights) -> Table:
+    """Parameters that training up to a scale trains, GFLOP per output megapixel, and radius."""
+    from prosr.nets.cost import trace
+
     table = Table()
     for name in ("scale", "parameters", "GFLOP per megapixel", "radius"):
         table.add_column(name, justify="right")
-    for one in found.scales:
-        table.add_row(f"×{one.scale}", f"{one.parameters:,}", f"{one.gflop:.0f}", str(one.radius))
-    console.print(table)
-    for line in map(printable, _training(found)):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
-    show(to_rich(found.scores, timed=False))
+    for scale in weights.config.scales:
+        cost, count = trace(weights.net, scale), weights.net.parameter_count(scale)
+        gflop = 2e-3 * cost.macs / scale**2
+        table.add_row(f"×{scale}", f"{count:,}", f"{gflop:.0f}", str(cost.radius))
+    return table
 
 
-def _training(found: Facts) -> list[str]:
-    sha256, card = found.weights.sha256, found.weights.card
-    if not found.parameters:
+def _training(weights: Weights, parameters: int) -> list[str]:
+    if not parameters:
         return ["it needs no weights"]
-    if not sha256:
-        return [
-            "no weights come with it; train it, or see whether `prosr convert` has a file to read"
-        ]
-    if not card:
+    if not weights.sha256:
+        return ["it comes without weights; train it, or convert a released file: prosr convert"]
+    if not weights.card:
         return ["its file has no model card"]
-    return [f"weights {sha256}", *(f"{name}: {_plain(value)}" for name, value in card.items())]
+    card = (f"{name}: {_plain(value)}" for name, value in weights.card.items())
+    return [f"weights {weights.sha256}", *card]
 
 
 def _plain(value: object) -> str:
-    """A card's value as people write it."""
+    """A value of a model card as text."""
     if isinstance(value, dict):
         return ", ".join(f"{key} = {setting}" for key, setting in _flat(value))
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _flat(table: Mapping[str, object]) -> Iterator[tuple[str, object]]:
-    """The settings in a table and its tables, with dots in their names; unset ones left out."""
+    """Settings of nested tables with dotted names, without unset ones."""
     for key, value in table.items():
         if isinstance(value, dict):
             yield from ((f"{key}.{inner}", setting) for inner, setting in _flat(value))

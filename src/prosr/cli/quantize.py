@@ -24,7 +24,7 @@ def quantize(model: Model, data: Data, scales: Scales = None) -> None:
 
     Example: prosr quantize prosr-xs --data photographs/ --scale 4
     """
-    from prosr.cli.measuring import telling
+    from prosr.cli.tables import status_line
     from prosr.data.benchmarks import open_benchmark
     from prosr.evaluation.quantization import try_int8
     from prosr.inference.loading import find_model
@@ -34,7 +34,7 @@ def quantize(model: Model, data: Data, scales: Scales = None) -> None:
     benchmarks = [open_benchmark(folder) for folder in dict.fromkeys(data)]
     found = find_model(model)
     for scale in choose_scales(found.name, found.scales, scales or ()):
-        with telling() as tell:
+        with status_line() as tell:
             verdict = try_int8(found, scale, benchmarks, default_memory(), tell)
         typer.echo(
             f"{found.name} ×{scale}: int8 is {verdict.speed:.2f} times as fast and loses "

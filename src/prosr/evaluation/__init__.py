@@ -1,1 +1,1 @@
-"""Scores: metrics, the protocols that make them comparable, results and their tables."""
+"""Scores: metrics, protocols, results files, tables and timing."""

@@ -1,8 +1,7 @@
-"""Pixel metrics as the super-resolution papers compute them: pure numpy, no defaults.
+"""Pixel metrics as super-resolution papers compute them, in numpy and double precision.
 
-Pictures are [H, W] or [H, W, C]. `data_range` is the difference between white and
-black in the pictures' units (255 for 8-bit values, 1 for fractions); it is never guessed.
-Everything is computed in double precision.
+Pictures are [H, W] or [H, W, C]. `data_range` is the difference between white and black in the
+picture's units: 255 for 8-bit values, 1 for fractions. It has no default.
 """
 
 from __future__ import annotations
@@ -21,16 +20,16 @@ Float = NDArray[np.float64]
 SSIM_WINDOW = 11
 _SSIM_SIGMA = 1.5
 _K1, _K2 = 0.01, 0.03
-# BT.601 studio swing as in MATLAB's rgb2ycbcr, for R, G, B in [0, 1] and Y in 8-bit units.
+# BT.601 studio swing as in MATLAB's rgb2ycbcr: R, G, B in [0, 1], Y in 8-bit units.
 _LUMA_OFFSET, _LUMA_WEIGHTS = 16.0, (65.481, 128.553, 24.966)
 
 
 def rgb_to_y(rgb: Picture, *, data_range: float) -> Float:
-    """Luminance of an RGB picture, [H, W, 3] → [H, W], as MATLAB's `rgb2ycbcr` of doubles.
+    """Luminance of an RGB picture, [H, W, 3] → [H, W], like MATLAB's `rgb2ycbcr` of doubles.
 
     BT.601 studio swing: black is 16/255 and white 235/255 of `data_range`, so that 8-bit
-    pixels (`data_range=255`) give 16…235. Nothing is rounded: rounding Y to 8 bits, as
-    `rgb2ycbcr` of a uint8 picture does, lowers the published figures by 0.01 to 0.1 dB.
+    pixels (`data_range=255`) give 16…235. The result is not rounded. Rounding it to 8 bits, as
+    `rgb2ycbcr` does for uint8 pictures, lowers published scores by 0.01 to 0.1 dB.
     """
     _check_range(data_range, rgb)
     if rgb.ndim != 3 or rgb.shape[2] != 3:
@@ -42,7 +41,7 @@ def rgb_to_y(rgb: Picture, *, data_range: float) -> Float:
 
 
 def crop_border(picture: Picture, border: int) -> Picture:
-    """A view of `picture` without its outermost `border` pixels on each side."""
+    """A view of `picture` without `border` pixels on each side."""
     height, width = picture.shape[:2]
     if border < 0 or min(height, width) <= 2 * border:
         raise ConfigError(
@@ -55,7 +54,7 @@ def crop_border(picture: Picture, border: int) -> Picture:
 def psnr(a: Picture, b: Picture, *, data_range: float) -> float:
     """Peak signal-to-noise ratio in dB over all pixels and channels; `inf` for equal pictures.
 
-    a and b have one shape and are both integers or both floating point; a NaN in either
+    a and b have the same shape and are both integer or both floating point. A NaN in either
     makes the result NaN.
     """
     _check_pair(a, b, data_range)
@@ -75,21 +74,21 @@ def ssim(a: Picture, b: Picture, *, data_range: float) -> float:
             f"SSIM needs at least {SSIM_WINDOW}×{SSIM_WINDOW} pixels, not {a.shape[1]}×{a.shape[0]}"
         )
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
-    mean_a, mean_b = _gaussian(a), _gaussian(b)
+    mean_a, mean_b, mean_ab, mean_squares = (
+        _gaussian_mean(values) for values in (a, b, a * b, a * a + b * b)
+    )
     product, squares = mean_a * mean_b, mean_a**2 + mean_b**2
-    covariance = _gaussian(a * b) - product
-    variances = _gaussian(a * a + b * b) - squares
+    covariance, variances = mean_ab - product, mean_squares - squares
     c1, c2 = (_K1 * data_range) ** 2, (_K2 * data_range) ** 2
     index = (2 * product + c1) * (2 * covariance + c2) / ((squares + c1) * (variances + c2))
     return float(np.mean(index))
 
 
-def _gaussian(picture: Float) -> Float:
-    """The window's weighted mean around each pixel where it fits, one axis after the other."""
-    t = np.arange(SSIM_WINDOW) - SSIM_WINDOW // 2
-    taps = np.exp(-(t**2) / (2 * _SSIM_SIGMA**2))
-    taps /= taps.sum()
+def _gaussian_mean(picture: Float) -> Float:
+    """Mean around each pixel, weighted by SSIM's window, where the window fits."""
     half = SSIM_WINDOW // 2
+    taps = np.exp(-((np.arange(SSIM_WINDOW) - half) ** 2) / (2 * _SSIM_SIGMA**2))
+    taps /= taps.sum()
     for axis in (0, 1):
         length = picture.shape[axis] - 2 * half
         lines = np.moveaxis(picture, axis, 0)
@@ -116,7 +115,7 @@ def _check_range(data_range: float, *pictures: Picture) -> None:
     if not (math.isfinite(data_range) and data_range > 0):
         raise ConfigError(f"data range {data_range} is not a positive number")
     for picture in pictures:
-        # Floating-point estimates may overshoot; whole numbers above white are a wrong range.
+        # Floating-point estimates may overshoot; integers above white mean a wrong range.
         if np.issubdtype(picture.dtype, np.integer) and picture.size:
             top = int(picture.max())
             if top > data_range:

@@ -1,9 +1,9 @@
-"""NIQE: how natural a picture is, without its truth (Mittal et al., SPL 2013).
+"""NIQE: how natural a picture is, without its ground truth (Mittal et al., SPL 2013).
 
-Small patches of a sharp photograph have coefficients (brightness less its local mean, over
-its local deviation) whose distributions are much alike. The distance of a picture's from
-those of sharp training pictures is its score: lower is more natural. The parameters are
-our own, so that scores compare with each other only; docs/fit_niqe.py made them.
+Locally normalized pixels of sharp photographs have similar distributions. NIQE fits these
+distributions in patches of a picture, and measures the distance to those of sharp training
+pictures. Lower is more natural. The parameters are our own, made by docs/fit_niqe.py, so that
+scores compare only with each other.
 """
 
 from __future__ import annotations
@@ -17,14 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prosr.errors import DataError
-from prosr.evaluation.metrics import rgb_to_y
+from prosr.evaluation.metrics import Float, rgb_to_y
 from prosr.resample import imresize_double
-
-Float = NDArray[np.float64]
 
 PATCH = 96
 _SHARP = 0.75
-"""Of a picture that parameters are fitted to, patches at least so sharp as its sharpest."""
+"""Patches are fitted to if they are more than this times as sharp as the picture's sharpest."""
 _WINDOW, _SIGMA = 7, 7 / 6
 _PARAMETERS = Path(str(files("prosr") / "evaluation" / "niqe.npz"))
 _NEIGHBOURS = ((0, 1), (1, 0), (1, 1), (1, -1))
@@ -32,31 +30,30 @@ _SHAPES = np.arange(0.2, 10, 0.001)
 
 
 def niqe(pixels: NDArray[np.uint8]) -> float:
-    """NIQE of an RGB picture, [H, W, 3] of at least 192×192, in whole patches from its corner.
+    """NIQE of an RGB picture, [H, W, 3], in whole patches from the top left corner.
 
-    Raises `DataError` for one that has fewer than two patches, flat ones not counted.
+    Raises `DataError` if fewer than two patches of 96×96 are not flat.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         features = patch_features(pixels, sharp_only=False)
     whole = features[np.isfinite(features).all(axis=1)]
     if len(whole) < 2:
         size, flat = f"{pixels.shape[1]}×{pixels.shape[0]}", len(features) - len(whole)
-        besides = f", {flat} of whose patches are flat" if flat else ""
+        besides = f" with {flat} flat patches" if flat else ""
         raise DataError(f"NIQE needs two patches of {PATCH}×{PATCH} pixels, not {size}{besides}")
-    mean, covariance = _parameters()
+    mean, covariance, _ = _parameters()
     difference = mean - np.nanmean(features, axis=0)
     pooled = (covariance + np.cov(whole, rowvar=False)) / 2
     return float(np.sqrt(difference @ np.linalg.pinv(pooled) @ difference))
 
 
 def fitted_to() -> str:
-    """What the parameters were fitted to, to be said beside the scores."""
-    with np.load(_PARAMETERS) as stored:
-        return str(stored["about"])
+    """The pictures that the parameters were fitted to, for a table's caption."""
+    return _parameters()[2]
 
 
 def patch_features(pixels: NDArray[np.uint8], *, sharp_only: bool) -> Float:
-    """36 features of each patch, [patches, 36]; of the sharp ones, or of all."""
+    """36 features of each patch, [patches, 36], or only of sharp patches."""
     y = rgb_to_y(pixels, data_range=255.0)
     rows, columns = (length // PATCH for length in y.shape)
     y = y[: rows * PATCH, : columns * PATCH]
@@ -67,43 +64,38 @@ def patch_features(pixels: NDArray[np.uint8], *, sharp_only: bool) -> Float:
     chosen = sharpness > _SHARP * sharpness.max() if sharp_only else slice(None)
     half, _ = _normalized(imresize_double(y, 2))
     both = zip(_blocks(coefficients, PATCH)[chosen], _blocks(half, PATCH // 2)[chosen], strict=True)
-    features = [_features(whole) + _features(halved) for whole, halved in both]
-    return np.array(features)
-
-
-def fit(pictures: list[Float]) -> tuple[Float, Float]:
-    """Mean and covariance of the features of many pictures' patches."""
-    features = np.concatenate(pictures)
-    features = features[np.isfinite(features).all(axis=1)]
-    return features.mean(axis=0), np.cov(features, rowvar=False)
+    return np.array([_features(whole) + _features(halved) for whole, halved in both])
 
 
 @lru_cache(maxsize=1)
-def _parameters() -> tuple[Float, Float]:
+def _parameters() -> tuple[Float, Float, str]:
+    """Mean and covariance of the features of sharp photographs, and their origin."""
     with np.load(_PARAMETERS) as stored:
-        return stored["mean"], stored["covariance"]
+        return stored["mean"], stored["covariance"], str(stored["about"])
 
 
 def _normalized(y: Float) -> tuple[Float, Float]:
-    """The coefficients, and the local deviation that they were divided by."""
+    """(y - local mean) / (local deviation + 1), and the local deviation."""
     mean = _gaussian(y)
     deviation = np.sqrt(np.abs(_gaussian(y * y) - mean * mean))
     return (y - mean) / (deviation + 1), deviation
 
 
 def _gaussian(y: Float) -> Float:
+    """Gaussian-weighted mean around each pixel.
+
+    The order of the sum is fixed: rounding errors decide the signs in flat areas, and with them
+    the score's third digit.
+    """
     reach = _WINDOW // 2
-    t = np.arange(_WINDOW) - reach
-    taps = np.exp(-(t**2) / (2 * _SIGMA**2))
+    taps = np.exp(-((np.arange(_WINDOW) - reach) ** 2) / (2 * _SIGMA**2))
     taps /= taps.sum()
     for axis in (0, 1):
         length = y.shape[axis]
         margins = [(reach, reach) if a == axis else (0, 0) for a in (0, 1)]
         padded = np.pad(y, margins, mode="edge")
-        y = sum(
-            (w * np.take(padded, range(i, i + length), axis) for i, w in enumerate(taps)),
-            np.zeros(()),
-        )
+        shifted = (np.take(padded, range(i, i + length), axis) for i in range(_WINDOW))
+        y = sum((tap * values for tap, values in zip(taps, shifted, strict=True)), np.zeros(()))
     return y
 
 
@@ -114,7 +106,7 @@ def _blocks(values: Float, side: int) -> Float:
 
 
 def _features(block: Float) -> list[float]:
-    """Shape and spread of the coefficients, and of products of neighbours in four directions."""
+    """Fits to the coefficients, and to their products with neighbours in four directions."""
     shape, _, left, right = _fit_asymmetric(block)
     features = [shape, (left + right) / 2]
     for shift in _NEIGHBOURS:
@@ -123,7 +115,7 @@ def _features(block: Float) -> list[float]:
 
 
 def _fit_asymmetric(values: Float) -> tuple[float, float, float, float]:
-    """Fit an asymmetric generalized Gaussian: shape, mean, and its scale on both sides."""
+    """Fit an asymmetric generalized Gaussian: shape, mean, left scale, right scale."""
     negative, positive = values[values < 0], values[values > 0]
     if not len(negative) or not len(positive):
         return (math.nan,) * 4
@@ -139,7 +131,7 @@ def _fit_asymmetric(values: Float) -> tuple[float, float, float, float]:
 
 @lru_cache(maxsize=1)
 def _shape_tables() -> tuple[Float, Float, Float]:
-    """For each shape: E|v|² / E v², scale over deviation, and mean over the sides' difference."""
+    """For each shape: E|v|² / E v², scale / deviation, and mean / difference of the sides."""
     one, two, three = (
         np.array([math.lgamma(order / shape) for shape in _SHAPES]) for order in (1, 2, 3)
     )

@@ -1,8 +1,8 @@
-"""Named protocols: a score without one is noise.
+"""Protocols: the rules under which scores are comparable.
 
-Every picture, gray ones too, is RGB before it is enlarged or scored, enlarged pictures
-are rounded to 8 bits, and inputs are made from the truth, cropped to a multiple of the
-scale, by `resample.make_input`. A protocol settles the rest.
+Under every protocol pictures are RGB before they are scored, gray ones too, and enlarged
+pictures are rounded to 8 bits. Low-resolution inputs are made by `resample.make_input` from the
+ground truth, cropped to a multiple of the scale. A protocol defines the rest.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Pixels = NDArray[np.uint8]
 
 
 class Protocol(Frozen):
-    """What is compared, and how much of the border is left out."""
+    """The channels that are compared, and the pixels cropped beyond the scale on each side."""
 
     name: str
     channel: Literal["Y", "RGB"]
@@ -30,17 +30,17 @@ class Protocol(Frozen):
     about: str
 
     def crop(self, scale: int) -> int:
-        """Pixels left out on each side of a picture enlarged by `scale`."""
+        """Pixels cropped on each side at `scale`."""
         return scale + self.extra_crop
 
     def smallest(self, scale: int) -> int:
-        """Height and width of the smallest picture of which PSNR and SSIM can be taken."""
+        """Least height and width of a picture that PSNR and SSIM can score at `scale`."""
         return 2 * self.crop(scale) + SSIM_WINDOW
 
     def prepare(self, picture: Pixels, scale: int) -> NDArray[Any]:
         """The part of an RGB picture, [H, W, 3], that is compared, in 8-bit units.
 
-        Luminance is [H', W'] and not rounded, RGB is [H', W', 3].
+        [H', W'] luminance, not rounded, or [H', W', 3] RGB.
         """
         inner = crop_border(picture, self.crop(scale))
         return rgb_to_y(inner, data_range=DATA_RANGE) if self.channel == "Y" else inner
@@ -72,11 +72,10 @@ def find_protocol(name: str) -> Protocol:
 
 
 def consistency(x: Pixels, estimate: Pixels, scale: int) -> float:
-    """How well an enlargement explains its input: PSNR in dB of the estimate, reduced, and x.
+    """PSNR in dB between the input x and the estimate, downscaled as x was.
 
-    x is [H, W, 3], the estimate [sH, sW, 3], reduced as x was from the truth. This is
-    the "LR-PSNR" of the literature on stochastic super-resolution: over R, G and B, since
-    a wrong colour is as inconsistent as a wrong brightness, and with the border, since
-    reducing is defined there. So it is the same number under every protocol.
+    x is [H, W, 3], the estimate [sH, sW, 3]. The literature on stochastic super-resolution
+    calls this LR-PSNR. It compares R, G and B and includes the border, so that it is the same
+    under every protocol.
     """
     return psnr(make_input(estimate, scale), x, data_range=DATA_RANGE)

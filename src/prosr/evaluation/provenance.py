@@ -1,14 +1,13 @@
-"""What a score came from: the machine and the exact code."""
+"""Where a score comes from: the machine and the exact code."""
 
 from __future__ import annotations
 
 import os
 import platform
 import subprocess
+import sys
 from functools import lru_cache
 from pathlib import Path
-
-import torch
 
 from prosr.layouts import Frozen
 
@@ -16,33 +15,42 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 
 
 class Machine(Frozen):
-    """Where seconds were measured; `cores` are those the process may use.
+    """The machine of a measurement.
 
-    `cpu` is the processor's name, which virtual machines of several generations share, and
-    "(AMX)" where it has the instructions that make bfloat16 many times faster.
+    `cpu` is the processor's name, followed by "(AMX)" if it has these instructions: virtual
+    machines of several generations share a name. `cores` are those that the process may use,
+    `threads` those of PyTorch, or as many as cores if PyTorch is not loaded. `torch` is the
+    version of PyTorch, None if it is not loaded.
     """
 
     cpu: str
     cores: int
     threads: int
-    torch: str
+    torch: str | None
+
+    def describe(self) -> str:
+        """The machine as a caption of a table names it."""
+        version = f", PyTorch {self.torch}" if self.torch else ""
+        return f"{self.threads} threads on {self.cores} cores of {self.cpu}{version}"
 
 
 def machine() -> Machine:
-    """The machine as PyTorch uses it now."""
+    """The machine that this process runs on."""
     affinity = getattr(os, "sched_getaffinity", None)  # missing on macOS and Windows
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    return Machine(
-        cpu=_cpu(), cores=cores, threads=torch.get_num_threads(), torch=str(torch.__version__)
-    )
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return Machine(cpu=_cpu(), cores=cores, threads=cores, torch=None)
+    version = str(torch.__version__)
+    return Machine(cpu=_cpu(), cores=cores, threads=torch.get_num_threads(), torch=version)
 
 
 @lru_cache(maxsize=1)
 def commit() -> str | None:
     """The commit that this package is checked out from, or None outside a checkout.
 
-    Ends in "+changes" when files of the package differ from it. A package installed
-    somewhere inside another project's checkout is not tracked there, hence None.
+    It ends in "+changes" if files of the package differ from the commit. A package that is
+    installed inside another project's checkout is not tracked there, which gives None.
     """
     if _git("ls-files", "--error-unmatch", "errors.py") is None:
         return None

@@ -1,4 +1,4 @@
-"""Rows of scores and the JSON files that keep them: the source of every printed number."""
+"""Rows of scores and their JSON files, the source of every printed score."""
 
 from __future__ import annotations
 
@@ -15,18 +15,16 @@ from prosr.evaluation.provenance import Machine
 from prosr.files import check_writable, write_rows
 from prosr.layouts import Frozen
 
-Key = tuple[str, str, str, int]
 
-
-class Value(Frozen):
-    # Equal pictures have infinite PSNR, for which JSON has no number.
+class _Scores(Frozen):
+    # Equal pictures have infinite PSNR, and JSON has no number for that.
     model_config = ConfigDict(ser_json_inf_nan="strings")
 
 
-class PictureScore(Value):
-    """One picture's scores; `seconds` is the time its enlarging took.
+class PictureScore(_Scores):
+    """Scores of one picture, and the seconds that upscaling it took.
 
-    `also` holds what of `prosr.evaluation.perceptual` was asked for, by its names.
+    `also` has the further scores of `prosr.evaluation.perceptual` by name.
     """
 
     name: str
@@ -37,13 +35,13 @@ class PictureScore(Value):
     also: dict[str, float] = Field(default_factory=dict)
 
 
-class Row(Value):
+class ScoreRow(_Scores):
     """Scores of one model on one set at one scale under one protocol.
 
-    PSNR and consistency are in dB; scores are means over the pictures, `seconds` and
-    `megapixels` (of enlarged pictures) are sums. `weights` is the SHA-256 of the
-    parameters, None for a model without any; `engine` and its precision enlarged;
-    `commit` is None outside a checkout.
+    PSNR and consistency are in dB. Scores are means over the pictures; `seconds` and
+    `megapixels` of output are sums. `weights` is the SHA-256 of the parameters, None for a
+    model without any. `engine` is the engine's name and precision. `commit` is None outside a
+    checkout. `pictures` is empty where only means are kept, as in the package's own scores.
     """
 
     model: str
@@ -61,26 +59,19 @@ class Row(Value):
     machine: Machine
     prosr: str
     commit: str | None
-    pictures: tuple[PictureScore, ...] = Field(min_length=1)
+    pictures: tuple[PictureScore, ...] = ()
 
     @property
-    def key(self) -> Key:
-        """What a results file has at most one row for."""
+    def key(self) -> tuple[str, str, str, int]:
+        """Model, protocol, set and scale: a results file has one row for each key."""
         return self.model, self.protocol, self.set, self.scale
 
 
-class Means(Row):
-    """A row of which only the means are kept."""
-
-    pictures: tuple[PictureScore, ...] = ()
+_ROWS = TypeAdapter(tuple[ScoreRow, ...])
 
 
-_ROWS = TypeAdapter(tuple[Row, ...])
-_MEANS = TypeAdapter(tuple[Means, ...])
-
-
-def read_results(path: Path) -> tuple[Row, ...]:
-    """Rows of a results file, or raise `ConfigError` naming it."""
+def read_results(path: Path) -> tuple[ScoreRow, ...]:
+    """Read a results file, or raise `ConfigError` with its name."""
     try:
         return _ROWS.validate_json(path.read_bytes())
     except OSError as error:
@@ -92,34 +83,34 @@ def read_results(path: Path) -> tuple[Row, ...]:
         raise ConfigError(f"{path} is not a results file ({what}); move it away") from error
 
 
-def known_results() -> tuple[Means, ...]:
-    """Scores of bundled networks, the bicubic and other systems' released weights."""
-    return _MEANS.validate_json((files("prosr") / "weights" / "scores.json").read_bytes())
+def known_results() -> tuple[ScoreRow, ...]:
+    """Scores that come with the package: bundled models, bicubic, other released weights."""
+    return _ROWS.validate_json((files("prosr") / "weights" / "scores.json").read_bytes())
 
 
-def merge(old: Iterable[Row], new: Iterable[Row]) -> list[Row]:
-    """All rows, a new one in place of an old one with its key, sorted by key."""
+def merge(old: Iterable[ScoreRow], new: Iterable[ScoreRow]) -> list[ScoreRow]:
+    """All rows sorted by key; a new row replaces an old one with the same key."""
     rows = {row.key: row for row in (*old, *new)}
     return [rows[key] for key in sorted(rows)]
 
 
-def save_results(path: Path, rows: Sequence[Row]) -> None:
-    """Merge `rows` into the results file `path`, new or not, atomically; one line for each row."""
+def save_results(path: Path, rows: Sequence[ScoreRow]) -> None:
+    """Merge `rows` into the results file `path` atomically; create it if it does not exist."""
     old = read_results(path) if path.exists() else ()
     write_rows(path, map(to_json, merge(old, rows)))
 
 
 def check_results(path: Path) -> None:
-    """Raise `ConfigError` or `ProSRError` for a file that results could not be added to."""
+    """Raise `ConfigError` or `ProSRError` if results cannot be saved to `path`."""
     if path.exists():
         save_results(path, [])
     else:
         check_writable(path)
 
 
-def to_json(row: Row) -> dict[str, Any]:
-    """What a results file holds of a row."""
-    # Infinite PSNR becomes a string only on the way to JSON text.
+def to_json(row: ScoreRow) -> dict[str, Any]:
+    """The row as a results file holds it."""
+    # Only JSON text has infinite PSNR as a string.
     values: dict[str, Any] = json.loads(row.model_dump_json())
     for scores in (values, *values["pictures"]):
         if not scores["also"]:

@@ -1,4 +1,4 @@
-"""The one way to score: a benchmark through the `Upscaler` that users get."""
+"""Score the `Upscaler` that users get on a benchmark set."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import product
-from pathlib import Path
 from statistics import fmean
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,10 +19,17 @@ from prosr.evaluation.metrics import psnr, ssim
 from prosr.evaluation.perceptual import Scorer
 from prosr.evaluation.protocol import DATA_RANGE, Protocol, consistency
 from prosr.evaluation.provenance import commit, machine
-from prosr.evaluation.results import PictureScore, Row
-from prosr.inference.upscaler import Upscaler
+from prosr.evaluation.results import PictureScore, ScoreRow
 from prosr.scales import check_scale
 from prosr.version import __version__
+
+if TYPE_CHECKING:
+    from prosr.inference.upscaler import Upscaler
+
+SCORING_MEMORY = 8_000_000_000
+"""Bytes for scores and timings: the receptive fields of EDSR and SRDenseNet need over 2 GB."""
+
+NO_SCORERS: Mapping[str, Scorer] = MappingProxyType({})
 
 
 def score(
@@ -33,29 +40,27 @@ def score(
     *,
     name: str | None = None,
     psnr_only: bool = False,
-    also: Mapping[str, Scorer] = MappingProxyType({}),
+    also: Mapping[str, Scorer] = NO_SCORERS,
     progress: Callable[[], None] = lambda: None,
-) -> Row:
-    """Enlarge and score the set's pictures.
+) -> ScoreRow:
+    """Upscale and score all pictures of a set.
 
-    `name` is the row's model, the upscaler's own unless given. `psnr_only` leaves out SSIM
-    and consistency. `also` are further scorers by their names. `progress` is called after
-    each picture. Only enlarging is timed, after a small picture to warm up. Raises what
-    reading and enlarging raise, and `DataError` naming a picture too small for the
-    protocol.
+    `name` is the row's model, by default the upscaler's name. `psnr_only` skips SSIM and
+    consistency. `also` has further scorers by name. `progress` is called after each picture.
+    Only upscaling is timed, after a small picture to warm up. Raises what reading and
+    upscaling raise, and `DataError` naming a picture that is too small for the protocol.
     """
     scale = check_scale(scale)
-    # The first call of a process pays for loading kernels, which is no property of the model.
+    # The first call of a process also loads kernels.
     upscaler.upscale(np.zeros((16, 16, 3), np.uint8), scale)
     pictures: list[PictureScore] = []
     pixels = 0
     for pair in benchmark.pairs(scale):
-        pictures.append(
-            _score_picture(upscaler, benchmark.name, pair, scale, protocol, psnr_only, also)
-        )
+        picture = _score_picture(upscaler, benchmark.name, pair, scale, protocol, psnr_only, also)
+        pictures.append(picture)
         pixels += pair.y.shape[0] * pair.y.shape[1]
         progress()
-    return Row(
+    return ScoreRow(
         model=name or upscaler.name,
         set=benchmark.name,
         scale=scale,
@@ -81,12 +86,12 @@ def score_all(
     scales: Mapping[str, Sequence[int]],
     protocol: Protocol,
     progress: Callable[[str], None] = lambda what: None,
-    also: Mapping[str, Scorer] = MappingProxyType({}),
-) -> Iterator[Row]:
-    """Score each model, under the name it has in `upscalers`, on each set at its `scales`.
+    also: Mapping[str, Scorer] = NO_SCORERS,
+) -> Iterator[ScoreRow]:
+    """Score each model in `upscalers`, by name, on each set at its `scales`.
 
-    `progress` is called after each picture with what is being scored. Raises `ConfigError`
-    before any work if two sets have one name.
+    After each picture `progress` gets a text with model, set and scale. Raises `ConfigError`
+    before any work if two sets have the same name.
     """
     check_names("sets", [benchmark.name for benchmark in benchmarks])
     for name, upscaler in upscalers.items():
@@ -95,23 +100,8 @@ def score_all(
             yield score(upscaler, benchmark, scale, protocol, name=name, also=also, progress=tell)
 
 
-def name_models(upscalers: Mapping[str, Upscaler]) -> dict[str, Upscaler]:
-    """Turn request → model into name → model, with a name of its own for each.
-
-    A request is a model's name or its file's path. Weights files of one name, as training
-    writes them, get their folder's in front; `ConfigError` where that does not suffice.
-    """
-    names = Counter(upscaler.name for upscaler in upscalers.values())
-    named = [
-        (f"{Path(request).resolve().parent.name}/{one.name}" if names[one.name] > 1 else one.name)
-        for request, one in upscalers.items()
-    ]
-    check_names("models", named)
-    return dict(zip(named, upscalers.values(), strict=True))
-
-
 def check_names(what: str, names: Iterable[str]) -> None:
-    """Raise `ConfigError` if two of `names`, those of `what`, are the same."""
+    """Raise `ConfigError` if two of `names` are the same; `what` says what they name."""
     for name, count in Counter(names).items():
         if count > 1:
             raise ConfigError(f"{count} {what} are called {name!r}; rename their files or folders")
@@ -129,11 +119,11 @@ def _score_picture(
     start = time.perf_counter()
     y_hat = upscaler.upscale(pair.x, scale)
     seconds = time.perf_counter() - start
-    assert y_hat.dtype == np.uint8 and y_hat.shape == pair.y.shape, "the upscaler broke its word"
+    assert y_hat.dtype == np.uint8 and y_hat.shape == pair.y.shape, "wrong type or shape"
     try:
         a, b = (protocol.prepare(picture, scale) for picture in (y_hat, pair.y))
         border = protocol.crop(scale)
-        more = {name: take(pair.x, y_hat, pair.y, border) for name, take in also.items()}
+        more = {name: scorer(pair.x, y_hat, pair.y, border) for name, scorer in also.items()}
         similarity = None if psnr_only else ssim(a, b, data_range=DATA_RANGE)
     except (ConfigError, DataError) as error:
         raise DataError(

@@ -1,4 +1,4 @@
-"""Minutes turned into steps before a run begins, so that nothing inside it knows a clock."""
+"""Convert minutes to steps before a run starts, so that training itself never reads a clock."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from prosr.config import Recipe, Single
 from prosr.errors import ConfigError
 from prosr.files import write_text
-from prosr.lab.plan import Plan
+from prosr.lab.plan import ComparisonPlan
 from prosr.layouts import Frozen
 from prosr.scales import Scale
 from prosr.training.curriculum import scale_at, shares
@@ -27,16 +27,16 @@ Stop = Callable[[], bool]
 Opening = Callable[[int, int], None]
 
 WARM_UP = 2
-"""Steps that are not timed: the first ones load kernels and start workers."""
+"""Steps that are not timed, because they load kernels and start workers."""
 
 LEAST, MOST, SECONDS = 8, 400, 20.0
-"""Steps timed at each scale: at least the first number, then until one of the others."""
+"""Timed steps per scale: at least LEAST, then until there are MOST or SECONDS have passed."""
 
 
 class Budget(Frozen):
-    """What a cell's steps were made from: the seconds that a step of each scale takes.
+    """A cell's steps and the seconds per step of each scale from which they were computed.
 
-    `recipe` has the plan's first seed; the runs of the other seeds have the same steps.
+    `recipe` has the plan's first seed; the runs of other seeds have the same steps.
     """
 
     minutes: float
@@ -44,7 +44,7 @@ class Budget(Frozen):
     recipe: Recipe
 
     def seconds_until(self, step: int, recipe: Recipe) -> float:
-        """The time of the first steps of a run, as they were timed, whatever ran beside it."""
+        """Seconds of a run's first steps at the measured time per step."""
         return round(sum(self.seconds[scale_at(s, recipe)] for s in range(step)), 1)
 
 
@@ -52,13 +52,13 @@ _BUDGETS = TypeAdapter(dict[str, Budget])
 
 
 def steps_within(minutes: float, recipe: Recipe, seconds: Mapping[int, float]) -> int:
-    """Steps whose expected time is `minutes`, at least one."""
+    """The number of steps with an expected time of `minutes`, at least one."""
     step = sum(share * seconds[scale] for scale, share in shares(recipe).items())
     return max(1, round(60 * minutes / step))
 
 
 def read_budgets(folder: Path) -> dict[str, Budget]:
-    """The budgets that were measured so far, kept in `folder` with what their runs gave."""
+    """The measured budgets in `folder` by cell."""
     path = folder / "budgets.json"
     try:
         return _BUDGETS.validate_json(path.read_bytes())
@@ -68,10 +68,10 @@ def read_budgets(folder: Path) -> dict[str, Budget]:
         raise ConfigError(f"{path}: not readable; use another --output folder") from error
 
 
-def settled_steps(plan: Plan, cell: str, folder: Path) -> int | None:
-    """The steps of a cell's runs, or None if they are still to be measured.
+def settled_steps(plan: ComparisonPlan, cell: str, folder: Path) -> int | None:
+    """The steps of a cell's runs, or None if its budget is not measured yet.
 
-    Raises `ConfigError` if they were measured for another plan.
+    Raises `ConfigError` if the budget was measured for another plan.
     """
     if plan.steps(cell) is not None or cell not in (known := read_budgets(folder)):
         return plan.steps(cell)
@@ -88,18 +88,18 @@ def settled_steps(plan: Plan, cell: str, folder: Path) -> int | None:
     return steps
 
 
-def measure(
-    plan: Plan, cell: str, folder: Path, job: TrainingJob, opening: Opening, stop: Stop
+def measure_budget(
+    plan: ComparisonPlan, cell: str, folder: Path, job: TrainingJob, opening: Opening, stop: Stop
 ) -> int | None:
-    """Time some steps of each scale, and keep the steps that follow; None if stopped before.
+    """Time some steps of each scale, save the budget in `folder` and return its steps.
 
-    `job` is one of the cell's runs; how many steps its recipe has does not matter. What is
-    found is kept in `folder`, for `settled_steps`. `opening` is told of pictures opened.
+    Returns None if `stop` ended it early. `job` is any run of the cell; the steps of its
+    recipe are ignored. `opening` gets the number of opened pictures and of all.
     """
     assert plan.minutes is not None, "a plan without steps has minutes"
     seconds: dict[int, float] = {}
     for scale in job.recipe.scales:
-        taken = _seconds_of_a_step(job, scale, opening, stop)
+        taken = _seconds_per_step(job, scale, opening, stop)
         if taken is None:
             return None
         seconds[scale] = taken
@@ -112,7 +112,7 @@ def measure(
 
 
 class _Stopwatch:
-    """Watches steps, which take `unequal` times or not, and knows when enough are done."""
+    """An observer that times steps; `unequal` steps differ in their work."""
 
     def __init__(self, unequal: bool = False) -> None:
         self.ends: list[float] = []
@@ -125,7 +125,7 @@ class _Stopwatch:
         self.ends.append(time.monotonic())
 
     def validated(self, step: int, psnr: dict[Scale, float], best: bool) -> None:
-        """A validation is not timed, and there is none."""
+        """There is no validation in a trial run."""
 
     @property
     def timed(self) -> list[float]:
@@ -134,10 +134,9 @@ class _Stopwatch:
 
     @property
     def seconds(self) -> float:
-        """Lower quartile of a step's time; the median of steps that are not alike.
+        """Lower quartile of the seconds per step, or the median of unequal steps.
 
-        Whatever else the machine does makes steps slower, never faster: most of them may
-        be disturbed.
+        Other programs only ever slow steps down, possibly most of them.
         """
         return quantiles(self.timed)[1 if self._unequal else 0]
 
@@ -146,10 +145,8 @@ class _Stopwatch:
         return len(timed) >= MOST or (len(timed) >= LEAST and sum(timed) > SECONDS)
 
 
-def _seconds_of_a_step(
-    job: TrainingJob, scale: Scale, opening: Opening, stop: Stop
-) -> float | None:
-    """Time of a step of one scale, by training for a while in a folder thrown away."""
+def _seconds_per_step(job: TrainingJob, scale: Scale, opening: Opening, stop: Stop) -> float | None:
+    """Seconds per step of one scale, from a trial run in a temporary folder."""
     endless = {"schedule": Single(scale=scale), "steps": 1_000_000, "save_minutes": 1e6}
     watch = _Stopwatch(unequal=bool(job.recipe.adversarial and job.recipe.adversarial.views))
     job.folder.mkdir(parents=True, exist_ok=True)

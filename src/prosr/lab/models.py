@@ -1,28 +1,33 @@
-"""What every system takes to enlarge a picture, in the sizes of the paper (table 1, section 5)."""
+"""Time of every system on the pictures that the paper times (table 1, section 5)."""
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
 
 from prosr.config import PRESETS, preset
 from prosr.errors import ConfigError
+from prosr.evaluation.scoring import SCORING_MEMORY
+from prosr.evaluation.timing import Isolated, measure
+from prosr.inference.loading import check_engine
 from prosr.inference.memory import release_freed_memory
-from prosr.inference.upscaler import SCORING_MEMORY, Upscaler
-from prosr.lab.apart import peak_memory
-from prosr.lab.records import Row, make_row
-from prosr.lab.rounds import measure
+from prosr.inference.upscaler import Upscaler
+from prosr.lab.engines import open_network
+from prosr.lab.measurements import TimingRow, make_row
 from prosr.nets.build import build
 from prosr.nets.cost import trace
 from prosr.scales import Scale
 
 
 @dataclass(frozen=True)
-class Case:
-    """A square picture of `side` pixels, enlarged by `scale`."""
+class ModelCase:
+    """A square picture of `side` pixels, and a scale."""
 
     side: int
     scale: Scale
@@ -31,41 +36,41 @@ class Case:
         return f"{self.side}×{self.side} ×{self.scale}"
 
 
-CASES = (Case(128, 4), Case(520, 2), Case(520, 4), Case(520, 8))
-"""Table 1's, and those of section 5."""
+CASES = (ModelCase(128, 4), ModelCase(520, 2), ModelCase(520, 4), ModelCase(520, 8))
+"""The case of Table 1, and those of section 5."""
 
 
-def systems(case: Case) -> list[str]:
-    """The presets that have the case's scale; table 1's networks in table 1's case alone.
+def systems(case: ModelCase) -> list[str]:
+    """Presets that have the case's scale; Table 1's networks only in Table 1's case.
 
-    A LapSRN is made for its largest scale.
+    A LapSRN counts for its largest scale only.
     """
     names = []
-    for name, config in PRESETS.items():
-        scales = config.timed_at
+    for name, layout in PRESETS.items():
         is_ablation = name.startswith("table")
-        if case.scale in scales and (case == CASES[0] or not is_ablation):
+        if case.scale in layout.timed_at and (case == CASES[0] or not is_ablation):
             names.append(name)
     return names
 
 
 def time_models(
-    cases: Sequence[Case],
+    cases: Sequence[ModelCase],
     models: Sequence[str] | None,
     engine: str,
     rounds: int,
     limit: float,
     with_memory: bool,
     progress: Callable[[str], None],
-) -> list[Row]:
-    """Let models take turns at each case; the fastest comes first.
+) -> list[TimingRow]:
+    """Time models in turns at each case, and return each case's rows, the fastest first.
 
-    The networks are new: how long they take does not depend on what they have learnt. Before
-    each round a model enlarges once more, since others had its memory in the meantime.
-    They enlarge through the `Upscaler` on `engine`, within `SCORING_MEMORY`. `models` are
-    names of presets, those of `systems` for None; raises `ConfigError` for an unknown one
-    and where none has any of the scales. `limit` is in seconds, as in `measure`; the memory
-    of one that takes ten times as long is not measured, which would be once more as long.
+    The networks are untrained, which does not change their time. They upscale through the
+    `Upscaler` on `engine` with `SCORING_MEMORY`. Before each timed call a model makes one
+    untimed call, because other models had its memory in the meantime. `models` are presets,
+    by default those of `systems`. `limit` is in seconds, as in `measure`. Memory
+    includes PyTorch, which exports the graphs; it is not measured for a model that takes more
+    than ten times `limit`. Raises `ConfigError` for an
+    unknown preset, and if no model has any of the scales.
     """
     chosen = {case: systems(case) for case in cases}
     if models is not None:
@@ -81,83 +86,95 @@ def time_models(
 
 
 def _time_case(
-    case: Case,
+    case: ModelCase,
     names: Sequence[str],
     engine: str,
     rounds: int,
     limit: float,
     with_memory: bool,
     progress: Callable[[str], None],
-) -> list[Row]:
-    subjects = {name: Enlarging((name, case, engine)) for name in names}
+) -> list[TimingRow]:
+    subjects = {name: ModelSubject((name, case, engine)) for name in names}
 
     def prepare(name: str, again: bool) -> None:
         for other in subjects.keys() - {name}:
-            subjects[other].rest()
-        subjects[name].wake()
+            subjects[other].unload()
+        subjects[name].load()
         if again:
             subjects[name]()
 
     timings = measure(subjects, rounds, limit, lambda name: progress(f"{case}: {name}"), prepare)
     for subject in subjects.values():
-        subject.rest()
+        subject.unload()
     rows = []
     for name in names:
         memory = None
         if with_memory and timings[name].best <= 10 * limit:
             progress(f"{case}: memory of {name}")
-            memory = peak_memory(Enlarging, (name, case, engine))
+            memory = peak_memory((name, case, engine))
         net = build(preset(name))
         row = make_row(
             str(case),
             name,
             timings[name],
-            multiply_adds=trace(net, case.scale).macs * case.side**2,
+            macs=trace(net, case.scale).macs * case.side**2,
             memory=memory,
-            parameters=net.parameter_count(net.scales[-1]),
+            parameters=sum(parameter.numel() for parameter in net.parameters()),
         )
         rows.append(row.model_copy(update={"engine": subjects[name].computed_by}))
     return sorted(rows, key=lambda row: row.seconds)
 
 
-class Enlarging:
-    """A new network of a preset, which enlarges a picture of noise in each call.
+class ModelSubject:
+    """A subject that upscales a picture of noise with an untrained network of a preset.
 
-    An engine keeps the memory that it computes in, up to 8 GB: a dozen of them together were
-    more than 24. One that rests has given it back.
+    Engines keep up to 8 GB for their results; a dozen of them together took more than 24 GB.
+    `unload` frees that memory.
     """
 
-    def __init__(self, request: tuple[str, Case, str]) -> None:
-        self.name, self._case, self._engine = request
+    def __init__(self, request: tuple[str, ModelCase, str]) -> None:
+        self.name, self._case, engine = request
+        self._engine = check_engine(engine)
         shape = (self._case.side, self._case.side, 3)
         self._picture = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
         with torch.random.fork_rng():
-            torch.manual_seed(0)  # Engines keep what they make of a network; of this, once.
+            torch.manual_seed(0)
             self._net = build(preset(self.name)).eval()
+        graphs = TemporaryDirectory()
+        weakref.finalize(self, graphs.cleanup)
+        self._graphs = Path(graphs.name)
         self._upscaler: Upscaler | None = None
         self.computed_by = ""
-        """The engine and its precision, once it has run."""
+        """The engine and its precision, after the first call."""
 
-    def wake(self) -> Upscaler:
-        """Make the engine, if it is not there."""
+    def load(self) -> Upscaler:
+        """Make the engine, unless it exists."""
         if self._upscaler is None:
-            self._upscaler = Upscaler(self._net, self.name, "", SCORING_MEMORY, self._engine)
+            engine = open_network(self._net, self.name, self._engine, SCORING_MEMORY, self._graphs)
+            self._upscaler = Upscaler(engine, self.name, "")
         return self._upscaler
 
-    def rest(self) -> None:
-        """Let the engine go."""
+    def unload(self) -> None:
+        """Free the engine."""
         if self._upscaler is not None:
             self._upscaler = None
             release_freed_memory()
 
     def __call__(self) -> None:
-        upscaler = self.wake()
+        upscaler = self.load()
         upscaler.upscale(self._picture, self._case.scale)
         self.computed_by = upscaler.work.computed_by
 
 
-def speeds(rows: Iterable[Row]) -> dict[tuple[str, Scale], float]:
-    """Seconds for a megapixel of the result, by model and scale, of the largest `CASES`."""
+def peak_memory(request: tuple[str, ModelCase, str]) -> int:
+    """Peak resident bytes of a fresh process that upscales once."""
+    with Isolated(ModelSubject, request) as subject:
+        subject()
+        return subject.peak_memory()
+
+
+def speeds(rows: Iterable[TimingRow]) -> dict[tuple[str, Scale], float]:
+    """Seconds per megapixel of output by model and scale, from the largest of `CASES`."""
     cases = {str(case): case for case in CASES if case.side == CASES[-1].side}
     found = {}
     for row in rows:

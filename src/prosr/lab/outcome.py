@@ -1,4 +1,4 @@
-"""What trained runs gave: the records and scores that every table is computed from."""
+"""Records and scores of trained runs, from which every table is computed."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from pydantic import TypeAdapter, ValidationError
 
 from prosr.config import Recipe
 from prosr.errors import ConfigError
-from prosr.evaluation.results import Row, read_results
+from prosr.evaluation.results import ScoreRow, read_results
 from prosr.files import write_rows
 from prosr.layouts import Frozen
 
 RUNS, SCORES = "runs.json", "scores.json"
 
 
-class Point(Frozen):
+class ValidationPoint(Frozen):
     """One validation: PSNR in dB of each open scale after `seconds` of training."""
 
     step: int
@@ -26,13 +26,13 @@ class Point(Frozen):
     psnr: Mapping[int, float]
 
 
-class Trained(Frozen):
-    """A finished run of a cell. `seconds` are those of its steps, without validation.
+class RunRecord(Frozen):
+    """A finished run of a cell.
 
-    Where minutes became steps, a step counts as long as it took when it was timed for that.
-    `skipped` steps were left out because their loss or gradient was not finite. `parameters`
-    counts those that a scale uses, `precision` is what it was trained in, `weights` is the
-    SHA-256 of the averaged weights after the last step.
+    `seconds` is the time of its steps without validation. If the steps were computed from
+    minutes, each step counts as long as it was timed for that. `skipped` steps had a loss or
+    gradient that was not finite. `parameters` counts those that a scale uses. `precision` is
+    that of training. `weights` is the SHA-256 of the averaged weights after the last step.
     """
 
     cell: str
@@ -43,63 +43,58 @@ class Trained(Frozen):
     precision: str | None = None
     parameters: dict[int, int]
     weights: str
-    validation: tuple[Point, ...]
+    validation: tuple[ValidationPoint, ...]
 
     @property
     def name(self) -> str:
-        """What the run's scores are called."""
+        """The model's name in the run's scores."""
         return f"{self.cell}/seed-{self.seed}"
 
 
-_RUNS = TypeAdapter(tuple[Trained, ...])
+_RUNS = TypeAdapter(tuple[RunRecord, ...])
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """Finished runs, and the scores of their last averaged weights."""
+class ComparisonOutcome:
+    """Finished runs, and the scores of their final averaged weights."""
 
-    runs: tuple[Trained, ...]
-    rows: tuple[Row, ...]
+    runs: tuple[RunRecord, ...]
+    rows: tuple[ScoreRow, ...]
 
-    def run(self, cell: str) -> Trained | None:
-        """One of the cell's runs, for what all of them share."""
+    def run(self, cell: str) -> RunRecord | None:
+        """One of the cell's runs, for what all of them have in common."""
         return next((run for run in self.runs if run.cell == cell), None)
 
     def seeds(self, cell: str) -> tuple[int, ...]:
-        """The seeds of the cell's finished runs, rising."""
+        """The seeds of the cell's finished runs, ascending."""
         return tuple(sorted(run.seed for run in self.runs if run.cell == cell))
 
     @property
     def sets(self) -> tuple[str, ...]:
-        """The sets that were scored, the smallest first."""
+        """The sets with scores, the smallest first."""
         sizes = {row.set: len(row.pictures) for row in self.rows}
         return tuple(sorted(sizes, key=lambda name: (sizes[name], name)))
 
-    def of(self, cell: str, seed: int, scale: int) -> dict[str, Row]:
-        """One run's scores at a scale, for each set that has them."""
+    def of(self, cell: str, seed: int, scale: int) -> dict[str, ScoreRow]:
+        """One run's scores at a scale, by set."""
         name = f"{cell}/seed-{seed}"
         return {row.set: row for row in self.rows if row.model == name and row.scale == scale}
 
     def psnr(self, cell: str, scale: int, sets: Sequence[str]) -> dict[int, float]:
-        """PSNR in dB for each seed that is scored on all of `sets`.
+        """PSNR in dB by seed, for the seeds that have scores on all of `sets`.
 
-        Over several sets it is the mean of their pictures, as in the paper's Table 2.
+        Over several sets it is the mean over all of their pictures, as in the paper's Table 2.
         """
         found = {}
         for seed in self.seeds(cell):
             rows = self.of(cell, seed, scale)
             if sets and all(name in rows for name in sets):
-                found[seed] = picture_mean([rows[name] for name in sets])
+                found[seed] = fmean(p.psnr for name in sets for p in rows[name].pictures)
         return found
 
 
-def picture_mean(rows: Sequence[Row]) -> float:
-    """Mean PSNR in dB over the pictures of several sets."""
-    return fmean(picture.psnr for row in rows for picture in row.pictures)
-
-
-def read_outcome(folder: Path) -> Outcome:
-    """What is stored in `folder`, empty if there is nothing yet."""
+def read_outcome(folder: Path) -> ComparisonOutcome:
+    """Read the outcome stored in `folder`, empty if there is none yet."""
     path = folder / RUNS
     try:
         runs = _RUNS.validate_json(path.read_bytes()) if path.exists() else ()
@@ -108,11 +103,13 @@ def read_outcome(folder: Path) -> Outcome:
     scores = folder / SCORES
     rows = read_results(scores) if scores.exists() else ()
     names = {run.name: run.weights for run in runs}
-    return Outcome(runs, tuple(row for row in rows if names.get(row.model) == row.weights))
+    return ComparisonOutcome(
+        runs, tuple(row for row in rows if names.get(row.model) == row.weights)
+    )
 
 
-def save_run(folder: Path, run: Trained) -> None:
-    """Add a finished run to those stored in `folder`, in place of an older one."""
+def save_run(folder: Path, run: RunRecord) -> None:
+    """Add a finished run to those stored in `folder`; it replaces one of its cell and seed."""
     runs = {(one.cell, one.seed): one for one in read_outcome(folder).runs}
     runs[run.cell, run.seed] = run
     write_rows(folder / RUNS, (one.model_dump(mode="json") for one in runs.values()))

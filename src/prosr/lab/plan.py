@@ -1,4 +1,4 @@
-"""What is to be compared: a plan's cells, each a recipe that is trained with several seeds."""
+"""Plans of comparisons: cells, each a recipe that is trained with several seeds."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from prosr.config import Recipe, read_table, recipe_from
 from prosr.errors import ConfigError, suggestion
 from prosr.layouts import Settings, validated
 
-_NO_RECIPE = ("start_from", "sets")
-"""Keys of a cell that are not of its recipe."""
+_NOT_IN_RECIPE = ("start_from", "sets")
+"""Keys of a cell that its recipe does not have."""
 
 CellName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]*$")]
 
 
-class Plan(Settings):
-    """Cells that are trained with equal budgets, each once for every seed.
+class ComparisonPlan(Settings):
+    """Cells that are trained with equal budgets, once for every seed.
 
-    `recipe` is what all cells share, and a cell's own keys go before it. A cell whose recipe
-    says `steps` has these; the others get as many as fit into `minutes`. A cell with
-    `start_from` begins with what an earlier cell has learnt, one with `sets` is scored on
-    these alone. Each run is validated `validations` times, on the first
-    `validation_pictures` of the set.
+    `recipe` holds the keys that all cells share; a cell's own keys override them. A cell whose
+    recipe has `steps` is trained for these, other cells for as many as take `minutes`. A cell
+    with `start_from` starts from the weights of an earlier cell. A cell with `sets` is scored
+    only on these. Each run is validated `validations` times, on the first
+    `validation_pictures` of the validation set.
     """
 
     minutes: float | None = Field(default=None, gt=0)
@@ -36,7 +36,7 @@ class Plan(Settings):
     cells: dict[CellName, dict[str, Any]] = Field(min_length=1)
 
     def steps(self, cell: str) -> int | None:
-        """The steps that the plan itself gives to a cell; None where `minutes` decide."""
+        """The steps that the plan gives to a cell; None where `minutes` decide."""
         steps: int | None = (self.recipe | self.cells[cell]).get("steps")
         return steps
 
@@ -46,13 +46,13 @@ class Plan(Settings):
         return first
 
     def is_scored_on(self, cell: str, name: str) -> bool:
-        """Whether a cell is to be scored on the set called `name`."""
+        """Whether a cell is scored on the set called `name`."""
         return name in self.cells[cell].get("sets", [name])
 
     def recipe_of(self, cell: str, steps: int, seed: int) -> Recipe:
-        """The resolved recipe of one run."""
+        """The complete recipe of one run."""
         own = {"steps": steps, "seed": seed, "validate_every": math.ceil(steps / self.validations)}
-        theirs = {k: v for k, v in self.cells[cell].items() if k not in _NO_RECIPE}
+        theirs = {k: v for k, v in self.cells[cell].items() if k not in _NOT_IN_RECIPE}
         try:
             return recipe_from(self.recipe | theirs | own)
         except ConfigError as error:
@@ -61,22 +61,22 @@ class Plan(Settings):
     @model_validator(mode="after")
     def _complete(self) -> Self:
         if len(set(self.seeds)) < len(self.seeds):
-            raise ValueError("seeds: every seed counts once")
+            raise ValueError("seeds: a seed is repeated; write each once")
         earlier: list[str] = []
         for name, own in self.cells.items():
             if (first := own.get("start_from")) is not None and first not in earlier:
                 near = suggestion(str(first), earlier)
-                raise ValueError(f"cells.{name}: start_from names no cell before it{near}")
+                raise ValueError(f"cells.{name}: start_from must name an earlier cell{near}")
             sets = own.get("sets", [])
             if not isinstance(sets, list) or not all(isinstance(one, str) for one in sets):
-                raise ValueError(f"cells.{name}: sets is a list of names")
+                raise ValueError(f"cells.{name}: sets must be a list of names")
             earlier.append(name)
             for key, instead in (("seed", "seeds"), ("validate_every", "validations")):
                 if key in self.recipe | own:
-                    raise ValueError(f"cells.{name}: {key} is settled by the plan's {instead}")
+                    raise ValueError(f"cells.{name}: write the plan's {instead} instead of {key}")
             steps = self.steps(name)
             if not isinstance(steps, int | None):
-                raise ValueError(f"cells.{name}: steps is a whole number")
+                raise ValueError(f"cells.{name}: steps must be a whole number")
             if steps is None and self.minutes is None:
                 raise ValueError(f"cells.{name} has no budget; give minutes, or steps in [recipe]")
             net = self.recipe_of(name, 1 if steps is None else steps, self.seeds[0]).net
@@ -85,6 +85,6 @@ class Plan(Settings):
         return self
 
 
-def load_plan(path: Path) -> Plan:
-    """Read a TOML plan, or raise `ConfigError` naming the file, the cell and the key."""
-    return validated(Plan, read_table(path), str(path))
+def load_plan(path: Path) -> ComparisonPlan:
+    """Read a TOML plan, or raise `ConfigError` with the file, the cell and the key."""
+    return validated(ComparisonPlan, read_table(path), str(path))

@@ -1,4 +1,4 @@
-"""Plots as SVG, the same bytes from the same numbers."""
+"""Reproducible SVG plots: equal numbers give equal bytes."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from matplotlib.ticker import FuncFormatter
 from prosr.lab.ablation import Curve
 
 INK, GRID = "#1f2430", "#d9dce3"
-# Told apart by the colour-blind too (Okabe and Ito).
+# Safe for colour-blind readers (Okabe and Ito).
 COLOURS = {2: "#0072b2", 4: "#d55e00", 8: "#009e73"}
 LINES = {"curriculum": "-", "simultaneous": "--"}
 MARKERS = ("o", "s", "D", "^")
 
 _STYLE: dict[Any, Any] = {
-    "svg.hashsalt": "prosr",  # names inside the file are random otherwise
+    "svg.hashsalt": "prosr",  # otherwise the ids in the file are random
     "font.size": 11,
     "text.color": INK,
     "axes.labelcolor": INK,
@@ -40,8 +40,8 @@ _STYLE: dict[Any, Any] = {
 }
 
 
-class Dot(NamedTuple):
-    """A system in a plot of quality against cost; `group` is told apart by its marker."""
+class PlotPoint(NamedTuple):
+    """A system in a plot of quality against cost; each `group` has its own marker."""
 
     name: str
     group: str
@@ -50,9 +50,9 @@ class Dot(NamedTuple):
 
 
 def figure_4(curves: Sequence[Curve]) -> str:
-    """PSNR over training time, a panel for each scale, a line for each schedule (Fig. 4).
+    """PSNR over training time: one panel per scale, one line per schedule (Fig. 4).
 
-    The band is one standard deviation over seeds, on either side of the mean.
+    The band is the mean ± one standard deviation over seeds.
     """
     scales = sorted({curve.scale for curve in curves})
     with matplotlib.rc_context(_STYLE):
@@ -72,18 +72,21 @@ def figure_4(curves: Sequence[Curve]) -> str:
         return _svg(figure)
 
 
-def quality_plot(panels: Mapping[str, Sequence[Dot]], plotted: str, cost: str) -> str:
-    """PSNR on the set `plotted` against a cost on a logarithmic axis, a panel for each scale."""
+def quality_plot(panels: Mapping[str, Sequence[PlotPoint]], plotted: str, cost: str) -> str:
+    """PSNR in dB on the set `plotted` against a cost on a logarithmic axis; one plot per panel.
+
+    `cost` is the label of the axis.
+    """
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(6 * len(panels), 5), layout="constrained")
-        groups = sorted({dot.group for dots in panels.values() for dot in dots})
+        groups = sorted({point.group for points in panels.values() for point in points})
         known: dict[str, Artist] = {}
-        for place, (title, dots) in enumerate(panels.items(), 1):
+        for place, (title, points) in enumerate(panels.items(), 1):
             axes = figure.add_subplot(1, len(panels), place)
             axes.set_xscale("log")
             for number, group in enumerate(groups):
-                chosen = [dot for dot in dots if dot.group == group]
-                _draw_dots(axes, chosen, group, number)
+                chosen = [point for point in points if point.group == group]
+                _draw_points(axes, chosen, group, number)
             axes.set_title(title)
             axes.set_xlabel(cost)
             axes.xaxis.set_major_formatter(FuncFormatter(lambda value, place: f"{value:g}"))
@@ -98,9 +101,9 @@ def quality_plot(panels: Mapping[str, Sequence[Dot]], plotted: str, cost: str) -
 def _draw_curve(axes: Axes, curve: Curve) -> None:
     minutes = [point.seconds / 60 for point in curve.points]
     mean = [point.psnr.mean for point in curve.points]
-    reach = [point.psnr.deviation or 0.0 for point in curve.points]
-    low = [m - r for m, r in zip(mean, reach, strict=True)]
-    high = [m + r for m, r in zip(mean, reach, strict=True)]
+    deviation = [point.psnr.deviation or 0.0 for point in curve.points]
+    low = [m - d for m, d in zip(mean, deviation, strict=True)]
+    high = [m + d for m, d in zip(mean, deviation, strict=True)]
     colour = COLOURS[curve.scale]
     seeds = max(len(point.psnr.seeds) for point in curve.points)
     label = f"{curve.cell} ({seeds} seed{'s' if seeds > 1 else ''})"
@@ -108,18 +111,22 @@ def _draw_curve(axes: Axes, curve: Curve) -> None:
     axes.fill_between(minutes, low, high, color=colour, alpha=0.15, linewidth=0)
 
 
-def _draw_dots(axes: Axes, dots: Sequence[Dot], group: str, number: int) -> None:
+def _draw_points(axes: Axes, points: Sequence[PlotPoint], group: str, number: int) -> None:
     colour = list(COLOURS.values())[number % len(COLOURS)]
     axes.scatter(
-        [dot.cost for dot in dots],
-        [dot.psnr for dot in dots],
+        [point.cost for point in points],
+        [point.psnr for point in points],
         marker=MARKERS[number % len(MARKERS)],
         color=colour,
         label=group,
     )
-    for dot in dots:
+    for point in points:
         axes.annotate(
-            dot.name, (dot.cost, dot.psnr), xytext=(4, 4), textcoords="offset points", fontsize=9
+            point.name,
+            (point.cost, point.psnr),
+            xytext=(4, 4),
+            textcoords="offset points",
+            fontsize=9,
         )
 
 

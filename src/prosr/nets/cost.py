@@ -14,7 +14,7 @@ from torch.func import functional_call
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from prosr.errors import ConfigError
+from prosr.errors import ConfigError, InferenceError
 
 _PROBE = 16
 """Side of the input for `Cost.bytes`. Padding costs small inputs relatively more memory than
@@ -88,7 +88,8 @@ def find_radius(net: Callable[[Tensor, int], Tensor], scale: int) -> int:
     """The exact receptive radius in input pixels; see `Cost.radius`.
 
     One column of a strip is NaN, and NaN reaches whatever depends on it, however weakly.
-    Raises `ConfigError` if that is everything in a strip of 2048 pixels.
+    Raises `ConfigError` if that is everything in a strip of 2048 pixels, and `InferenceError`
+    for a network that computes values that are not finite.
     """
     length = _SHORTEST
     while length <= _LONGEST:
@@ -98,6 +99,14 @@ def find_radius(net: Callable[[Tensor, int], Tensor], scale: int) -> int:
         if radius < length // 2 - 1:
             return radius
         length *= 2
+    like = _like(net)
+    x = torch.full((1, 3, _BREADTH, _SHORTEST), 0.5, dtype=like.dtype, device=like.device)
+    with _evaluating(net), torch.inference_mode():
+        if not net(x, scale).isfinite().all():
+            raise InferenceError(
+                "this network computes values that are not finite; its training has diverged or "
+                "its file is damaged"
+            )
     raise ConfigError(
         f"every result of this network depends on all pixels within {_LONGEST // 2}, so it cannot "
         "run in tiles; use a purely convolutional network"

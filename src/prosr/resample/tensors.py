@@ -71,14 +71,15 @@ def _downscale_axis(y: Tensor, scale: int, dim: int) -> Tensor:
     around = padded.shape
     groups = padded.reshape(*around[:dim], -1, scale, *around[dim + 1 :])
     count = (length + scale - 1) // scale
-    taps = torch.tensor(reduction_taps(scale), dtype=y.dtype, device=y.device)
+    taps = torch.tensor(reduction_taps(scale), dtype=y.dtype, device=y.device).view(4, scale)
     shape = [scale if axis == dim + 1 else 1 for axis in range(groups.dim())]
     # Four groups of s pixels each make an output pixel.
     sums = [
         (groups.narrow(dim, first, count) * part.view(shape)).sum(dim + 1)
-        for first, part in enumerate(taps.split(scale))
+        for first, part in enumerate(taps)
     ]
-    return sums[0] + sums[1] + sums[2] + sums[3]
+    total: Tensor = sums[0] + sums[1] + sums[2] + sums[3]
+    return total
 
 
 def _weighted_sum(values: Sequence[Tensor], weights: Sequence[float]) -> Tensor:

@@ -1,4 +1,4 @@
-"""Table 4: systems on the same pictures, published, released, trained here and ours."""
+"""Table 4: systems on the same pictures, by published, released, retrained and our weights."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean, median
 from types import MappingProxyType
 
-from prosr.checkpoints.weights import is_bundled, weights_name
 from prosr.config import PRESETS
-from prosr.evaluation.published import PROTOCOL, PUBLISHED, SSIM_SOURCE, Published
-from prosr.evaluation.results import Row
+from prosr.evaluation.results import ScoreRow
 from prosr.evaluation.tables import NOTHING, USUAL_SETS, markdown, sorted_sets
-from prosr.lab.outcome import Outcome
+from prosr.lab.outcome import ComparisonOutcome
+from prosr.lab.published import PROTOCOL, PUBLISHED, SSIM_SOURCE, PublishedScores
 from prosr.lab.statistics import Spread, spread
 from prosr.layouts import Frozen
+from prosr.models import bundled_models, weights_name
 from prosr.nets.build import build
 from prosr.scales import SCALES, Scale
 
@@ -24,49 +24,49 @@ KINDS = {
     "trained": "trained here",
     "ours": "ours, scored here",
 }
-"""The columns of the table; where the weights were made that a figure is of."""
+"""The columns of the table, by the origin of the weights."""
 
 SYSTEMS = (
     *("bicubic", "SRCNN", "VDSR", "DRRN", "LapSRN", "MS-LapSRN", "SRDenseNet", "SRResNet"),
     *("SRGAN", "EnhanceNet", "EnhanceNet-PA", "ProSR-s", "EDSR baseline", "EDSR", "ProSR-l"),
 )
-"""In the order of the table, under their authors' names; others follow under their own."""
+"""Systems in the table's order, by their authors' names. Others follow under their own names."""
 
 Speeds = Mapping[tuple[str, Scale], float]
 NO_SPEEDS: Speeds = MappingProxyType({})
 
-_WITHOUT_SCORES = USUAL_SETS[:3]
-"""The sets of the table where nothing has been scored."""
+_DEFAULT_SETS = USUAL_SETS[:3]
+"""The sets of a table without scores."""
 
 PLOTTED = "Set14"
-"""The set of the plots, as of the paper's Table 1; the slowest systems are scored on no larger."""
+"""The set of the plots, as in the paper's Table 1. The slowest systems have scores on no larger."""
 
 
-class Figure(Frozen):
-    """A system's score on one set; several runs give the spread of each number."""
+class SetScore(Frozen):
+    """A system's score on one set, over one or several runs."""
 
     psnr: Spread
     ssim: Spread | None
 
 
-class Line(Frozen):
-    """A system at a scale: for each kind its score on each set, and what it costs.
+class SystemRow(Frozen):
+    """A system at a scale: its scores by kind and set, and its costs.
 
-    `source` printed the published PSNR. `quality` is PSNR in dB on the plotted set,
-    `seconds` the time for a megapixel of enlarged picture, where it was measured.
+    `source` published the PSNR. `quality` is PSNR in dB on the plotted set by kind. `seconds`
+    is the time per megapixel of output, None if it was not measured.
     """
 
     system: str
     scale: Scale
     parameters: int | None
-    scores: dict[str, dict[str, Figure]]
+    scores: dict[str, dict[str, SetScore]]
     source: str | None
     quality: dict[str, float]
     seconds: float | None
 
 
 class Table4(Frozen):
-    """All lines, the scales rising; `minutes` is what a run trained here took.
+    """All systems by ascending scale; `minutes` is the training time of a run trained here.
 
     `plotted` is the set of the plots.
     """
@@ -74,44 +74,45 @@ class Table4(Frozen):
     sets: tuple[str, ...]
     plotted: str
     minutes: float | None
-    lines: tuple[Line, ...]
+    lines: tuple[SystemRow, ...]
 
 
-def table_4(outcome: Outcome, beside: Iterable[Row] = (), speeds: Speeds = NO_SPEEDS) -> Table4:
-    """Put runs of systems together with what is published and other scores made here.
+def table_4(
+    outcome: ComparisonOutcome, beside: Iterable[ScoreRow] = (), speeds: Speeds = NO_SPEEDS
+) -> Table4:
+    """Combine runs of systems with published scores and other scores made here.
 
     A run's system is its cell's name without the scale, as in "edsr-x4". Rows in `beside`
-    are ours if a network of that name is bundled, else of converted weights. `speeds` are
-    seconds for a megapixel by preset and scale.
+    are "ours" if a model of that name is bundled, otherwise "released". `speeds` are seconds
+    per megapixel by preset and scale.
     """
-    rows: dict[tuple[int, str, str], list[Row]] = {}
+    rows: dict[tuple[int, str, str], list[ScoreRow]] = {}
     for row in outcome.rows:
         rows.setdefault((row.scale, _system(row.model), "trained"), []).append(row)
     for row in beside:
         if row.protocol == PROTOCOL and _is_for(row.model, row.scale):
-            kind = "ours" if is_bundled(weights_name(row.model)) else "released"
+            kind = "ours" if weights_name(row.model) in bundled_models() else "released"
             rows.setdefault((row.scale, _system(row.model), kind), []).append(row)
-    scored = sorted_sets(row for some in rows.values() for row in some)
-    sets = tuple(scored) or _WITHOUT_SCORES
+    sets = tuple(sorted_sets(row for some in rows.values() for row in some)) or _DEFAULT_SETS
     systems = {system: None for _, system, _ in sorted(rows)}
     order = [*SYSTEMS, *(system for system in systems if system not in SYSTEMS)]
     seconds = {(_system(name), scale): took for (name, scale), took in speeds.items()}
     for run in outcome.runs:
         for scale in run.recipe.scales:
-            # SRGAN is SRResNet's net: it is timed under the name of that.
+            # SRGAN's generator is SRResNet, under whose name it was timed.
             if (took := speeds.get((run.recipe.model, scale))) is not None:
                 seconds[_system(run.cell), scale] = took
 
-    def line(system: str, scale: Scale) -> Line:
+    def line(system: str, scale: Scale) -> SystemRow:
         own = {kind: rows.get((scale, system, kind), []) for kind in KINDS}
         return _line(system, scale, sets, outcome, own, seconds.get((system, scale)))
 
     lines = [line(system, scale) for scale in SCALES for system in order]
-    taken = [run.seconds / 60 for run in outcome.runs]
+    minutes = [run.seconds / 60 for run in outcome.runs]
     return Table4(
         sets=sets,
         plotted=_plotted(sets),
-        minutes=round(median(taken), 1) if taken else None,
+        minutes=round(median(minutes), 1) if minutes else None,
         lines=tuple(line for line in lines if line.scores),
     )
 
@@ -119,7 +120,7 @@ def table_4(outcome: Outcome, beside: Iterable[Row] = (), speeds: Speeds = NO_SP
 def to_markdown(table: Table4, metric: str = "psnr") -> str:
     """The table of one metric, "psnr" or "ssim", with a caption.
 
-    Each column's head says where its figures are from; a column without any is left out.
+    The head of a column names the origin of its scores. Empty columns are left out.
     """
     titles = dict(KINDS)
     if table.minutes is not None:
@@ -145,17 +146,17 @@ def _line(
     system: str,
     scale: Scale,
     sets: Sequence[str],
-    outcome: Outcome,
-    rows: Mapping[str, Sequence[Row]],
+    outcome: ComparisonOutcome,
+    rows: Mapping[str, Sequence[ScoreRow]],
     seconds: float | None,
-) -> Line:
-    scores = {kind: _figures(some) for kind, some in rows.items() if some}
+) -> SystemRow:
+    scores = {kind: _scores(some) for kind, some in rows.items() if some}
     known = next((one for one in PUBLISHED if (one.model, one.scale) == (system, scale)), None)
     if known and (printed := _printed(known, sets)):
         scores["published"] = printed
     plotted = _plotted(sets)
     seen = {kind: [row for row in some if row.set == plotted] for kind, some in rows.items()}
-    return Line(
+    return SystemRow(
         system=system,
         scale=scale,
         parameters=_parameters(system, scale, outcome, rows),
@@ -166,45 +167,45 @@ def _line(
     )
 
 
-def _printed(known: Published, sets: Sequence[str]) -> dict[str, Figure]:
+def _printed(known: PublishedScores, sets: Sequence[str]) -> dict[str, SetScore]:
     return {
-        name: _figure([known.psnr[name]], [known.ssim[name]] if name in known.ssim else [])
+        name: _score([known.psnr[name]], [known.ssim[name]] if name in known.ssim else [])
         for name in sets
         if name in known.psnr
     }
 
 
-def _figures(rows: Sequence[Row]) -> dict[str, Figure]:
-    by_set: dict[str, list[Row]] = {}
+def _scores(rows: Sequence[ScoreRow]) -> dict[str, SetScore]:
+    by_set: dict[str, list[ScoreRow]] = {}
     for row in rows:
         by_set.setdefault(row.set, []).append(row)
     return {
-        name: _figure([row.psnr for row in some], [r.ssim for r in some if r.ssim is not None])
+        name: _score([row.psnr for row in some], [r.ssim for r in some if r.ssim is not None])
         for name, some in by_set.items()
     }
 
 
-def _figure(psnr: Sequence[float], ssim: Sequence[float]) -> Figure:
+def _score(psnr: Sequence[float], ssim: Sequence[float]) -> SetScore:
     value = spread(dict(enumerate(psnr)))
-    assert value is not None, "a figure has a PSNR"
-    return Figure(psnr=value, ssim=spread(dict(enumerate(ssim))))
+    assert value is not None, "a score has a PSNR"
+    return SetScore(psnr=value, ssim=spread(dict(enumerate(ssim))))
 
 
 def _parameters(
-    system: str, scale: Scale, outcome: Outcome, rows: Mapping[str, Sequence[Row]]
+    system: str, scale: Scale, outcome: ComparisonOutcome, rows: Mapping[str, Sequence[ScoreRow]]
 ) -> int | None:
-    """What a run counted, or what the preset has that scores are called after."""
+    """Parameters from a run's record, or from the preset that the scores are named after."""
     for run in outcome.runs:
         if _system(run.cell) == system and scale in run.parameters:
             return run.parameters[scale]
     for row in (*rows["released"], *rows["ours"]):
-        if (config := PRESETS.get(weights_name(row.model))) is not None:
-            return build(config).parameter_count(scale)
+        if (layout := PRESETS.get(weights_name(row.model))) is not None:
+            return build(layout).parameter_count(scale)
     return None
 
 
 def _system(name: str) -> str:
-    """The system that a run, a weights file or a preset is called after: "LapSRN"."""
+    """The system that a run, a weights file or a preset is named after, as "LapSRN"."""
     plain = re.sub(r"(-2018)?(-x[248])?$", "", name.partition("/")[0])
     same = {_letters(printed): printed for printed in SYSTEMS}
     return same.get(_letters(plain), plain)
@@ -215,7 +216,7 @@ def _letters(name: str) -> str:
 
 
 def _is_for(model: str, scale: int) -> bool:
-    """Whether a net was made for this scale, as far as its name says."""
+    """Whether the scale in the model's name, if there is one, is `scale`."""
     named = re.search(r"-x([248])$", weights_name(model))
     return named is None or int(named[1]) == scale
 
@@ -224,11 +225,11 @@ def _plotted(sets: Sequence[str]) -> str:
     return PLOTTED if PLOTTED in sets else sets[0]
 
 
-def _cell(figures: Mapping[str, Figure], sets: Sequence[str], metric: str) -> str:
+def _cell(scores: Mapping[str, SetScore], sets: Sequence[str], metric: str) -> str:
     texts = []
     for name in sets:
-        figure = figures.get(name)
-        value = None if figure is None else figure.psnr if metric == "psnr" else figure.ssim
+        score = scores.get(name)
+        value = None if score is None else score.psnr if metric == "psnr" else score.ssim
         texts.append(NOTHING if value is None else _number(value, 2 if metric == "psnr" else 4))
     return NOTHING if set(texts) == {NOTHING} else " / ".join(texts)
 

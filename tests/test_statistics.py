@@ -1,20 +1,20 @@
-"""Spreads and gains against hand-computed ones."""
+"""Spreads, gains and verdicts against hand-computed ones."""
 
 from math import sqrt
 
 import pytest
 
-from prosr.lab.statistics import gain, shown, spread
+from prosr.lab.statistics import gain, shown, spread, verdict
 
 
-def test_the_spread_is_that_of_a_sample() -> None:
+def test_the_deviation_is_that_of_a_sample() -> None:
     value = spread({0: 30.0, 1: 31.0, 2: 32.0})
     assert value is not None
     assert (value.mean, value.deviation, value.seeds) == (31.0, 1.0, (0, 1, 2))
 
 
 def test_a_gain_is_taken_seed_by_seed() -> None:
-    """Seeds differ by decibels, and the gain is 0.1 and 0.3 all the same."""
+    """Seeds differ by decibels, but the gains are 0.1 and 0.3."""
     value = gain({0: 30.1, 1: 33.3, 5: 99.0}, {0: 30.0, 1: 33.0})
     assert value is not None
     assert value.mean == pytest.approx(0.2)
@@ -35,3 +35,23 @@ def test_a_cell_shows_mean_deviation_and_seeds(
     values: dict[int, float], sign: bool, text: str
 ) -> None:
     assert shown(spread(values), sign) == text
+
+
+@pytest.mark.parametrize(
+    "gains,expected",
+    [
+        ({}, "not tried"),
+        ({0: 9.0}, "open"),
+        # t is 4.303 for three seeds: the mean must exceed 2.484 deviations.
+        ({0: 0.25, 1: 0.35, 2: 0.15}, "holds"),
+        ({0: 0.24, 1: 0.34, 2: 0.14}, "open"),
+        ({0: -0.25, 1: -0.35, 2: -0.15}, "does not hold"),
+        # and 12.706 for two.
+        ({0: 0.1, 1: 0.2}, "open"),
+        ({0: 0.10, 1: 0.11}, "holds"),
+    ],
+)
+def test_a_finding_holds_if_the_interval_of_its_gain_is_above_zero(
+    gains: dict[int, float], expected: str
+) -> None:
+    assert verdict(spread(gains)) == expected

@@ -1,4 +1,4 @@
-"""Rows of measurements, the JSON files that keep them, and their tables."""
+"""Rows of timings, their JSON files and tables, and the machine's peak to compare with."""
 
 from __future__ import annotations
 
@@ -10,21 +10,26 @@ from pydantic import TypeAdapter, ValidationError
 from prosr.errors import ConfigError
 from prosr.evaluation.provenance import Machine, commit, machine
 from prosr.evaluation.tables import NOTHING, markdown
+from prosr.evaluation.timing import Subject, Timing
 from prosr.files import write_rows
-from prosr.lab.rounds import Timing
 from prosr.layouts import Frozen
 from prosr.version import __version__
 
+PEAK_SIDE, _PRODUCTS = 2048, 8
+PEAK_MACS = _PRODUCTS * PEAK_SIDE**3
+"""MACs of one call of `matrix_products`."""
 
-class Row(Frozen):
-    """What one call of `subject` took in a `case` that others were given in turns with it.
 
-    `seconds` is the median over `rounds`, `quartiles` hold the middle half. Of one call:
-    `multiply_adds` (two floating-point operations each), the `pictures` it handles, the
-    peak `memory` of a process in bytes; `parameters` are the network's, and `waiting` is
-    the share of the time that a training waits for its batches. `megapixels` are the result's,
-    `share` is of what a matrix product in the same precision reached beside it, `agreement`
-    the PSNR in dB against the reference. `engine` is what computed, with its precision.
+class TimingRow(Frozen):
+    """Time and cost of one call of `subject` in a `case`, measured in turns with others.
+
+    `seconds` is the median over `rounds`, `quartiles` are the first and third. Per call:
+    `multiply_adds` (MACs, two floating-point operations each), `pictures` and `megapixels` of
+    output. `memory` is the peak of the process in bytes. `parameters` are the network's.
+    `waiting` is the share of the time in which training waits for batches. `share` is the
+    share of the peak that matrix products of the same precision reached beside it.
+    `agreement` is the PSNR in dB against the reference. `engine` is the engine's name and
+    precision.
     """
 
     case: str
@@ -48,7 +53,7 @@ class Row(Frozen):
 
     @property
     def gflops(self) -> float | None:
-        """10⁹ floating-point operations in a second."""
+        """10⁹ floating-point operations per second."""
         return 2e-9 * self.multiply_adds / self.seconds if self.multiply_adds else None
 
 
@@ -57,14 +62,14 @@ def make_row(
     subject: str,
     timing: Timing,
     *,
-    multiply_adds: int | None = None,
+    macs: int | None = None,
     pictures: int | None = None,
     memory: int | None = None,
     parameters: int | None = None,
-) -> Row:
-    """The row of a measurement just made by this process."""
+) -> TimingRow:
+    """The row of a measurement that this process has just made."""
     first, third = timing.quartiles
-    return Row(
+    return TimingRow(
         case=case,
         subject=subject,
         seconds=round(timing.median, 6),
@@ -74,23 +79,58 @@ def make_row(
         machine=machine(),
         prosr=__version__,
         commit=commit(),
-        multiply_adds=multiply_adds,
+        multiply_adds=macs,
         pictures=pictures,
         memory=memory,
         parameters=parameters,
     )
 
 
-_ROWS = TypeAdapter(list[Row])
+def fast_types() -> list[str]:
+    """Types that the hardware multiplies, for `matrix_products`: "fp32", and perhaps "bf16".
+
+    Emulated bfloat16 does not count: a single product took a minute (2 cores with AVX2).
+    """
+    import torch
+
+    if torch.cuda.is_available():
+        has_bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        # Older releases of PyTorch do not have it.
+        capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+        has_bf16 = bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+    return ["fp32", *(["bf16"] if has_bf16 else [])]
 
 
-def save_rows(path: Path, rows: Sequence[Row]) -> None:
-    """Write the rows of one run, one a line, in place of `path`."""
+def matrix_products(type_name: str) -> Subject:
+    """Make a subject that multiplies square matrices, which shows the machine's peak.
+
+    One call has `PEAK_MACS`. It takes several products in a row: a single product of bfloat16
+    reached only half the speed of AMX, because it spends as long on waking the cores and on
+    memory for its result.
+    """
+    import torch
+
+    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[type_name]
+    a, b, c = (torch.full((PEAK_SIDE, PEAK_SIDE), 0.5, dtype=dtype) for _ in range(3))
+
+    def multiply() -> None:
+        for _ in range(_PRODUCTS):
+            torch.mm(a, b, out=c)
+
+    return multiply
+
+
+_ROWS = TypeAdapter(list[TimingRow])
+
+
+def save_rows(path: Path, rows: Sequence[TimingRow]) -> None:
+    """Write `rows` to `path`, one per line, and replace an existing file."""
     write_rows(path, (row.model_dump(mode="json") for row in rows))
 
 
-def read_rows(path: Path) -> list[Row]:
-    """Read what `save_rows` wrote; raises `ConfigError` for any other file."""
+def read_rows(path: Path) -> list[TimingRow]:
+    """Read a file of `save_rows`; raise `ConfigError` for any other file."""
     try:
         return _ROWS.validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
@@ -98,7 +138,7 @@ def read_rows(path: Path) -> list[Row]:
         raise ConfigError(f"{path}: not a file of measurements ({reason})") from error
 
 
-Cell = Callable[[Row], str | None]
+Cell = Callable[[TimingRow], str | None]
 
 COLUMNS: dict[str, Cell] = {
     "case": lambda row: row.case,
@@ -119,22 +159,18 @@ COLUMNS: dict[str, Cell] = {
 }
 
 
-def to_markdown(rows: Sequence[Row]) -> str:
-    """The table, without columns that no row has anything for, with the machine below it."""
+def to_markdown(rows: Sequence[TimingRow]) -> str:
+    """The table without empty columns, and below it the machine."""
     filled = [name for name, cell in COLUMNS.items() if any(cell(row) for row in rows)]
     lines = [[COLUMNS[name](row) or NOTHING for name in filled] for row in rows]
     return f"{markdown(filled, lines, left=2)}\n\n{_describe(rows)}"
 
 
-def _describe(rows: Sequence[Row]) -> str:
-    here = dict.fromkeys(
-        f"{row.machine.threads} threads on {row.machine.cores} cores of {row.machine.cpu}, "
-        f"PyTorch {row.machine.torch}"
-        for row in rows
-    )
-    return f"Medians over rounds in which all took turns; {'; '.join(here)}."
+def _describe(rows: Sequence[TimingRow]) -> str:
+    machines = dict.fromkeys(row.machine.describe() for row in rows)
+    return f"Medians over rounds in which all took turns; {'; '.join(machines)}."
 
 
 def _digits(value: float) -> str:
-    """Three digits that count."""
+    """Three significant digits."""
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}"

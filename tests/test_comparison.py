@@ -1,4 +1,4 @@
-"""Whole comparisons with tiny nets: order, stopping, going on, scores and what is shown."""
+"""Whole comparisons with tiny networks: order, stopping, resuming, scores and reports."""
 
 import json
 import shutil
@@ -16,15 +16,15 @@ from prosr.checkpoints.weights import load_state, load_weights
 from prosr.data.benchmarks import open_benchmark
 from prosr.errors import ConfigError, ProSRError
 from prosr.lab import budget
-from prosr.lab.outcome import Outcome, read_outcome
-from prosr.lab.plan import Plan
-from prosr.lab.running import Comparison, compare, describe
+from prosr.lab.comparison import Comparison, compare, describe
+from prosr.lab.outcome import ComparisonOutcome, read_outcome
+from prosr.lab.plan import ComparisonPlan
 from prosr.scales import Scale
 from prosr.training.objectives import StepResult
 from prosr.training.session import Session
 
 TINY = {"features": 4, "growth": [2, 2, 2]}
-PLAN = Plan(
+PLAN = ComparisonPlan(
     seeds=(0, 1),
     validations=2,
     validation_pictures=1,
@@ -36,23 +36,23 @@ PLAN = Plan(
 )
 
 
-class Crowd:
-    """Watches everything, and asks to stop after so many steps."""
+class Recorder:
+    """Records all events, and stops after `patience` steps."""
 
     def __init__(self, patience: int = 10_000) -> None:
         self.patience = patience
         self.lines: list[str] = []
         self.runs: list[str] = []
-        self.reports: list[Outcome] = []
+        self.reports: list[ComparisonOutcome] = []
 
     def note(self, line: str) -> None:
         self.lines.append(line)
 
     def opening(self, done: int, total: int) -> None:
-        """Pictures are few here."""
+        """There are few pictures here."""
 
     @contextmanager
-    def watching(self, session: Session) -> Iterator["Crowd"]:
+    def watching(self, session: Session) -> Iterator["Recorder"]:
         self.runs.append("/".join(session.run.folder.parts[-2:]))
         yield self
 
@@ -63,7 +63,7 @@ class Crowd:
         raise AssertionError(reason)
 
     def validated(self, step: int, psnr: dict[Scale, float], best: bool) -> None:
-        """Validations are looked at in the log."""
+        """Tests read validations from the log."""
 
     def stop(self) -> bool:
         return self.patience <= 0
@@ -88,9 +88,9 @@ def made(tmp_path: Path) -> Comparison:
     )
 
 
-def go(comparison: Comparison, patience: int = 10_000) -> tuple[bool, Crowd]:
-    crowd = Crowd(patience)
-    return compare(comparison, crowd, crowd.stop, crowd.reports.append), crowd
+def go(comparison: Comparison, patience: int = 10_000) -> tuple[bool, Recorder]:
+    recorder = Recorder(patience)
+    return compare(comparison, recorder, recorder.stop, recorder.reports.append), recorder
 
 
 def elsewhere(comparison: Comparison, name: str) -> Comparison:
@@ -98,7 +98,7 @@ def elsewhere(comparison: Comparison, name: str) -> Comparison:
     return replace(comparison, folder=folder / "run", output=folder / "out")
 
 
-def test_stopped_anywhere_and_gone_on_equals_uninterrupted_bit_for_bit(made: Comparison) -> None:
+def test_a_resumed_comparison_equals_an_uninterrupted_one_bit_for_bit(made: Comparison) -> None:
     parts = elsewhere(made, "parts")
     assert go(made)[0]
     for patience in (2, 3, 5):
@@ -108,24 +108,24 @@ def test_stopped_anywhere_and_gone_on_equals_uninterrupted_bit_for_bit(made: Com
         place = Path(cell, f"seed-{seed}", "state.safetensors")
         a, b = (load_state(one.folder / place)[0] for one in (made, parts))
         assert a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
-    whole, gone_on = (read_outcome(one.output) for one in (made, parts))
+    whole, resumed = (read_outcome(one.output) for one in (made, parts))
     assert [(row.key, row.weights, row.psnr) for row in whole.rows] == [
-        (row.key, row.weights, row.psnr) for row in gone_on.rows
+        (row.key, row.weights, row.psnr) for row in resumed.rows
     ]
     assert [[(p.step, p.psnr) for p in run.validation] for run in whole.runs] == [
-        [(p.step, p.psnr) for p in run.validation] for run in gone_on.runs
+        [(p.step, p.psnr) for p in run.validation] for run in resumed.runs
     ]
 
 
-def test_every_cell_comes_once_before_any_comes_twice(made: Comparison) -> None:
-    _, crowd = go(made)
-    assert crowd.runs == [
+def test_all_cells_are_trained_with_one_seed_before_the_next(made: Comparison) -> None:
+    _, recorder = go(made)
+    assert recorder.runs == [
         f"{cell}/seed-{seed}" for seed in (0, 1) for cell in ("simultaneous", "single-x2")
     ]
-    assert [len(outcome.runs) for outcome in crowd.reports] == [1, 2, 3, 4]
+    assert [len(outcome.runs) for outcome in recorder.reports] == [1, 2, 3, 4]
 
 
-def test_what_is_finished_is_neither_trained_nor_scored_again(made: Comparison) -> None:
+def test_finished_runs_are_neither_trained_nor_scored_again(made: Comparison) -> None:
     go(made)
     finished, again = go(made)
     assert finished
@@ -134,17 +134,17 @@ def test_what_is_finished_is_neither_trained_nor_scored_again(made: Comparison) 
     assert len(again.reports) == 1
 
 
-def test_a_set_that_is_added_later_is_scored_without_training(made: Comparison) -> None:
+def test_a_set_added_later_is_scored_without_training(made: Comparison) -> None:
     go(made)
     shutil.copytree(made.data[0], made.folder.parent / "BSD100")
     more = replace(made, sets=[*made.sets, open_benchmark(made.folder.parent / "BSD100")])
-    _, crowd = go(more)
-    assert not crowd.runs
+    _, recorder = go(more)
+    assert not recorder.runs
     rows = read_outcome(made.output).of("simultaneous", 1, 8)
     assert rows.keys() == {"Set14", "BSD100"}
 
 
-def test_what_is_finished_does_not_need_its_weights(made: Comparison) -> None:
+def test_finished_runs_do_not_need_their_weights(made: Comparison) -> None:
     go(made)
     shutil.rmtree(made.folder)
     finished, again = go(made)
@@ -152,7 +152,7 @@ def test_what_is_finished_does_not_need_its_weights(made: Comparison) -> None:
     assert not again.runs
 
 
-def test_weights_that_are_lost_but_missed_are_trained_again(made: Comparison) -> None:
+def test_lost_weights_are_trained_again_if_they_are_needed(made: Comparison) -> None:
     cells = {**PLAN.cells, "after": {**PLAN.cells["single-x2"], "start_from": "single-x2"}}
     followed = replace(made, plan=PLAN.model_copy(update={"cells": cells, "seeds": (0,)}))
     go(replace(followed, plan=PLAN))
@@ -162,7 +162,7 @@ def test_weights_that_are_lost_but_missed_are_trained_again(made: Comparison) ->
     assert again.runs == ["single-x2/seed-0", "after/seed-0"]
 
 
-def test_half_of_what_is_trained_again_is_not_taken_for_the_whole(made: Comparison) -> None:
+def test_an_unfinished_repetition_is_not_taken_for_finished(made: Comparison) -> None:
     cells = {**PLAN.cells, "after": {**PLAN.cells["single-x2"], "start_from": "single-x2"}}
     followed = replace(made, plan=PLAN.model_copy(update={"cells": cells, "seeds": (0,)}))
     go(replace(followed, plan=PLAN))
@@ -174,7 +174,7 @@ def test_half_of_what_is_trained_again_is_not_taken_for_the_whole(made: Comparis
     assert load_weights(made.place("single-x2", 0) / "last.safetensors").sha256 == weights
 
 
-def test_a_record_says_what_the_tables_need(made: Comparison) -> None:
+def test_a_record_has_what_the_tables_need(made: Comparison) -> None:
     go(made)
     run = read_outcome(made.output).run("simultaneous")
     assert run is not None
@@ -193,7 +193,7 @@ def test_scores_of_other_weights_do_not_count(made: Comparison) -> None:
     assert len(read_outcome(made.output).rows) == len(rows) - 1
 
 
-def test_a_cell_can_begin_with_what_another_has_learnt(made: Comparison) -> None:
+def test_a_cell_can_start_from_the_weights_of_another(made: Comparison) -> None:
     first = {"model": "table1-curriculum", "schedule": {"kind": "single", "scale": 2}}
     later = {**first, "start_from": "first", "sets": ["Set5"]}
     plan = PLAN.model_copy(update={"cells": {"first": first, "later": later}})
@@ -209,19 +209,21 @@ def test_a_cell_can_begin_with_what_another_has_learnt(made: Comparison) -> None
 
 
 def test_scoring_stops_between_two_pictures(made: Comparison) -> None:
-    crowd, looked = Crowd(), 0
+    recorder, looked = Recorder(), 0
 
     def stop() -> bool:
         nonlocal looked
-        looked += crowd.lines[-1].startswith("scoring")
+        looked += recorder.lines[-1].startswith("scoring")
         return looked == 2
 
-    assert not compare(made, crowd, lambda: bool(crowd.lines) and stop(), crowd.reports.append)
+    assert not compare(
+        made, recorder, lambda: bool(recorder.lines) and stop(), recorder.reports.append
+    )
     outcome = read_outcome(made.output)
     assert (len(outcome.runs), len(outcome.rows)) == (1, 0)
 
 
-def test_features_that_are_not_there_are_missed_before_training(made: Comparison) -> None:
+def test_a_missing_file_of_features_is_refused_before_training(made: Comparison) -> None:
     gan = {
         "model": "prosr-xs",
         "layout": {},
@@ -238,7 +240,7 @@ def test_features_that_are_not_there_are_missed_before_training(made: Comparison
         replace(made, plan=plan)
 
 
-def test_a_cell_that_would_be_scored_on_nothing_is_refused(made: Comparison) -> None:
+def test_a_cell_without_any_set_is_refused(made: Comparison) -> None:
     cells = {"single-x2": {**PLAN.cells["single-x2"], "sets": ["Set41"]}}
     with pytest.raises(ConfigError, match=r"cells\.single-x2: none of its sets is among Set14"):
         replace(made, plan=PLAN.model_copy(update={"cells": cells}))
@@ -250,11 +252,11 @@ def test_minutes_become_steps_once_and_for_every_seed(
     cells = {"single-x2": {**PLAN.cells["single-x2"], "steps": None}}
     shared = {key: value for key, value in PLAN.recipe.items() if key != "steps"}
     plan = PLAN.model_copy(update={"minutes": 0.5, "recipe": shared, "cells": cells})
-    monkeypatch.setattr(budget, "_seconds_of_a_step", lambda *_: 10.0)
+    monkeypatch.setattr(budget, "_seconds_per_step", lambda *_: 10.0)
     timed = replace(made, plan=plan)
     assert describe(timed)[0].endswith("single ×2, 0.5 min, to do")
     assert not go(timed, patience=1)[0]
-    monkeypatch.setattr(budget, "_seconds_of_a_step", lambda *_: 1.0)
+    monkeypatch.setattr(budget, "_seconds_per_step", lambda *_: 1.0)
     assert go(timed)[0]
     assert [run.recipe.steps for run in read_outcome(made.output).runs] == [3, 3]
     assert [run.seconds for run in read_outcome(made.output).runs] == [30.0, 30.0]
@@ -269,44 +271,44 @@ def test_all_cells_are_timed_before_the_first_is_trained(
     shared = {key: value for key, value in PLAN.recipe.items() if key != "steps"}
     cells = {"single": single, "later": later}
     changes = {"minutes": 0.5, "seeds": (0,), "recipe": shared, "cells": cells}
-    monkeypatch.setattr(budget, "_seconds_of_a_step", lambda *_: 10.0)
-    crowd = Crowd()
+    monkeypatch.setattr(budget, "_seconds_per_step", lambda *_: 10.0)
+    recorder = Recorder()
     timed = replace(made, plan=PLAN.model_copy(update=changes))
-    assert compare(timed, crowd, crowd.stop, crowd.reports.append)
-    assert [line.split()[0] for line in crowd.lines[:3]] == ["single:", "later:", "training"]
+    assert compare(timed, recorder, recorder.stop, recorder.reports.append)
+    assert [line.split()[0] for line in recorder.lines[:3]] == ["single:", "later:", "training"]
 
 
-def test_the_tables_forget_runs_that_the_plan_no_longer_has(made: Comparison) -> None:
+def test_reports_leave_out_runs_that_the_plan_no_longer_has(made: Comparison) -> None:
     go(made)
     longer = PLAN.model_copy(update={"recipe": {**PLAN.recipe, "steps": 6}, "seeds": (0,)})
-    _, crowd = go(replace(made, plan=longer, folder=made.folder.parent / "other"))
-    assert [len(outcome.runs) for outcome in crowd.reports] == [1, 2]
-    assert {run.recipe.steps for run in crowd.reports[-1].runs} == {6}
+    _, recorder = go(replace(made, plan=longer, folder=made.folder.parent / "other"))
+    assert [len(outcome.runs) for outcome in recorder.reports] == [1, 2]
+    assert {run.recipe.steps for run in recorder.reports[-1].runs} == {6}
 
 
-def test_runs_of_another_plan_are_not_gone_on_with(made: Comparison) -> None:
+def test_runs_of_another_plan_are_not_resumed(made: Comparison) -> None:
     go(made, patience=1)
     other = PLAN.model_copy(update={"recipe": {**PLAN.recipe, "batch": 4}})
     with pytest.raises(ConfigError, match="batch = 2, this recipe says 4"):
         go(replace(made, plan=other))
 
 
-def test_a_cell_that_diverges_ends_alone(made: Comparison) -> None:
+def test_a_diverging_cell_ends_alone(made: Comparison) -> None:
     cells = {
         "bad": {**PLAN.cells["single-x2"], "learning_rate": 1e30},
         "after-bad": {**PLAN.cells["single-x2"], "start_from": "bad"},
         "single-x2": PLAN.cells["single-x2"],
     }
     plan = PLAN.model_copy(update={"cells": cells, "seeds": (0,)})
-    crowd = Patient()
-    with pytest.raises(ProSRError, match=r"^2 of 3 runs .*: bad/seed-0, after-bad/seed-0; the"):
-        compare(replace(made, plan=plan), crowd, crowd.stop, crowd.reports.append)
-    assert [run.cell for run in crowd.reports[-1].runs] == ["single-x2"]
-    assert any(line.startswith("bad/seed-0 failed: ") for line in crowd.lines)
+    recorder = Lenient()
+    with pytest.raises(ProSRError, match=r"^2 of 3 runs .*: bad/seed-0, after-bad/seed-0; see"):
+        compare(replace(made, plan=plan), recorder, recorder.stop, recorder.reports.append)
+    assert [run.cell for run in recorder.reports[-1].runs] == ["single-x2"]
+    assert any(line.startswith("bad/seed-0 failed: ") for line in recorder.lines)
 
 
-class Patient(Crowd):
-    """Expects skipped steps."""
+class Lenient(Recorder):
+    """Accepts skipped steps."""
 
     def skipped(self, step: int, reason: str) -> None:
-        """Is expected."""
+        """A diverging cell skips steps."""

@@ -1,4 +1,4 @@
-"""A comparison from its plan to its scores: one run after another, stopped and gone on with."""
+"""Train and score the runs of a plan one after another; resume where it was stopped."""
 
 from __future__ import annotations
 
@@ -9,16 +9,24 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+import prosr
 from prosr.checkpoints.weights import load_weights
 from prosr.data.benchmarks import Benchmark
 from prosr.errors import ConfigError, InferenceError, ProSRError
 from prosr.evaluation.protocol import find_protocol
 from prosr.evaluation.results import save_results
-from prosr.evaluation.scoring import score
-from prosr.inference.upscaler import SCORING_MEMORY, Upscaler
-from prosr.lab.budget import Stop, measure, read_budgets, settled_steps
-from prosr.lab.outcome import SCORES, Outcome, Point, Trained, read_outcome, save_run
-from prosr.lab.plan import Plan
+from prosr.evaluation.scoring import SCORING_MEMORY, score
+from prosr.lab.budget import Stop, measure_budget, read_budgets, settled_steps
+from prosr.lab.outcome import (
+    SCORES,
+    ComparisonOutcome,
+    RunRecord,
+    ValidationPoint,
+    read_outcome,
+    save_run,
+)
+from prosr.lab.plan import ComparisonPlan
+from prosr.nets.build import build
 from prosr.scales import Scale
 from prosr.training.adversarial import CollapsedError
 from prosr.training.loop import Observer, train
@@ -28,28 +36,28 @@ from prosr.training.session import Session, TrainingJob, prepare
 PROTOCOL, LAST = "paper", "last.safetensors"
 
 
-class Audience(Protocol):
-    """Whoever watches a comparison."""
+class ComparisonObserver(Protocol):
+    """Gets the events of a comparison, for example to print them."""
 
     def note(self, line: str) -> None:
-        """Something happened."""
+        """Something happened that a line describes."""
 
     def opening(self, done: int, total: int) -> None:
-        """So many of all training pictures are opened."""
+        """`done` of `total` training pictures are opened."""
 
     def watching(self, session: Session) -> AbstractContextManager[Observer]:
-        """A run begins or goes on, and is watched for as long as the block lasts."""
+        """A run starts or resumes; the observer watches it inside the `with` block."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A plan with all that its runs share; `folder` keeps the runs, `output` what they gave.
+    """A plan and what its runs share: `folder` has the runs, `output` their records and scores.
 
-    Raises `ConfigError` if a cell's features or all of its sets are not there, and what
-    `Benchmark.check` raises, before hours of training.
+    Raises `ConfigError` if a cell's file of features is missing, or if none of a cell's sets
+    is among `sets`, and what `Benchmark.check` raises: all before hours of training.
     """
 
-    plan: Plan
+    plan: ComparisonPlan
     data: Sequence[Path]
     validation: Benchmark
     sets: Sequence[Benchmark]
@@ -58,31 +66,27 @@ class Comparison:
     workers: int = 1
 
     def __post_init__(self) -> None:
-        for cell in self.plan.cells:
-            adversarial = self.plan.recipe_of(cell, 1, 0).adversarial
-            if adversarial and not adversarial.file.is_file():
+        cells = {cell: self.plan.recipe_of(cell, 1, 0) for cell in self.plan.cells}
+        for cell, recipe in cells.items():
+            if recipe.adversarial and not recipe.adversarial.file.is_file():
                 raise ConfigError(
-                    f"cells.{cell}: there is no {adversarial.file} here; run the command where "
-                    "adversarial.file is"
+                    f"cells.{cell}: there is no {recipe.adversarial.file} here; run the command "
+                    "where adversarial.file is"
                 )
             if not any(self.plan.is_scored_on(cell, one.name) for one in self.sets):
                 names = ", ".join(one.name for one in self.sets)
                 raise ConfigError(f"cells.{cell}: none of its sets is among {names}")
-        cells = [self.plan.recipe_of(cell, 1, 0) for cell in self.plan.cells]
-        scales = sorted({scale for recipe in cells for scale in recipe.scales})
+        scales = sorted({scale for recipe in cells.values() for scale in recipe.scales})
         for one in (self.validation, *self.sets):
             one.check(scales, find_protocol(PROTOCOL).smallest)
 
     @property
     def runs(self) -> list[tuple[str, int]]:
-        """Cells and seeds in the order of training: every cell once, then once more."""
+        """Cells and seeds in the order of training: all cells with the first seed, and so on."""
         return [(cell, seed) for seed in self.plan.seeds for cell in self.plan.cells]
 
     def job(self, cell: str, seed: int, steps: int) -> TrainingJob:
-        """One run, made ready for `training.session`.
-
-        A step that is not finite is left out: one net that diverges must not end the others.
-        """
+        """The training of one run; steps that diverge are skipped instead of ending it."""
         first = self.plan.start_from(cell)
         return TrainingJob(
             recipe=self.plan.recipe_of(cell, steps, seed),
@@ -102,23 +106,26 @@ class Comparison:
 
 
 def compare(
-    comparison: Comparison, audience: Audience, stop: Stop, report: Callable[[Outcome], None]
+    comparison: Comparison,
+    observer: ComparisonObserver,
+    stop: Stop,
+    report: Callable[[ComparisonOutcome], None],
 ) -> bool:
-    """Train and score what is not yet, and return whether everything is.
+    """Train and score all runs that are not finished; return whether all are finished now.
 
-    Steps are timed before the first run, of all cells one after the other: what the machine
-    does beside training later on is no cell's advantage.
+    The steps of all cells are timed before the first run, so that other programs on the
+    machine slow all cells down alike.
 
-    `report` gets the outcome so far whenever there is more of it, and at least once. When
-    `stop` says so, the state is saved and the same call goes on from there. A run that
-    diverges or collapses ends alone, with those that would start from it: when all others
-    are done, `ProSRError` names them. Raises what else training and scoring raise.
+    `report` gets the outcome whenever it changes, and at least once. If `stop` returns True,
+    the state is saved, and the same call resumes. A run that diverges or collapses ends alone,
+    together with the runs that would start from it. After all others, `ProSRError` names them.
+    Raises what training and scoring raise.
     """
-    reported: Outcome | None = None
+    reported: ComparisonOutcome | None = None
     failed: list[str] = []
     steps_of: dict[str, int] = {}
     for cell in comparison.plan.cells:
-        steps = _steps(comparison, cell, audience, stop)
+        steps = _steps(comparison, cell, observer, stop)
         if steps is None:
             return False
         steps_of[cell] = steps
@@ -131,10 +138,10 @@ def compare(
             continue
         job = comparison.job(cell, seed, steps_of[cell])
         try:
-            if not _train_and_score(comparison, number, job, audience, stop):
+            if not _train_and_score(comparison, number, job, observer, stop):
                 return False
         except (DivergedError, CollapsedError, InferenceError) as error:
-            audience.note(f"{name} failed: {error}")
+            observer.note(f"{name} failed: {error}")
             failed.append(name)
             continue
         outcome = current(comparison)
@@ -144,31 +151,31 @@ def compare(
     if failed:
         raise ProSRError(
             f"{len(failed)} of {len(comparison.runs)} runs could not be trained: "
-            f"{', '.join(failed)}; the remedy stands with each one's failure above"
+            f"{', '.join(failed)}; see the remedy in each failure above"
         )
     return True
 
 
 def _train_and_score(
-    comparison: Comparison, number: int, job: TrainingJob, audience: Audience, stop: Stop
+    comparison: Comparison, number: int, job: TrainingJob, observer: ComparisonObserver, stop: Stop
 ) -> bool:
-    """Do what is still to be done of run `number`; False if it was stopped before the end."""
+    """Do the rest of run `number`; return False if it was stopped."""
     cell, seed = comparison.runs[number - 1]
-    trained = _finished(comparison, cell, seed)
-    if trained is None:
+    record = _finished(comparison, cell, seed)
+    if record is None:
         left = _hours_left(comparison, number - 1)
         place = f"seed {seed} ({number} of {len(comparison.runs)})"
         steps = f"{job.recipe.steps} steps of {job.recipe.model}"
-        audience.note(f"training {cell}, {place}: {steps}{left}")
-        trained = _train(comparison, cell, seed, job, audience, stop)
-        if trained is None:
+        observer.note(f"training {cell}, {place}: {steps}{left}")
+        record = _train(comparison, cell, seed, job, observer, stop)
+        if record is None:
             return False
-        save_run(comparison.output, trained)
-    return _score(comparison, trained, job.folder, audience, stop)
+        save_run(comparison.output, record)
+    return _score(comparison, record, job.folder, observer, stop)
 
 
 def describe(comparison: Comparison) -> list[str]:
-    """One line for each run: what it is, how long, and how far it has come."""
+    """One line for each run with its model, length and state, and one with the total."""
     done = {run.name for run in current(comparison).runs}
     lines = []
     for cell, seed in comparison.runs:
@@ -185,8 +192,8 @@ def describe(comparison: Comparison) -> list[str]:
     return lines
 
 
-def current(comparison: Comparison) -> Outcome:
-    """What the comparison's output holds of runs as its plan has them now."""
+def current(comparison: Comparison) -> ComparisonOutcome:
+    """The outcome of those stored runs that the plan has with the same recipe."""
     outcome, plan = read_outcome(comparison.output), comparison.plan
     runs = []
     for run in outcome.runs:
@@ -195,53 +202,61 @@ def current(comparison: Comparison) -> Outcome:
             if steps and run.recipe == plan.recipe_of(run.cell, steps, run.seed):
                 runs.append(run)
     names = {run.name for run in runs}
-    return Outcome(tuple(runs), tuple(row for row in outcome.rows if row.model in names))
+    return ComparisonOutcome(tuple(runs), tuple(row for row in outcome.rows if row.model in names))
 
 
-def _steps(comparison: Comparison, cell: str, audience: Audience, stop: Stop) -> int | None:
+def _steps(
+    comparison: Comparison, cell: str, observer: ComparisonObserver, stop: Stop
+) -> int | None:
     plan = comparison.plan
     steps = settled_steps(plan, cell, comparison.output)
     if steps is None and not stop():
-        audience.note(f"{cell}: timing steps, to find how many fit into {plan.minutes:g} minutes")
+        observer.note(f"{cell}: timing steps, to find how many fit into {plan.minutes:g} minutes")
         job = replace(comparison.job(cell, plan.seeds[0], 1), start_from=None)
-        steps = measure(plan, cell, comparison.output, job, audience.opening, stop)
+        steps = measure_budget(plan, cell, comparison.output, job, observer.opening, stop)
     return steps
 
 
 def _hours_left(comparison: Comparison, done: int) -> str:
-    """Say how long the runs after the first `done` train, where the plan says it."""
+    """The training time of the runs after the first `done`, if the plan has minutes."""
     hours = (comparison.plan.minutes or 0) * (len(comparison.runs) - done) / 60
     return f"; about {hours:.1f} h of training left" if comparison.plan.minutes else ""
 
 
-def _finished(comparison: Comparison, cell: str, seed: int) -> Trained | None:
-    """The run's record, if it was trained as the plan says and its weights are not missed.
+def _finished(comparison: Comparison, cell: str, seed: int) -> RunRecord | None:
+    """The record of a run that need not be trained again.
 
-    They are where it is still to be scored, or another cell's run to be started from it.
+    A finished run is trained again if its weights are lost but needed: it lacks scores, or
+    another run is to start from it.
     """
     done = {(run.cell, run.seed): run for run in current(comparison).runs}
-    trained = done.get((cell, seed))
-    if trained is None or _weights_are_there(comparison, trained):
-        return trained
+    record = done.get((cell, seed))
+    if record is None or _has_weights(comparison, record):
+        return record
     plan = comparison.plan
     followers = [other for other in plan.cells if plan.start_from(other) == cell]
-    missed = _missing(comparison, trained) or any((c, seed) not in done for c in followers)
-    return None if missed else trained
+    needed = _missing(comparison, record) or any((c, seed) not in done for c in followers)
+    return None if needed else record
 
 
-def _weights_are_there(comparison: Comparison, trained: Trained) -> bool:
-    """Whether the folder has the run's weights, and not those of half of it being made again."""
-    last = comparison.place(trained.cell, trained.seed) / LAST
-    return last.exists() and load_weights(last).sha256 == trained.weights
+def _has_weights(comparison: Comparison, record: RunRecord) -> bool:
+    """Whether the folder has the run's final weights, not those of an unfinished repetition."""
+    last = comparison.place(record.cell, record.seed) / LAST
+    return last.exists() and load_weights(last).sha256 == record.weights
 
 
 def _train(
-    comparison: Comparison, cell: str, seed: int, job: TrainingJob, audience: Audience, stop: Stop
-) -> Trained | None:
-    """Train a run to its end and describe it, or return None if it was stopped before."""
-    session = prepare(job, audience.opening)
-    with audience.watching(session) as observer:
-        train(session, observer, stop)
+    comparison: Comparison,
+    cell: str,
+    seed: int,
+    job: TrainingJob,
+    observer: ComparisonObserver,
+    stop: Stop,
+) -> RunRecord | None:
+    """Train a run to its end and return its record, or None if it was stopped."""
+    session = prepare(job, observer.opening)
+    with observer.watching(session) as watcher:
+        train(session, watcher, stop)
     run = session.run
     if not run.finished:
         return None
@@ -251,38 +266,40 @@ def _train(
         took = {p.step: budget.seconds_until(p.step, job.recipe) for p in points}
         points = [p.model_copy(update={"seconds": took[p.step]}) for p in points]
         seconds = budget.seconds_until(job.recipe.steps, job.recipe)
-    return Trained(
+    net = build(job.recipe.net)
+    return RunRecord(
         cell=cell,
         seed=seed,
         recipe=job.recipe,
         seconds=round(seconds, 3),
         skipped=run.progress.skipped,
         precision=run.progress.precision,
-        parameters={scale: run.net.parameter_count(scale) for scale in job.recipe.scales},
+        parameters={scale: net.parameter_count(scale) for scale in job.recipe.scales},
         weights=load_weights(job.folder / LAST).sha256,
         validation=tuple(points),
     )
 
 
-def _validations(log: Path, scales: Sequence[Scale]) -> Iterator[Point]:
+def _validations(log: Path, scales: Sequence[Scale]) -> Iterator[ValidationPoint]:
     for line in log.read_text(encoding="utf-8").splitlines():
         entry = json.loads(line)
         if entry["kind"] == "validation":
             psnr: dict[int, float] = {
                 s: round(entry[f"psnr_x{s}"], 4) for s in scales if f"psnr_x{s}" in entry
             }
-            yield Point(step=entry["step"], seconds=round(entry["seconds"], 3), psnr=psnr)
+            seconds = round(entry["seconds"], 3)
+            yield ValidationPoint(step=entry["step"], seconds=seconds, psnr=psnr)
 
 
-def _missing(comparison: Comparison, trained: Trained) -> list[tuple[Benchmark, Scale]]:
-    """The sets and scales that a run is still to be scored on."""
+def _missing(comparison: Comparison, record: RunRecord) -> list[tuple[Benchmark, Scale]]:
+    """The sets and scales on which a run has no scores yet."""
     outcome = read_outcome(comparison.output)
     return [
         (benchmark, scale)
-        for scale in trained.recipe.scales
+        for scale in record.recipe.scales
         for benchmark in comparison.sets
-        if comparison.plan.is_scored_on(trained.cell, benchmark.name)
-        and benchmark.name not in outcome.of(trained.cell, trained.seed, scale)
+        if comparison.plan.is_scored_on(record.cell, benchmark.name)
+        and benchmark.name not in outcome.of(record.cell, record.seed, scale)
     ]
 
 
@@ -291,15 +308,18 @@ class _Stopped(Exception):
 
 
 def _score(
-    comparison: Comparison, trained: Trained, folder: Path, audience: Audience, stop: Stop
+    comparison: Comparison,
+    record: RunRecord,
+    folder: Path,
+    observer: ComparisonObserver,
+    stop: Stop,
 ) -> bool:
-    """Score the last averaged weights where they are not yet; False if stopped before the end."""
-    missing = _missing(comparison, trained)
+    """Add missing scores of a run's final averaged weights; return False if it was stopped."""
+    missing = _missing(comparison, record)
     if not missing:
         return True
-    audience.note(f"scoring {trained.name} on {', '.join({b.name: 0 for b, _ in missing})}")
-    weights = load_weights(folder / LAST)
-    upscaler = Upscaler(weights.net, weights.name, weights.sha256, SCORING_MEMORY)
+    observer.note(f"scoring {record.name} on {', '.join({b.name: 0 for b, _ in missing})}")
+    upscaler = prosr.load(folder / LAST, max_memory=SCORING_MEMORY, engine="torch")
     protocol = find_protocol(PROTOCOL)
 
     def stop_between_pictures() -> None:
@@ -314,11 +334,11 @@ def _score(
                 benchmark,
                 scale,
                 protocol,
-                name=trained.name,
+                name=record.name,
                 progress=stop_between_pictures,
             )
         except _Stopped:
             return False
         save_results(comparison.output / SCORES, [row])
-        audience.note(f"  {benchmark.name} ×{scale}: {row.psnr:.2f} dB")
+        observer.note(f"  {benchmark.name} ×{scale}: {row.psnr:.2f} dB")
     return True

@@ -1,4 +1,4 @@
-"""Models take turns at the paper's pictures."""
+"""`prosr bench models` times models in turns on the paper's pictures."""
 
 import sys
 from pathlib import Path
@@ -8,19 +8,19 @@ import pytest
 from prosr import cli
 from prosr.config import PRESETS
 from prosr.errors import ConfigError
+from prosr.evaluation.timing import Timing
 from prosr.lab import models
-from prosr.lab.models import CASES, Case, speeds, systems, time_models
-from prosr.lab.records import make_row, read_rows
-from prosr.lab.rounds import Timing
+from prosr.lab.measurements import make_row, read_rows
+from prosr.lab.models import CASES, ModelCase, speeds, systems, time_models
 from prosr.nets.build import build
 
 
-def test_every_preset_has_its_turn_somewhere() -> None:
+def test_every_preset_is_timed_in_some_case() -> None:
     assert {name for case in CASES for name in systems(case)} == set(PRESETS)
 
 
-def test_a_case_has_the_systems_made_for_its_scale() -> None:
-    at_4 = systems(Case(520, 4))
+def test_a_case_has_the_systems_of_its_scale() -> None:
+    at_4 = systems(ModelCase(520, 4))
     assert {"prosr-l", "vdsr", "lapsrn-x4", "edsr-x4"} <= set(at_4)
     assert not {"lapsrn-x8", "edsr-x2", "table1-block"} & set(at_4)
     assert "table1-block" in systems(CASES[0])
@@ -28,7 +28,7 @@ def test_a_case_has_the_systems_made_for_its_scale() -> None:
 
 def test_rows_come_fastest_first_with_the_models_size_and_work() -> None:
     names = ["srcnn", "bicubic"]
-    rows = time_models([Case(12, 4)], names, "torch", 2, 1000, False, lambda name: None)
+    rows = time_models([ModelCase(12, 4)], names, "torch", 2, 1000, False, lambda name: None)
     assert [row.subject for row in rows] == sorted(
         names, key=lambda name: [r.seconds for r in rows if r.subject == name]
     )
@@ -41,7 +41,9 @@ def test_rows_come_fastest_first_with_the_models_size_and_work() -> None:
 
 def test_a_scale_that_no_model_has_is_refused() -> None:
     with pytest.raises(ConfigError, match="none of edsr-x2 has scale 4, 8"):
-        time_models([Case(8, 4), Case(8, 8)], ["edsr-x2"], "torch", 1, 1, False, lambda name: None)
+        time_models(
+            [ModelCase(8, 4), ModelCase(8, 8)], ["edsr-x2"], "torch", 1, 1, False, lambda name: None
+        )
 
 
 def test_the_command_writes_json_and_a_table(
@@ -73,36 +75,38 @@ def test_one_size_after_another_makes_one_file(
     assert [row.case for row in read_rows(output)] == ["12×12 ×2", "8×8 ×2"]
 
 
-def test_what_takes_too_long_is_not_enlarged_again_for_its_memory(
+def test_the_memory_of_a_slow_model_is_not_measured(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(models, "peak_memory", lambda *_: pytest.fail("it was enlarged again"))
-    (row,) = time_models([Case(12, 4)], ["srcnn"], "torch", 1, 0, True, lambda name: None)
+    monkeypatch.setattr(models, "peak_memory", lambda *_: pytest.fail("it ran again"))
+    (row,) = time_models([ModelCase(12, 4)], ["srcnn"], "torch", 1, 0, True, lambda name: None)
     assert row.memory is None
 
 
-def test_speeds_are_of_the_largest_pictures_and_for_a_megapixel_of_the_result() -> None:
+def test_speeds_are_seconds_per_megapixel_of_output_on_the_largest_pictures() -> None:
     seconds = Timing((2.0,))
-    rows = [make_row(str(case), "vdsr", seconds) for case in (CASES[0], Case(520, 4))]
+    rows = [make_row(str(case), "vdsr", seconds) for case in (CASES[0], ModelCase(520, 4))]
     assert speeds(rows) == {("vdsr", 4): round(2 / (2080**2 / 1e6), 4)}
 
 
-def test_one_model_has_the_machine_s_memory_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    awake: list[str] = []
-    wake, rest = models.Enlarging.wake, models.Enlarging.rest
+def test_only_one_model_is_loaded_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded: list[str] = []
+    load, unload = models.ModelSubject.load, models.ModelSubject.unload
 
-    def waking(self: models.Enlarging) -> object:
-        awake.append(self.name)
-        assert len(set(awake)) == 1
-        return wake(self)
+    def loading(self: models.ModelSubject) -> object:
+        loaded.append(self.name)
+        assert len(set(loaded)) == 1
+        return load(self)
 
-    def resting(self: models.Enlarging) -> None:
-        awake[:] = [name for name in awake if name != self.name]
-        rest(self)
+    def unloading(self: models.ModelSubject) -> None:
+        loaded[:] = [name for name in loaded if name != self.name]
+        unload(self)
 
-    monkeypatch.setattr(models.Enlarging, "wake", waking)
-    monkeypatch.setattr(models.Enlarging, "rest", resting)
-    rows = time_models([Case(12, 2)], ["bicubic", "srcnn"], "torch", 2, 9, False, lambda name: None)
+    monkeypatch.setattr(models.ModelSubject, "load", loading)
+    monkeypatch.setattr(models.ModelSubject, "unload", unloading)
+    rows = time_models(
+        [ModelCase(12, 2)], ["bicubic", "srcnn"], "torch", 2, 9, False, lambda name: None
+    )
     assert [row.rounds for row in rows] == [2, 2]
     assert {row.engine for row in rows} == {"torch fp32"}
-    assert not awake
+    assert not loaded

@@ -1,4 +1,4 @@
-"""Table 4 from rows made by hand: which column a figure belongs to, and what it says."""
+"""Table 4 from rows made by hand: the column of each score, and the texts."""
 
 from pathlib import Path
 
@@ -6,10 +6,10 @@ import pytest
 
 from made_outcome import row, run
 from prosr.config import PRESETS
-from prosr.lab.outcome import Outcome
+from prosr.lab.outcome import ComparisonOutcome
 from prosr.lab.plan import load_plan
 from prosr.lab.reports import write_table_4
-from prosr.lab.systems import Line, Table4, table_4, to_markdown
+from prosr.lab.table_4 import SystemRow, Table4, table_4, to_markdown
 from prosr.layouts import BicubicConfig, DenseConfig
 
 RECIPES = Path(__file__).parents[1] / "recipes"
@@ -17,8 +17,8 @@ RECIPES = Path(__file__).parents[1] / "recipes"
 
 @pytest.fixture
 def table() -> Table4:
-    """LapSRN trained with two seeds, its authors' weights at 2 and 4 times, and ours."""
-    outcome = Outcome(
+    """LapSRN trained with two seeds, its authors' weights at ×2 and ×4, and ours."""
+    outcome = ComparisonOutcome(
         (run("lapsrn-x4", 0), run("lapsrn-x4", 1), run("newnet", 0)),
         (
             row("lapsrn-x4/seed-0", "Set5", 4, 30.0, ssim=0.8),
@@ -36,11 +36,11 @@ def table() -> Table4:
     return table_4(outcome, beside)
 
 
-def line(table: Table4, system: str, scale: int) -> Line:
+def line(table: Table4, system: str, scale: int) -> SystemRow:
     return next(one for one in table.lines if (one.system, one.scale) == (system, scale))
 
 
-def test_each_figure_is_in_the_column_of_its_origin(table: Table4) -> None:
+def test_each_score_is_in_the_column_of_its_origin(table: Table4) -> None:
     scores = line(table, "LapSRN", 4).scores
     assert {kind: figures["Set5"].psnr.mean for kind, figures in scores.items()} == {
         "published": 31.54,
@@ -50,10 +50,10 @@ def test_each_figure_is_in_the_column_of_its_origin(table: Table4) -> None:
     assert line(table, "prosr-xs", 4).scores.keys() == {"ours"}
 
 
-def test_a_model_at_a_strength_or_as_an_ensemble_is_whose_its_weights_are() -> None:
+def test_the_kind_of_a_strength_or_an_ensemble_is_that_of_its_weights() -> None:
     beside = [row("progansr-xs@0.5", "Set5", 4, 31.0), row("prosr-xs+", "Set5", 4, 32.0)]
     beside += [row("lapsrn-x4+", "Set5", scale, 31.0) for scale in (2, 4)]
-    found = table_4(Outcome((), ()), beside)
+    found = table_4(ComparisonOutcome((), ()), beside)
     assert [one.scores.keys() for one in found.lines if one.system.startswith("pro")] == [
         {"ours"},
         {"ours"},
@@ -62,7 +62,7 @@ def test_a_model_at_a_strength_or_as_an_ensemble_is_whose_its_weights_are() -> N
     assert not [one for one in found.lines if one.scale == 2 and "released" in one.scores]
 
 
-def test_a_net_made_for_another_scale_and_another_protocol_are_left_out(table: Table4) -> None:
+def test_networks_for_another_scale_and_other_protocols_are_left_out(table: Table4) -> None:
     assert line(table, "LapSRN", 2).scores.keys() == {"published"}
 
 
@@ -74,16 +74,16 @@ def test_quality_is_of_the_plotted_set(table: Table4) -> None:
 
 def test_seconds_are_those_measured_for_the_preset_at_that_scale() -> None:
     rows = (row("lapsrn-x4/seed-0", "Set5", 4, 30.0), row("vdsr/seed-0", "Set5", 4, 29.0))
-    outcome = Outcome((run("lapsrn-x4", 0), run("vdsr", 0)), rows)
+    outcome = ComparisonOutcome((run("lapsrn-x4", 0), run("vdsr", 0)), rows)
     table = table_4(outcome, speeds={("lapsrn-x4", 4): 0.5, ("vdsr", 2): 2.0})
     assert line(table, "LapSRN", 4).seconds == 0.5
     assert line(table, "VDSR", 4).seconds is None
 
 
-def test_a_system_that_is_too_slow_for_a_large_set_is_in_the_plots_all_the_same() -> None:
+def test_a_system_without_scores_on_a_large_set_is_in_the_plots() -> None:
     rows = [row("vdsr/seed-0", name, 2, 36.0) for name in ("Set14", "BSD100")]
     runs = (run("vdsr", 0), run("drrn", 0))
-    table = table_4(Outcome(runs, (*rows, row("drrn/seed-0", "Set14", 2, 37.0))))
+    table = table_4(ComparisonOutcome(runs, (*rows, row("drrn/seed-0", "Set14", 2, 37.0))))
     assert table.plotted == "Set14"
     assert line(table, "DRRN", 2).quality == {"trained": 37.0}
     assert "| ×2 | DRRN | 33.23 / 32.05 | 37.00 / – |" in to_markdown(table)
@@ -93,7 +93,7 @@ def test_the_parameters_of_a_bundled_network_are_those_of_its_preset(table: Tabl
     assert line(table, "prosr-xs", 8).parameters == 457_185
 
 
-def test_the_markdown_says_what_each_column_is(table: Table4) -> None:
+def test_the_markdown_names_its_columns(table: Table4) -> None:
     text = to_markdown(table)
     head = "| published | released weights, scored here | trained here, 1 minutes |"
     assert head in text
@@ -103,13 +103,13 @@ def test_the_markdown_says_what_each_column_is(table: Table4) -> None:
     assert "ProSR-l" not in to_markdown(table, "ssim")
 
 
-def test_without_any_run_the_published_figures_are_there() -> None:
-    text = to_markdown(table_4(Outcome((), ())))
+def test_without_any_run_the_published_scores_are_there() -> None:
+    text = to_markdown(table_4(ComparisonOutcome((), ())))
     assert "| ×4 | SRDenseNet | – / 28.50 / 27.53 |\n" in text
 
 
 def test_the_same_scores_give_the_same_files(tmp_path: Path) -> None:
-    outcome = Outcome((run("vdsr", 0),), (row("vdsr/seed-0", "Set5", 2, 36.0),))
+    outcome = ComparisonOutcome((run("vdsr", 0),), (row("vdsr/seed-0", "Set5", 2, 36.0),))
     beside = [row("prosr-xs", "Set5", 2, 37.0)]
     for name in ("one", "two"):
         write_table_4(outcome, beside, {("vdsr", 2): 1.0}, tmp_path / name)
@@ -120,7 +120,7 @@ def test_the_same_scores_give_the_same_files(tmp_path: Path) -> None:
 
 
 def test_without_speeds_there_is_no_plot_of_quality_against_time(tmp_path: Path) -> None:
-    outcome = Outcome((run("vdsr", 0),), (row("vdsr/seed-0", "Set5", 2, 36.0),))
+    outcome = ComparisonOutcome((run("vdsr", 0),), (row("vdsr/seed-0", "Set5", 2, 36.0),))
     write_table_4(outcome, (), {}, tmp_path)
     assert not (tmp_path / "quality-time.svg").exists()
 
@@ -142,7 +142,7 @@ def test_the_plan_trains_every_system_for_2_and_4_times() -> None:
     assert all(scales[name] == {2, 4, 8} for name in ours)
 
 
-def test_a_gan_of_the_plan_begins_with_the_run_of_its_generator() -> None:
+def test_a_gan_of_the_plan_starts_from_the_run_of_its_generator() -> None:
     plan = load_plan(RECIPES / "compare.toml")
     for cell in plan.cells:
         recipe, first = plan.recipe_of(cell, 1, 0), plan.start_from(cell)

@@ -1,0 +1,221 @@
+"""Time of every engine on the same picture, beside plain PyTorch and the machine's peak.
+
+PyTorch is imported inside functions: the peak memory of an engine's process must not include
+it.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import psutil
+
+from prosr.config import PRESETS
+from prosr.errors import ConfigError
+from prosr.evaluation.timing import Isolated, Subject, Timing, measure
+from prosr.inference.engine import Engine
+from prosr.inference.loading import find_model, open_engine
+from prosr.inference.upscaler import Upscaler
+from prosr.lab.measurements import PEAK_MACS, TimingRow, fast_types, make_row, matrix_products
+from prosr.models import Model, bundled_models, find_weights
+from prosr.scales import Scale
+
+if TYPE_CHECKING:
+    from prosr.nets.network import Network
+
+PLAIN = "plain PyTorch"
+"""The network itself: eager, float32, contiguous, on the whole picture."""
+
+NATIVE = "openvino native"
+"""OpenVINO in the processor's own precision, where the engine would use 8-bit integers."""
+
+USUAL_MEMORY = 2_000_000_000
+"""Bytes per engine; a case names its limit only if that is another."""
+
+_CROP = (96, 80)
+"""Height and width of the picture on which engines are compared with PyTorch."""
+
+_PLAIN_SHARE = 0.4
+"""Share of the machine's memory that plain PyTorch may need; above it, plain is left out."""
+
+
+@dataclass(frozen=True)
+class EngineCase:
+    """A picture, a model and a scale; `max_memory` is the limit of each engine in bytes."""
+
+    model: str
+    scale: Scale
+    height: int
+    width: int
+    max_memory: int = USUAL_MEMORY
+
+    def __str__(self) -> str:
+        within = "" if self.max_memory == USUAL_MEMORY else f", {self.max_memory / 1e9:g} GB"
+        return f"{self.model} ×{self.scale}, {self.width}×{self.height}{within}"
+
+    @property
+    def untrained(self) -> bool:
+        """Whether the model is a preset without weights."""
+        return self.model in PRESETS and self.model not in bundled_models()
+
+
+def parse_picture(text: str) -> tuple[int, int]:
+    """Height and width of a size such as "4000x3000", where the width comes first."""
+    match = re.fullmatch(r"([1-9]\d*)[x×]([1-9]\d*)", text)
+    if match is None:
+        raise ConfigError(f"{text!r} is not a picture's size; write for example 520x520")
+    return int(match[2]), int(match[1])
+
+
+def time_engines(
+    case: EngineCase,
+    engines: Sequence[str],
+    rounds: int,
+    limit: float,
+    progress: Callable[[str], None],
+) -> Iterator[TimingRow]:
+    """Time engines in turns with plain PyTorch and matrix products, and yield one row each.
+
+    Each runs in its own process. Engines upscale through the `Upscaler`. Plain PyTorch is left
+    out if it would need too much memory. Networks without bundled weights get random ones.
+    `limit` is in seconds, as in `measure`.
+    """
+    from prosr.nets.cost import trace
+
+    cost = trace(_network(case), case.scale)
+    names = list(engines)
+    if "openvino" in names and _has_int8(case):
+        names.append(NATIVE)
+    if _plain_fits(case, cost.bytes):
+        names.append(PLAIN)
+    with ExitStack() as processes:
+        subjects: dict[str, Isolated[Any]] = {
+            name: processes.enter_context(Isolated(make_subject, (case, name))) for name in names
+        }
+        products = {
+            f"peak {name}": processes.enter_context(Isolated(matrix_products, name))
+            for name in fast_types()
+        }
+        everything: dict[str, Subject] = {**subjects, **products}
+        timings = measure(everything, rounds, limit, lambda name: progress(f"{case}: {name}"))
+        for name in names:
+            precision, agreement = "fp32", None
+            if name != PLAIN:
+                precision, agreement = _agreement(case, name)
+            label = f"{name.removesuffix(' native')} {precision}"
+            row = _row(case, label, timings[name], cost.macs, subjects[name])
+            peak = timings.get(f"peak {precision}")
+            share = (row.gflops or 0) / (2e-9 * PEAK_MACS / peak.median) if peak else None
+            share = None if share is None else round(share, 4)
+            yield row.model_copy(update={"share": share, "agreement": agreement})
+
+
+def _plain_fits(case: EngineCase, bytes_per_pixel: int) -> bool:
+    needed = bytes_per_pixel * case.height * case.width
+    return needed < _PLAIN_SHARE * psutil.virtual_memory().total
+
+
+def _row(
+    case: EngineCase, subject: str, timing: Timing, macs: int, process: Isolated[Any]
+) -> TimingRow:
+    area = case.height * case.width
+    row = make_row(str(case), subject, timing, macs=macs * area, memory=process.peak_memory())
+    return row.model_copy(update={"megapixels": case.scale**2 * area / 1e6})
+
+
+def make_subject(request: tuple[EngineCase, str]) -> Subject:
+    """Make a subject that upscales a picture of noise in each call and returns nothing."""
+    case, engine = request
+    if engine == PLAIN:
+        return _make_plain(case)
+    folder = TemporaryDirectory()
+    upscaler = Upscaler(_engine(case, engine, Path(folder.name)), case.model, "")
+    weakref.finalize(upscaler, folder.cleanup)
+    shape = case.height, case.width, 3
+    picture = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+
+    def upscale() -> None:
+        upscaler.upscale(picture, case.scale)
+
+    return upscale
+
+
+def _make_plain(case: EngineCase) -> Subject:
+    import torch
+
+    net = _network(case)
+    x = torch.rand(1, 3, case.height, case.width, generator=torch.Generator().manual_seed(0))
+
+    def plain() -> None:
+        with torch.inference_mode():
+            net(x, case.scale)
+
+    return plain
+
+
+def _engine(case: EngineCase, name: str, folder: Path) -> Engine:
+    """An engine by name for a case; `folder` takes the graphs of an untrained network."""
+    if case.untrained or name == "torch":
+        return open_network(_network(case), case.model, name, case.max_memory, folder)
+    return _open_graphs(find_model(case.model), name, case.max_memory)
+
+
+def open_network(net: Network, name: str, engine: str, max_memory: int, folder: Path) -> Engine:
+    """An engine for a network without a weights file.
+
+    Its graphs are written into `folder` unless they exist there.
+    """
+    from prosr.checkpoints.graphs import write_graphs
+    from prosr.inference.engines.torch import TorchEngine, best_device
+
+    if engine == "torch":
+        return TorchEngine(net, max_memory, best_device())
+    graphs: dict[int, Path] = {s: folder / f"{name}.x{s}.onnx" for s in net.scales}
+    if not all(path.exists() for path in graphs.values()):
+        write_graphs(net, name, "", folder, None)
+    size = sum(parameter.numel() * parameter.element_size() for parameter in net.parameters())
+    return _open_graphs(Model(name, "", size, graphs), engine, max_memory)
+
+
+def _open_graphs(model: Model, engine: str, max_memory: int) -> Engine:
+    if engine == NATIVE:
+        from prosr.inference.engines.openvino import OpenVinoEngine
+
+        return OpenVinoEngine(model, max_memory, "native")
+    return open_engine(model, max_memory, engine)
+
+
+def _network(case: EngineCase) -> Network:
+    import torch
+
+    from prosr.checkpoints.weights import find_or_build
+
+    torch.manual_seed(0)
+    return find_or_build(case.model).net
+
+
+def _has_int8(case: EngineCase) -> bool:
+    from prosr.inference.engines.openvino import int8_path
+
+    if case.untrained:
+        return False
+    model = Model(case.model, find_weights(case.model).sha256, 0, {})
+    return int8_path(model, case.scale).exists()
+
+
+def _agreement(case: EngineCase, engine: str) -> tuple[str, float]:
+    """An engine's precision, and its PSNR against PyTorch in dB, at most 200."""
+    x = np.random.default_rng(0).random((1, 3, *_CROP), np.float32)
+    with TemporaryDirectory() as folder:
+        made, reference = (_engine(case, name, Path(folder)) for name in (engine, "torch"))
+        error = float(np.square(made(x, case.scale) - reference(x, case.scale)).mean())
+    return made.precision, round(-10 * math.log10(max(error, 1e-20)), 1)

@@ -1,0 +1,210 @@
+"""Time of a training step, plain and with each change that might make it faster."""
+
+from __future__ import annotations
+
+import copy
+import time
+import warnings
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch.optim import Adam
+
+from prosr.config import Single
+from prosr.data.decoded import DecodedPictures
+from prosr.data.patches import TrainingPicture
+from prosr.data.sampler import PREFETCHED, PatchSampler, prepared
+from prosr.errors import ProSRError
+from prosr.evaluation.timing import Isolated, Subject, Timing, measure
+from prosr.inference.memory import reuse_freed_memory
+from prosr.lab.measurements import PEAK_MACS, TimingRow, fast_types, make_row, matrix_products
+from prosr.nets.build import build
+from prosr.training.curriculum import scale_at
+from prosr.training.losses import pixel_loss
+from prosr.training.objectives import supervised, update_average
+from prosr.training.steps import StepWork, TrainingStep, make_step
+
+_CLIP, _DECAY = 1.0, 0.999
+_PICTURES = 8
+_TYPES = {"fp32": "float32", "bf16": "bfloat16"}
+
+
+@dataclass(frozen=True)
+class StepVariant:
+    """Changes to the plain step, which is float32, contiguous and eager, with a for-loop Adam."""
+
+    channels_last: bool = False
+    bf16: bool = False
+    keep_memory: bool = False
+    adam: Literal["for-loop", "foreach", "fused"] = "for-loop"
+    care: bool = False
+    compiled: bool = False
+
+
+TRAINED = "as prosr train"
+VARIANTS: dict[str, StepVariant | None] = {
+    "plain: fp32, contiguous, eager": StepVariant(),
+    "plain, channels last": StepVariant(channels_last=True),
+    "plain, freed memory kept": StepVariant(keep_memory=True),
+    "plain, bf16": StepVariant(bf16=True),
+    "plain, Adam foreach": StepVariant(adam="foreach"),
+    "plain, Adam fused": StepVariant(adam="fused"),
+    "plain, clipped and averaged": StepVariant(care=True),
+    "plain, compiled": StepVariant(compiled=True),
+    "channels last, freed memory kept, compiled": StepVariant(
+        channels_last=True, keep_memory=True, compiled=True
+    ),
+    "bf16, channels last, freed memory kept": StepVariant(
+        channels_last=True, bf16=True, keep_memory=True
+    ),
+    "bf16, channels last, freed memory kept, compiled": StepVariant(
+        channels_last=True, bf16=True, keep_memory=True, compiled=True
+    ),
+    TRAINED: None,
+}
+"""Variants by their names in the table; None is the step of `prosr train`."""
+
+
+def time_steps(
+    work: StepWork, rounds: int, progress: Callable[[str], None]
+) -> tuple[list[TimingRow], list[str]]:
+    """Time all variants of a step in turns, with matrix products for the machine's peak.
+
+    Each runs in its own process. Returns the rows, and one note for each variant that this
+    machine cannot run.
+    """
+    notes: list[str] = []
+    with ExitStack() as processes:
+        steps: dict[str, Isolated[Any]] = {}
+        for name, variant in VARIANTS.items():
+            if variant is not None and variant.bf16 and "bf16" not in fast_types():
+                notes.append(f"{name}: not available (no bfloat16 in hardware)")
+                continue
+            step = processes.enter_context(Isolated(make_variant, (work, variant)))
+            progress(f"{name}: starting")
+            compiled = variant is not None and variant.compiled
+            if compiled and (problem := _problem(step)):
+                notes.append(f"{name}: not available ({problem})")
+            else:
+                steps[name] = step
+        products = {
+            f"matrix product, {_TYPES[name]}": processes.enter_context(
+                Isolated(matrix_products, name)
+            )
+            for name in fast_types()
+        }
+        timings = measure({**steps, **products}, rounds, progress=progress)
+        rows = {n: _row(work, n, timings[n], step.peak_memory()) for n, step in steps.items()}
+    progress("waiting for data")
+    with Isolated(make_waiting, (work, 4 * rounds)) as training:
+        rows[TRAINED] = rows[TRAINED].model_copy(update={"waiting": training()})
+    for name in products:
+        rows[name] = make_row("peak", name, timings[name], macs=PEAK_MACS)
+    return list(rows.values()), notes
+
+
+def _problem(step: Subject) -> str:
+    """The reason why a compiled step fails here, or an empty string."""
+    try:
+        step()
+    except ProSRError:
+        raise
+    # The exceptions of torch.compile depend on the compiler and the system.
+    except Exception as error:
+        return " ".join(f"{type(error).__name__}: {error}".split())[:120]
+    return ""
+
+
+def _row(work: StepWork, name: str, timing: Timing, memory: int) -> TimingRow:
+    batch, patch = work.recipe.batch, work.patch
+    return make_row(
+        f"{work.recipe.model} ×{work.scale}, {batch} × {patch}×{patch}",
+        name,
+        timing,
+        macs=work.macs,
+        pictures=batch,
+        memory=memory,
+    )
+
+
+def make_variant(request: tuple[StepWork, StepVariant | None]) -> Subject:
+    """Make the step of a variant, with its own network."""
+    work, variant = request
+    if variant is None:
+        return make_step(work)
+    torch.manual_seed(0)
+    if variant.keep_memory:
+        reuse_freed_memory()
+    layout = torch.channels_last if variant.channels_last else torch.contiguous_format
+    net = build(work.recipe.net).to(memory_format=layout)  # type: ignore[call-overload]
+    average = copy.deepcopy(net)
+    foreach, fused = variant.adam == "foreach", variant.adam == "fused"
+    optimizer = Adam(net.parameters(), 1e-4, foreach=foreach, fused=fused)
+    trained = supervised(net)
+    if variant.compiled:
+        # The cached function returns the bicubic's taps, which never change.
+        warnings.filterwarnings("ignore", "Dynamo detected a call to a `functools.lru_cache`")
+    call: Any = torch.compile(trained) if variant.compiled else trained
+    batch = work.make_batch()
+
+    def step() -> None:
+        x, y = (
+            torch.from_numpy(pixels)
+            .permute(0, 3, 1, 2)
+            .float()
+            .div_(255)
+            .contiguous(memory_format=layout)
+            for pixels in (batch.x, batch.y)
+        )
+        with torch.autocast("cpu", torch.bfloat16, enabled=variant.bf16):
+            loss = pixel_loss(call(x, work.scale, 1.0), y)
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        if variant.care:
+            torch.nn.utils.clip_grad_norm_(net.parameters(), _CLIP).item()
+        optimizer.step()
+        if variant.care:
+            update_average(average, net, _DECAY)
+
+    return step
+
+
+def make_waiting(request: tuple[StepWork, int]) -> Subject:
+    """Make a short training that returns the share of its time spent waiting for batches."""
+    work, steps = request
+    return lambda: _train_and_wait(work, steps)
+
+
+def _train_and_wait(work: StepWork, steps: int) -> float:
+    take_step = TrainingStep(work)
+    waited = total = 0.0
+    with TemporaryDirectory() as folder:
+        batches = prepared(_sampler(work, Path(folder)), range(PREFETCHED + steps), workers=1)
+        for index in range(PREFETCHED + steps):
+            start = time.perf_counter()
+            batch = next(batches)
+            arrived = time.perf_counter()
+            take_step(batch)
+            if index >= PREFETCHED:
+                waited += arrived - start
+                total += time.perf_counter() - start
+    return round(waited / total, 4)
+
+
+def _sampler(work: StepWork, folder: Path) -> PatchSampler:
+    """Batches from pictures of noise in the size of BSDS500."""
+    decoded, pictures = DecodedPictures(folder), []
+    for index in range(_PICTURES):
+        name = f"noise {index}"
+        decoded.add(name, np.random.default_rng(index).integers(0, 256, (321, 481, 3), np.uint8))
+        pictures.append(TrainingPicture(Path(name), 321, 481, name, decoded))
+    single = work.recipe.model_copy(update={"schedule": Single(scale=work.scale)})
+    chosen = partial(scale_at, recipe=single)
+    return PatchSampler(pictures, chosen, {work.scale: work.patch}, work.recipe.batch, seed=0)
