@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import ClassVar
 
@@ -27,7 +28,8 @@ class ScaleCost:
     """What a network needs at one scale.
 
     `radius` is its receptive radius in input pixels, `bytes` the peak of its activations in
-    float32 per input pixel, `smallest` the height and width from which it takes inputs.
+    float32 per input pixel, `smallest` the height and width from which it takes inputs:
+    smaller ones are extended by repeating their last row and column.
     """
 
     radius: int
@@ -53,21 +55,23 @@ class MemoryModel:
 class Engine(ABC):
     """A network that enlarges tiles within `max_memory` bytes, all of the process included.
 
-    Raises `ConfigError` where the limit leaves nothing for tiles.
+    `cost` is asked for the costs of a scale when they are first needed. Raises `ConfigError`
+    where the limit leaves nothing for tiles.
     """
 
     name: ClassVar[str]
 
     def __init__(
         self,
-        costs: Mapping[int, ScaleCost],
+        scales: Iterable[int],
+        cost: Callable[[int], ScaleCost],
         weights: int,
         max_memory: int,
         memory: MemoryModel,
     ) -> None:
-        self.max_memory, self.scales = max_memory, tuple(costs)
+        self.max_memory, self.scales = max_memory, tuple(scales)
         self.reserved = int(memory.reserved + memory.weights * weights)
-        self._costs, self._memory = costs, memory
+        self._cost, self._memory = cache(cost), memory
         self._budget = max_memory - self.reserved
         if self._budget <= 0:
             raise ConfigError(
@@ -88,21 +92,22 @@ class Engine(ABC):
     def __call__(self, x: Block, scale: int) -> Block:
         """x, float32 [N, 3, H, W] RGB in [0, 1] → [N, 3, sH, sW], not clipped."""
         height, width = x.shape[2:]
-        least = self._costs[scale].smallest
-        # Reflection has nothing to reflect in a single row; two equal rows give the same.
-        if height < least or width < least:
-            x = np.pad(x, ((0, 0), (0, 0), (0, least - height), (0, least - width)), "edge")
+        # A single row has nothing to reflect: it goes in twice, and its own part comes back.
+        lacking = [max(0, self._cost(scale).smallest - side) for side in (height, width)]
+        if any(lacking):
+            x = np.pad(x, ((0, 0), (0, 0), *((0, count) for count in lacking)), "edge")
         most = max(1, self.pixels(scale) // (x.shape[2] * x.shape[3]))
         parts = [self.run(x[i : i + most], scale) for i in range(0, len(x), most)]
-        return np.concatenate(parts)[:, :, : scale * height, : scale * width]
+        y = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return y[:, :, : scale * height, : scale * width]
 
     def radius(self, scale: int) -> int:
         """The network's receptive radius, in input pixels."""
-        return self._costs[scale].radius
+        return self._cost(scale).radius
 
     def pixels(self, scale: int) -> int:
         """The most pixels that a tile may have within the budget."""
-        network = self._memory.activations * self._costs[scale].bytes
+        network = self._memory.activations * self._cost(scale).bytes
         results = (self._memory.results + _ROUNDING) * 3 * 4 * scale**2
         return int(self._budget / (network + results + _READING))
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import numpy as np
 import torch
+from torch import nn
 
 from prosr.inference.engine import Engine, MemoryModel, ScaleCost
 from prosr.inference.tiling import Block
@@ -24,12 +26,13 @@ class TorchEngine(Engine):
     def __init__(self, net: Network, max_memory: int, device: str | None = None) -> None:
         self._net = net if device is None else net.to(device)
         self._device = next((p.device for p in net.parameters()), torch.device("cpu"))
-        costs: dict[int, ScaleCost] = {}
-        for scale in net.scales:
-            cost = trace(net, scale)
-            costs[scale] = ScaleCost(cost.radius, cost.bytes)
+
+        def cost(scale: int) -> ScaleCost:
+            traced = trace(net, scale)
+            return ScaleCost(traced.radius, traced.bytes, smallest_side(net))
+
         weights = sum(p.numel() * p.element_size() for p in net.parameters())
-        super().__init__(costs, weights, max_memory, _MEMORY)
+        super().__init__(net.scales, cost, weights, max_memory, _MEMORY)
 
     @property
     def precision(self) -> str:
@@ -38,11 +41,19 @@ class TorchEngine(Engine):
     def run(self, x: Block, scale: int) -> Block:
         # Kernels are chosen by strides: tiles of equal shape must have equal ones, or they
         # would differ in the last bit.
-        batch = torch.tensor(x).contiguous(memory_format=torch.channels_last)
+        batch = torch.tensor(np.ascontiguousarray(x)).contiguous(memory_format=torch.channels_last)
         with torch.inference_mode():
             y = self._net(batch.to(self._device), scale)
         result: Block = y.cpu().contiguous().numpy()
         return result
+
+
+def smallest_side(net: nn.Module) -> int:
+    """The height and width from which a network takes inputs, whatever runs it.
+
+    PyTorch's own networks take a single row, but in a graph reflection needs two.
+    """
+    return 2 if any(getattr(module, "reflects", False) for module in net.modules()) else 1
 
 
 def best_device() -> str:
