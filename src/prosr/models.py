@@ -37,9 +37,8 @@ _PACKAGE = Path(str(files("prosr")))
 _BUNDLED = _PACKAGE / "weights"
 _STRENGTH = re.compile(r"(.+)@([01]|[01]?\.\d+)")
 
-_STORED = ["BOOL", "U8", "I8", "U16", "I16", "U32", "I32", "U64", "I64"]
-_STORED += ["F16", "BF16", "F32", "F64"]
-"""Types of values, as safetensors names them, that numpy has or that can be widened to one."""
+_STORED = ("F32", "I64")
+"""Types of values that networks have, as safetensors names them."""
 
 Tensors = Mapping[str, NDArray[Any]]
 
@@ -48,9 +47,8 @@ Tensors = Mapping[str, NDArray[Any]]
 class WeightsFile:
     """What a weights file holds: parameters by name, layout and card as JSON tables.
 
-    Parameters are float32, whatever floating-point type the file has. `sha256` covers their
-    names, shapes and values, not the card; it is empty for a model without parameters. `path`
-    is the file, or None for a model without one.
+    `sha256` covers the names, shapes and values of parameters, not the card; it is empty for
+    a model without parameters. `path` is the file, or None for a model without one.
     `strength` is below 1 for parameters interpolated with those of the model's partner.
     """
 
@@ -112,9 +110,9 @@ def read_weights(path: Path) -> WeightsFile:
     """Read a weights file; nothing in it is executed.
 
     Raises `CheckpointError` for a file that is none, is damaged, or holds values that are not
-    finite in float32.
+    finite.
     """
-    stored, header = read_safetensors(path, WEIGHTS_FORMAT)
+    tensors, header = read_safetensors(path, WEIGHTS_FORMAT)
     try:
         layout, card = json.loads(header["config"]), json.loads(header.get("card", "{}"))
         if not (isinstance(layout, dict) and isinstance(card, dict)):
@@ -125,7 +123,6 @@ def read_weights(path: Path) -> WeightsFile:
             f"{path}: the layout in its header cannot be used ({error}); "
             "it was made by another version of prosr or is damaged"
         ) from error
-    tensors = {name: _as_float32(value) for name, value in stored.items()}
     for name, value in tensors.items():
         if not np.isfinite(value).all():
             raise CheckpointError(
@@ -137,10 +134,10 @@ def read_weights(path: Path) -> WeightsFile:
 def read_safetensors(
     path: Path, expected: str, *, with_tensors: bool = True
 ) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
-    """The tensors and the header of a safetensors file of ours; bfloat16 becomes float32.
+    """The tensors and the header of a safetensors file of ours.
 
     Raises `CheckpointError` unless its header states the `expected` format, and for tensors
-    of other types than floating-point numbers, integers and booleans.
+    of other types than float32 and int64.
     """
     try:
         with safe_open(path, framework="np") as stored:
@@ -152,8 +149,14 @@ def read_safetensors(
                     f"{path}: not of format {expected} but {found!r}"
                     f"{hint if expected == WEIGHTS_FORMAT else ''}"
                 )
-            names = stored.keys() if with_tensors else ()
-            return {name: _read_tensor(path, stored, name) for name in names}, header
+            names = stored.keys() if with_tensors else []
+            for name in names:
+                if (kind := stored.get_slice(name).get_dtype()) not in _STORED:
+                    raise CheckpointError(
+                        f"{path}: {name} is stored as {kind}, which is not supported; convert it "
+                        "to float32"
+                    )
+            return {name: stored.get_tensor(name) for name in names}, header
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such file") from None
     except (SafetensorError, OSError) as error:
@@ -171,28 +174,6 @@ def tensor_places(path: Path) -> dict[str, tuple[int, int]]:
         for name, entry in header.items()
         if name != "__metadata__"
     }
-
-
-def _read_tensor(path: Path, stored: Any, name: str) -> NDArray[Any]:
-    part = stored.get_slice(name)
-    kind = part.get_dtype()
-    if kind not in _STORED:
-        raise CheckpointError(
-            f"{path}: {name} is stored as {kind}, which is not supported; convert it to float32"
-        )
-    if kind != "BF16":
-        value: NDArray[Any] = stored.get_tensor(name)
-        return value
-    # numpy has no bfloat16, which is the upper half of a float32.
-    begin, end = tensor_places(path)[name]
-    halves = np.fromfile(path, "<u2", (end - begin) // 2, offset=begin)
-    return (halves.astype(np.uint32) << 16).view(np.float32).reshape(part.get_shape())
-
-
-def _as_float32(value: NDArray[Any]) -> NDArray[Any]:
-    # What overflows becomes infinite, which the caller refuses.
-    with np.errstate(over="ignore"):
-        return value.astype(np.float32) if value.dtype.kind == "f" else value
 
 
 def weights_hash(tensors: Tensors) -> str:
@@ -256,9 +237,7 @@ def _find(name: str | Path) -> WeightsFile:
     path = Path(name)
     if path.suffix == ".safetensors":
         return read_weights(path)
-    # These take names of any length; `Path.exists` does not.
-    if os.path.isdir(path):
-        raise CheckpointError(f"{path} is a folder; name a model or a .safetensors file")
+    # This takes names of any length; `Path.exists` does not.
     if os.path.exists(path):
         raise CheckpointError(
             f"{path}: not a .safetensors weights file; `prosr convert` makes one of a released file"
@@ -286,8 +265,6 @@ def _interpolated(weights: WeightsFile, path: Path, strength: float) -> WeightsF
     if strength == 0:
         return partner
     ours, theirs = weights.tensors, partner.tensors
-    if {k: v.shape for k, v in ours.items()} != {k: v.shape for k, v in theirs.items()}:
-        raise CheckpointError(f"{weights.name} and {partner.name} have different layouts")
     tensors = {
         name: _lerp(theirs[name], value, strength) if value.dtype.kind == "f" else value
         for name, value in ours.items()
@@ -316,25 +293,16 @@ def _partner(weights: WeightsFile, path: Path) -> WeightsFile:
             f"{weights.name} has one strength only: it was not trained from another network "
             "against a discriminator; leave the strength out"
         )
-    try:
-        model, sha256 = str(named["model"]), str(named["sha256"])
-        beside = path.with_name(f"{model}.safetensors")
-    except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(
-            f"{path}: its header does not say which network it was trained from; it is damaged"
-        ) from error
+    model, sha256 = str(named["model"]), str(named["sha256"])
+    beside, found = path.with_name(f"{model}.safetensors"), None
     if path.suffix == ".safetensors" and beside.exists():
         found = _find(beside)
     elif model in bundled_models():
         found = _find(model)
-    else:
+    if found is None or found.sha256 != sha256:
         raise CheckpointError(
-            f"{weights.name} was trained from {model}; put {beside.name} of its own beside it"
-        )
-    if found.sha256 != sha256:
-        raise CheckpointError(
-            f"{weights.name} was trained from {model} with parameters {sha256[:12]}…, not from "
-            f"{found.sha256[:12]}…, which is here; put {beside.name} of its own beside it"
+            f"{weights.name} was trained from {model} with parameters {sha256[:12]}…, which are "
+            f"not here; put {beside.name} of its own beside it"
         )
     return found
 

@@ -9,10 +9,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from prosr.checkpoints import matfiles
-from prosr.checkpoints.adapter import Foreign, adapt
+from prosr.checkpoints.adapter import adapt
 from prosr.checkpoints.matconvnet import read_matconvnet
 from prosr.checkpoints.released import read_prosr
 from prosr.checkpoints.torchfiles import Refused, head
+from prosr.checkpoints.weights import Weights
 from prosr.errors import CheckpointError
 from prosr.layouts import VDSRConfig
 
@@ -20,7 +21,7 @@ SUFFIXES = (".pth", ".pt", ".mat", ".safetensors")
 """Of the files that can be converted."""
 
 
-def read_foreign(path: Path) -> Foreign:
+def read_foreign(path: Path) -> Weights:
     """Return the network in a released file, recognised by its content.
 
     Reads ProSR's .pth, LapSRN's and MS-LapSRN's .mat and VDSR's .safetensors, and executes
@@ -35,7 +36,7 @@ def read_foreign(path: Path) -> Foreign:
         raise CheckpointError(f"{path}: cannot be converted; {refusal}") from refusal
 
 
-def _read_vdsr(path: Path) -> Foreign:
+def _read_vdsr(path: Path) -> Weights:
     """Return VDSR from the `.safetensors` of its PyTorch port, which a third party trained."""
     try:
         theirs = load_file(path)

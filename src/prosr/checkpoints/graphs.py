@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import onnx
 import torch
+from onnx.external_data_helper import set_external_data
 from torch import Tensor, nn
 
 from prosr.cache import cached_folder
-from prosr.checkpoints.weights import Weights, find, from_file, serialize_weights
+from prosr.checkpoints.weights import find, from_file, serialize_weights
 from prosr.errors import InferenceError
 from prosr.inference.engines.openvino import compile_model, core
 from prosr.inference.engines.torch import smallest_side
@@ -52,7 +53,9 @@ def write_graphs(net: Network, name: str, sha256: str, folder: Path, weights: Pa
         for tensor in model.graph.initializer:
             if place := places.get(tensor.name.removeprefix("net.")):
                 assert weights is not None
-                _refer(tensor, weights.name, *place)
+                begin, end = place
+                set_external_data(tensor, weights.name, begin, end - begin)
+                tensor.ClearField("raw_data")
         onnx.helper.set_model_props(model, describe(net, scale, name, sha256))
         path.write_bytes(model.SerializeToString())
         check(path, net, scale, TOLERANCE["fp32"])
@@ -68,17 +71,8 @@ def export_weights(weights: WeightsFile, folder: Path) -> None:
     beside = None
     if weights.tensors:
         beside = folder / f"{weights.name}.safetensors"
-        beside.write_bytes(_in_float32(weights, loaded))
+        beside.write_bytes(serialize_weights(loaded.net, loaded.config, loaded.card))
     write_graphs(loaded.net, weights.name, weights.sha256, folder, beside)
-
-
-def _in_float32(weights: WeightsFile, loaded: Weights) -> bytes:
-    """A weights file of these parameters, which is the given file if that has them in float32."""
-    if weights.path is not None and weights.strength == 1:
-        places = tensor_places(weights.path).items()
-        if all(end - begin == weights.tensors[name].nbytes for name, (begin, end) in places):
-            return weights.path.read_bytes()
-    return serialize_weights(loaded.net, loaded.config, loaded.card)
 
 
 def open_community(path: Path) -> Model:
@@ -117,10 +111,8 @@ def describe(net: Network, scale: int, name: str, sha256: str) -> dict[str, str]
     }
 
 
-def trace(
-    net: nn.Module, scale: int, path: Path, function: Callable[[Tensor], Tensor] | None = None
-) -> None:
-    """Write `net(x, scale)`, or `function` of x, as an ONNX graph with input "x" and output "y".
+def trace(net: nn.Module, scale: int, path: Path) -> None:
+    """Write `net(x, scale)` as an ONNX graph with input "x" and output "y".
 
     Batch, height and width stay open. Raises `InferenceError` for what cannot be traced.
     """
@@ -131,7 +123,7 @@ def trace(
         warnings.simplefilter("ignore")
         try:
             torch.onnx.export(
-                _Traced(net, function or (lambda x: net(x, scale))),
+                _Traced(net, scale),
                 (torch.full((1, 3, *_EXAMPLE), 0.5),),
                 str(path),
                 input_names=["x"],
@@ -165,23 +157,12 @@ def check(path: Path, net: nn.Module, scale: int, atol: float) -> None:
 
 
 class _Traced(nn.Module):
-    """A function with the network that its parameters belong to."""
+    """A network at one scale."""
 
-    def __init__(self, net: nn.Module, function: Callable[[Tensor], Tensor]) -> None:
+    def __init__(self, net: nn.Module, scale: int) -> None:
         super().__init__()
-        self.net, self.function = net, function
+        self.net, self.scale = net, scale
         self.train(net.training)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.function(x)
-
-
-def _refer(tensor: onnx.TensorProto, file: str, begin: int, end: int) -> None:
-    """Replace a tensor's bytes with a reference into a file in the graph's folder."""
-    length = end - begin
-    assert len(tensor.raw_data) == length, tensor.name
-    tensor.ClearField("raw_data")
-    tensor.data_location = onnx.TensorProto.EXTERNAL
-    for key, value in (("location", file), ("offset", str(begin)), ("length", str(length))):
-        entry = tensor.external_data.add()
-        entry.key, entry.value = key, value
+    def forward(self, x: Tensor) -> Any:
+        return self.net(x, self.scale)

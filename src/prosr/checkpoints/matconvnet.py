@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from prosr.checkpoints import matfiles
-from prosr.checkpoints.adapter import Foreign, adapt
+from prosr.checkpoints.adapter import adapt
 from prosr.checkpoints.torchfiles import Refused
+from prosr.checkpoints.weights import Weights
 from prosr.config import PRESETS
 from prosr.layouts import LapSRNConfig, MsLapSRNConfig
 
@@ -40,7 +41,7 @@ class DagNN:
     leak: float
 
 
-def read_matconvnet(path: Path) -> Foreign:
+def read_matconvnet(path: Path) -> Weights:
     """Return LapSRN or MS-LapSRN from a `.mat`. Raises `Refused` for anything else."""
     dag = unpack(path.read_bytes())
     if "conv1_f" in dag.tensors:
@@ -92,19 +93,14 @@ def _tensor(array: Any) -> Tensor:
 
 
 def _mslapsrn_name(name: str) -> str:
-    match name.removeprefix("net.").split("."):
-        case ["convs", j, kind]:
-            return f"conv{int(j) + 1}_{_KINDS[kind]}"
-        case [part, kind]:
-            return f"{_PARTS[part]}_{_KINDS[kind]}"
-    raise ValueError(f"{name} is not the name of an MS-LapSRN tensor")
+    *path, kind = name.removeprefix("net.").split(".")
+    part = f"conv{int(path[1]) + 1}" if path[0] == "convs" else _PARTS[path[0]]
+    return f"{part}_{_KINDS[kind]}"
 
 
 def _lapsrn_name(name: str, levels: int) -> str:
     """Their levels count down to the largest picture, ours count up."""
-    match name.removeprefix("net.").split("."):
-        case ["entry", kind]:
-            return f"input_conv_{_KINDS[kind]}"
-        case ["levels", i, *rest]:
-            return f"level{levels - int(i)}_{_mslapsrn_name('.'.join(rest))}"
-    raise ValueError(f"{name} is not the name of a LapSRN tensor")
+    if not name.startswith("net.levels."):
+        return _mslapsrn_name(name)
+    i, inner = name.removeprefix("net.levels.").split(".", 1)
+    return f"level{levels - int(i)}_{_mslapsrn_name(inner)}"

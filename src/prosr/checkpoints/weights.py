@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from prosr import models
 from prosr.checkpoints.community import load_community
 from prosr.config import PRESETS, net_config
-from prosr.errors import CheckpointError, ConfigError
+from prosr.errors import CheckpointError, ConfigError, printable
 from prosr.files import write_bytes
 from prosr.layouts import CommunityConfig, NetConfig
 from prosr.models import COMMUNITY_SUFFIXES, WEIGHTS_FORMAT, WeightsFile, read_safetensors
@@ -27,6 +27,8 @@ from prosr.nets.build import build
 from prosr.nets.network import Network
 
 STATE_FORMAT = "prosr-training-state-1"
+
+Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -101,26 +103,39 @@ def from_file(weights: WeightsFile) -> Weights:
 def fit(net: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
     """Copy `tensors` into `net`, or raise `CheckpointError` with what differs."""
     _compare(net, tensors, source)
-    net.load_state_dict(dict(tensors), strict=True)
+    net.load_state_dict(dict(tensors))
 
 
 def _compare(net: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
     own = net.state_dict()
-    missing = [name for name in own if name not in tensors]
-    unexpected = [name for name in tensors if name not in own]
-    reshaped = [name for name in own if name in tensors and own[name].shape != tensors[name].shape]
-    for what, names in (("lacks", missing), ("has extra", unexpected), ("reshapes", reshaped)):
-        if names:
-            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-            raise CheckpointError(
-                f"{source}: {what} {names[0]}{more}; the file and the network's layout differ"
-            )
+    if problem := difference(shapes(tensors), shapes(own))[1]:
+        raise CheckpointError(f"{source}: {problem}; the file and the network's layout differ")
     for name, value in own.items():
         if value.is_floating_point() != tensors[name].is_floating_point():
             raise CheckpointError(
                 f"{source}: {name} is stored as {tensors[name].dtype}, but the network has "
                 f"{value.dtype}; get another copy or retrain it"
             )
+
+
+def shapes(state: Mapping[str, Tensor]) -> dict[str, Shape]:
+    """The shape of every tensor by its name."""
+    return {name: tuple(value.shape) for name, value in state.items()}
+
+
+def difference(found: Mapping[str, Shape], wanted: Mapping[str, Shape]) -> tuple[int, str]:
+    """How many tensors differ, and a clause that describes the first, empty for none."""
+    names = [name for name in {**wanted, **found} if found.get(name) != wanted.get(name)]
+    if not names:
+        return 0, ""
+    first, *others = names
+    more = f", and {len(others)} more of {len(wanted)} tensors differ" if others else ""
+    instead = f"{_by(found.get(first))} instead of {_by(wanted.get(first))}"
+    return len(names), f"{printable(first[:100])} has shape {instead}{more}"
+
+
+def _by(shape: Shape | None) -> str:
+    return "none" if shape is None else "×".join(map(str, shape[:9])) or "a scalar"
 
 
 def find(name: str | Path, strength: float = 1.0) -> Weights:
@@ -130,14 +145,8 @@ def find(name: str | Path, strength: float = 1.0) -> Weights:
     .pth, .pt or .ckpt.
     """
     path = Path(name)
-    if path.suffix in COMMUNITY_SUFFIXES and strength == 1:
-        return _load_community(path)
-    return from_file(models.find_weights(name, strength))
-
-
-def _load_community(path: Path) -> Weights:
-    if not path.is_file():
-        raise CheckpointError(f"{path}: no such file")
+    if path.suffix not in COMMUNITY_SUFFIXES or strength != 1:
+        return from_file(models.find_weights(name, strength))
     net = load_community(path)
     return Weights(path.stem, net, net.layout, {}, weights_hash(net.state_dict()))
 
@@ -145,14 +154,9 @@ def _load_community(path: Path) -> Weights:
 def find_or_build(name: str) -> Weights:
     """`find`, or of a preset that comes without weights a network with fresh parameters."""
     config = PRESETS.get(name)
-    if config is None or is_bundled(name):
+    if config is None or name in models.bundled_models():
         return find(name)
     return Weights(name, build(config).eval(), config, {}, "")
-
-
-def is_bundled(name: str) -> bool:
-    """Whether a preset of this name comes with weights, or needs none."""
-    return name in models.bundled_models()
 
 
 def save_state(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, str]) -> None:

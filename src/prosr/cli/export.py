@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from prosr.cli.options import Model, Overwrite
 
 # fmt: off
-Format = Annotated[str, typer.Option("--format", metavar="NAME", help="onnx, openvino, or graphs: what prosr itself runs.")]
+Format = Annotated[Literal["onnx", "openvino", "graphs"], typer.Option("--format", help="onnx, openvino, or graphs: what prosr itself runs.")]
 Scale = Annotated[int, typer.Option(metavar="2|4|8", help="How many times larger.")]
-Precision = Annotated[str, typer.Option(metavar="NAME", help="fp32 or fp16.")]
+Precision = Annotated[Literal["fp32", "fp16"], typer.Option(help="Width of the values.")]
 Output = Annotated[Path | None, typer.Option(metavar="FILE", help="File to write (default: MODEL_x4.onnx or .xml); for graphs a folder.")]
 # fmt: on
 
@@ -42,10 +42,10 @@ def export(
     if file_format == "graphs":
         _export_graphs(model, output or Path(), overwrite)
         return
+    from prosr.checkpoints.export import SUFFIXES
     from prosr.checkpoints.export import export as write
-    from prosr.checkpoints.export import suffix_of
 
-    suffix = suffix_of(file_format)
+    suffix = SUFFIXES[file_format]
     check_scale(scale)
     weights = find(model)
     target = output or Path(f"{weights.name}_x{scale}{suffix}")

@@ -22,7 +22,6 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Adam
 
-from prosr.adversary import Adversarial
 from prosr.checkpoints.features import open_features
 from prosr.checkpoints.weights import (
     Weights,
@@ -34,7 +33,7 @@ from prosr.checkpoints.weights import (
     save_weights,
     weights_hash,
 )
-from prosr.config import Recipe, recipe_from
+from prosr.config import Adversarial, Recipe, recipe_from
 from prosr.errors import CheckpointError, ConfigError
 from prosr.files import write_bytes, write_text
 from prosr.nets.build import build, build_discriminator

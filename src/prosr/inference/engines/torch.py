@@ -51,9 +51,9 @@ class TorchEngine(Engine):
 def smallest_side(net: nn.Module) -> int:
     """The height and width from which a network takes inputs, whatever runs it.
 
-    PyTorch's own networks take a single row, but in a graph reflection needs two.
+    Reflection by one pixel needs two.
     """
-    return 2 if any(getattr(module, "reflects", False) for module in net.modules()) else 1
+    return 2 if any(getattr(m, "padding_mode", "") == "reflect" for m in net.modules()) else 1
 
 
 def best_device() -> str:
