@@ -190,7 +190,6 @@ class LapSRNConfig(Layout):
     levels: Literal[1, 2, 3]
     depth: Count = Field(default=10, description="convolutions in each level")
     features: Count = 64
-    leak: float = 0.2
 
     @property
     def scales(self) -> tuple[Scale, ...]:
@@ -204,7 +203,6 @@ class MsLapSRNConfig(Layout):
     depth: Count = 5
     recursions: Count = 8
     features: Count = 64
-    leak: float = 0.2
 
 
 class SRDenseNetConfig(OneScale):

@@ -34,8 +34,8 @@ def load_community(path: Path) -> Community:
     """Return the network in a file that spandrel knows.
 
     Nothing in the file is executed. Raises `CheckpointError` if the file or spandrel is
-    missing, if spandrel does not know the file, and for a network that does not enlarge RGB by 2, 4 or 8 or that
-    computes in windows: its results would depend on where tiles begin.
+    missing, if spandrel does not know the file, and for a network that does not enlarge RGB
+    by 2, 4 or 8 or that computes in windows: its results would depend on where tiles begin.
     """
     torchfiles.head(path)
     spandrel = _import_spandrel(path)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,8 @@ from prosr.checkpoints.adapter import adapt
 from prosr.checkpoints.torchfiles import Refused
 from prosr.checkpoints.weights import Weights
 from prosr.config import PRESETS
-from prosr.layouts import LapSRNConfig, MsLapSRNConfig
+from prosr.layouts import MsLapSRNConfig
+from prosr.nets.blocks import LEAK
 
 _LAPSRN = ("lapsrn-x2", "lapsrn-x4", "lapsrn-x8")
 _KINDS = {"weight": "f", "bias": "b"}
@@ -29,43 +28,32 @@ _PARTS = {
 }
 
 
-@dataclass(frozen=True)
-class DagNN:
-    """A graph: its tensors in PyTorch's order of dimensions, its layers, its ReLUs' leak.
-
-    `layers` holds the names of the tensors that each layer uses.
-    """
-
-    tensors: Mapping[str, Tensor]
-    layers: Mapping[str, list[str]]
-    leak: float
-
-
 def read_matconvnet(path: Path) -> Weights:
     """Return LapSRN or MS-LapSRN from a `.mat`. Raises `Refused` for anything else."""
-    dag = unpack(path.read_bytes())
-    if "conv1_f" in dag.tensors:
-        used = [name for name, tensors in dag.layers.items() if "conv1_f" in tensors]
+    theirs, layers = unpack(path.read_bytes())
+    if "conv1_f" in theirs:
+        used = [name for name, tensors in layers.items() if "conv1_f" in tensors]
         recursions = sum(name.startswith("x2SR_level1_") for name in used)
         if not recursions:
             raise Refused("its graph has no level for scale 2")
-        shared = MsLapSRNConfig(recursions=recursions, leak=dag.leak)
+        shared = MsLapSRNConfig(recursions=recursions)
         name = "mslapsrn" if shared == PRESETS["mslapsrn"] else f"mslapsrn-d5r{recursions}"
         origin = "released by the authors of MS-LapSRN"
-        return adapt(path, name, shared, dag.tensors, _mslapsrn_name, origin)
-    levels = sum(key.endswith("_upconv_f") for key in dag.tensors)
+        return adapt(path, name, shared, theirs, _mslapsrn_name, origin)
+    levels = sum(key.endswith("_upconv_f") for key in theirs)
     if not 1 <= levels <= len(_LAPSRN):
         raise Refused("it is neither LapSRN for scale 2, 4 or 8 nor MS-LapSRN")
     name = _LAPSRN[levels - 1]
-    preset = PRESETS[name]
-    assert isinstance(preset, LapSRNConfig)
-    layout = preset.model_copy(update={"leak": dag.leak})
     rename = partial(_lapsrn_name, levels=levels)
-    return adapt(path, name, layout, dag.tensors, rename, "released by the authors of LapSRN")
+    return adapt(path, name, PRESETS[name], theirs, rename, "released by the authors of LapSRN")
 
 
-def unpack(data: bytes) -> DagNN:
-    """Return the graph in a file's content. Raises `Refused`, also for leaks that differ."""
+def unpack(data: bytes) -> tuple[dict[str, Tensor], dict[str, list[str]]]:
+    """Return a file's tensors, and for each layer the names of those that it uses.
+
+    Tensors have PyTorch's order of dimensions. Raises `Refused`, also for ReLUs that leak
+    more or less than ours.
+    """
     variables = matfiles.unpack(data)
     try:
         (net,) = variables["net"]
@@ -75,10 +63,10 @@ def unpack(data: bytes) -> DagNN:
         leaks = {round(float(block["leak"].item()), 6) for block in blocks if "leak" in block}
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise Refused("it is a .mat file, but not a network saved by MatConvNet") from error
-    if len(leaks) != 1 or not 0 <= min(leaks) < 1:
+    if leaks != {LEAK}:
         shown = ", ".join(map(str, sorted(leaks))) or "none"
-        raise Refused(f"its ReLUs need one leak from 0 to 1, and have: {shown}")
-    return DagNN(tensors, layers, *leaks)
+        raise Refused(f"its ReLUs need the leak {LEAK}, and have: {shown}")
+    return tensors, layers
 
 
 def _tensor(array: Any) -> Tensor:

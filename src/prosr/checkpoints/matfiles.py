@@ -19,8 +19,6 @@ from prosr.checkpoints.torchfiles import Refused
 MAGIC = b"MATLAB 5.0 MAT-file"
 # The largest released file has 3 MB, and little more unpacked.
 MAX_UNPACKED = 64 << 20
-MAX_DEPTH = 16
-MAX_DIMENSIONS = 8
 
 _HEADER = 128
 _MATRIX, _COMPRESSED = 14, 15
@@ -52,11 +50,11 @@ def unpack(data: bytes) -> dict[str, Any]:
                 content = list(_elements(memoryview(unpacked)))
             for inner, matrix in content:
                 if inner == _MATRIX:
-                    name, value = _matrix(matrix, 0)
+                    name, value = _matrix(matrix)
                     variables[name] = value
     # What damage looks like to numpy, zlib and the elements that are looked for.
-    except (IndexError, KeyError, StopIteration, ValueError, struct.error, zlib.error) as error:
-        raise Refused("it is damaged; get another copy") from error
+    except (LookupError, RecursionError, StopIteration, ValueError, struct.error, zlib.error) as e:
+        raise Refused("it is damaged; get another copy") from e
     return variables
 
 
@@ -76,12 +74,10 @@ def _elements(data: memoryview) -> Elements:
             place += -place % 8
 
 
-def _matrix(body: memoryview, depth: int) -> tuple[str, Any]:
+def _matrix(body: memoryview) -> tuple[str, Any]:
     """Return the name and value of an array."""
     if not body:
         return "", np.empty((0, 0))
-    if depth > MAX_DEPTH:
-        raise Refused("it is nested too deeply")
     parts = _elements(body)
     kind = int(_numbers(parts)[0]) & 0xFF
     if kind not in (_CELL, _STRUCT, _CHAR, *_NUMERIC):
@@ -89,7 +85,7 @@ def _matrix(body: memoryview, depth: int) -> tuple[str, Any]:
     shape = tuple(int(n) for n in _numbers(parts))
     name = bytes(next(parts)[1]).decode("latin-1")
     # Each element takes at least one byte of the file.
-    if not 2 <= len(shape) <= MAX_DIMENSIONS or min(shape) < 0 or math.prod(shape) > len(body):
+    if len(shape) < 2 or min(shape) < 0 or math.prod(shape) > len(body):
         raise ValueError("the array is larger than the file")
     if kind in _NUMERIC:
         return name, _numbers(parts).reshape(shape, order="F")
@@ -97,11 +93,11 @@ def _matrix(body: memoryview, depth: int) -> tuple[str, Any]:
         encoding, text = next(parts) if math.prod(shape) else (1, b"")
         return name, bytes(text).decode(_TEXTS[encoding])
     if kind == _CELL:
-        return name, [_inner(parts, depth) for _ in range(math.prod(shape))]
-    return name, _structs(parts, math.prod(shape), depth)
+        return name, [_inner(parts) for _ in range(math.prod(shape))]
+    return name, _structs(parts, math.prod(shape))
 
 
-def _structs(parts: Elements, count: int, depth: int) -> list[dict[str, Any]]:
+def _structs(parts: Elements, count: int) -> list[dict[str, Any]]:
     length = int(_numbers(parts)[0])
     names = bytes(next(parts)[1])
     fields = [
@@ -111,14 +107,14 @@ def _structs(parts: Elements, count: int, depth: int) -> list[dict[str, Any]]:
     # Structs without fields take no bytes, so nothing in the file bounds their number.
     if not fields and count > 1:
         raise ValueError("structs without fields")
-    return [{field: _inner(parts, depth) for field in fields} for _ in range(count)]
+    return [{field: _inner(parts) for field in fields} for _ in range(count)]
 
 
-def _inner(parts: Elements, depth: int) -> Any:
+def _inner(parts: Elements) -> Any:
     kind, body = next(parts)
     if kind != _MATRIX:
         raise ValueError("not an array")
-    return _matrix(body, depth + 1)[1]
+    return _matrix(body)[1]
 
 
 def _numbers(parts: Elements) -> np.ndarray[Any, np.dtype[Any]]:

@@ -41,7 +41,8 @@ def recognise(found: Mapping[str, Shape]) -> tuple[str, ProSRConfig]:
     """
     problems = []
     for name, layout in _layouts().items():
-        count, problem = difference(found, released_shapes(layout))
+        wanted = expected(layout, partial(released_name, layout=layout))
+        count, problem = difference(found, wanted)
         if not count:
             return name, layout
         problems.append((count, f"compared with {name}, {problem}"))
@@ -59,11 +60,6 @@ def _layouts() -> dict[str, ProSRConfig]:
             first = {"dcus": preset.dcus[:levels], "growth": preset.growth[:levels]}
             layouts[f"{name}-x{SCALES[levels - 1]}"] = preset.model_copy(update=first)
     return layouts
-
-
-def released_shapes(layout: ProSRConfig) -> dict[str, Shape]:
-    """Return the released name and the shape of every tensor of this layout."""
-    return expected(layout, partial(released_name, layout=layout))
 
 
 def released_name(name: str, layout: ProSRConfig) -> str:

@@ -12,6 +12,15 @@ MEAN_RGB = (0.4488, 0.4371, 0.4040)
 """Mean colour of DIV2K's training pictures, in [0, 1]; the networks subtract it from x."""
 
 
+LEAK = 0.2
+"""Slope of every leaky ReLU: in LapSRN, MS-LapSRN and the discriminators."""
+
+
+def leaky_relu(z: Tensor) -> Tensor:
+    """Leaky ReLU with slope `LEAK`."""
+    return F.leaky_relu(z, LEAK)
+
+
 def conv(
     channels_in: int,
     channels_out: int,
