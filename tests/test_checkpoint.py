@@ -80,13 +80,22 @@ def stored(path: Path, change: str) -> Path:
 
 
 @pytest.mark.parametrize(
-    "change", ["lacks", "has extra", "reshapes", "layout", "format", "torch.int64", "torch.bool"]
+    ("change", "problem"),
+    [
+        ("lacks", "has shape none instead of"),
+        ("has extra", "instead of none"),
+        ("reshapes", "has shape .* instead of"),
+        ("layout", "layout"),
+        ("format", "format"),
+        ("torch.int64", "torch.int64"),
+        ("torch.bool", "stored as BOOL"),
+    ],
 )
 def test_a_file_that_does_not_fit_its_layout_is_refused_by_name(
-    tmp_path: Path, change: str
+    tmp_path: Path, change: str, problem: str
 ) -> None:
     path = stored(tmp_path / "n.safetensors", change)
-    with pytest.raises(CheckpointError, match=change) as refusal:
+    with pytest.raises(CheckpointError, match=problem) as refusal:
         load_weights(path)
     assert str(path) in str(refusal.value)
     assert "\n" not in str(refusal.value)
@@ -114,34 +123,10 @@ def stored_as(dtype: torch.dtype, path: Path) -> dict[str, torch.Tensor]:
     return state
 
 
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
-def test_other_floating_point_types_are_read_as_float32(tmp_path: Path, dtype: torch.dtype) -> None:
-    path = tmp_path / "n.safetensors"
-    expected = {name: value.float() for name, value in stored_as(dtype, path).items()}
-    weights = find_weights(path)
-    assert weights.sha256 == weights_hash(expected)
-    for name, value in expected.items():
-        assert weights.tensors[name].dtype == np.float32
-        assert np.array_equal(weights.tensors[name], value.numpy())
-    x = np.random.default_rng(0).random((6, 7, 3), np.float32)
-    results = [load(path, engine=engine).upscale(x, 2) for engine in ("openvino", "torch")]
-    assert np.abs(results[0] - results[1]).max() < 1e-2
-
-
-def test_a_double_beyond_float32_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "n.safetensors"
-    state = {name: value.double() for name, value in build(TINY).state_dict().items()}
-    next(iter(state.values())).view(-1)[0] = 1e300
-    header = {"format": WEIGHTS_FORMAT, "config": TINY.model_dump_json()}
-    save_file(state, path, metadata=header)
-    with pytest.raises(CheckpointError, match="not finite"):
-        find_weights(path)
-
-
 @pytest.mark.parametrize(
-    ("dtype", "stored"), [(torch.float8_e4m3fn, "F8_E4M3"), (torch.complex64, "C64")]
+    ("dtype", "stored"), [(torch.bfloat16, "BF16"), (torch.float16, "F16"), (torch.float64, "F64")]
 )
-def test_types_that_no_network_computes_in_are_refused_by_name(
+def test_types_that_no_network_has_are_refused_by_name(
     tmp_path: Path, dtype: torch.dtype, stored: str
 ) -> None:
     stored_as(dtype, tmp_path / "n.safetensors")
@@ -173,7 +158,7 @@ def test_a_layout_larger_than_its_file_takes_no_memory(tmp_path: Path) -> None:
     header = {"format": WEIGHTS_FORMAT, "config": config.model_dump_json()}
     save_file(build(TINY).state_dict(), tmp_path / "n.safetensors", metadata=header)
     before = peak_memory() or 0
-    with pytest.raises(CheckpointError, match="reshapes"):
+    with pytest.raises(CheckpointError, match="has shape"):
         load_weights(tmp_path / "n.safetensors")
     assert (peak_memory() or 0) - before < 200_000_000
 
@@ -207,7 +192,7 @@ def test_names_that_nothing_has_are_refused(search: Callable[..., object], tmp_p
         search("x" * 5000)
     with pytest.raises(CheckpointError, match="no such file"):
         search(tmp_path / "none.safetensors")
-    with pytest.raises(CheckpointError, match="is a folder; name a model"):
+    with pytest.raises(CheckpointError, match=r"not a \.safetensors weights file"):
         search(tmp_path)
     (tmp_path / "a.txt").touch()
     with pytest.raises(CheckpointError, match=r"not a \.safetensors weights file; `prosr convert`"):

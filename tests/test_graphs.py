@@ -31,7 +31,7 @@ from prosr.models import WeightsFile, bundled_models, find_weights, tensor_place
 from prosr.nets.build import build
 from prosr.nets.cost import trace as trace_cost
 from prosr.nets.generator import ProSR
-from prosr.nets.network import Plain
+from prosr.nets.network import Network
 
 SMALL = ProSRConfig(features=6, growth=(4, 4), dcus=((2,), (1,)), residual=True)
 BUNDLED = [(name, scale) for name in bundled_models() for scale in (2, 4, 8)]
@@ -226,7 +226,7 @@ def test_tracing_leaves_a_network_as_it_is(tmp_path: Path, training: bool) -> No
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
 
 
-class Odd(Plain):
+class Odd(Network):
     """A network whose graph keeps the branch of the example that was traced."""
 
     def __init__(self) -> None:

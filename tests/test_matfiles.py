@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import zlib
 from pathlib import Path
 from typing import Any
@@ -25,9 +26,9 @@ def saved(folder: Path, compressed: bool, **variables: Any) -> bytes:
 def sample(folder: Path, compressed: bool) -> bytes:
     cell = np.empty((1, 2), dtype=object)
     cell[0, :] = ["abc", NUMBERS]
-    struct = {"text": "größer", "number": 0.25, "inner": {"empty": np.empty((0, 0))}, "cell": cell}
+    fields = {"text": "größer", "number": 0.25, "inner": {"empty": np.empty((0, 0))}, "cell": cell}
     return saved(
-        folder, compressed, numbers=NUMBERS, struct=struct, integers=np.array([[-3, 7]], np.int16)
+        folder, compressed, numbers=NUMBERS, struct=fields, integers=np.array([[-3, 7]], np.int16)
     )
 
 
@@ -36,11 +37,11 @@ def test_values_are_read(compressed: bool, tmp_path: Path) -> None:
     values = matfiles.unpack(sample(tmp_path, compressed))
     np.testing.assert_array_equal(values["numbers"], NUMBERS)
     np.testing.assert_array_equal(values["integers"], [[-3, 7]])
-    (struct,) = values["struct"]
-    assert (struct["text"], struct["number"].item()) == ("größer", 0.25)
-    assert struct["inner"][0]["empty"].size == 0
-    assert struct["cell"][0] == "abc"
-    np.testing.assert_array_equal(struct["cell"][1], NUMBERS)
+    (fields,) = values["struct"]
+    assert (fields["text"], fields["number"].item()) == ("größer", 0.25)
+    assert fields["inner"][0]["empty"].size == 0
+    assert fields["cell"][0] == "abc"
+    np.testing.assert_array_equal(fields["cell"][1], NUMBERS)
 
 
 def refusal(data: bytes) -> str:
@@ -80,10 +81,12 @@ def test_a_struct_with_more_elements_than_bytes_is_refused(tmp_path: Path) -> No
 
 
 def test_nesting_is_bounded(tmp_path: Path) -> None:
-    value: Any = 1.0
-    for _ in range(matfiles.MAX_DEPTH + 2):
-        value = {"a": value}
-    assert "too deeply" in refusal(saved(tmp_path, False, s=value))
+    element = struct.pack("<II", 14, 0)
+    for _ in range(2000):
+        cell = struct.pack("<4I4I2I", 6, 8, 1, 0, 5, 8, 1, 1, 1, 0) + element
+        element = struct.pack("<II", 14, len(cell)) + cell
+    header = sample(tmp_path, compressed=False)[:128]
+    assert refusal(header + element) == "it is damaged; get another copy"
 
 
 def test_another_header_is_refused() -> None:
