@@ -57,6 +57,12 @@ def test_the_suffix_must_be_that_of_the_format(run: Run) -> None:
     assert (code, err) == (2, "error: a.onnx: the output's name must end in .xml\n")
 
 
+@pytest.mark.parametrize("words", [("--format", "ncnn"), ("--precision", "fp8")])
+def test_unknown_formats_and_precisions_are_refused(run: Run, words: tuple[str, str]) -> None:
+    code, _, err = run("bicubic", *words)
+    assert (code, f"'{words[1]}' is not one of" in err) == (2, True)
+
+
 def test_graphs_are_written_as_they_are_bundled(run: Run) -> None:
     code, out, err = run("prosr-xs", "--format", "graphs", "--output", "new")
     assert (code, err) == (0, "")

@@ -14,7 +14,7 @@ import torch
 from prosr.checkpoints import graphs
 from prosr.checkpoints.export import export
 from prosr.checkpoints.weights import Weights
-from prosr.errors import ConfigError, InferenceError
+from prosr.errors import InferenceError
 from prosr.inference.engines.openvino import core
 from prosr.layouts import ProSRConfig
 from prosr.nets.build import build
@@ -94,17 +94,3 @@ def test_a_file_that_computes_something_else_is_not_written(
     with pytest.raises(InferenceError, match="the exported network is"):
         export(weights, 2, "onnx", "fp32", tmp_path / "a.onnx")
     assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize(
-    ("file_format", "precision", "message"),
-    [
-        ("ncnn", "fp32", "'ncnn'; use one of: onnx, openvino"),
-        ("onnx", "fp8", "'fp8'; use one of: fp32, fp16"),
-    ],
-)
-def test_unknown_formats_and_precisions_are_refused(
-    weights: Weights, tmp_path: Path, file_format: str, precision: str, message: str
-) -> None:
-    with pytest.raises(ConfigError, match=message):
-        export(weights, 2, file_format, precision, tmp_path / "a.onnx")

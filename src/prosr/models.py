@@ -204,7 +204,10 @@ def open_model(weights: WeightsFile, export: Callable[[WeightsFile, Path], None]
     if weights.strength < 1:
         source, key = folder, cache_key(weights.name, weights.sha256, weights.layout)
         folder = cached_folder(key, lambda new: _write_interpolated(weights, source, new))
-    return model_in(folder, origin.name, weights)
+    paths = {scale: folder / f"{origin.name}.x{scale}.onnx" for scale in SCALES}
+    graphs: dict[int, Path] = {scale: path for scale, path in paths.items() if path.exists()}
+    size = sum(value.nbytes for value in weights.tensors.values())
+    return Model(weights.name, weights.sha256, size, graphs)
 
 
 def cache_key(name: str, sha256: str, layout: Mapping[str, Any]) -> str:
@@ -223,16 +226,6 @@ def _code() -> str:
     return digest.hexdigest()
 
 
-def model_in(folder: Path, stem: str, weights: WeightsFile) -> Model:
-    """The model whose graphs are called `stem` in a folder. Raises `CheckpointError` for none."""
-    paths = {scale: folder / f"{stem}.x{scale}.onnx" for scale in SCALES}
-    graphs: dict[int, Path] = {scale: path for scale, path in paths.items() if path.exists()}
-    if not graphs:
-        raise CheckpointError(f"{weights.name} has no graphs in {folder}; install prosr again")
-    size = sum(value.nbytes for value in weights.tensors.values())
-    return Model(weights.name, weights.sha256, size, graphs)
-
-
 def _find(name: str | Path) -> WeightsFile:
     path = Path(name)
     if path.suffix == ".safetensors":
@@ -242,11 +235,10 @@ def _find(name: str | Path) -> WeightsFile:
         raise CheckpointError(
             f"{path}: not a .safetensors weights file; `prosr convert` makes one of a released file"
         )
-    bundled = _BUNDLED / f"{name}.safetensors"
     if str(name) == "bicubic":
         return WeightsFile("bicubic", None, {}, {"kind": "bicubic"}, {}, "")
     if str(name) in bundled_models():
-        return read_weights(bundled)
+        return read_weights(_BUNDLED / f"{name}.safetensors")
     # Only for the error's text: reading presets takes longer than all else here.
     from prosr.config import PRESETS
 
@@ -265,6 +257,8 @@ def _interpolated(weights: WeightsFile, path: Path, strength: float) -> WeightsF
     if strength == 0:
         return partner
     ours, theirs = weights.tensors, partner.tensors
+    if {k: v.shape for k, v in ours.items()} != {k: v.shape for k, v in theirs.items()}:
+        raise CheckpointError(f"{weights.name} and {partner.name} have different layouts")
     tensors = {
         name: _lerp(theirs[name], value, strength) if value.dtype.kind == "f" else value
         for name, value in ours.items()
@@ -293,8 +287,13 @@ def _partner(weights: WeightsFile, path: Path) -> WeightsFile:
             f"{weights.name} has one strength only: it was not trained from another network "
             "against a discriminator; leave the strength out"
         )
-    model, sha256 = str(named["model"]), str(named["sha256"])
-    beside, found = path.with_name(f"{model}.safetensors"), None
+    try:
+        model, sha256 = str(named["model"]), str(named["sha256"])
+        beside, found = path.with_name(f"{model}.safetensors"), None
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"{path}: its header does not say which network it was trained from; it is damaged"
+        ) from error
     if path.suffix == ".safetensors" and beside.exists():
         found = _find(beside)
     elif model in bundled_models():

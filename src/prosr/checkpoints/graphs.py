@@ -16,7 +16,7 @@ from onnx.external_data_helper import set_external_data
 from torch import Tensor, nn
 
 from prosr.cache import cached_folder
-from prosr.checkpoints.weights import find, from_file, serialize_weights
+from prosr.checkpoints.weights import find, from_file, save_weights
 from prosr.errors import InferenceError
 from prosr.inference.engines.openvino import compile_model, core
 from prosr.inference.engines.torch import smallest_side
@@ -69,9 +69,12 @@ def export_weights(weights: WeightsFile, folder: Path) -> None:
     """
     loaded = from_file(weights)
     beside = None
-    if weights.tensors:
+    if weights.path is not None:
         beside = folder / f"{weights.name}.safetensors"
-        beside.write_bytes(serialize_weights(loaded.net, loaded.config, loaded.card))
+        if weights.strength == 1:
+            beside.write_bytes(weights.path.read_bytes())
+        else:
+            save_weights(beside, loaded.net, loaded.config, loaded.card)
     write_graphs(loaded.net, weights.name, weights.sha256, folder, beside)
 
 

@@ -57,20 +57,13 @@ def save_weights(
     path: Path, net: Network, config: NetConfig | CommunityConfig, card: Mapping[str, Any]
 ) -> str:
     """Write the network's parameters, layout and model card; return the parameters' hash."""
-    write_bytes(path, serialize_weights(net, config, card))
-    return weights_hash(net.state_dict())
-
-
-def serialize_weights(
-    net: Network, config: NetConfig | CommunityConfig, card: Mapping[str, Any]
-) -> bytes:
-    """The bytes of a weights file."""
     header = {
         "format": WEIGHTS_FORMAT,
         "config": config.model_dump_json(),
         "card": json.dumps(dict(card)),
     }
-    return _serialized(net.state_dict(), header)
+    write_bytes(path, _serialized(net.state_dict(), header))
+    return weights_hash(net.state_dict())
 
 
 def load_weights(path: Path) -> Weights:
@@ -92,11 +85,11 @@ def from_file(weights: WeightsFile) -> Weights:
             "it was made by another version of prosr or is damaged"
         ) from error
     tensors = {name: torch.from_numpy(value) for name, value in weights.tensors.items()}
-    # Without memory for parameters, until they are known to be no more than the file has.
+    # Without memory of its own: the file may have fewer parameters than its layout.
     with torch.device("meta"):
-        _compare(build(config), tensors, source)
-    net = build(config)
-    net.load_state_dict(tensors)
+        net = build(config)
+    _compare(net, tensors, source)
+    net.load_state_dict(tensors, assign=True)
     return Weights(weights.name, net.eval(), config, weights.card, weights.sha256)
 
 
@@ -111,11 +104,8 @@ def _compare(net: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None
     if problem := difference(shapes(tensors), shapes(own))[1]:
         raise CheckpointError(f"{source}: {problem}; the file and the network's layout differ")
     for name, value in own.items():
-        if value.is_floating_point() != tensors[name].is_floating_point():
-            raise CheckpointError(
-                f"{source}: {name} is stored as {tensors[name].dtype}, but the network has "
-                f"{value.dtype}; get another copy or retrain it"
-            )
+        if value.dtype != tensors[name].dtype:
+            raise CheckpointError(f"{source}: {name} has type {tensors[name].dtype}; retrain it")
 
 
 def shapes(state: Mapping[str, Tensor]) -> dict[str, Shape]:
