@@ -14,9 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from prosr.checkpoints.adapter import expected
 from prosr.checkpoints.released import released_name
-from prosr.checkpoints.weights import Shape
+from prosr.checkpoints.weights import Shape, expected
 from prosr.config import net_config
 from prosr.layouts import ProSRConfig
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import scipy.io
 
-from prosr.checkpoints import matfiles
+from prosr.checkpoints import matconvnet
 from prosr.checkpoints.torchfiles import Refused
 
 NUMBERS = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
@@ -34,7 +34,7 @@ def sample(folder: Path, compressed: bool) -> bytes:
 
 @BOTH
 def test_values_are_read(compressed: bool, tmp_path: Path) -> None:
-    values = matfiles.unpack(sample(tmp_path, compressed))
+    values = matconvnet.read_variables(sample(tmp_path, compressed))
     np.testing.assert_array_equal(values["numbers"], NUMBERS)
     np.testing.assert_array_equal(values["integers"], [[-3, 7]])
     (fields,) = values["struct"]
@@ -46,7 +46,7 @@ def test_values_are_read(compressed: bool, tmp_path: Path) -> None:
 
 def refusal(data: bytes) -> str:
     with pytest.raises(Refused) as refused:
-        matfiles.unpack(data)
+        matconvnet.read_variables(data)
     assert "\n" not in str(refused.value)
     return str(refused.value)
 
@@ -59,13 +59,13 @@ def test_a_cut_or_garbled_file_is_refused_or_read(compressed: bool, tmp_path: Pa
         garbled[place] ^= 1 << int(random.integers(8))
         for changed in (bytes(garbled), data[:place]):
             try:
-                matfiles.unpack(changed)
+                matconvnet.read_variables(changed)
             except Refused as refused:
                 assert "\n" not in str(refused)
 
 
 def test_unpacked_data_is_bounded(tmp_path: Path) -> None:
-    bomb = zlib.compress(bytes(matfiles.MAX_UNPACKED + 1))
+    bomb = zlib.compress(bytes(matconvnet.MAX_UNPACKED + 1))
     header = sample(tmp_path, compressed=False)[:128]
     data = header + (15).to_bytes(4, "little") + len(bomb).to_bytes(4, "little") + bomb
     assert "unpacks to more than 64 MiB" in refusal(data)

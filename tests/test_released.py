@@ -16,8 +16,7 @@ from torch import Tensor
 import fake_release
 import prosr
 from prosr.checkpoints import released
-from prosr.checkpoints.adapter import adapt
-from prosr.checkpoints.foreign import read_foreign
+from prosr.checkpoints.foreign import adapt, read_foreign
 from prosr.checkpoints.weights import save_weights
 from prosr.config import preset
 from prosr.data.benchmarks import open_benchmark

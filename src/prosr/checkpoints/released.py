@@ -9,9 +9,8 @@ from pathlib import Path
 from torch import Tensor
 
 from prosr.checkpoints import torchfiles
-from prosr.checkpoints.adapter import adapt, expected
 from prosr.checkpoints.torchfiles import Refused
-from prosr.checkpoints.weights import Shape, Weights, difference, shapes
+from prosr.checkpoints.weights import Found, Shape, difference, expected, shapes
 from prosr.config import PRESETS
 from prosr.errors import printable
 from prosr.layouts import ProSRConfig
@@ -21,7 +20,7 @@ RELEASED = ("prosr-l", "prosr-s-2018")
 """Presets whose weights were released."""
 
 
-def read_prosr(path: Path) -> Weights:
+def read_prosr(path: Path) -> Found:
     """Return the network in a released `.pth`, executing nothing in the file.
 
     A file may hold only the first levels of a preset: with one level the network is called
@@ -31,7 +30,7 @@ def read_prosr(path: Path) -> Weights:
     name, layout = recognise(shapes(tensors))
     _check_options(options, layout)
     rename = partial(released_name, layout=layout)
-    return adapt(path, name, layout, tensors, rename, "released by the authors of ProSR")
+    return name, layout, tensors, rename, "released by the authors of ProSR"
 
 
 def recognise(found: Mapping[str, Shape]) -> tuple[str, ProSRConfig]:

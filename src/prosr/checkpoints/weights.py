@@ -7,7 +7,7 @@ file alone is enough to rebuild the network.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,10 @@ from prosr.nets.network import Network
 STATE_FORMAT = "prosr-training-state-1"
 
 Shape = tuple[int, ...]
+Rename = Callable[[str], str]
+"""From the name of a tensor in our network to its name in a foreign file."""
+Found = tuple[str, NetConfig, Mapping[str, Tensor], Rename, str]
+"""A foreign network: name and layout, its tensors, their names, and who released it."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +115,13 @@ def _compare(net: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None
 def shapes(state: Mapping[str, Tensor]) -> dict[str, Shape]:
     """The shape of every tensor by its name."""
     return {name: tuple(value.shape) for name, value in state.items()}
+
+
+def expected(layout: NetConfig, rename: Rename) -> dict[str, Shape]:
+    """The foreign name and the shape of every tensor of a layout."""
+    with torch.device("meta"):
+        state = build(layout).state_dict()
+    return {rename(name): shape for name, shape in shapes(state).items()}
 
 
 def difference(found: Mapping[str, Shape], wanted: Mapping[str, Shape]) -> tuple[int, str]:
