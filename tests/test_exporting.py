@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import onnx
@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from prosr.checkpoints import graphs
-from prosr.checkpoints.export import export
+from prosr.checkpoints.export import Format, export
 from prosr.checkpoints.weights import Weights
 from prosr.errors import InferenceError
 from prosr.inference.engines.openvino import core
@@ -39,9 +39,9 @@ def picture(height: int, width: int) -> torch.Tensor:
 def test_the_file_computes_what_the_network_does(
     weights: Weights,
     tmp_path: Path,
-    file_format: str,
+    file_format: Format,
     size: tuple[int, int],
-    precision: str,
+    precision: Literal["fp32", "fp16"],
     tolerance: float,
 ) -> None:
     path = tmp_path / ("a.onnx" if file_format == "onnx" else "a.xml")

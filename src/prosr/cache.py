@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import secrets
 import shutil
@@ -87,13 +88,11 @@ def _made(path: Path, make: Callable[[Path], None]) -> Path:
     return path
 
 
-def _spare_folder() -> Path:
-    return Path(_temporary_folder().name)
-
-
 @cache
-def _temporary_folder() -> TemporaryDirectory[str]:
-    return TemporaryDirectory(prefix="prosr-")
+def _spare_folder() -> Path:
+    folder = TemporaryDirectory(prefix="prosr-")
+    atexit.register(folder.cleanup)
+    return Path(folder.name)
 
 
 def _prune(folder: Path) -> None:
