@@ -11,8 +11,8 @@ from typing import Any
 
 from prosr.checkpoints.weights import Weights, load_weights
 from prosr.evaluation.results import ScoreRow, merge, read_results, to_json
-from prosr.evaluation.tables import to_markdown
 from prosr.files import write_rows, write_text
+from prosr.lab.markdown import to_markdown
 from prosr.nets.cost import trace
 from prosr.scales import SCALES
 

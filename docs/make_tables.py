@@ -14,12 +14,13 @@ from statistics import fmean, stdev
 
 from prosr.errors import ConfigError
 from prosr.evaluation.results import ScoreRow, read_results
-from prosr.evaluation.tables import NOTHING, markdown, to_markdown
+from prosr.evaluation.tables import NOTHING
 from prosr.files import write_text
 from prosr.lab import measurements, reports
 from prosr.lab import table_4 as tables
 from prosr.lab.ablation import ablation
 from prosr.lab.engines import PLAIN
+from prosr.lab.markdown import markdown, to_markdown
 from prosr.lab.outcome import read_outcome
 from prosr.scales import SCALES
 

@@ -14,9 +14,9 @@ from torch import nn
 from prosr.checkpoints.weights import build
 from prosr.data.benchmarks import Benchmark, open_benchmark
 from prosr.errors import ConfigError
-from prosr.evaluation import quantization
-from prosr.evaluation.quantization import try_int8
 from prosr.inference.engines import make_engine
+from prosr.lab import quantization
+from prosr.lab.quantization import try_int8
 from prosr.layouts import BicubicConfig, ProSRConfig
 
 SMALL = ProSRConfig(features=8, growth=(8,), dcus=((2,),), residual=True, value_range=1.0)

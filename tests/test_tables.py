@@ -8,7 +8,7 @@ from rich.console import Console
 
 from prosr.cli.tables import score_tables
 from prosr.evaluation.results import ScoreRow
-from prosr.evaluation.tables import to_markdown
+from prosr.lab.markdown import to_markdown
 from prosr.lab.published import PUBLISHED, PublishedScores
 from test_results import make_row
 

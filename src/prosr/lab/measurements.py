@@ -9,9 +9,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from prosr.errors import ConfigError
 from prosr.evaluation.provenance import Machine, commit, machine
-from prosr.evaluation.tables import NOTHING, markdown
+from prosr.evaluation.tables import NOTHING
 from prosr.evaluation.timing import Subject, Timing
 from prosr.files import write_rows
+from prosr.lab.markdown import markdown
 from prosr.layouts import Frozen
 from prosr.version import __version__
 

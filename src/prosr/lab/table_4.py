@@ -9,7 +9,8 @@ from types import MappingProxyType
 
 from prosr.config import PRESETS
 from prosr.evaluation.results import ScoreRow
-from prosr.evaluation.tables import NOTHING, USUAL_SETS, markdown, sorted_sets
+from prosr.evaluation.tables import NOTHING, USUAL_SETS, sorted_sets
+from prosr.lab.markdown import markdown
 from prosr.lab.outcome import ComparisonOutcome
 from prosr.lab.published import PROTOCOL, PUBLISHED, SSIM_SOURCE, PublishedScores
 from prosr.lab.statistics import Spread, spread
