@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -212,8 +212,7 @@ def _steps(
     steps = settled_steps(plan, cell, comparison.output)
     if steps is None and not stop():
         observer.note(f"{cell}: timing steps, to find how many fit into {plan.minutes:g} minutes")
-        job = replace(comparison.job(cell, plan.seeds[0], 1), start_from=None)
-        steps = measure_budget(plan, cell, comparison.output, job, observer.opening, stop)
+        steps = measure_budget(plan, cell, comparison.output, stop)
     return steps
 
 
