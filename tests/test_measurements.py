@@ -11,10 +11,10 @@ from prosr.evaluation.timing import Timing
 from prosr.lab.measurements import (
     PEAK_MACS,
     PEAK_SIDE,
+    add_rows,
     make_row,
     matrix_products,
     read_rows,
-    save_rows,
     to_markdown,
 )
 
@@ -25,7 +25,7 @@ ROWS = [
 
 
 def test_rows_survive_a_file(tmp_path: Path) -> None:
-    save_rows(tmp_path / "rows.json", ROWS)
+    add_rows(tmp_path / "rows.json", ROWS)
     assert read_rows(tmp_path / "rows.json") == ROWS
     assert ROWS[0].machine == machine()
 

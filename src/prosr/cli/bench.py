@@ -141,17 +141,9 @@ def train(
 
 
 def _present(rows: Sequence[TimingRow], output: Path | None) -> None:
-    """Print the rows as a table, merge them into `output` and write Markdown beside it.
-
-    New rows replace old ones of the same case and subject.
-    """
-    from prosr.files import write_text
-    from prosr.lab.measurements import read_rows, save_rows, to_markdown
+    """Print the rows as a table, and add them to `output`."""
+    from prosr.lab.measurements import add_rows, to_markdown
 
     typer.echo(to_markdown(rows))
     if output is not None:
-        new = {(row.case, row.subject) for row in rows}
-        old = read_rows(output) if output.exists() else []
-        every = [*(row for row in old if (row.case, row.subject) not in new), *rows]
-        save_rows(output, every)
-        write_text(output.with_suffix(".md"), to_markdown(every) + "\n")
+        add_rows(output, rows)

@@ -13,42 +13,17 @@ if TYPE_CHECKING:
     from prosr.cli.console import TrainingDisplay
     from prosr.lab.comparison import Comparison
     from prosr.lab.outcome import ComparisonOutcome
-    from prosr.lab.plan import ComparisonPlan
     from prosr.training.session import Session
 
 # fmt: off
 PlanFile = Annotated[Path, typer.Argument(metavar="PLAN.toml", help="What to compare: cells, seeds and their budget.")]
 Validation = Annotated[Path, typer.Option(metavar="DIR", help="Folder of pictures for the curves over training time.")]
 RunFolder = Annotated[Path, typer.Option(metavar="DIR", help="Folder of the runs; the same command resumes them.")]
+ResultsFolder = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for tables, figures and scores (default: RUN/results).")]
+Beside = Annotated[list[Path] | None, typer.Option(metavar="FILE...", help="Results files with scores of other weights to add to the table.")]
+Speeds = Annotated[Path | None, typer.Option(metavar="FILE", help="Output of `prosr bench models`, for the plot of quality against time.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", metavar="", help="List the runs and start nothing.")]
 # fmt: on
-
-
-def open_comparison(
-    plan: ComparisonPlan,
-    data: list[Path],
-    validation: Path,
-    sets: list[Path],
-    run: Path,
-    output: Path | None,
-    workers: int,
-) -> Comparison:
-    """Open and check everything before hours of training."""
-    from prosr.data.benchmarks import open_benchmark
-    from prosr.evaluation.scoring import check_names
-    from prosr.lab.comparison import Comparison
-
-    benchmarks = [open_benchmark(folder) for folder in dict.fromkeys(sets)]
-    check_names("sets", [benchmark.name for benchmark in benchmarks])
-    return Comparison(
-        plan=plan,
-        data=data,
-        validation=open_benchmark(validation),
-        sets=benchmarks,
-        folder=run,
-        output=output or run / "results",
-        workers=workers,
-    )
 
 
 def run_comparison(

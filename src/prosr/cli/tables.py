@@ -1,4 +1,4 @@
-"""Tables of scores and a status line for the terminal."""
+"""Tables of scores, progress bars and a status line for the terminal."""
 
 from __future__ import annotations
 
@@ -7,6 +7,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 if TYPE_CHECKING:
@@ -19,6 +26,20 @@ def status_line() -> Iterator[Callable[[str], None]]:
     """Yield a function that shows what is being measured, if stderr is a terminal."""
     with Console(stderr=True).status("starting") as status:
         yield status.update
+
+
+def open_bars() -> Progress:
+    """Bars on standard error that disappear at the end; none unless it is a terminal."""
+    console = Console(stderr=True)
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
 
 
 def print_tables(tables: Iterable[Table]) -> None:

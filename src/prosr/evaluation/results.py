@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from prosr.errors import ConfigError
 from prosr.evaluation.provenance import Machine
-from prosr.files import check_writable, write_rows
+from prosr.files import write_rows
 from prosr.layouts import Frozen
 
 
@@ -95,17 +95,13 @@ def merge(old: Iterable[ScoreRow], new: Iterable[ScoreRow]) -> list[ScoreRow]:
 
 
 def save_results(path: Path, rows: Sequence[ScoreRow]) -> None:
-    """Merge `rows` into the results file `path` atomically; create it if it does not exist."""
+    """Merge `rows` into the results file `path` atomically; create it if it does not exist.
+
+    Without rows, this shows whether results can be saved. Raises `ConfigError` for another
+    file, and `ProSRError` for a place that cannot be written.
+    """
     old = read_results(path) if path.exists() else ()
     write_rows(path, map(to_json, merge(old, rows)))
-
-
-def check_results(path: Path) -> None:
-    """Raise `ConfigError` or `ProSRError` if results cannot be saved to `path`."""
-    if path.exists():
-        save_results(path, [])
-    else:
-        check_writable(path)
 
 
 def to_json(row: ScoreRow) -> dict[str, Any]:

@@ -58,15 +58,13 @@ def measure(
     subjects: Mapping[str, Subject],
     rounds: int,
     limit: float = float("inf"),
-    progress: Callable[[str], None] = lambda name: None,
-    prepare: Callable[[str, bool], None] = lambda name, again: None,
+    before: Callable[[str], None] = lambda name: None,
 ) -> dict[str, Timing]:
     """Call every subject once in each of `rounds` rounds, after one round to warm up.
 
     A subject that has taken more than `limit` seconds in total gets no further round. If its
     first call already takes that long, this call is its only measurement. Before each call,
-    `progress` gets the subject's name, then `prepare` gets the name and whether the subject
-    was called before. Neither is timed.
+    `before` gets the subject's name, to show or to prepare it; that is not timed.
     """
     seconds: dict[str, list[float]] = {name: [] for name in subjects}
     for turn in range(rounds + 1):
@@ -74,8 +72,7 @@ def measure(
             taken = seconds[name]
             if turn > 0 and sum(taken) > limit:
                 continue
-            progress(name)
-            prepare(name, turn > 0)
+            before(name)
             start = time.perf_counter()
             subject()
             _synchronize()

@@ -11,11 +11,11 @@ from typing import Protocol
 
 import prosr
 from prosr.checkpoints.weights import load_weights
-from prosr.data.benchmarks import Benchmark
+from prosr.data.benchmarks import Benchmark, open_benchmark
 from prosr.errors import ConfigError, InferenceError, ProSRError
 from prosr.evaluation.protocol import find_protocol
 from prosr.evaluation.results import save_results
-from prosr.evaluation.scoring import SCORING_MEMORY, score
+from prosr.evaluation.scoring import SCORING_MEMORY, check_names, score
 from prosr.lab.budget import Stop, measure_budget, read_budgets, settled_steps
 from prosr.lab.outcome import (
     SCORES,
@@ -103,6 +103,32 @@ class Comparison:
     def place(self, cell: str, seed: int) -> Path:
         """The folder of a run."""
         return self.folder / cell / f"seed-{seed}"
+
+
+def open_comparison(
+    plan: ComparisonPlan,
+    data: Sequence[Path],
+    validation: Path,
+    sets: Sequence[Path],
+    run: Path,
+    output: Path | None,
+    workers: int,
+) -> Comparison:
+    """Open and check everything before hours of training.
+
+    The folder `run` takes the runs, `output` (by default "results" in it) what they result in.
+    """
+    benchmarks = [open_benchmark(folder) for folder in dict.fromkeys(sets)]
+    check_names("sets", [benchmark.name for benchmark in benchmarks])
+    return Comparison(
+        plan=plan,
+        data=data,
+        validation=open_benchmark(validation),
+        sets=benchmarks,
+        folder=run,
+        output=output or run / "results",
+        workers=workers,
+    )
 
 
 def compare(

@@ -11,7 +11,7 @@ from prosr.errors import ConfigError
 from prosr.evaluation.provenance import Machine, commit, machine
 from prosr.evaluation.tables import NOTHING
 from prosr.evaluation.timing import Subject, Timing
-from prosr.files import write_rows
+from prosr.files import write_rows, write_text
 from prosr.lab.markdown import markdown
 from prosr.layouts import Frozen
 from prosr.version import __version__
@@ -125,13 +125,20 @@ def matrix_products(type_name: str) -> Subject:
 _ROWS = TypeAdapter(list[TimingRow])
 
 
-def save_rows(path: Path, rows: Sequence[TimingRow]) -> None:
-    """Write `rows` to `path`, one per line, and replace an existing file."""
-    write_rows(path, (row.model_dump(mode="json") for row in rows))
+def add_rows(path: Path, rows: Sequence[TimingRow]) -> None:
+    """Merge rows into the file `path`, one per line, and write Markdown beside it.
+
+    New rows replace old ones of the same case and subject.
+    """
+    new = {(row.case, row.subject) for row in rows}
+    old = read_rows(path) if path.exists() else []
+    every = [*(row for row in old if (row.case, row.subject) not in new), *rows]
+    write_rows(path, (row.model_dump(mode="json") for row in every))
+    write_text(path.with_suffix(".md"), to_markdown(every) + "\n")
 
 
 def read_rows(path: Path) -> list[TimingRow]:
-    """Read a file of `save_rows`; raise `ConfigError` for any other file."""
+    """Read a file of `add_rows`; raise `ConfigError` for any other file."""
     try:
         return _ROWS.validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:

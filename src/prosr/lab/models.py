@@ -96,14 +96,16 @@ def _time_case(
 ) -> list[TimingRow]:
     subjects = {name: ModelSubject((name, case, engine)) for name in names}
 
-    def prepare(name: str, again: bool) -> None:
+    def prepare(name: str) -> None:
+        progress(f"{case}: {name}")
         for other in subjects.keys() - {name}:
             subjects[other].unload()
+        again = subjects[name].computed_by != ""
         subjects[name].load()
         if again:
             subjects[name]()
 
-    timings = measure(subjects, rounds, limit, lambda name: progress(f"{case}: {name}"), prepare)
+    timings = measure(subjects, rounds, limit, prepare)
     for subject in subjects.values():
         subject.unload()
     rows = []

@@ -100,7 +100,7 @@ def time_steps(
             )
             for name in fast_types()
         }
-        timings = measure({**steps, **products}, rounds, progress=progress)
+        timings = measure({**steps, **products}, rounds, before=progress)
         rows = {n: _row(work, n, timings[n], step.peak_memory()) for n, step in steps.items()}
     progress("waiting for data")
     with Isolated(make_waiting, (work, 4 * rounds)) as training:
