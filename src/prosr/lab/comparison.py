@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import prosr
 from prosr.checkpoints.weights import load_weights
@@ -31,22 +30,16 @@ from prosr.scales import Scale
 from prosr.training.adversarial import CollapsedError
 from prosr.training.loop import Observer, train
 from prosr.training.objectives import DivergedError
-from prosr.training.session import Session, TrainingJob, prepare
+from prosr.training.session import Session, TrainingJob
 
 PROTOCOL, LAST = "paper", "last.safetensors"
 
 
-class ComparisonObserver(Protocol):
-    """Gets the events of a comparison, for example to print them."""
+Note = Callable[[str], None]
+"""Gets a line for each event."""
 
-    def note(self, line: str) -> None:
-        """Something happened that a line describes."""
-
-    def opening(self, done: int, total: int) -> None:
-        """`done` of `total` training pictures are opened."""
-
-    def watching(self, session: Session) -> AbstractContextManager[Observer]:
-        """A run starts or resumes; the observer watches it inside the `with` block."""
+Watch = Callable[[TrainingJob], AbstractContextManager[tuple[Session, Observer]]]
+"""Opens a run and shows it inside the `with` block."""
 
 
 @dataclass(frozen=True)
@@ -133,14 +126,15 @@ def open_comparison(
 
 def compare(
     comparison: Comparison,
-    observer: ComparisonObserver,
+    watch: Watch,
+    note: Note,
     stop: Stop,
     report: Callable[[ComparisonOutcome], None],
 ) -> bool:
     """Train and score all runs that are not finished; return whether all are finished now.
 
     The steps of all cells are timed before the first run, so that other programs on the
-    machine slow all cells down alike.
+    machine slow all cells down alike. `note` gets a line for each event.
 
     `report` gets the outcome whenever it changes, and at least once. If `stop` returns True,
     the state is saved, and the same call resumes. A run that diverges or collapses ends alone,
@@ -151,7 +145,7 @@ def compare(
     failed: list[str] = []
     steps_of: dict[str, int] = {}
     for cell in comparison.plan.cells:
-        steps = _steps(comparison, cell, observer, stop)
+        steps = _steps(comparison, cell, note, stop)
         if steps is None:
             return False
         steps_of[cell] = steps
@@ -164,10 +158,10 @@ def compare(
             continue
         job = comparison.job(cell, seed, steps_of[cell])
         try:
-            if not _train_and_score(comparison, number, job, observer, stop):
+            if not _train_and_score(comparison, number, job, watch, note, stop):
                 return False
         except (DivergedError, CollapsedError, InferenceError) as error:
-            observer.note(f"{name} failed: {error}")
+            note(f"{name} failed: {error}")
             failed.append(name)
             continue
         outcome = current(comparison)
@@ -183,7 +177,7 @@ def compare(
 
 
 def _train_and_score(
-    comparison: Comparison, number: int, job: TrainingJob, observer: ComparisonObserver, stop: Stop
+    comparison: Comparison, number: int, job: TrainingJob, watch: Watch, note: Note, stop: Stop
 ) -> bool:
     """Do the rest of run `number`; return False if it was stopped."""
     cell, seed = comparison.runs[number - 1]
@@ -192,12 +186,12 @@ def _train_and_score(
         left = _hours_left(comparison, number - 1)
         place = f"seed {seed} ({number} of {len(comparison.runs)})"
         steps = f"{job.recipe.steps} steps of {job.recipe.model}"
-        observer.note(f"training {cell}, {place}: {steps}{left}")
-        record = _train(comparison, cell, seed, job, observer, stop)
+        note(f"training {cell}, {place}: {steps}{left}")
+        record = _train(comparison, cell, seed, job, watch, stop)
         if record is None:
             return False
         save_run(comparison.output, record)
-    return _score(comparison, record, job.folder, observer, stop)
+    return _score(comparison, record, job.folder, note, stop)
 
 
 def describe(comparison: Comparison) -> list[str]:
@@ -231,13 +225,11 @@ def current(comparison: Comparison) -> ComparisonOutcome:
     return ComparisonOutcome(tuple(runs), tuple(row for row in outcome.rows if row.model in names))
 
 
-def _steps(
-    comparison: Comparison, cell: str, observer: ComparisonObserver, stop: Stop
-) -> int | None:
+def _steps(comparison: Comparison, cell: str, note: Note, stop: Stop) -> int | None:
     plan = comparison.plan
     steps = settled_steps(plan, cell, comparison.output)
     if steps is None and not stop():
-        observer.note(f"{cell}: timing steps, to find how many fit into {plan.minutes:g} minutes")
+        note(f"{cell}: timing steps, to find how many fit into {plan.minutes:g} minutes")
         steps = measure_budget(plan, cell, comparison.output, stop)
     return steps
 
@@ -275,13 +267,12 @@ def _train(
     cell: str,
     seed: int,
     job: TrainingJob,
-    observer: ComparisonObserver,
+    watch: Watch,
     stop: Stop,
 ) -> RunRecord | None:
     """Train a run to its end and return its record, or None if it was stopped."""
-    session = prepare(job, observer.opening)
-    with observer.watching(session) as watcher:
-        train(session, watcher, stop)
+    with watch(job) as (session, observer):
+        train(session, observer, stop)
     run = session.run
     if not run.finished:
         return None
@@ -332,18 +323,12 @@ class _Stopped(Exception):
     """Scoring was stopped between two pictures."""
 
 
-def _score(
-    comparison: Comparison,
-    record: RunRecord,
-    folder: Path,
-    observer: ComparisonObserver,
-    stop: Stop,
-) -> bool:
+def _score(comparison: Comparison, record: RunRecord, folder: Path, note: Note, stop: Stop) -> bool:
     """Add missing scores of a run's final averaged weights; return False if it was stopped."""
     missing = _missing(comparison, record)
     if not missing:
         return True
-    observer.note(f"scoring {record.name} on {', '.join({b.name: 0 for b, _ in missing})}")
+    note(f"scoring {record.name} on {', '.join({b.name: 0 for b, _ in missing})}")
     upscaler = prosr.load(folder / LAST, max_memory=SCORING_MEMORY, engine="torch")
     protocol = find_protocol(PROTOCOL)
 
@@ -365,5 +350,5 @@ def _score(
         except _Stopped:
             return False
         save_results(comparison.output / SCORES, [row])
-        observer.note(f"  {benchmark.name} ×{scale}: {row.psnr:.2f} dB")
+        note(f"  {benchmark.name} ×{scale}: {row.psnr:.2f} dB")
     return True
