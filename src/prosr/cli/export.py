@@ -34,12 +34,16 @@ def export(
 
     Example: prosr export prosr-xs --format onnx --scale 4
     """
+    from prosr.checkpoints.graphs import export_weights
     from prosr.checkpoints.weights import find
     from prosr.errors import ConfigError
+    from prosr.models import find_weights
     from prosr.scales import check_scale
 
     if file_format == "graphs":
-        _export_graphs(model, output)
+        folder, found = output or Path(), find_weights(model)
+        export_weights(found, folder)
+        typer.echo(f"{folder}: {found.name}.safetensors and its graphs written")
         return
     from prosr.checkpoints.export import export as write
     from prosr.checkpoints.export import suffix_of
@@ -56,13 +60,3 @@ def export(
     typer.echo(f"{target}: written, computes the same as PyTorch; its metadata:")
     for key, value in metadata.items():
         typer.echo(f"  {key:16} {value}")
-
-
-def _export_graphs(model: str, output: Path | None) -> None:
-    from prosr.checkpoints.graphs import export_weights
-    from prosr.models import find_weights
-
-    folder = output or Path()
-    weights = find_weights(model)
-    export_weights(weights, folder)
-    typer.echo(f"{folder}: {weights.name}.safetensors and its graphs written")

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import product
 from statistics import fmean
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
 SCORING_MEMORY = 8_000_000_000
 """Bytes for scores and timings: the receptive fields of EDSR and SRDenseNet need over 2 GB."""
 
-NO_SCORERS: Mapping[str, Scorer] = MappingProxyType({})
-
 
 def score(
     upscaler: Upscaler,
@@ -40,7 +37,7 @@ def score(
     *,
     name: str | None = None,
     psnr_only: bool = False,
-    also: Mapping[str, Scorer] = NO_SCORERS,
+    also: Mapping[str, Scorer] | None = None,
     progress: Callable[[], None] = lambda: None,
 ) -> ScoreRow:
     """Upscale and score all pictures of a set.
@@ -56,7 +53,9 @@ def score(
     pictures: list[PictureScore] = []
     pixels = 0
     for pair in benchmark.pairs(scale):
-        picture = _score_picture(upscaler, benchmark.name, pair, scale, protocol, psnr_only, also)
+        picture = _score_picture(
+            upscaler, benchmark.name, pair, scale, protocol, psnr_only, also or {}
+        )
         pictures.append(picture)
         pixels += pair.y.shape[0] * pair.y.shape[1]
         progress()
@@ -70,7 +69,7 @@ def score(
         consistency=_mean([picture.consistency for picture in pictures], 4),
         seconds=round(sum(picture.seconds for picture in pictures), 4),
         megapixels=round(pixels / 1e6, 4),
-        also={key: round(fmean(p.also[key] for p in pictures), 4) for key in also},
+        also={key: round(fmean(p.also[key] for p in pictures), 4) for key in also or ()},
         weights=upscaler.sha256 or None,
         engine=upscaler.work.computed_by,
         machine=machine(),
@@ -86,7 +85,7 @@ def score_all(
     scales: Mapping[str, Sequence[int]],
     protocol: Protocol,
     progress: Callable[[str], None] = lambda what: None,
-    also: Mapping[str, Scorer] = NO_SCORERS,
+    also: Mapping[str, Scorer] | None = None,
 ) -> Iterator[ScoreRow]:
     """Score each model in `upscalers`, by name, on each set at its `scales`.
 

@@ -175,7 +175,10 @@ def to_markdown(rows: Sequence[TimingRow]) -> str:
 
 
 def _describe(rows: Sequence[TimingRow]) -> str:
-    machines = dict.fromkeys(row.machine.describe() for row in rows)
+    machines = []
+    for one in dict.fromkeys(row.machine for row in rows):
+        version = f", PyTorch {one.torch}" if one.torch else ""
+        machines.append(f"{one.threads} threads on {one.cores} cores of {one.cpu}{version}")
     return f"Medians over rounds in which all took turns; {'; '.join(machines)}."
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean, median
-from types import MappingProxyType
 
 from prosr.config import PRESETS
 from prosr.evaluation.results import ScoreRow
@@ -34,7 +33,6 @@ SYSTEMS = (
 """Systems in the table's order, by their authors' names. Others follow under their own names."""
 
 Speeds = Mapping[tuple[str, Scale], float]
-NO_SPEEDS: Speeds = MappingProxyType({})
 
 _DEFAULT_SETS = USUAL_SETS[:3]
 """The sets of a table without scores."""
@@ -79,7 +77,7 @@ class Table4(Frozen):
 
 
 def table_4(
-    outcome: ComparisonOutcome, beside: Iterable[ScoreRow] = (), speeds: Speeds = NO_SPEEDS
+    outcome: ComparisonOutcome, beside: Iterable[ScoreRow] = (), speeds: Speeds | None = None
 ) -> Table4:
     """Combine runs of systems with published scores and other scores made here.
 
@@ -97,6 +95,7 @@ def table_4(
     sets = tuple(sorted_sets(row for some in rows.values() for row in some)) or _DEFAULT_SETS
     systems = {system: None for _, system, _ in sorted(rows)}
     order = [*SYSTEMS, *(system for system in systems if system not in SYSTEMS)]
+    speeds = speeds or {}
     seconds = {(_system(name), scale): took for (name, scale), took in speeds.items()}
     for run in outcome.runs:
         for scale in run.recipe.scales:
