@@ -40,7 +40,7 @@ def only_here(folder: Path) -> Iterator[None]:
     # Imported here because enlarging a picture needs no lock.
     from filelock import FileLock, Timeout
 
-    with _explaining(folder):
+    with explaining(folder):
         folder.mkdir(parents=True, exist_ok=True)
         try:
             lock = FileLock(folder / ".lock", timeout=0).acquire()
@@ -54,12 +54,13 @@ def only_here(folder: Path) -> Iterator[None]:
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Write `data` to `path`, atomically. Raises `ProSRError` if it cannot be written."""
-    with _explaining(path), replacing(path) as temporary:
+    with explaining(path), replacing(path) as temporary:
         temporary.write_bytes(data)
 
 
 @contextmanager
-def _explaining(path: Path) -> Iterator[None]:
+def explaining(path: Path) -> Iterator[None]:
+    """Raise `ProSRError` instead of an `OSError` of the block: `path` cannot be written."""
     try:
         yield
     except OSError as error:

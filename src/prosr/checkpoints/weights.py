@@ -55,14 +55,20 @@ def save_weights(
     path: Path, net: Network, config: NetConfig | CommunityConfig, card: Mapping[str, Any]
 ) -> str:
     """Write the network's parameters, layout and model card; return the parameters' hash."""
-    state = {name: value.detach().cpu().contiguous() for name, value in net.state_dict().items()}
+    write_bytes(path, serialize_weights(net, config, card))
+    return weights_hash(net.state_dict())
+
+
+def serialize_weights(
+    net: Network, config: NetConfig | CommunityConfig, card: Mapping[str, Any]
+) -> bytes:
+    """The bytes of a weights file."""
     header = {
         "format": WEIGHTS_FORMAT,
         "config": config.model_dump_json(),
         "card": json.dumps(dict(card)),
     }
-    write_bytes(path, _serialized(state, header))
-    return weights_hash(state)
+    return _serialized(net.state_dict(), header)
 
 
 def load_weights(path: Path) -> Weights:
@@ -109,6 +115,12 @@ def _compare(net: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None
             raise CheckpointError(
                 f"{source}: {what} {names[0]}{more}; the file and the network's layout differ"
             )
+    for name, value in own.items():
+        if value.is_floating_point() != tensors[name].is_floating_point():
+            raise CheckpointError(
+                f"{source}: {name} is stored as {tensors[name].dtype}, but the network has "
+                f"{value.dtype}; get another copy or retrain it"
+            )
 
 
 def find(name: str | Path, strength: float = 1.0) -> Weights:
@@ -145,8 +157,7 @@ def is_bundled(name: str) -> bool:
 
 def save_state(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, str]) -> None:
     """Write training state atomically: the old file stays whole until the new one is."""
-    state = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    write_bytes(path, _serialized(state, {"format": STATE_FORMAT, **header}))
+    write_bytes(path, _serialized(tensors, {"format": STATE_FORMAT, **header}))
 
 
 def load_state(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -160,8 +171,9 @@ def load_state_header(path: Path) -> dict[str, str]:
     return read_safetensors(path, STATE_FORMAT, with_tensors=False)[1]
 
 
-def _serialized(state: dict[str, Tensor], header: dict[str, str]) -> bytes:
+def _serialized(tensors: Mapping[str, Tensor], header: dict[str, str]) -> bytes:
     """A safetensors file of these; safetensors alone would write the header in any order."""
+    state = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     data = save(state, metadata=header)
     start = 8 + int.from_bytes(data[:8], "little")
     table = json.loads(data[8:start])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
@@ -29,21 +30,17 @@ def export(
 
     Height and width stay open. The file's metadata state scale, receptive radius, model and
     weights. The command runs the written file and compares it with PyTorch. MODEL may
-    include a strength: progansr-xs@0.7. With --format graphs it writes a weights file and a
-    graph for each scale, as they are bundled. Needs the extra "train".
+    include a strength: progansr-xs@0.7. With --format graphs the command writes a weights file
+    and a graph for each scale, as they are bundled. Needs the extra "train".
 
     Example: prosr export prosr-xs --format onnx --scale 4
     """
-    from prosr.checkpoints.graphs import export_weights
     from prosr.checkpoints.weights import find
     from prosr.errors import ConfigError
-    from prosr.models import find_weights
     from prosr.scales import check_scale
 
     if file_format == "graphs":
-        folder, found = output or Path(), find_weights(model)
-        export_weights(found, folder)
-        typer.echo(f"{folder}: {found.name}.safetensors and its graphs written")
+        _export_graphs(model, output or Path(), overwrite)
         return
     from prosr.checkpoints.export import export as write
     from prosr.checkpoints.export import suffix_of
@@ -60,3 +57,23 @@ def export(
     typer.echo(f"{target}: written, computes the same as PyTorch; its metadata:")
     for key, value in metadata.items():
         typer.echo(f"  {key:16} {value}")
+
+
+def _export_graphs(model: str, folder: Path, overwrite: bool) -> None:
+    from prosr.checkpoints.graphs import export_weights
+    from prosr.errors import ConfigError
+    from prosr.files import write_bytes
+    from prosr.models import find_weights
+
+    weights = find_weights(model)
+    with TemporaryDirectory(prefix="prosr-") as temporary:
+        export_weights(weights, Path(temporary))
+        made = sorted(Path(temporary).iterdir())
+        for path in made:
+            if (folder / path.name).exists() and not overwrite:
+                raise ConfigError(
+                    f"{folder / path.name}: exists already; replace it with --overwrite"
+                )
+        for path in made:
+            write_bytes(folder / path.name, path.read_bytes())
+    typer.echo(f"{folder}: written: {', '.join(path.name for path in made)}")

@@ -22,11 +22,17 @@ from prosr.errors import ConfigError
 from prosr.evaluation.metrics import psnr
 from prosr.evaluation.protocol import DATA_RANGE, find_protocol
 from prosr.evaluation.timing import measure
+from prosr.files import explaining
 from prosr.images import from_unit, to_unit
-from prosr.inference.engines.openvino import OpenVinoEngine, core, int8_path, read_graph
+from prosr.inference.engines.openvino import (
+    OpenVinoEngine,
+    core,
+    int8_path,
+    read_graph,
+)
 from prosr.inference.tiling import Block
 from prosr.models import Model
-from prosr.scales import check_scale
+from prosr.scales import choose_scales
 
 LOSS = 0.03
 """Most dB against the ground truth that 8 bits may lose."""
@@ -61,9 +67,11 @@ def try_int8(
 
     It pays if it is faster than before and loses at most `LOSS` on the luminance of
     pictures that it was not calibrated on. The engine uses it from then on. Raises
-    `ConfigError` for a network without a residual (Eq. 2), or too few pictures.
+    `ConfigError` for a network without this scale or without a residual (Eq. 2), and for too
+    few pictures.
     """
-    graph = model.graphs[check_scale(scale)]
+    choose_scales(model.name, model.scales, (scale,))
+    graph = model.graphs[scale]
     if not read_graph(graph)[1].may_round:
         raise ConfigError(
             "a network without a residual of its own cannot be quantized; leave it as it is"
@@ -74,8 +82,10 @@ def try_int8(
         raise ConfigError(f"{len(pairs)} pictures are too few to quantize with; give 8 or more")
     native = OpenVinoEngine(model, max_memory, "native")
     place = int8_path(model, scale)
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=place.parent, prefix=".") as folder:
+    with explaining(place):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        temporary = TemporaryDirectory(dir=place.parent, prefix=".")
+    with temporary as folder:
         trial = Path(folder) / "trial.xml"
         progress("calibrating")
         _quantize(graph, [_block(x) for x, _ in pairs[::2]], trial)

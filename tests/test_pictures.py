@@ -1,4 +1,4 @@
-"""What enlarging will take, said before it is begun."""
+"""Estimates state beforehand what enlarging a picture takes, and where its result goes."""
 
 from __future__ import annotations
 
@@ -8,13 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from prosr.inference.estimates import Rates
 
+from prosr import images
 from prosr.errors import ConfigError, ImageError
-from prosr.inference.memory import RESERVED, resident_memory
-from prosr.inference.upscaler import load
+from prosr.inference.engines.torch import TorchEngine
+from prosr.inference.loading import load
+from prosr.inference.memory import resident_memory
+from prosr.inference.pictures import Rates, result_path, target_of
+from prosr.layouts import BicubicConfig
+from prosr.nets.build import build
 
 RNG = np.random.default_rng(0)
+RESERVED = TorchEngine(build(BicubicConfig()), 10**9).reserved
 
 
 @pytest.fixture
@@ -24,26 +29,25 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_size_and_tiles_are_those_of_the_run(path: Path) -> None:
-    upscaler = load("bicubic", max_memory=RESERVED + 20_000_000)
+    upscaler = load("bicubic", engine="torch", max_memory=RESERVED + 20_000_000)
     estimate = upscaler.estimate(path, 4)
     totals: list[int] = []
     upscaler.upscale(path, 4, progress=lambda done, total: totals.append(total))
     assert (estimate.width, estimate.height, estimate.tiles) == (800, 1200, totals[0])
     assert totals[0] > 1
-    held = resident_memory() or RESERVED
-    assert 0 < estimate.memory - min(RESERVED, held) <= 21_000_000
+    assert 0 < estimate.memory - min(RESERVED, resident_memory()) <= 21_000_000
 
 
-def test_time_is_that_of_all_pixels_halos_included(
+def test_time_is_that_of_all_pixels_overlaps_included(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rates = Rates(decoding=1.0, computing=100.0, encoding=10_000.0)
     monkeypatch.setattr("prosr.inference.upscaler.measure", lambda *args: rates)
     pixels = 300 * 200
-    whole = load("bicubic").estimate(path, 2).seconds
+    whole = load("bicubic", engine="torch").estimate(path, 2).seconds
     assert whole == pytest.approx(pixels * (1 + 100 + 4 * 10_000))
-    tiled = load("bicubic", max_memory=RESERVED + 9_000_000).estimate(path, 2).seconds
-    assert whole < tiled < 1.1 * whole
+    small = load("bicubic", engine="torch", max_memory=RESERVED + 9_000_000)
+    assert whole < small.estimate(path, 2).seconds < 1.1 * whole
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "webp", "avif"])
@@ -54,7 +58,7 @@ def test_a_trial_is_timed_for_every_format_and_nothing_is_written(path: Path, su
     assert os.listdir(path.parent) == ["a.png"]
 
 
-def test_what_cannot_be_made_is_refused_as_it_would_be(path: Path) -> None:
+def test_an_estimate_refuses_what_the_run_would_refuse(path: Path) -> None:
     upscaler = load("bicubic")
     with pytest.raises(ConfigError, match="scale 3"):
         upscaler.estimate(path, 3)
@@ -63,3 +67,24 @@ def test_what_cannot_be_made_is_refused_as_it_would_be(path: Path) -> None:
     Image.new("L", (9000, 1)).save(path)
     with pytest.raises(ImageError, match="too many for JPEG"):
         upscaler.estimate(path, 8, output=path.with_suffix(".jpg"))
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted", "result"),
+    [
+        ("a.jpg", None, "a_x4.jpg"),
+        ("a b.JPEG", None, "a b_x4.JPEG"),
+        ("a.gif", None, "a_x4.png"),
+        ("a.png", ".webp", "a_x4.webp"),
+        ("a.jpeg", ".jpg", "a_x4.jpeg"),
+    ],
+)
+def test_a_result_has_a_name_beside_its_input(name: str, wanted: str | None, result: str) -> None:
+    file_format = None if wanted is None else images.find_format(wanted)
+    assert result_path(Path("folder") / name, 4, file_format) == Path("folder") / result
+
+
+def test_an_output_is_a_file_or_a_folder(path: Path) -> None:
+    assert target_of(path, 2, None) == path.with_name("a_x2.png")
+    assert target_of(path, 2, path.parent) == path.parent / "a_x2.png"
+    assert target_of(path, 2, "other.jpg") == Path("other.jpg")
