@@ -57,7 +57,7 @@ def score_tables(
     all rows are from one machine. Scores beyond PSNR and SSIM get their own table, because
     80 columns hold no more.
     """
-    from prosr.evaluation.tables import COLUMNS, by_protocol
+    from prosr.lab.tables import COLUMNS, by_protocol
 
     columns = COLUMNS if timed else COLUMNS[:-1]
     tables = [_table(name, some, columns, published) for name, some in by_protocol(rows)]
@@ -74,7 +74,7 @@ def _table(
 ) -> Table:
     from prosr.evaluation.niqe import fitted_to
     from prosr.evaluation.protocol import find_protocol
-    from prosr.evaluation.tables import NOTHING, psnr_by_set, sorted_sets, values_of, worst_first
+    from prosr.lab.tables import NOTHING, psnr_by_set, sorted_sets, values_of, worst_first
 
     table = Table(title=f"protocol {find_protocol(protocol).describe()}")
     for column in ("set", "scale", "model"):

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from prosr.config import Recipe
 from prosr.errors import ConfigError
+from prosr.evaluation.results import read_json
 from prosr.evaluation.timing import measure
 from prosr.files import write_text
 from prosr.lab.plan import ComparisonPlan
@@ -52,12 +53,7 @@ def steps_within(minutes: float, recipe: Recipe, seconds: Mapping[int, float]) -
 def read_budgets(folder: Path) -> dict[str, Budget]:
     """The measured budgets in `folder` by cell."""
     path = folder / "budgets.json"
-    try:
-        return _BUDGETS.validate_json(path.read_bytes())
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValidationError) as error:
-        raise ConfigError(f"{path}: not readable; use another --output folder") from error
+    return read_json(path, _BUDGETS, "a file of budgets") if path.exists() else {}
 
 
 def settled_steps(plan: ComparisonPlan, cell: str, folder: Path) -> int | None:

@@ -248,18 +248,16 @@ def _finished(comparison: Comparison, cell: str, seed: int) -> RunRecord | None:
     """
     done = {(run.cell, run.seed): run for run in current(comparison).runs}
     record = done.get((cell, seed))
-    if record is None or _has_weights(comparison, record):
+    if record is None:
+        return None
+    # The folder may hold the weights of an unfinished repetition.
+    last = comparison.place(cell, seed) / LAST
+    if last.exists() and load_weights(last).sha256 == record.weights:
         return record
     plan = comparison.plan
     followers = [other for other in plan.cells if plan.start_from(other) == cell]
     needed = _missing(comparison, record) or any((c, seed) not in done for c in followers)
     return None if needed else record
-
-
-def _has_weights(comparison: Comparison, record: RunRecord) -> bool:
-    """Whether the folder has the run's final weights, not those of an unfinished repetition."""
-    last = comparison.place(record.cell, record.seed) / LAST
-    return last.exists() and load_weights(last).sha256 == record.weights
 
 
 def _train(

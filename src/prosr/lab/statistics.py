@@ -7,7 +7,7 @@ from math import sqrt
 from statistics import fmean, stdev
 from typing import Literal
 
-from prosr.evaluation.tables import NOTHING
+from prosr.lab.tables import NOTHING
 from prosr.layouts import Frozen
 
 Verdict = Literal["holds", "does not hold", "open", "not tried"]

@@ -8,11 +8,10 @@ from statistics import fmean, median
 
 from prosr.config import PRESETS
 from prosr.evaluation.results import ScoreRow
-from prosr.evaluation.tables import NOTHING, USUAL_SETS, sorted_sets
-from prosr.lab.markdown import markdown
 from prosr.lab.outcome import ComparisonOutcome
 from prosr.lab.published import PROTOCOL, PUBLISHED, SSIM_SOURCE, PublishedScores
 from prosr.lab.statistics import Spread, spread
+from prosr.lab.tables import NOTHING, USUAL_SETS, markdown, sorted_sets
 from prosr.layouts import Frozen
 from prosr.models import bundled_models, weights_name
 from prosr.nets.build import build

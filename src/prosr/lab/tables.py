@@ -1,4 +1,4 @@
-"""Scores as text, in the order in which tables show them."""
+"""What tables of scores show in which order, and tables in Markdown."""
 
 from __future__ import annotations
 
@@ -56,3 +56,18 @@ def values_of(row: ScoreRow) -> dict[str, str]:
     if row.consistency is not None:
         known["consistency dB"] = f"{row.consistency:.2f}"
     return known | {name: f"{value:.4g}" for name, value in row.also.items()}
+
+
+def markdown(head: Sequence[str], lines: Sequence[Sequence[str]], left: int | None = None) -> str:
+    """A Markdown table.
+
+    With `left`, cells are padded so that the source is readable, and all columns after the
+    first `left` are aligned to the right.
+    """
+    rows = [head, ["---"] * len(head), *lines]
+    if left is not None:
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        rows[1] = ["-" * w if i < left else "-" * (w - 1) + ":" for i, w in enumerate(widths)]
+        forms = [f"{'<' if i < left else '>'}{w}" for i, w in enumerate(widths)]
+        rows = [[format(*cell) for cell in zip(row, forms, strict=True)] for row in rows]
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
