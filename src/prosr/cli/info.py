@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from prosr.checkpoints.weights import Weights
     from prosr.evaluation.results import ScoreRow
 
@@ -63,6 +64,8 @@ def model_scores(weights: Weights, results: list[Path]) -> list[ScoreRow]:
 
 def _costs(weights: Weights) -> Table:
     """Parameters that training up to a scale trains, GFLOP per output megapixel, and radius."""
+    from rich.table import Table
+
     from prosr.nets.cost import trace
 
     table = Table()

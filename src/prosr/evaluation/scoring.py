@@ -47,15 +47,13 @@ def score(
     Only upscaling is timed, after a small picture to warm up. Raises what reading and
     upscaling raise, and `DataError` naming a picture that is too small for the protocol.
     """
-    scale = check_scale(scale)
+    scale, also = check_scale(scale), also or {}
     # The first call of a process also loads kernels.
     upscaler.upscale(np.zeros((16, 16, 3), np.uint8), scale)
     pictures: list[PictureScore] = []
     pixels = 0
     for pair in benchmark.pairs(scale):
-        picture = _score_picture(
-            upscaler, benchmark.name, pair, scale, protocol, psnr_only, also or {}
-        )
+        picture = _score_picture(upscaler, benchmark.name, pair, scale, protocol, psnr_only, also)
         pictures.append(picture)
         pixels += pair.y.shape[0] * pair.y.shape[1]
         progress()
@@ -69,7 +67,7 @@ def score(
         consistency=_mean([picture.consistency for picture in pictures], 4),
         seconds=round(sum(picture.seconds for picture in pictures), 4),
         megapixels=round(pixels / 1e6, 4),
-        also={key: round(fmean(p.also[key] for p in pictures), 4) for key in also or ()},
+        also={key: round(fmean(p.also[key] for p in pictures), 4) for key in also},
         weights=upscaler.sha256 or None,
         engine=upscaler.work.computed_by,
         machine=machine(),
