@@ -349,7 +349,7 @@ def test_a_missing_feature_file_stops_before_training(
 
 @pytest.mark.parametrize("layers", [(1.0,) * 4, (0.0,) * 5])
 def test_each_feature_layer_needs_a_weight(layers: tuple[float, ...]) -> None:
-    with pytest.raises(ValueError, match="distilled gives 5; write a weight for each"):
+    with pytest.raises(ValueError, match="distilled has 5 layers; give a weight for each"):
         Adversarial(
             discriminator="progansr-xs", features="distilled", file=Path("f"), layers=layers
         )
