@@ -116,7 +116,7 @@ def test_the_fitting_tiles_compute_no_more_than_square_ones(
 @given(
     st.sampled_from(NETS),
     st.sampled_from([2, 4, 8]),
-    st.tuples(st.integers(1, 48), st.integers(1, 48)),
+    st.tuples(st.integers(2, 48), st.integers(2, 48)),
     st.tuples(st.integers(1, 12), st.integers(1, 12)),
 )
 def test_tiled_equals_whole(

@@ -11,7 +11,6 @@ from prosr.layouts import DenseConfig, Padding
 MEAN_RGB = (0.4488, 0.4371, 0.4040)
 """Mean colour of DIV2K's training pictures, in [0, 1]; the networks subtract it from x."""
 
-
 LEAK = 0.2
 """Slope of every leaky ReLU: in LapSRN, MS-LapSRN and the discriminators."""
 
