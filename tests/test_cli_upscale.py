@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from prosr import cli
-from prosr.images import open_picture
+from prosr.images.reading import open_picture
 
 Run = Callable[..., tuple[int, str, str]]
 

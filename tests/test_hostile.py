@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from prosr import jobs
-from prosr.images import open_picture
+from prosr.images.reading import open_picture
 from prosr.inference.loading import load
 from prosr.inference.upscaler import Upscaler
 

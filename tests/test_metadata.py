@@ -11,8 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from prosr.images import Canvas, Making, Metadata, Origin, find_format, mark, open_picture
-from prosr.images.metadata import read_png_colours
+from prosr.images.formats import find_format
+from prosr.images.metadata import Metadata, read_png_colours
+from prosr.images.provenance import Making, Origin, mark
+from prosr.images.reading import open_picture
+from prosr.images.writing import Canvas
 
 ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 XMP = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'><a tiff:Orientation=\"6\"/></x:xmpmeta>"

@@ -16,7 +16,8 @@ from PIL import Image
 
 from prosr.errors import ImageError
 from prosr.images import loading as loading_module
-from prosr.images import open_picture, read_rgb
+from prosr.images.reading import open_picture, read_rgb
+from prosr.images.samples import to_unit
 
 RNG = np.random.default_rng(0)
 NOISE = RNG.integers(0, 256, (30, 20, 4), dtype=np.uint8)
@@ -35,7 +36,7 @@ def seen(path: Path, mode: str) -> NDArray[np.uint8]:
 
 def whole(path: Path) -> NDArray[np.float32]:
     with open_picture(path).decoded(path.parent) as samples:
-        return samples.window(0, samples.height, 0, samples.width)
+        return to_unit(samples())
 
 
 @pytest.mark.parametrize(
@@ -112,7 +113,7 @@ def test_windows_are_upright_in_any_order(tmp_path: Path, orientation: int) -> N
     with picture.decoded(tmp_path) as samples:
         for top, bottom, left, right in [(5, 20, 0, 20), (0, 9, 3, 8), (19, 20, 0, 2)]:
             expected = upright[top:bottom, left:right] / np.float32(255)
-            assert np.array_equal(samples.window(top, bottom, left, right), expected)
+            assert np.array_equal(to_unit(samples()[top:bottom, left:right]), expected)
 
 
 def test_tiles_of_a_tiff_count_as_memory(tmp_path: Path) -> None:
@@ -132,7 +133,7 @@ def test_one_large_strip_of_a_tiff_is_read_and_counts_as_memory(tmp_path: Path) 
     assert path.stat().st_size < picture.decoding < 2 * path.stat().st_size
     with picture.decoded(tmp_path) as samples:
         expected = noise[6_990:, :9] / np.float32(255)
-        assert np.array_equal(samples.window(6_990, 7_000, 0, 9), expected)
+        assert np.array_equal(to_unit(samples()[6_990:, :9]), expected)
     tifffile.imwrite(
         apart, np.moveaxis(noise[:99], 2, 0), photometric="rgb", planarconfig="separate"
     )

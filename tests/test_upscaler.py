@@ -16,7 +16,9 @@ from PIL import Image
 
 import prosr
 from prosr.errors import CheckpointError, ConfigError, ImageError, InferenceError
-from prosr.images import Canvas, open_picture, origin_of, read_rgb
+from prosr.images.provenance import origin_of
+from prosr.images.reading import open_picture, read_rgb
+from prosr.images.writing import Canvas
 from prosr.inference import loading
 from prosr.inference.engines.torch import TorchEngine
 from prosr.inference.loading import load

@@ -18,15 +18,19 @@ import pytest
 from PIL import Image
 
 from prosr.errors import ImageError
-from prosr.images import Canvas, Format, Metadata, find_format, open_picture
 from prosr.images import writing as writing_module
+from prosr.images.formats import Format, find_format
+from prosr.images.metadata import Metadata
+from prosr.images.reading import open_picture
+from prosr.images.samples import to_unit
+from prosr.images.writing import Canvas
 
 RNG = np.random.default_rng(0)
 
 
 def read(path: Path) -> np.ndarray:
     with open_picture(path).decoded(path.parent) as samples:
-        return samples.window(0, samples.height, 0, samples.width)
+        return to_unit(samples())
 
 
 def write(path: Path, values: np.ndarray, dtype: str, *, tile: int = 7) -> None:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import math
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
-from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +14,14 @@ import numpy as np
 import pyvips
 from numpy.typing import NDArray
 
-from prosr.errors import ImageError
-from prosr.images import metadata
-from prosr.images.loading import explaining, open_image, shown
+from prosr.images.loading import DTYPES, explaining, open_image, refusal
+from prosr.images.metadata import collect, software
 from prosr.images.provenance import find_making
 from prosr.images.samples import from_unit, to_unit
-from prosr.images.tiff import largest_strip, read_exif
+from prosr.images.tiff import largest_strip
 
 _BATCH = 1_000_000
 """Bytes decoded at a time, at least a row. libvips buffers several times as much."""
-
-_SAMPLE_TYPES = {"uchar": np.uint8, "ushort": np.uint16, "float": np.float32}
 
 # What decoders keep in memory; measured with libvips 8.18.
 _DECODED = {"WebP": 10, "AVIF": 30, "HEIC": 30, "GIF": 10}
@@ -58,33 +53,46 @@ class Picture:
         self._stored = size = image.height, image.width
         self.height, self.width = size[::-1] if self._orientation >= 5 else size
         self.channels = image.bands
-        self.dtype: np.dtype[Any] = np.dtype(_SAMPLE_TYPES[image.format])
+        self.dtype = DTYPES[image.format]
         self.bits = _bits(image, self.dtype)
         self.decoding = _decoder_bytes(image, self.format, path)
-        self.metadata = metadata.collect(image, turned=self._orientation > 1)
-        if self.format == "TIFF" and (block := read_exif(path)):
-            fields = metadata.exif_fields(block)
-            self.metadata = replace(self.metadata, fields=self.metadata.fields | fields)
-        if self.format == "PNG":
-            with explaining(path):
-                chunks = metadata.read_png_colours(path)
-            self.metadata = replace(self.metadata, png_colours=chunks)
-        self.making = find_making(metadata.software(self.metadata))
+        with explaining(path):
+            turned = self._orientation > 1
+            self.metadata = collect(image, path, self.format, turned=turned)
+        self.making = find_making(software(self.metadata))
 
     @contextmanager
-    def decoded(self, folder: Path) -> Iterator[DecodedPicture]:
+    def decoded(self, folder: Path) -> Iterator[Callable[[], NDArray[Any]]]:
         """Decode the whole picture, once, into a nameless file in `folder`.
 
-        So damage is found before any other work, and windows can be read in any order
-        with little memory. Raises `ImageError`, also for float samples outside [0, 1].
+        Lends a function that returns all samples, [H, W, channels]. Each call maps the file
+        anew, so that memory holds only the pages in use. So damage is found before any other
+        work, and windows can be read in any order with little memory. Raises `ImageError`,
+        also for float samples outside [0, 1].
+
+        libvips could do this with a temporary image and `autorot`. But it puts the temporary
+        image into the system's temporary folder, which may be in memory, and its operation
+        cache keeps that file open after use.
         """
         with explaining(folder):
             file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115
+        image, _ = open_image(self.path)
+        region = pyvips.Region.new(image)
+        rows = max(1, _BATCH // (image.width * self.channels * self.dtype.itemsize))
         with file:
-            with explaining(folder):
-                self._decode(file)
+            for top in range(0, image.height, rows):
+                with explaining(self.path):
+                    data = region.fetch(0, top, image.width, min(rows, image.height - top))
+                _check_range(self.path, np.frombuffer(data, self.dtype))
+                with explaining(folder):
+                    file.write(data)
             shape = (*self._stored, self.channels)
-            yield DecodedPicture(file, shape, self.dtype, self._orientation)
+
+            def read() -> NDArray[Any]:
+                stored = np.memmap(file, self.dtype, "r", shape=shape)
+                return upright(np.asarray(stored), self._orientation)
+
+            yield read
 
     def middle(self, side: int) -> tuple[NDArray[Any], int]:
         """Samples of the middle, at most `side` × `side` pixels, as stored: [H, W, channels].
@@ -95,8 +103,7 @@ class Picture:
         height, width = min(side, image.height), min(side, image.width)
         top, left = (image.height - height) // 2, (image.width - width) // 2
         with explaining(self.path):
-            data = image.crop(left, top, width, height).write_to_memory()
-        samples = np.frombuffer(data, self.dtype).reshape(height, width, self.channels)
+            samples = samples_of(image.crop(left, top, width, height))
         whole = self.decoding and self.format != "TIFF"
         rows = image.height if whole else top + height
         return samples, rows * image.width
@@ -109,42 +116,6 @@ class Picture:
         image, _ = open_image(self.path)
         with explaining(self.path):
             return bool(image[self.channels - 1].min() >= full)
-
-    def _decode(self, file: FileIO) -> None:
-        """Write the samples as stored."""
-        image, _ = open_image(self.path)
-        region = pyvips.Region.new(image)
-        rows = max(1, _BATCH // (image.width * self.channels * self.dtype.itemsize))
-        for top in range(0, image.height, rows):
-            with explaining(self.path):
-                data = region.fetch(0, top, image.width, min(rows, image.height - top))
-            _check_range(self.path, np.frombuffer(data, self.dtype))
-            file.write(data)
-
-
-class DecodedPicture:
-    """The samples of a picture in a nameless file, read window by window.
-
-    libvips could do this with a temporary image and `autorot`. But it puts the temporary
-    image into the system's temporary folder, which may be in memory, and its operation cache
-    keeps that file open after use.
-    """
-
-    def __init__(
-        self, file: FileIO, shape: tuple[int, int, int], dtype: np.dtype[Any], orientation: int
-    ) -> None:
-        self._file, self._shape, self._dtype = file, shape, dtype
-        self._orientation = orientation
-        self.height, self.width, self.channels = self._upright().shape
-
-    def window(self, top: int, bottom: int, left: int, right: int) -> NDArray[np.float32]:
-        """A rectangle of the upright picture in [0, 1], [bottom - top, right - left, channels]."""
-        return to_unit(self._upright()[top:bottom, left:right])
-
-    def _upright(self) -> NDArray[Any]:
-        """All samples; mapped anew each time, so that memory holds only the pages in use."""
-        stored = np.memmap(self._file, self._dtype, "r", shape=self._shape)
-        return upright(np.asarray(stored), self._orientation)
 
 
 def open_picture(path: str | os.PathLike[str]) -> Picture:
@@ -161,15 +132,17 @@ def read_rgb(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
     path = Path(path)
     image, _ = open_image(path)
     with explaining(path):
-        data = image.write_to_memory()
-    samples = np.frombuffer(data, _SAMPLE_TYPES[image.format])
-    samples = samples.reshape(image.height, image.width, image.bands)
-    samples = upright(samples, orientation_of(image))
+        samples = upright(samples_of(image), orientation_of(image))
     _check_range(path, samples)
     if samples.dtype != np.uint8:
         samples = from_unit(to_unit(samples), np.uint8)
     colours = samples[..., :3] if image.bands > 2 else samples[..., :1]
     return np.ascontiguousarray(np.broadcast_to(colours, (*samples.shape[:2], 3)))
+
+
+def samples_of(image: pyvips.Image) -> NDArray[Any]:
+    """Decode all of an image, [H, W, bands]. Raises `pyvips.Error`."""
+    return np.asarray(image).reshape(image.height, image.width, image.bands)
 
 
 def orientation_of(image: pyvips.Image) -> int:
@@ -196,17 +169,15 @@ def _check_range(path: Path, samples: NDArray[Any]) -> None:
         return
     low, high = float(samples.min()), float(samples.max())
     if math.isnan(low + high):
-        raise ImageError(f"{shown(path)}: some float samples are not finite; bring them to 0…1")
+        raise refusal(path, "some float samples are not finite; bring them to 0…1")
     if low < 0 or high > 1:
-        raise ImageError(
-            f"{shown(path)}: float samples from {low:g} to {high:g}; bring them to 0…1"
-        )
+        raise refusal(path, f"float samples from {low:g} to {high:g}; bring them to 0…1")
 
 
 def _decoder_bytes(image: pyvips.Image, file_format: str, path: Path) -> int:
     """Bytes that a decoder keeps; 0 if it streams rows."""
     pixels, bands = int(image.width) * int(image.height), int(image.bands)
-    sample: int = np.dtype(_SAMPLE_TYPES[image.format]).itemsize
+    sample = DTYPES[image.format].itemsize
     if file_format == "TIFF" and image.get_typeof("tile-height"):
         width, height = int(image.get("tile-width")), int(image.get("tile-height"))
         row = math.ceil(int(image.width) / width) * width

@@ -18,8 +18,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace, Interpolation
 from numpy.typing import NDArray
 
-from prosr.errors import ImageError
-from prosr.images import shown
+from prosr.images.loading import refusal
 
 _READ = {"format_whitelist": "mov,matroska,webm,avi,mpegts,mpeg,m4v,flv,ogg,asf,mxf,dv,nut"}
 """Containers that are read. Others could refer to further files, here or on the network."""
@@ -43,7 +42,7 @@ class Colours:
 
     pixel_format: str
     matrix: int
-    full_range: bool
+    range: ColorRange
     tags: tuple[int, int, int, int]
 
     @property
@@ -83,9 +82,10 @@ class Clip:
             for number, frame in enumerate(source.decode(video=0)):
                 size = frame.height, frame.width
                 if frame.pts is None or frame.pts < last or size != (self.height, self.width):
-                    raise ImageError(
-                        f"{shown(self.path)}: frame {number} has no time, an earlier time than the "
-                        "frame before, or another size; encode the clip again first"
+                    raise refusal(
+                        self.path,
+                        f"frame {number} has no time, an earlier time than the frame before, or "
+                        "another size; encode the clip again first",
                     )
                 start, last = max(frame.pts, start + 1), frame.pts
                 if number >= skip:
@@ -96,20 +96,18 @@ def open_clip(path: Path) -> Clip:
     """Read all but the frames. Raises `ImageError` for a clip that cannot be enlarged."""
     with reading(path) as source:
         if not source.streams.video:
-            raise ImageError(f"{shown(path)}: has no pictures, only sound or text")
+            raise refusal(path, "has no pictures, only sound or text")
         stream = source.streams.video[0]
         first = next(source.decode(stream), None)
         if first is None or stream.time_base is None:
-            raise ImageError(f"{shown(path)}: has no frame that can be decoded")
+            raise refusal(path, "has no frame that can be decoded")
         if first.interlaced_frame:
-            raise ImageError(f"{shown(path)}: is interlaced; make it progressive first")
+            raise refusal(path, "is interlaced; make it progressive first")
         # VP8 and VP9 keep alpha in packets of its own, which the decoder does not show.
         beside = {key.lower(): value for key, value in stream.metadata.items()}.get("alpha_mode")
         if beside == "1" or any(part.is_alpha for part in first.format.components):
-            raise ImageError(
-                f"{shown(path)}: has transparency, which H.264 cannot hold; "
-                "extract its frames, then enlarge those"
-            )
+            hint = "extract its frames, then enlarge those"
+            raise refusal(path, f"has transparency, which H.264 cannot hold; {hint}")
         rate = stream.average_rate or stream.guessed_rate or Fraction(25)
         seconds = (source.duration or 0) / av.time_base
         return Clip(
@@ -132,7 +130,7 @@ def to_rgb(frame: VideoFrame, colours: Colours) -> NDArray[Any]:
     rgb = frame.reformat(
         format="rgb48le" if colours.deep else "rgb24",
         src_colorspace=colours.matrix,
-        src_color_range=ColorRange.JPEG if _is_rgb(frame) else _range(colours),
+        src_color_range=ColorRange.JPEG if _is_rgb(frame) else colours.range,
         dst_color_range=ColorRange.JPEG,
         interpolation=_EXACTLY,
     )
@@ -146,7 +144,7 @@ def from_rgb(samples: NDArray[Any], colours: Colours) -> VideoFrame:
         format=colours.pixel_format,
         dst_colorspace=colours.matrix,
         src_color_range=ColorRange.JPEG,
-        dst_color_range=_range(colours),
+        dst_color_range=colours.range,
         interpolation=_EXACTLY,
     )
 
@@ -157,7 +155,7 @@ def explaining(path: Path) -> Iterator[None]:
     try:
         yield
     except (av.error.FFmpegError, OSError) as error:
-        raise ImageError(f"{shown(path)}: {error.strerror or error}") from error
+        raise refusal(path, str(error.strerror or error)) from error
 
 
 @contextmanager
@@ -168,9 +166,8 @@ def reading(path: Path) -> Iterator[InputContainer]:
             with open_container(path) as source:
                 yield source
         except (av.error.InvalidDataError, av.error.ArgumentError) as error:
-            raise ImageError(
-                f"{shown(path)}: is damaged or not a clip; if it plays, encode it again first"
-            ) from error
+            why = "is damaged or not a clip; if it plays, encode it again first"
+            raise refusal(path, why) from error
 
 
 def open_container(path: Path) -> InputContainer:
@@ -185,10 +182,6 @@ def address(path: Path) -> str:
 
 def _is_rgb(frame: VideoFrame) -> bool:
     return frame.format.is_rgb or frame.format.name == "pal8"
-
-
-def _range(colours: Colours) -> ColorRange:
-    return ColorRange.JPEG if colours.full_range else ColorRange.MPEG
 
 
 def _colours(frame: VideoFrame) -> Colours:
@@ -207,9 +200,10 @@ def _colours(frame: VideoFrame) -> Colours:
     guess = Colorspace.ITU709 if frame.height >= _HD_LINES else Colorspace.ITU601
     matrix = frame.colorspace if frame.colorspace in set(Colorspace) else guess
     full = frame.color_range == ColorRange.JPEG or known.name.startswith("yuvj")
+    coded = ColorRange.JPEG if full else ColorRange.MPEG
     stated = int(frame.color_range), int(frame.colorspace)
     if _is_rgb(frame):
-        matrix, full = guess, False
+        matrix, coded = guess, ColorRange.MPEG
         stated = int(ColorRange.MPEG), int(guess)
     tags = *stated, int(frame.color_primaries), int(frame.color_trc)
-    return Colours(name, int(matrix), full, tags)
+    return Colours(name, int(matrix), coded, tags)
