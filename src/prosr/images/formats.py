@@ -33,10 +33,6 @@ class Format:
     alpha: bool = True
     memory: int = 0
 
-    def sample_type(self, wanted: np.dtype[Any]) -> np.dtype[Any]:
-        """`wanted`, or the deepest type of this format if that is smaller."""
-        return min(wanted, self.deepest, key=lambda dtype: dtype.itemsize)
-
 
 # A JPEG header allows 65,535 pixels a side; libjpeg allows 65,500.
 _JPEG = {"Q": 95, "subsample_mode": "off"}

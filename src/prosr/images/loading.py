@@ -6,6 +6,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,6 @@ DTYPES: dict[str, np.dtype[Any]] = {
 
 _RGB = {"srgb", "rgb", "rgb16", "scrgb", "multiband", "b-w", "grey16"}
 _EXTRACT = "extract its pictures, then enlarge those"
-_READABLE = "JPEG, PNG, WebP, TIFF, AVIF or GIF"
 
 
 def open_image(path: Path) -> tuple[pyvips.Image, str]:
@@ -47,17 +47,14 @@ def open_image(path: Path) -> tuple[pyvips.Image, str]:
     # Discard errors that libvips collected about other files.
     pyvips.vips_lib.vips_error_clear()
     with explaining(path):
-        descriptor = open_descriptor(path)
-        try:
-            about = os.fstat(descriptor)
-            if not stat.S_ISREG(about.st_mode) and not path.is_dir():
+        with open_file(path) as file:
+            about = os.fstat(file.fileno())
+            if not stat.S_ISREG(about.st_mode):
                 raise refusal(path, "is no regular file; copy it to one first")
-            head = os.read(descriptor, 65_536)
-            os.lseek(descriptor, 0, os.SEEK_SET)
+            head = file.read(65_536)
+            file.seek(0)
             # A descriptor, because libvips parses "[…]" in a name as options.
-            source = pyvips.Source.new_from_descriptor(descriptor)
-        finally:
-            os.close(descriptor)
+            source = pyvips.Source.new_from_descriptor(file.fileno())
         file_format, loader = _recognise(head, path)
         # libvips refuses TIFFs with large strips or tiles; `Picture.decoding` counts them.
         unlimited = {"unlimited": True} if file_format == "TIFF" else {}
@@ -71,9 +68,10 @@ def open_image(path: Path) -> tuple[pyvips.Image, str]:
         return _normalised(image, path), file_format
 
 
-def open_descriptor(path: Path) -> int:
+def open_file(path: Path) -> FileIO:
     """Open for reading; a pipe without a writer reads as empty instead of blocking."""
-    return os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
+    flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+    return open(os.open(path, flags), "rb", buffering=0)
 
 
 @contextmanager
@@ -128,7 +126,7 @@ def _recognise(head: bytes, path: Path) -> tuple[str, str]:
             return name, loader
     if not head:
         raise refusal(path, "empty file")
-    raise refusal(path, f"not a picture in a known format; use {_READABLE}")
+    raise refusal(path, "not a picture in a known format; use JPEG, PNG, WebP, TIFF, AVIF or GIF")
 
 
 def _normalised(image: pyvips.Image, path: Path) -> pyvips.Image:

@@ -12,7 +12,7 @@ from typing import Any
 import pyvips
 
 from prosr.files import replacing
-from prosr.images.provenance import without_makings
+from prosr.images.provenance import MAKING
 from prosr.images.tiff import read_exif
 
 _CARRIED = re.compile(
@@ -82,7 +82,7 @@ def attach(image: pyvips.Image, metadata: Metadata, made_by: str) -> pyvips.Imag
     # Without this savers copy the thumbnail, which is not upright.
     image.set_type(pyvips.GValue.blob_type, "jpeg-thumbnail-data", b"")
     if made_by:
-        before = without_makings(software(metadata))
+        before = MAKING.sub("", software(metadata)).strip("; ")
         line = f"{before}; {made_by}" if before else made_by
         image.set_type(pyvips.GValue.gstr_type, _SOFTWARE, line)
     # Without this libexif adds "uncalibrated", which is wrong if there is no profile.

@@ -12,12 +12,13 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from prosr.images.loading import explaining, open_descriptor
+from prosr.images.loading import explaining, open_file
 
-_MAKING = re.compile(
+MAKING = re.compile(
     r"(prosr [^;]+ x[248] (?:[0-9a-f]{12}|-))"
     r"(?: of ([0-9a-f]{12})@([0-9a-f]{8})\.([0-9a-f]{8}))?(?=;|$)"
 )
+"""A mark, and the content, place and dates of an `Origin` if it is stated."""
 
 
 class Origin(NamedTuple):
@@ -63,7 +64,7 @@ def origin_of(path: Path, *, read: bool = True) -> Origin:
         # Take the dates first: if the file changes during reading, they will not match later.
         now = path.stat()
         if read:
-            with open(open_descriptor(path), "rb") as file:
+            with open_file(path) as file:
                 content = hashlib.file_digest(file, "sha256").hexdigest()[:12]
     place = os.fsencode(os.path.normcase(os.path.abspath(path)))
     # A copy can keep the modification time but not the change time (ctime).
@@ -73,10 +74,5 @@ def origin_of(path: Path, *, read: bool = True) -> Origin:
 
 def find_making(text: str) -> Making:
     """The last provenance that a text states."""
-    found = _MAKING.findall(text)
+    found = MAKING.findall(text)
     return Making(found[-1][0], Origin(*found[-1][1:])) if found else Making()
-
-
-def without_makings(text: str) -> str:
-    """The text without provenance marks."""
-    return _MAKING.sub("", text).strip("; ")

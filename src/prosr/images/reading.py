@@ -38,12 +38,13 @@ _TILE_ROWS = 3
 
 
 class Picture:
-    """An opened picture; `width`, `height` and everything else describe it upright.
+    """A picture whose header has been read. All attributes describe it upright.
 
     `format` is the name of the content's format. `channels` is 1 (gray), 2 (gray, alpha),
     3 (RGB) or 4 (RGB, alpha). `dtype` is the type of its samples, `bits` their depth in
     the file (8, 10, 12, 16, 32). `metadata` is what an enlargement inherits, `making` its
     provenance. `decoding` is about how many bytes the decoder needs; 0 if it streams rows.
+    Raises `ImageError` with what is wrong and the remedy.
     """
 
     def __init__(self, path: Path) -> None:
@@ -94,19 +95,16 @@ class Picture:
 
             yield read
 
-    def middle(self, side: int) -> tuple[NDArray[Any], int]:
+    def middle(self, side: int) -> NDArray[Any]:
         """Samples of the middle, at most `side` × `side` pixels, as stored: [H, W, channels].
 
-        Also returns how many pixels were decoded to get there. Raises `ImageError`.
+        Raises `ImageError`.
         """
         image, _ = open_image(self.path)
         height, width = min(side, image.height), min(side, image.width)
         top, left = (image.height - height) // 2, (image.width - width) // 2
         with explaining(self.path):
-            samples = samples_of(image.crop(left, top, width, height))
-        whole = self.decoding and self.format != "TIFF"
-        rows = image.height if whole else top + height
-        return samples, rows * image.width
+            return samples_of(image.crop(left, top, width, height))
 
     def is_opaque(self) -> bool:
         """Whether no pixel is even partly transparent; decodes the picture if it has alpha."""
@@ -116,11 +114,6 @@ class Picture:
         image, _ = open_image(self.path)
         with explaining(self.path):
             return bool(image[self.channels - 1].min() >= full)
-
-
-def open_picture(path: str | os.PathLike[str]) -> Picture:
-    """Read a picture's header. Raises `ImageError` with what is wrong and the remedy."""
-    return Picture(Path(path))
 
 
 def read_rgb(path: str | os.PathLike[str]) -> NDArray[np.uint8]:

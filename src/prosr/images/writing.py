@@ -10,7 +10,6 @@ from __future__ import annotations
 import io
 import os
 import shutil
-import sys
 import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -31,9 +30,6 @@ from prosr.images.tiff import LONG8, TagValue, Tiff, add_exif
 
 _STRIP = 1_000_000
 """Bytes of samples in a strip of the file on disk, at least a row."""
-
-_BIGTIFF = {"little": b"II+\0\x08\0\0\0", "big": b"MM\0+\0\x08\0\0"}[sys.byteorder]
-"""The first half of a BigTIFF's header, in the byte order of this machine."""
 
 _LARGE = 4_000_000_000
 """Bytes of samples from which a TIFF gets 64-bit offsets."""
@@ -102,7 +98,7 @@ class Canvas:
         Put each pixel once. A row is encoded when it and all rows above are complete, so put
         blocks from top to bottom. Raises `ImageError` if writing or encoding fails.
         """
-        samples = np.ascontiguousarray(from_unit(block, self.dtype))
+        samples = np.ascontiguousarray(from_unit(block, self.dtype), self.dtype.newbyteorder("<"))
         with explaining(self.target, *_TROUBLE):
             self._rows.put(top, left, samples)
         if self._encoding.done():
@@ -227,7 +223,7 @@ class _Rows:
 
 
 def _header(size: tuple[int, int], channels: int, dtype: np.dtype[Any]) -> bytes:
-    """The header that turns the rows of samples after it into an uncompressed BigTIFF."""
+    """The header that makes the little-endian samples after it an uncompressed BigTIFF."""
     (height, width), row = size, size[1] * channels * dtype.itemsize
     rows = min(height, max(1, _STRIP // row))
     tops = range(0, height, rows)
@@ -247,7 +243,7 @@ def _header(size: tuple[int, int], channels: int, dtype: np.dtype[Any]) -> bytes
     header = b""
     for _ in range(2):
         tags[273] = [len(header) + top * row for top in tops]
-        stream = io.BytesIO(_BIGTIFF + bytes(8))
+        stream = io.BytesIO(b"II+\0\x08\0\0\0" + bytes(8))
         tiff = Tiff(stream)
         values = {tag: TagValue.of(LONG8, *numbers) for tag, numbers in tags.items() if numbers}
         tiff.set_first(tiff.append({tag: tiff.entry(value) for tag, value in values.items()}))

@@ -63,7 +63,13 @@ def upscale_pil(image: PilImage, upscale: Callable[[NDArray[Any]], NDArray[Any]]
     if image.mode == "CMYK":
         array: NDArray[Any] = cmyk_array_to_rgb(np.asarray(image), info.pop("icc_profile", None))
     elif image.mode.startswith("I"):
-        array = _deep(image)
+        # Mode "I" has 32 bits a sample, of which results keep 16.
+        array = np.asarray(image)
+        low, high = array.min(), array.max()
+        if low < 0 or high > 65_535:
+            why = f"from {low} to {high}: bring it to 0…65535 first"
+            raise ConfigError(f"a PIL image of mode {image.mode} {why}")
+        array = array.astype(np.uint16)
     elif image.mode in _MODES:
         array = np.asarray(image.convert(_MODES[image.mode]))
     else:
@@ -78,14 +84,3 @@ def upscale_pil(image: PilImage, upscale: Callable[[NDArray[Any]], NDArray[Any]]
 _MODES = {mode: mode for mode in ("L", "LA", "RGB", "RGBA", "F")}
 _MODES |= {"1": "L", "P": "RGB", "RGBX": "RGB", "YCbCr": "RGB", "HSV": "RGB"}
 _MODES |= {"La": "LA", "RGBa": "RGBA"}
-
-
-def _deep(image: PilImage) -> NDArray[np.uint16]:
-    """The samples of an image whose mode begins with "I", where they fit into 16 bits."""
-    samples = np.asarray(image)
-    low, high = int(samples.min()), int(samples.max())
-    if low < 0 or high > 65_535:
-        raise ConfigError(
-            f"a PIL image of mode {image.mode} from {low} to {high}: bring it to 0…65535 first"
-        )
-    return samples.astype(np.uint16)

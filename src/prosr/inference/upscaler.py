@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, overload
@@ -24,7 +25,7 @@ from prosr.inference.ensemble import Ensemble
 from prosr.inference.inputs import check_array, is_pil, upscale_pil
 from prosr.inference.memory import release_freed_memory, resident_memory
 from prosr.inference.oom import RetryingEngine
-from prosr.inference.pictures import Estimate, Rates, measure, prepare, target_of
+from prosr.inference.pictures import Estimate, measure, prepare, target_of
 from prosr.inference.tiling import Block, Tile, enlarge_tile, fit, plan
 from prosr.resample import upscale as phi
 from prosr.scales import choose_scales
@@ -85,7 +86,7 @@ class Upscaler:
         self._engine: Engine | Ensemble = Ensemble(engine) if ensemble else engine
         self.work = Work(self._engine)
         self._compute = RetryingEngine(self._engine)
-        self._rates: dict[tuple[Any, ...], Rates] = {}
+        self._rates: dict[tuple[Any, ...], tuple[float, float]] = {}
 
     @overload
     def upscale(
@@ -162,18 +163,14 @@ class Upscaler:
         target = target_of(Path(path), scale, output)
         picture, canvas = self._prepare(Path(path), scale, target, overwrite)
         tiles = self._plan((picture.height, picture.width), scale)
-        kind = picture.format, picture.channels, canvas.format.name, canvas.dtype, scale
+        kind = picture.channels, canvas.format.name, canvas.dtype, scale
         if kind not in self._rates:
-
-            def enlarge(samples: NDArray[Any]) -> NDArray[Any]:
-                return self._upscale_array(samples, scale, None)
-
+            enlarge = partial(self._upscale_array, scale=scale, progress=None)
             self._rates[kind] = measure(picture, canvas, enlarge, self._engine.pixels(scale))
             release_freed_memory()
-        rates, areas = self._rates[kind], [tile.area for tile in tiles]
-        seconds = rates.computing * sum(areas)
-        pixels = picture.height * picture.width
-        seconds += (rates.decoding + scale**2 * rates.encoding) * pixels
+        computing, saving = self._rates[kind]
+        areas = [tile.area for tile in tiles]
+        seconds = computing * sum(areas) + saving * canvas.height * canvas.width
         encoding = canvas.format.memory * canvas.height * canvas.width
         memory = self._memory(max(areas), scale, max(picture.decoding, encoding))
         return Estimate(canvas.width, canvas.height, len(tiles), seconds, memory)

@@ -171,15 +171,13 @@ def _walk(folder: Path, excluded: Path) -> Iterator[Path]:
 
 def _without_collisions(jobs: list[Job]) -> list[Job]:
     """Refuse jobs whose result would replace the source or the result of another one."""
-    sources = {_place(job.source): job.source for job in jobs}
-    taken = dict(sources)
+    taken = {_place(job.source): shown(job.source) for job in jobs}
     checked = []
     for job in jobs:
-        place = _place(job.target)
-        other = taken.setdefault(place, job.source)
-        if other != job.source and not job.refusal:
-            what = shown(other) if place in sources else f"that of {shown(other)}"
-            why = f"{shown(job.source)}: its result would replace {what}; give it another output"
+        own = f"that of {shown(job.source)}"
+        other = taken.setdefault(_place(job.target), own)
+        if other not in (own, shown(job.source)) and not job.refusal:
+            why = f"{shown(job.source)}: its result would replace {other}; give it another output"
             job = replace(job, refusal=why)
         checked.append(job)
     return checked

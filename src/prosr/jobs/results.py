@@ -12,7 +12,7 @@ from pathlib import Path
 from prosr.errors import ImageError
 from prosr.images.loading import refusal, shown
 from prosr.images.provenance import Making, Origin, find_making, origin_of
-from prosr.images.reading import open_picture
+from prosr.images.reading import Picture
 from prosr.video import is_clip
 
 _ENLARGED = re.compile(r"_x[248]\Z")
@@ -22,7 +22,7 @@ def making_of(path: Path) -> Making:
     """What a picture or clip says of its making; nothing if it cannot be read."""
     try:
         if not is_clip(path):
-            return open_picture(path).making
+            return Picture(path).making
         from prosr.video.clips import open_clip
 
         return find_making(open_clip(path).comment)

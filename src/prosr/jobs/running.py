@@ -13,15 +13,13 @@ from prosr.inference.upscaler import Progress, Upscaler
 from prosr.jobs.requests import Job
 from prosr.jobs.results import is_done
 
-Status = Literal["made", "planned", "skipped", "failed"]
-
 
 @dataclass(frozen=True)
 class Outcome:
     """What became of a job. `estimate` is that of a planned job, `error` a bug of ours."""
 
     job: Job
-    status: Status
+    status: Literal["made", "planned", "skipped", "failed"]
     reason: str = ""
     estimate: Estimate | None = None
     error: Exception | None = field(default=None, compare=False)

@@ -37,18 +37,15 @@ TEXTS = "surrogateescape"
 class Colours:
     """How a clip's samples are coded. The result's are coded in the same way.
 
-    `tags` are range, matrix, primaries and transfer as the file states them.
+    `tags` are range, matrix, primaries and transfer as the file states them. `deep` samples
+    have 10 bits instead of 8.
     """
 
     pixel_format: str
     matrix: int
     range: ColorRange
     tags: tuple[int, int, int, int]
-
-    @property
-    def deep(self) -> bool:
-        """Whether samples have 10 bits instead of 8."""
-        return "10" in self.pixel_format
+    deep: bool
 
 
 @dataclass(frozen=True)
@@ -190,13 +187,11 @@ def _colours(frame: VideoFrame) -> Colours:
     RGB becomes 4:4:4, with the matrix and range that players assume where none are stated.
     """
     known = frame.format
-    sampling = {(2, 2): "420", (2, 1): "422", (1, 1): "444"}
-    chroma = known.components[1] if len(known.components) > 1 else None
-    across, down = (1, 1) if _is_rgb(frame) else (2, 2)
-    if chroma:
-        across, down = round(frame.width / chroma.width), round(frame.height / chroma.height)
+    chroma = known.chroma_width(8), known.chroma_height(8)
+    gray = len(known.components) == 1 and not _is_rgb(frame)
+    sampling = "420" if gray else {(4, 4): "420", (4, 8): "422"}.get(chroma, "444")
     deep = known.components[0].bits > 8
-    name = f"yuv{sampling.get((across, down), '444')}p{'10le' if deep else ''}"
+    name = f"yuv{sampling}p{'10le' if deep else ''}"
     guess = Colorspace.ITU709 if frame.height >= _HD_LINES else Colorspace.ITU601
     matrix = frame.colorspace if frame.colorspace in set(Colorspace) else guess
     full = frame.color_range == ColorRange.JPEG or known.name.startswith("yuvj")
@@ -206,4 +201,4 @@ def _colours(frame: VideoFrame) -> Colours:
         matrix, coded = guess, ColorRange.MPEG
         stated = int(ColorRange.MPEG), int(guess)
     tags = *stated, int(frame.color_primaries), int(frame.color_trc)
-    return Colours(name, int(matrix), coded, tags)
+    return Colours(name, int(matrix), coded, tags, deep)
