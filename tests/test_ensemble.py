@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import prosr
-from prosr.inference.engine import Engine, MemoryModel, ScaleCost
+from prosr.inference.engine import Engine
 from prosr.inference.engines.torch import TorchEngine
 from prosr.inference.ensemble import Ensemble
 from prosr.inference.tiling import Block, fit, tiled
@@ -63,36 +63,7 @@ def test_it_leaves_room_for_what_it_averages(engine: Engine) -> None:
     assert 0 < Ensemble(engine).pixels(2) < engine.pixels(2)
 
 
-def test_it_knows_how_much_the_engine_computes_together(engine: Engine) -> None:
-    ensemble, most = Ensemble(engine), engine.pixels(2)
-    assert ensemble.at_once(100, 2) == 400
-    assert ensemble.at_once(most // 2, 2) == most // 2 * 2
-    assert ensemble.at_once(int(0.8 * most), 2) == int(0.8 * most)
-
-
-def test_its_memory_is_that_of_all_views_that_go_together() -> None:
-    plain, ensemble = (prosr.load("bicubic", engine="torch", ensemble=e) for e in (False, True))
-    held = min(plain.memory((1, 1), 2), ensemble.memory((1, 1), 2))
-    alone, together = (u.memory((500, 500), 2) - held for u in (plain, ensemble))
-    assert 3 < together / alone < 6
-
-
 def test_its_results_are_marked_with_a_plus_sign() -> None:
     upscaler = prosr.load("prosr-xs", engine="torch", ensemble=True)
     assert upscaler.name == "prosr-xs+"
     assert "prosr-xs+" in upscaler.mark(2)
-
-
-def test_equal_views_go_to_the_engine_together() -> None:
-    shapes = []
-
-    class Watching(Engine):
-        name, precision = "watching", "fp32"
-
-        def run(self, x: Block, scale: int) -> Block:
-            shapes.append(x.shape)
-            return x.repeat(scale, 2).repeat(scale, 3)
-
-    watching = Watching([2], lambda scale: ScaleCost(0, 1), 0, 10**9, MemoryModel(0, 0, 1, 0))
-    Ensemble(watching)(picture(4, 6), 2)
-    assert shapes == [(4, 3, 4, 6), (4, 3, 6, 4)]

@@ -79,7 +79,7 @@ def test_bundled_graphs_state_what_they_are(name: str, scale: int) -> None:
     assert stated | {"made_by": ""} == expected | {"made_by": ""}
     assert (stated["model"], stated["scale"]) == (name, str(scale))
     for info in (read_graph(path)[1], parse_metadata(stated, path)):
-        assert (info.cost.radius, info.cost.bytes) == (cost.radius, cost.bytes)
+        assert (info.radius, info.bytes) == (cost.radius, cost.bytes)
         assert info.may_round == (name != "bicubic")
 
 

@@ -29,12 +29,14 @@ class ScaleCost:
 
     `radius` is its receptive radius in input pixels, `bytes` the peak of its activations in
     float32 per input pixel, `smallest` the height and width from which it takes inputs:
-    smaller ones are extended by repeating their last row and column.
+    smaller ones are extended by repeating their last row and column. `may_round` is whether
+    the network may be computed in bfloat16.
     """
 
     radius: int
     bytes: int
     smallest: int = 1
+    may_round: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,8 @@ class Engine(ABC):
     """
 
     name: ClassVar[str]
+    precision: str = "fp32"
+    """The precision of the last result: "fp32", "bf16" or "int8"."""
 
     def __init__(
         self,
@@ -80,14 +84,9 @@ class Engine(ABC):
             )
         reuse_freed_memory()
 
-    @property
-    @abstractmethod
-    def precision(self) -> str:
-        """The precision of the last result: "fp32", "bf16" or "int8"."""
-
     @abstractmethod
     def run(self, x: Block, scale: int) -> Block:
-        """Enlarge a batch of tiles that fits into the budget."""
+        """Enlarge a contiguous x, [1, 3, H, W], that fits into the budget."""
 
     def __call__(self, x: Block, scale: int) -> Block:
         """x, float32 [N, 3, H, W] RGB in [0, 1] → [N, 3, sH, sW], not clipped."""
@@ -96,8 +95,7 @@ class Engine(ABC):
         lacking = [max(0, self._cost(scale).smallest - side) for side in (height, width)]
         if any(lacking):
             x = np.pad(x, ((0, 0), (0, 0), *((0, count) for count in lacking)), "edge")
-        most = max(1, self.pixels(scale) // (x.shape[2] * x.shape[3]))
-        parts = [self.run(x[i : i + most], scale) for i in range(0, len(x), most)]
+        parts = [self.run(np.ascontiguousarray(one[None]), scale) for one in x]
         y = parts[0] if len(parts) == 1 else np.concatenate(parts)
         return y[:, :, : scale * height, : scale * width]
 
@@ -121,22 +119,13 @@ def thread_count() -> int:
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
-@dataclass(frozen=True)
-class GraphInfo:
-    """A graph's metadata, as `prosr.checkpoints.graphs.describe` writes them."""
-
-    cost: ScaleCost
-    may_round: bool
-    """Whether the graph may be computed in bfloat16."""
-
-
-def parse_metadata(metadata: Mapping[str, str], path: Path) -> GraphInfo:
+def parse_metadata(metadata: Mapping[str, str], path: Path) -> ScaleCost:
     """Read a graph's metadata. Raises `CheckpointError` for a graph of another program."""
     try:
         radius, size, smallest = (
             int(metadata[key]) for key in ("receptive_radius", "bytes_per_pixel", "smallest_side")
         )
-        return GraphInfo(ScaleCost(radius, size, smallest), metadata["precision"] == "any")
+        return ScaleCost(radius, size, smallest, may_round=metadata["precision"] == "any")
     except (KeyError, ValueError) as error:
         raise CheckpointError(
             f"{path}: is not a graph of this version of prosr ({error}); "

@@ -44,7 +44,7 @@ def load(
         if engine != "auto":
             raise
         return _on_torch(name_or_path, limit, strength, ensemble)
-    return _upscaler(open_engine(model, limit, chosen), model.name, model.sha256, ensemble)
+    return Upscaler(open_engine(model, limit, chosen), model.name, model.sha256, ensemble)
 
 
 def find_model(name_or_path: str | Path, strength: float = 1.0) -> Model:
@@ -62,17 +62,13 @@ def find_model(name_or_path: str | Path, strength: float = 1.0) -> Model:
     return open_community(path)
 
 
-def _upscaler(engine: Engine, name: str, sha256: str, ensemble: bool) -> Upscaler:
-    return Upscaler(engine, name + "+" * ensemble, sha256, ensemble)
-
-
 def _on_torch(name: str | Path, max_memory: int, strength: float, ensemble: bool) -> Upscaler:
     from prosr.checkpoints.weights import find
     from prosr.inference.engines.torch import TorchEngine, best_device
 
     weights = find(name, strength)
     engine = TorchEngine(weights.net, max_memory, best_device())
-    return _upscaler(engine, weights.name, weights.sha256, ensemble)
+    return Upscaler(engine, weights.name, weights.sha256, ensemble)
 
 
 def _export(weights: WeightsFile, folder: Path) -> None:

@@ -77,11 +77,12 @@ class Upscaler:
     """An engine that enlarges whole pictures: files, PIL images or arrays.
 
     `name` and `sha256` identify the network in results and benchmarks. With `ensemble`
-    results are means over flips and quarter turns.
+    results are means over flips and quarter turns, and the name gets a plus sign.
     """
 
     def __init__(self, engine: Engine, name: str, sha256: str, ensemble: bool = False) -> None:
-        self.name, self.sha256, self.max_memory = name, sha256, engine.max_memory
+        self.name = f"{name}+" if ensemble else name
+        self.sha256, self.max_memory = sha256, engine.max_memory
         self.scales = engine.scales
         self._engine: Engine | Ensemble = Ensemble(engine) if ensemble else engine
         self.work = Work(self._engine)
@@ -189,8 +190,6 @@ class Upscaler:
         return prepare(path, scale, target, overwrite, *limits, mark)
 
     def _memory(self, area: int, scale: int, other: int = 0) -> int:
-        if isinstance(self._engine, Ensemble):
-            area = self._engine.at_once(area, scale)
         tiles = area * (self.max_memory - self._engine.reserved) // self._engine.pixels(scale)
         # The reserve covers the worst case; after a trial run the process shows its own.
         held = min(self._engine.reserved, resident_memory())

@@ -6,7 +6,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
 import onnxruntime
 
 from prosr.errors import CheckpointError
@@ -37,21 +36,14 @@ class OnnxEngine(Engine):
 
         def cost(scale: int) -> ScaleCost:
             metadata = session(scale).get_modelmeta().custom_metadata_map
-            return parse_metadata(metadata, model.graphs[scale]).cost
+            return parse_metadata(metadata, model.graphs[scale])
 
         self._session = session
         super().__init__(model.graphs, cost, model.size, max_memory, _MEMORY)
 
-    @property
-    def precision(self) -> str:
-        return "fp32"
-
     def run(self, x: Block, scale: int) -> Block:
-        session = self._session(scale)
-        parts = [
-            session.run(None, {"x": np.ascontiguousarray(x[i : i + 1])})[0] for i in range(len(x))
-        ]
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        result: Block = self._session(scale).run(None, {"x": x})[0]
+        return result
 
 
 def _open(path: Path) -> Any:

@@ -28,8 +28,8 @@ from prosr.cache import cache_folder
 from prosr.errors import CheckpointError
 from prosr.inference.engine import (
     Engine,
-    GraphInfo,
     MemoryModel,
+    ScaleCost,
     parse_metadata,
     thread_count,
 )
@@ -65,7 +65,7 @@ def core() -> Any:
     return openvino.Core()
 
 
-def read_graph(path: Path) -> tuple[Any, GraphInfo]:
+def read_graph(path: Path) -> tuple[Any, ScaleCost]:
     """A graph as OpenVINO's model, and its metadata. Raises `CheckpointError` for none."""
     try:
         model = core().read_model(path)
@@ -96,26 +96,20 @@ class OpenVinoEngine(Engine):
         precision: Literal["auto", "native", "fp32"] = "auto",
         trials: Mapping[int, Path] | None = None,
     ) -> None:
-        info = cache(lambda scale: read_graph(model.graphs[scale])[1])
+        cost = cache(lambda scale: read_graph(model.graphs[scale])[1])
         self._graphs: dict[int, Path] = {}
         for scale, path in model.graphs.items():
             int8 = int8_path(model, scale)
             quantized = precision == "auto" and os.path.exists(int8)
             self._graphs[scale] = (trials or {}).get(scale) or (int8 if quantized else path)
         # The graphs of a network agree on this.
-        may_round = precision != "fp32" and info(min(model.graphs)).may_round
+        may_round = precision != "fp32" and cost(min(model.graphs)).may_round
         self._native = "bf16" if may_round and bf16_is_faster() else "fp32"
-        self._precision = self._native
+        self.precision = self._native
         self._compiled: OrderedDict[tuple[int, ...], Any] = OrderedDict()
         self._active: Any = None
         memory = _MEMORY[self._native]
-        super().__init__(
-            model.graphs, lambda scale: info(scale).cost, model.size, max_memory, memory
-        )
-
-    @property
-    def precision(self) -> str:
-        return self._precision
+        super().__init__(model.graphs, cost, model.size, max_memory, memory)
 
     def run(self, x: Block, scale: int) -> Block:
         compiled = self._compile(scale, *x.shape[2:])
@@ -123,12 +117,9 @@ class OpenVinoEngine(Engine):
         if self._active is not None and self._active is not compiled:
             self._active.release_memory()
         self._active = compiled
-        self._precision = "int8" if self._graphs[scale].suffix == ".xml" else self._native
-        parts = [
-            compiled(np.ascontiguousarray(x[i : i + 1]), share_inputs=True)[0].copy()
-            for i in range(len(x))
-        ]
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        self.precision = "int8" if self._graphs[scale].suffix == ".xml" else self._native
+        result: Block = compiled(x, share_inputs=True)[0].copy()
+        return result
 
     def _compile(self, scale: int, height: int, width: int) -> Any:
         small = height * width < _SMALL

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -34,14 +33,10 @@ class TorchEngine(Engine):
         weights = sum(p.numel() * p.element_size() for p in net.parameters())
         super().__init__(net.scales, cost, weights, max_memory, _MEMORY)
 
-    @property
-    def precision(self) -> str:
-        return "fp32"
-
     def run(self, x: Block, scale: int) -> Block:
         # Kernels are chosen by strides: tiles of equal shape must have equal ones, or they
         # would differ in the last bit.
-        batch = torch.tensor(np.ascontiguousarray(x)).contiguous(memory_format=torch.channels_last)
+        batch = torch.tensor(x).contiguous(memory_format=torch.channels_last)
         with torch.inference_mode():
             y = self._net(batch.to(self._device), scale)
         result: Block = y.cpu().contiguous().numpy()
