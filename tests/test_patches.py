@@ -63,7 +63,7 @@ def test_pictures_are_decoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     folder = folder_of(tmp_path, (40, 40))
     paths = find_pictures([folder])
     first = open_pictures(paths, tmp_path / "cache")[0][0].pixels
-    monkeypatch.setattr("prosr.data.decoded.read_rgb", lambda path: pytest.fail("decoded again"))
+    monkeypatch.setattr("prosr.images.read_rgb", lambda path: pytest.fail("decoded again"))
     again = open_pictures(paths, tmp_path / "cache")[0][0].pixels
     np.testing.assert_array_equal(first, again)
 

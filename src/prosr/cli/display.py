@@ -65,9 +65,8 @@ class BatchDisplay:
             if listed > _LISTED and not (outcome.status == "made" and outcome.reason):
                 more += 1
             elif not self._quiet:
-                job, estimate = outcome.job, outcome.estimate
-                note = _describe(job, estimate) if estimate else outcome.reason
-                line = f"{outcome.status:8} {shown(job.target)}"
+                note = _describe(outcome.estimate) if outcome.estimate else outcome.reason
+                line = f"{outcome.status:8} {shown(outcome.job.target)}"
                 typer.echo(f"{line} ({note})" if note else line)
         if self._quiet:
             return
@@ -125,9 +124,8 @@ class _Bars:
         self._progress.stop()
 
 
-def _describe(job: Job, estimate: Estimate) -> str:
-    unit = "tile" if job.kind == "picture" else "frame"
-    parts = f"{estimate.tiles} {unit}{'s' * (estimate.tiles > 1)}"
+def _describe(estimate: Estimate) -> str:
+    parts = f"{estimate.tiles} {estimate.unit}{'s' * (estimate.tiles > 1)}"
     return (
         f"{estimate.width}×{estimate.height} pixels, {parts}, {_time(estimate.seconds)}, "
         f"{estimate.memory / 1e9:.2f} GB of memory"

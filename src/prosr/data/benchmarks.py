@@ -9,9 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from prosr import images
 from prosr.errors import DataError
-from prosr.images.formats import is_picture
-from prosr.images.reading import read_rgb
 from prosr.resample import make_input
 from prosr.scales import check_scale
 
@@ -48,7 +47,7 @@ class Benchmark:
         """
         needed = max(-(-smallest(s) // s) * s for s in scales)
         for path in self.paths:
-            height, width = read_rgb(path).shape[:2]
+            height, width = images.read_rgb(path).shape[:2]
             if min(height, width) < needed:
                 raise DataError(
                     f"{path} has {width}×{height} pixels, but scoring needs {needed} in both "
@@ -64,7 +63,7 @@ class Benchmark:
         """
         s = check_scale(scale)
         for path in self.paths:
-            y = read_rgb(path)
+            y = images.read_rgb(path)
             height, width = (length // s * s for length in y.shape[:2])
             if not height or not width:
                 raise DataError(
@@ -80,7 +79,7 @@ def open_benchmark(folder: Path) -> Benchmark:
     if not folder.is_dir():
         raise DataError(f"{folder} is not a folder; give a folder of pictures")
     entries = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-    paths = tuple(path for path in entries if is_picture(path) and path.is_file())
+    paths = tuple(path for path in entries if images.is_picture(path) and path.is_file())
     if not paths:
         inner = [path.name for path in entries if path.is_dir()]
         remedy = f"give one of its folders ({', '.join(inner[:4])})" if inner else "add some"

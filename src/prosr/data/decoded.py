@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from prosr import images
 from prosr.errors import DataError, ImageError
 from prosr.files import replacing
-from prosr.images.reading import read_rgb
 
 CELL = 32
 """Side in pixels of the squares for which the amount of detail is stored."""
@@ -55,7 +55,7 @@ class DecodedPictures:
             return key, self.cells(key)
         # A power cut may have truncated it.
         except (FileNotFoundError, NotADirectoryError, ValueError, EOFError):
-            return key, self.add(key, read_rgb(path))
+            return key, self.add(key, images.read_rgb(path))
 
     def add(self, key: str, pixels: Pixels) -> NDArray[np.float64]:
         """Store a new picture and return its cells file."""
@@ -86,7 +86,7 @@ class DecodedPictures:
                 raise DataError(
                     f"{path} was changed during training; run the same command to resume"
                 ) from None
-            mapped = read_rgb(path)
+            mapped = images.read_rgb(path)
             self.keep(key, mapped)
         return mapped
 

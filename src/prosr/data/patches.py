@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from prosr import images
 from prosr.data.decoded import CACHE_SIZE, CELL, DecodedPictures, Pixels
 from prosr.errors import DataError, ImageError
-from prosr.images.formats import is_picture
 from prosr.resample import make_input
 
 EVEN_SHARE = 1e-3
@@ -83,7 +83,9 @@ def find_pictures(folders: Sequence[Path]) -> list[Path]:
         if not folder.is_dir():
             raise DataError(f"{folder} is not a folder; give a folder of pictures")
         found += sorted(
-            path for path in folder.rglob("*") if is_picture(path) and not path.name.startswith(".")
+            path
+            for path in folder.rglob("*")
+            if images.is_picture(path) and not path.name.startswith(".")
         )
     return found
 

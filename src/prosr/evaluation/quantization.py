@@ -23,7 +23,7 @@ from prosr.errors import ConfigError
 from prosr.evaluation.metrics import psnr
 from prosr.evaluation.protocol import DATA_RANGE, find_protocol
 from prosr.files import check_writable
-from prosr.images.samples import from_unit, to_unit
+from prosr.images import from_unit, to_unit
 from prosr.inference.engines.openvino import (
     OpenVinoEngine,
     core,

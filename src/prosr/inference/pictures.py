@@ -24,7 +24,7 @@ _SIDE = 192
 class Estimate(NamedTuple):
     """What a picture will become: result in pixels, seconds, peak bytes of the process.
 
-    `tiles` are the parts of the work, which for a clip are frames.
+    `tiles` are parts of the work, which for a clip are frames, as `unit` says.
     """
 
     width: int
@@ -32,6 +32,7 @@ class Estimate(NamedTuple):
     tiles: int
     seconds: float
     memory: int
+    unit: str = "tile"
 
 
 def target_of(path: Path, scale: int, output: str | os.PathLike[str] | None) -> Path:

@@ -12,9 +12,7 @@ from numpy.typing import NDArray
 from torch.utils.tensorboard import SummaryWriter
 
 from prosr.files import write_text
-from prosr.images.formats import find_format
-from prosr.images.metadata import Metadata
-from prosr.images.writing import Canvas
+from prosr.images import Canvas, Metadata, find_format
 
 
 class RunLog:

@@ -72,7 +72,7 @@ def estimate(upscaler: Upscaler, source: Path, target: Path, scale: int) -> Esti
         seconds = perf_counter() - start
     size = scale * clip.width, scale * clip.height
     memory = upscaler.memory((clip.height, clip.width), scale) + _frame_memory(clip, scale)
-    return Estimate(*size, clip.frames, clip.frames * seconds, memory)
+    return Estimate(*size, clip.frames, clip.frames * seconds, memory, "frame")
 
 
 def reserve(path: Path, scale: int, max_memory: int) -> int:
