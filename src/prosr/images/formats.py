@@ -55,11 +55,10 @@ READ_ONLY_SUFFIXES = (".gif", ".heic", ".heif")
 UNREAD_SUFFIXES = (".bmp", ".jp2", ".jxl", ".ppm", ".psd", ".tga")
 """Suffixes of pictures that cannot be read but may lie in a folder of pictures."""
 
-_HDR = (16, 18)
-"""Codes of the transfer functions PQ and HLG (ITU-T H.273)."""
-
 # fmt: off
 CONTENTS = (
+    ("animation", "", re.compile(rb"\x89PNG((?!IDAT).)*\0\0\0\x08acTL", re.S)),
+    ("animation", "", re.compile(rb".{4}ftyp(avis|msf1|hevc|hevx)", re.S)),
     ("JPEG", "jpegload", re.compile(rb"\xff\xd8\xff")),
     ("PNG",  "pngload",  re.compile(rb"\x89PNG\r\n\x1a\n")),
     ("WebP", "webpload", re.compile(rb"RIFF.{4}WEBP", re.S)),
@@ -72,7 +71,8 @@ CONTENTS = (
 """Names, libvips loaders and first bytes of the formats that can be read.
 
 The suffix may be wrong, and libvips would pass unknown content to other loaders, such as those
-of SVG and PDF. So the content decides, among these.
+of SVG and PDF. So the content decides, among these. Of the animations, which are PNG with an acTL
+chunk before the pixels, AVIF and HEIC, libvips sees only one picture.
 """
 
 
@@ -96,22 +96,12 @@ def is_picture(path: Path) -> bool:
     return path.suffix.lower() in READ_ONLY_SUFFIXES or is_writable(path.suffix)
 
 
-def is_animated(head: bytes) -> bool:
-    """Whether the first bytes announce an animation of which libvips sees only one picture.
-
-    These are AVIF and HEIC sequences, and PNG with an animation control chunk (acTL). That
-    chunk precedes the pixels.
-    """
-    if head.startswith(b"\x89PNG"):
-        return b"\0\0\0\x08acTL" in head.partition(b"IDAT")[0]
-    return head[4:8] == b"ftyp" and head[8:12] in (b"avis", b"msf1", b"hevc", b"hevx")
-
-
 def is_hdr(head: bytes) -> bool:
     """Whether the first bytes of an AVIF or HEIC file announce PQ or HLG; libvips ignores both.
 
-    The first box "colr" of kind "nclx" counts, unless the file has an ICC profile.
+    The first box "colr" of kind "nclx" counts, unless the file has an ICC profile. Its transfer
+    function is 16 for PQ and 18 for HLG (ITU-T H.273).
     """
     _, coded, codes = head.partition(b"colrnclx")
     profile = b"colrprof" in head or b"colrrICC" in head
-    return bool(coded) and not profile and int.from_bytes(codes[2:4], "big") in _HDR
+    return bool(coded) and not profile and int.from_bytes(codes[2:4], "big") in (16, 18)

@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyvips
 from numpy.typing import NDArray
 
 from prosr.errors import ImageError, printable
-from prosr.images.formats import CONTENTS, is_animated, is_hdr
+from prosr.images.formats import CONTENTS, is_hdr
+from prosr.images.samples import SAMPLE_TYPES
 from prosr.images.tiff import is_bare_ycbcr
 
 MAX_PIXELS = 1_000_000_000
@@ -25,11 +25,7 @@ _JPEG_PIXELS = 8 * 64
 """Most pixels per byte of a JPEG: a block of 8×8 takes at least a bit. A file with fewer bytes
 is cut off, and libjpeg would fill the rest with gray."""
 
-DTYPES: dict[str, np.dtype[Any]] = {
-    "uchar": np.dtype(np.uint8),
-    "ushort": np.dtype(np.uint16),
-    "float": np.dtype(np.float32),
-}
+DTYPES = dict(zip(("uchar", "ushort", "float"), SAMPLE_TYPES, strict=False))
 """Sample types of pictures, by the names of libvips."""
 
 _RGB = {"srgb", "rgb", "rgb16", "scrgb", "multiband", "b-w", "grey16"}
@@ -117,10 +113,10 @@ def cmyk_array_to_rgb(samples: NDArray[np.uint8], profile: bytes | None) -> NDAr
 
 def _recognise(head: bytes, path: Path) -> tuple[str, str]:
     """The format's name and libvips loader, or `ImageError` for what the loaders get wrong."""
-    if is_animated(head):
-        raise refusal(path, f"is an animation; {_EXTRACT}")
     for name, loader, start in CONTENTS:
         if start.match(head):
+            if not loader:
+                raise refusal(path, f"is an {name}; {_EXTRACT}")
             if loader == "heifload" and is_hdr(head):
                 raise refusal(path, "is HDR (PQ or HLG); convert it to sRGB first")
             return name, loader

@@ -131,8 +131,13 @@ class Upscaler:
         """
         (scale,) = choose_scales(self.name, self.scales, [scale])
         if isinstance(image, str | os.PathLike):
-            target = target_of(Path(image), scale, output)
-            self._upscale_file(Path(image), scale, target, overwrite, progress)
+            path, target = Path(image), target_of(Path(image), scale, output)
+            picture, canvas = self._prepare(path, scale, target, overwrite, self.mark(scale))
+            with canvas, picture.decoded(target.parent) as read:
+                release_freed_memory()
+                self._enlarge(read, canvas.put, scale, progress, canvas.channels)
+                release_freed_memory()
+                canvas.save()
             return target
         if output is not None or overwrite:
             raise ConfigError("output and overwrite are for files; save the returned picture")
@@ -195,16 +200,6 @@ class Upscaler:
         held = min(self._engine.reserved, resident_memory())
         return held + max(int(_TAKEN.get(self._engine.name, 1) * tiles), other)
 
-    def _upscale_file(
-        self, path: Path, scale: int, target: Path, overwrite: bool, progress: Progress | None
-    ) -> None:
-        picture, canvas = self._prepare(path, scale, target, overwrite, self.mark(scale))
-        with canvas, picture.decoded(target.parent) as read:
-            release_freed_memory()
-            self._enlarge(read, canvas.put, scale, progress, canvas.channels)
-            release_freed_memory()
-            canvas.save()
-
     def _upscale_array(
         self, array: NDArray[Any], scale: int, progress: Progress | None
     ) -> NDArray[Any]:
@@ -241,7 +236,8 @@ class Upscaler:
                     following = other.submit(_read_tile, source, tiles[number + 1])
                 block = self._enlarge_tile(x, scale, tiles, number, channels)
                 writing.result()
-                writing = other.submit(_write_tile, sink, tile, scale, block)
+                top, left = scale * tile.rows.start, scale * tile.columns.start
+                writing = other.submit(sink, top, left, block[0].transpose(1, 2, 0))
                 if progress is not None:
                     progress(number + 1, len(tiles))
             writing.result()
@@ -294,7 +290,3 @@ def _read_tile(source: Source, tile: Tile) -> Block:
         x = np.concatenate((fill_transparent(colour, alpha), alpha), axis=2)
     x = x[rows.first - top : rows.last - top, columns.first - left : columns.last - left]
     return np.ascontiguousarray(x.transpose(2, 0, 1)[None])
-
-
-def _write_tile(sink: Sink, tile: Tile, scale: int, block: Block) -> None:
-    sink(scale * tile.rows.start, scale * tile.columns.start, block[0].transpose(1, 2, 0))
