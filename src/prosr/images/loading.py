@@ -88,8 +88,7 @@ def explaining(
     except (FileExistsError, NotADirectoryError):
         raise refusal(path, "its folder is a file; name another folder") from None
     except OSError as error:
-        what = error.strerror or error
-        raise refusal(path, f"{what}; check its disk and permissions") from error
+        raise refusal(path, f"{error.strerror or error}; check its disk and permissions") from error
 
 
 def shown(path: Path) -> str:

@@ -7,6 +7,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -77,16 +78,9 @@ class Picture:
         """
         with explaining(folder):
             file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115
-        image, _ = open_image(self.path)
-        region = pyvips.Region.new(image)
-        rows = max(1, _BATCH // (image.width * self.channels * self.dtype.itemsize))
         with file:
-            for top in range(0, image.height, rows):
-                with explaining(self.path):
-                    data = region.fetch(0, top, image.width, min(rows, image.height - top))
-                _check_range(self.path, np.frombuffer(data, self.dtype))
-                with explaining(folder):
-                    file.write(data)
+            with explaining(folder):
+                self._decode(file)
             shape = (*self._stored, self.channels)
 
             def read() -> NDArray[Any]:
@@ -94,6 +88,17 @@ class Picture:
                 return upright(np.asarray(stored), self._orientation)
 
             yield read
+
+    def _decode(self, file: FileIO) -> None:
+        """Write the samples as stored. What the decoder holds is freed at the end."""
+        image, _ = open_image(self.path)
+        region = pyvips.Region.new(image)
+        rows = max(1, _BATCH // (image.width * self.channels * self.dtype.itemsize))
+        for top in range(0, image.height, rows):
+            with explaining(self.path):
+                data = region.fetch(0, top, image.width, min(rows, image.height - top))
+            _check_range(self.path, np.frombuffer(data, self.dtype))
+            file.write(data)
 
     def middle(self, side: int) -> NDArray[Any]:
         """Samples of the middle, at most `side` × `side` pixels, as stored: [H, W, channels].
