@@ -12,10 +12,10 @@ from PIL import Image
 from prosr.checkpoints.weights import save_weights
 from prosr.data.benchmarks import Benchmark, open_benchmark
 from prosr.errors import ConfigError, ProSRError
-from prosr.evaluation import quantization
-from prosr.evaluation.quantization import try_int8
 from prosr.inference.engines.openvino import OpenVinoEngine, bf16_is_faster, int8_path
 from prosr.inference.loading import find_model
+from prosr.lab import quantization
+from prosr.lab.quantization import try_int8
 from prosr.layouts import ProSRConfig
 from prosr.models import Model
 from prosr.nets.build import build
@@ -56,8 +56,7 @@ def kept(folder: Path) -> dict[str, bytes]:
 
 def judge(monkeypatch: pytest.MonkeyPatch, speed: float, limit: float) -> None:
     """Let 8 bits be so many times as fast, and a loss of up to `limit` dB be allowed."""
-    times = iter((speed, 1.0))
-    monkeypatch.setattr(quantization, "_seconds", lambda engine, scale: next(times))
+    monkeypatch.setattr(quantization, "_seconds", lambda *_: {"native": speed, "int8": 1.0})
     monkeypatch.setattr(quantization, "LOSS", limit)
 
 
