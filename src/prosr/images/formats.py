@@ -51,7 +51,6 @@ FORMATS = (
 )
 # fmt: on
 
-READ_ONLY_SUFFIXES = (".gif", ".heic", ".heif")
 UNREAD_SUFFIXES = (".bmp", ".jp2", ".jxl", ".ppm", ".psd", ".tga")
 """Suffixes of pictures that cannot be read but may lie in a folder of pictures."""
 
@@ -93,7 +92,7 @@ def is_writable(suffix: str) -> bool:
 
 def is_picture(path: Path) -> bool:
     """Whether the suffix is that of a readable picture; the content may differ."""
-    return path.suffix.lower() in READ_ONLY_SUFFIXES or is_writable(path.suffix)
+    return path.suffix.lower() in (".gif", ".heic", ".heif") or is_writable(path.suffix)
 
 
 def is_hdr(head: bytes) -> bool:

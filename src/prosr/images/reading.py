@@ -59,8 +59,7 @@ class Picture:
         self.bits = _bits(image, self.dtype)
         self.decoding = _decoder_bytes(image, self.format, path)
         with explaining(path):
-            turned = self._orientation > 1
-            self.metadata = collect(image, path, self.format, turned=turned)
+            self.metadata = collect(image, path, self.format, turned=self._orientation > 1)
         self.making = find_making(software(self.metadata))
 
     @contextmanager
