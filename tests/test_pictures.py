@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from prosr import images
 from prosr.errors import ConfigError, ImageError
+from prosr.images.formats import find_format
 from prosr.inference.engines.torch import TorchEngine
 from prosr.inference.loading import load
 from prosr.inference.memory import resident_memory
-from prosr.inference.pictures import Rates, result_path, target_of
+from prosr.inference.pictures import result_suffix, target_of
 from prosr.layouts import BicubicConfig
 from prosr.nets.build import build
 
@@ -41,11 +41,10 @@ def test_size_and_tiles_are_those_of_the_run(path: Path) -> None:
 def test_time_is_that_of_all_pixels_overlaps_included(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rates = Rates(decoding=1.0, computing=100.0, encoding=10_000.0)
-    monkeypatch.setattr("prosr.inference.upscaler.measure", lambda *args: rates)
+    monkeypatch.setattr("prosr.inference.upscaler.measure", lambda *args: (100.0, 10_000.0))
     pixels = 300 * 200
     whole = load("bicubic", engine="torch").estimate(path, 2).seconds
-    assert whole == pytest.approx(pixels * (1 + 100 + 4 * 10_000))
+    assert whole == pytest.approx(pixels * (100 + 4 * 10_000))
     small = load("bicubic", engine="torch", max_memory=RESERVED + 9_000_000)
     assert whole < small.estimate(path, 2).seconds < 1.1 * whole
 
@@ -72,16 +71,18 @@ def test_an_estimate_refuses_what_the_run_would_refuse(path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "wanted", "result"),
     [
-        ("a.jpg", None, "a_x4.jpg"),
-        ("a b.JPEG", None, "a b_x4.JPEG"),
-        ("a.gif", None, "a_x4.png"),
-        ("a.png", ".webp", "a_x4.webp"),
-        ("a.jpeg", ".jpg", "a_x4.jpeg"),
+        ("a.jpg", None, ".jpg"),
+        ("a b.JPEG", None, ".JPEG"),
+        ("a.gif", None, ".png"),
+        ("a.png", ".webp", ".webp"),
+        ("a.jpeg", ".jpg", ".jpeg"),
     ],
 )
-def test_a_result_has_a_name_beside_its_input(name: str, wanted: str | None, result: str) -> None:
-    file_format = None if wanted is None else images.find_format(wanted)
-    assert result_path(Path("folder") / name, 4, file_format) == Path("folder") / result
+def test_a_result_has_the_suffix_of_its_input_if_the_format_fits(
+    name: str, wanted: str | None, result: str
+) -> None:
+    file_format = None if wanted is None else find_format(wanted)
+    assert result_suffix(Path("folder") / name, file_format) == result
 
 
 def test_an_output_is_a_file_or_a_folder(path: Path) -> None:

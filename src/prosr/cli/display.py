@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from prosr.images import shown
+from prosr.images.loading import shown
 from prosr.inference.memory import peak_memory
 
 if TYPE_CHECKING:
