@@ -7,7 +7,6 @@ import os
 import secrets
 import shutil
 from collections.abc import Callable
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,9 +14,6 @@ from tempfile import TemporaryDirectory
 from platformdirs import user_cache_path
 
 from prosr.errors import ProSRError
-
-_KEPT = 40
-"""Folders in the cache; the least recently used ones are deleted."""
 
 
 def cache_folder() -> Path:
@@ -42,24 +38,18 @@ def cached_folder(name: str, make: Callable[[Path], None]) -> Path:
     container without a home or on a full disk, the folder lasts as long as this process.
     Raises `ProSRError` where no place takes it, and whatever else `make` raises.
     """
-    path = cache_folder() / "graphs" / name
-    if _is_readable(path):
-        # A cache that belongs to another user works as well.
-        with suppress(OSError):
-            path.touch()
-        return path
-    spare = _spare_folder() / "graphs" / name
-    if _is_readable(spare):
-        return spare
-    with suppress(OSError):
-        return _made(path, make)
-    try:
-        return _made(spare, make)
-    except OSError as error:
-        raise ProSRError(
-            f"the model can be cached neither in {path.parent} nor in {spare.parent} "
-            f"({error.strerror or error}); free some space, or set PROSR_CACHE to another folder"
-        ) from error
+    for base in (cache_folder(), _spare_folder()):
+        path = base / "graphs" / name
+        try:
+            if not _is_readable(path):
+                _make(path, make)
+            return path
+        except OSError as error:
+            problem = error
+    raise ProSRError(
+        f"the model can be cached neither in {cache_folder()} nor in {_spare_folder()} "
+        f"({problem.strerror or problem}); free some space, or set PROSR_CACHE to another folder"
+    ) from problem
 
 
 def _is_readable(folder: Path) -> bool:
@@ -67,7 +57,7 @@ def _is_readable(folder: Path) -> bool:
     return os.access(folder, os.R_OK | os.X_OK)
 
 
-def _made(path: Path, make: Callable[[Path], None]) -> Path:
+def _make(path: Path, make: Callable[[Path], None]) -> None:
     # Not of `mkdtemp`, whose folders are closed to the other users of a shared cache.
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     temporary.mkdir(parents=True)
@@ -84,8 +74,6 @@ def _made(path: Path, make: Callable[[Path], None]) -> Path:
                 raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    _prune(path.parent)
-    return path
 
 
 @cache
@@ -93,13 +81,3 @@ def _spare_folder() -> Path:
     folder = TemporaryDirectory(prefix="prosr-")
     atexit.register(folder.cleanup)
     return Path(folder.name)
-
-
-def _prune(folder: Path) -> None:
-    found = []
-    for path in folder.glob("[!.]*/"):
-        # Another process may have removed it since.
-        with suppress(OSError):
-            found.append((path.stat().st_mtime_ns, path))
-    for _, path in sorted(found)[:-_KEPT]:
-        shutil.rmtree(path, ignore_errors=True)

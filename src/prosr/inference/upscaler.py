@@ -23,7 +23,7 @@ from prosr.inference.alpha import FILL_RADIUS, fill_transparent
 from prosr.inference.engine import Engine
 from prosr.inference.ensemble import Ensemble
 from prosr.inference.inputs import check_array, is_pil, upscale_pil
-from prosr.inference.memory import release_freed_memory, resident_memory
+from prosr.inference.memory import release_freed_memory
 from prosr.inference.oom import RetryingEngine
 from prosr.inference.pictures import Estimate, measure, prepare, target_of
 from prosr.inference.tiling import Block, Tile, enlarge_tile, fit, plan
@@ -49,10 +49,6 @@ to 4 % less; memory rose up to threefold."""
 
 _LUMA = np.array((0.299, 0.587, 0.114), np.float32)
 """BT.601: a gray picture goes through the network as RGB and comes back by these."""
-
-_TAKEN = {"openvino": 0.75, "onnx": 0.75, "torch": 0.55}
-"""Share of the memory planned for tiles that they really take: 0.5 to 0.75 in PyTorch and 0.5 to
-0.8 in OpenVINO, for `prosr-xs` on pictures of 0.03 to 1.5 megapixels."""
 
 
 @dataclass
@@ -184,7 +180,7 @@ class Upscaler:
     def memory(self, size: tuple[int, int], scale: int) -> int:
         """Peak bytes of the process while an array of that size is enlarged.
 
-        The array and its result are not included. Most accurate after a trial run.
+        The array and its result are not included.
         """
         return self._memory(max(tile.area for tile in self._plan(size, scale)), scale)
 
@@ -195,10 +191,9 @@ class Upscaler:
         return prepare(path, scale, target, overwrite, *limits, mark)
 
     def _memory(self, area: int, scale: int, other: int = 0) -> int:
-        tiles = area * (self.max_memory - self._engine.reserved) // self._engine.pixels(scale)
-        # The reserve covers the worst case; after a trial run the process shows its own.
-        held = min(self._engine.reserved, resident_memory())
-        return held + max(int(_TAKEN.get(self._engine.name, 1) * tiles), other)
+        reserved = self._engine.reserved
+        tiles = area * (self.max_memory - reserved) // self._engine.pixels(scale)
+        return reserved + max(tiles, other)
 
     def _upscale_array(
         self, array: NDArray[Any], scale: int, progress: Progress | None
