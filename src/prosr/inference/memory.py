@@ -104,11 +104,6 @@ def _left_in(group: Path, limit: str, usage: str, cached: str) -> int | None:
     return left
 
 
-def resident_memory() -> int:
-    """Bytes that this process has in memory now."""
-    return int(psutil.Process().memory_info().rss)
-
-
 def peak_memory() -> int | None:
     """Most bytes that this process had in memory so far, or None on systems without a record."""
     # On Linux `getrusage` includes the parent's memory from before this process started.
