@@ -15,7 +15,7 @@ from PIL import Image
 
 from feature_files import write_distilled
 from prosr.errors import DataError, ProSRError
-from prosr.training.failures import named_failures
+from prosr.training.loop import named_failures
 from prosr.training.run import stored_progress
 
 RECIPE = """\

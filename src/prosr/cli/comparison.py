@@ -99,11 +99,11 @@ class ConsoleObserver:
         from prosr.cli.console import TrainingDisplay
 
         run = session.run
-        steps, protocol = run.recipe.steps, session.job.protocol.name
-        with TrainingDisplay(steps, protocol, line_every=max(1, steps // 5)) as display:
+        steps = run.recipe.steps
+        with TrainingDisplay(steps, line_every=max(1, steps // 5)) as display:
             for line in session.notes:
                 if line not in self._printed:
                     display.note(line)
                     self._printed.add(line)
-            display.start(run.progress.step)
+            display.begin(run.progress.step)
             yield display

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,10 +34,6 @@ class TrainingPicture:
     def pixels(self) -> Pixels:
         """The pixels, [H, W, 3], memory-mapped or decoded at each access."""
         return self.decoded.pixels(self.key, self.path)
-
-    def holds(self, side: int) -> bool:
-        """Whether it contains a square of `side` pixels."""
-        return min(self.height, self.width) >= side
 
     def draw(self, rng: np.random.Generator, side: int, grid: int) -> tuple[int, int]:
         """Draw the top left corner of a square of `side`, in proportion to detail.
@@ -76,34 +72,30 @@ def cut(
     return reduced[row : row + patch, column : column + patch], y
 
 
-def find_pictures(folders: Sequence[Path]) -> list[Path]:
-    """All files below `folders` with the suffix of a picture, sorted by path."""
-    found: list[Path] = []
+def open_pictures(
+    folders: Sequence[Path],
+    cache: Path,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+    cache_size: int = CACHE_SIZE,
+) -> tuple[list[TrainingPicture], list[str]]:
+    """Open all pictures below `folders` through `cache`, sorted by path.
+
+    A picture is known by its suffix. `progress` gets the number of those opened and of all.
+    Also returns one line for each that cannot be read.
+    """
+    paths: list[Path] = []
     for folder in folders:
         if not folder.is_dir():
             raise DataError(f"{folder} is not a folder; give a folder of pictures")
-        found += sorted(
-            path
-            for path in folder.rglob("*")
-            if images.is_picture(path) and not path.name.startswith(".")
-        )
-    return found
-
-
-def open_pictures(
-    paths: Iterable[Path],
-    cache: Path,
-    progress: Callable[[], None] = lambda: None,
-    cache_size: int = CACHE_SIZE,
-) -> tuple[list[TrainingPicture], list[str]]:
-    """Open pictures through `cache`. Also return one line for each that cannot be read."""
+        found = (path for path in folder.rglob("*") if images.is_picture(path))
+        paths += sorted(path for path in found if not path.name.startswith("."))
     decoded = DecodedPictures(cache, cache_size)
     pictures, problems = [], []
-    for path in paths:
+    for number, path in enumerate(paths, 1):
         try:
             key, cells = decoded.open(path)
             pictures.append(TrainingPicture(path, int(cells[0]), int(cells[1]), key, decoded))
         except ImageError as error:
             problems.append(str(error))
-        progress()
+        progress(number, len(paths))
     return pictures, problems

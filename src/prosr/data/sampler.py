@@ -37,7 +37,8 @@ class PatchSampler(Dataset[Batch]):
     """Item `step` is the batch of that step.
 
     `scale_at` gives the scale of a step, `patch` the side of x for each scale. Pair i of
-    step t depends on (seed, t, i) only. Process `rank` of `world` draws its part of the batch.
+    step t depends on (seed, t, i) only. Process `rank` of `world` draws its part of the batch,
+    which must be a multiple of `world`.
     """
 
     def __init__(
@@ -50,15 +51,13 @@ class PatchSampler(Dataset[Batch]):
         rank: int = 0,
         world: int = 1,
     ) -> None:
-        if batch % world:
-            raise DataError(f"a batch of {batch} cannot be shared by {world} processes evenly")
         self.scale_at = scale_at
         self.patch = patch
         self.seed = seed
         self.indices = range(rank * batch // world, (rank + 1) * batch // world)
         self.eligible = {}
         for scale, size in patch.items():
-            fitting = [picture for picture in pictures if picture.holds(size * scale)]
+            fitting = [one for one in pictures if min(one.height, one.width) >= size * scale]
             if not fitting:
                 raise DataError(
                     f"none of {len(pictures)} readable training pictures is at least "

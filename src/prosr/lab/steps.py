@@ -29,7 +29,7 @@ from prosr.nets.build import build
 from prosr.training.curriculum import scale_at
 from prosr.training.losses import pixel_loss
 from prosr.training.objectives import supervised, update_average
-from prosr.training.steps import StepWork, TrainingStep, make_step
+from prosr.training.steps import StepWork, make_step, make_trainer
 
 _CLIP, _DECAY = 1.0, 0.999
 _PICTURES = 8
@@ -183,7 +183,7 @@ def make_waiting(request: tuple[StepWork, int]) -> Subject:
 
 
 def _train_and_wait(work: StepWork, steps: int) -> float:
-    take_step = TrainingStep(work)
+    take_step = make_trainer(work.recipe)
     waited = total = 0.0
     with TemporaryDirectory() as folder:
         batches = prepared(_sampler(work, Path(folder)), range(PREFETCHED + steps), workers=1)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import fmean
 from types import EllipsisType
@@ -80,7 +78,9 @@ def adversarial_step(
             for i in range(settings.turns)
         ]
         scores = [_discriminator_step(discriminator, batch, *turn, alpha) for turn in turns]
-        with fabric.autocast(), _frozen(adversary.net):
+        # Gradients of L_R go through the discriminator, but not into its parameters.
+        adversary.net.requires_grad_(False)
+        with fabric.autocast():
             loss, terms = generator_loss(
                 settings,
                 lambda residual: adversary.net(residual, s, alpha),
@@ -90,6 +90,7 @@ def adversarial_step(
                 y,
                 s,
             )
+        adversary.net.requires_grad_(True)
         means = all_mean(fabric, torch.stack([*terms.values()]))
         drift = all_mean(fabric, 255 * (y_hat - y).mean(dim=(0, 2, 3)))
         health = {name: fmean(turn[name] for turn in scores) for name in scores[0]}
@@ -149,13 +150,3 @@ def _window(batch: Batch) -> tuple[slice | EllipsisType, ...]:
     draw = random.Random(f"window {batch.step}")
     top, left = draw.randrange(s), draw.randrange(s)
     return ..., slice(top, top + size), slice(left, left + size)
-
-
-@contextmanager
-def _frozen(net: nn.Module) -> Iterator[None]:
-    """Compute gradients through `net` but not for its parameters."""
-    net.requires_grad_(False)
-    try:
-        yield
-    finally:
-        net.requires_grad_(True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,16 +15,14 @@ from prosr.images import Canvas, Metadata, find_format
 
 
 class RunLog:
-    """Appends to log.jsonl and tensorboard/ in a run's folder; logs nothing without a folder.
+    """Appends to log.jsonl and tensorboard/ in a run's folder.
 
     Opening it at a step removes all later entries, since those steps are taken again.
     """
 
-    def __init__(self, folder: Path | None, step: int) -> None:
-        self._lines: TextIO | None = None
-        if folder is None:
-            return
+    def __init__(self, folder: Path, step: int) -> None:
         self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
         path = folder / "log.jsonl"
         if path.exists():
             lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
@@ -35,8 +32,6 @@ class RunLog:
 
     def write(self, kind: str, step: int, values: Mapping[str, float]) -> None:
         """Log numbers. TensorBoard shows them as `kind/name`."""
-        if self._lines is None:
-            return
         self._lines.write(json.dumps({"kind": kind, "step": step, **values}) + "\n")
         self._lines.flush()
         for name, value in values.items():
@@ -44,23 +39,17 @@ class RunLog:
 
     def draw(self, name: str, step: int, picture: NDArray[np.float32]) -> None:
         """Save a picture, [H, W, 3] in [0, 1], as NAME/STEP.png and in TensorBoard."""
-        if self._lines is None:
-            return
-        size = picture.shape[:2]
-        target = self._folder / name / f"{step:07}.png"
-        png = find_format(".png")
-        with Canvas(target, png, (size[0], size[1]), 3, np.dtype(np.uint8), Metadata()) as canvas:
+        height, width = picture.shape[:2]
+        target, png = self._folder / name / f"{step:07}.png", find_format(".png")
+        with Canvas(target, png, (height, width), 3, np.dtype(np.uint8), Metadata()) as canvas:
             canvas.put(0, 0, picture)
             canvas.save()
-        self._board.add_image(name, picture.clip(0, 1), step, dataformats="HWC")
+        self._board.add_image(name, picture, step, dataformats="HWC")
 
-    def __enter__(self) -> RunLog:
-        return self
-
-    def __exit__(self, *raised: object) -> None:
-        if self._lines is not None:
-            self._lines.close()
-            self._board.close()
+    def close(self) -> None:
+        """Close the files."""
+        self._lines.close()
+        self._board.close()
 
 
 def _step_of(line: str) -> float:

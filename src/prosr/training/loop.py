@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager, nullcontext
 from statistics import fmean
-from typing import Protocol, cast
+from typing import Protocol
 
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor
 
 from prosr.data.sampler import Batch, prepared
+from prosr.errors import DataError, ImageError, ProSRError
 from prosr.scales import Scale
 from prosr.training.adversarial import CollapsedError, adversarial_step, is_useful
 from prosr.training.curriculum import ema_decay_at, learning_rate_at, opened_at, stage_at
-from prosr.training.failures import named_failures
 from prosr.training.log import RunLog
 from prosr.training.objectives import (
     DivergedError,
     Learner,
     StepResult,
+    all_mean,
     pixel_step,
     supervised,
     update_average,
@@ -63,8 +65,8 @@ def train(session: Session, observer: Observer, should_stop: Callable[[], bool])
     take_step = make_stepper(run, fabric)
     unlogged: list[StepResult] = []
     saved = clock = time.monotonic()
-    log = RunLog(run.folder if is_first else None, progress.step)
-    with named_failures(fabric.world_size), log:
+    log = RunLog(run.folder, progress.step) if is_first else None
+    with named_failures(fabric.world_size), closing(log) if log else nullcontext():
         for batch in prepared(session.sampler, steps, session.job.workers):
             stage, rate = stage_at(batch.step, recipe), learning_rate_at(batch.step, recipe)
             run.set_rate(rate)
@@ -84,15 +86,16 @@ def train(session: Session, observer: Observer, should_stop: Callable[[], bool])
                 observer.stepped(progress.step, result, rate)
             if progress.step % recipe.log_every == 0 or collapse:
                 numbers = {"rate": rate, "alpha": stage.alpha, "skipped": progress.skipped}
-                log.write("train", progress.step, numbers | _means(unlogged))
+                if log:
+                    log.write("train", progress.step, numbers | _means(unlogged))
                 unlogged.clear()
             if collapse:
                 raise CollapsedError(collapse)
             progress.seconds += time.monotonic() - clock
-            if is_first:
+            if log:
                 _validate(session, stage.scales, log, observer)
             clock = time.monotonic()
-            if _in_any_process(fabric, should_stop()):
+            if all_mean(fabric, torch.tensor(float(should_stop()))) > 0:
                 break
             if is_first and time.monotonic() - saved > 60 * recipe.save_minutes:
                 run.save()
@@ -100,6 +103,36 @@ def train(session: Session, observer: Observer, should_stop: Callable[[], bool])
         if is_first:
             run.save()
         fabric.barrier()
+
+
+@contextmanager
+def named_failures(processes: int) -> Iterator[None]:
+    """Name the process that failed and the remedy, in one line.
+
+    Raises `DataError` if a process that prepares batches was killed or has read a bad file,
+    and `ProSRError` if another of the `processes` that train has ended.
+    """
+    resume = "the last save is complete: run the same command to resume"
+    killed = DataError(
+        "a process that prepares batches was killed, most likely because memory ran out; "
+        f"{resume}, with fewer --workers if it happens again"
+    )
+    try:
+        yield
+    except (DataError, ImageError) as error:
+        # An error of a data worker contains its traceback; the last line is the message.
+        *traceback, line = str(error).strip().splitlines()
+        raise type(error)(line.partition("Error: ")[2] if traceback else line) from error
+    except (ConnectionError, EOFError) as error:
+        # The worker was killed while it sent a batch.
+        raise killed from error
+    except RuntimeError as error:
+        if "DataLoader worker" in str(error):
+            raise killed from error
+        lost = re.search(r"gloo|nccl|connection (closed|reset|refused)", str(error), re.IGNORECASE)
+        if processes > 1 and lost:
+            raise ProSRError(f"another training process has ended; {resume}") from error
+        raise
 
 
 def make_stepper(run: Run, fabric: Fabric) -> Step:
@@ -149,7 +182,7 @@ def _collapse(run: Run, result: StepResult) -> str:
     """The reason to end the run, if the discriminator was useless for too long; else empty."""
     if run.adversary is None:
         return ""
-    patience, scale = run.adversary.settings.collapse_after, str(result.scale)
+    patience, scale = run.adversary.settings.collapse_after, result.scale
     useless = 0 if is_useful(result) else run.progress.useless.get(scale, 0) + 1
     run.progress.useless[scale] = useless
     if useless < patience:
@@ -170,18 +203,10 @@ def _validate(session: Session, scales: tuple[Scale, ...], log: RunLog, observer
         return
     if run.finished or step % run.recipe.validate_every == 0:
         run.save()
-        psnr = validate(run, benchmark, session.job.protocol, scales)
+        psnr = validate(run, benchmark, scales)
         best = run.keep_if_best(psnr)
         numbers = {f"psnr_x{scale}": value for scale, value in psnr.items()}
         log.write("validation", step, {"seconds": run.progress.seconds} | numbers)
         observer.validated(step, psnr, best)
     if run.adversary and (run.finished or step % run.adversary.settings.sheet_every == 0):
         log.draw("samples", step, draw_samples(run, benchmark, scales[-1]))
-
-
-def _in_any_process(fabric: Fabric, flag: bool) -> bool:
-    """Whether `flag` is set in any process."""
-    if fabric.world_size == 1:
-        return flag
-    flags = cast(Tensor, fabric.all_reduce(torch.tensor(float(flag)), reduce_op="sum"))
-    return flags.item() > 0

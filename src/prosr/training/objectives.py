@@ -121,9 +121,7 @@ def restoring_buffers(net: nn.Module) -> Iterator[None]:
 
 def all_mean(fabric: Fabric, values: Tensor) -> Tensor:
     """Mean of each value over all processes, without gradient."""
-    if fabric.world_size > 1:
-        return cast(Tensor, fabric.all_reduce(values.detach(), reduce_op="mean"))
-    return values.detach()
+    return cast(Tensor, fabric.all_reduce(values.detach(), reduce_op="mean"))
 
 
 def to_unit(fabric: Fabric, pixels: NDArray[np.uint8]) -> Tensor:
