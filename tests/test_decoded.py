@@ -9,8 +9,7 @@ import pytest
 from PIL import Image
 
 from prosr.data.decoded import CELL, DecodedPictures, Pixels, detail
-from prosr.data.patches import TrainingPicture, open_pictures
-from prosr.data.sampler import PatchSampler
+from prosr.data.patches import PatchSampler, TrainingPicture, open_pictures
 from prosr.errors import DataError
 
 SIDE = 40

@@ -22,22 +22,6 @@ def pictures(tmp_path: Path) -> Path:
     return make_pictures(tmp_path / "pictures")
 
 
-def test_a_state_from_which_all_steps_diverge_is_replaced_by_the_one_before(
-    pictures: Path, tmp_path: Path
-) -> None:
-    folder = tmp_path / "run"
-    go(session(pictures, folder), until=2)
-    good = (folder / "state.safetensors").read_bytes()
-    made = session(pictures, folder)
-    with torch.no_grad():
-        next(made.run.net.parameters()).fill_(float("nan"))
-    made.run.progress.step = 3
-    made.run.save()
-    with pytest.raises(DivergedError, match="step 4"):
-        go(session(pictures, folder))
-    assert (folder / "state.safetensors").read_bytes() == good
-
-
 def test_nothing_is_saved_after_a_skipped_step(pictures: Path, tmp_path: Path) -> None:
     made = session(pictures, tmp_path / "run")
     made.run.progress.skipped_in_a_row = 1

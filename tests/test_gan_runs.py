@@ -47,7 +47,7 @@ def test_a_run_does_not_resume_with_other_first_weights(
     first = beginning(pictures, folder, recipe, 1)
     go(prepare(first, nothing), until=2)
     before = (folder / "last.safetensors").read_bytes()
-    with pytest.raises(ConfigError, match=r"--start-from = .*, not .*give the same"):
+    with pytest.raises(ConfigError, match=r"start_from = .*, not .*give the same"):
         prepare(beginning(pictures, folder, recipe, 2), nothing)
     assert (folder / "last.safetensors").read_bytes() == before
     go(prepare(first, nothing), until=3)
@@ -77,7 +77,7 @@ def test_the_differing_key_of_a_nested_table_is_named(
     go(session(pictures, tmp_path / "run", recipe), until=1)
     settings = adversarial_of(recipe).model_copy(update={"gan": 0.3})
     changed = recipe.model_copy(update={"adversarial": settings})
-    with pytest.raises(ConfigError, match=r"run with adversarial\.gan = 1\.0, not 0\.3;"):
+    with pytest.raises(ConfigError, match=r"run with recipe\.adversarial\.gan = 1\.0, not 0\.3;"):
         session(pictures, tmp_path / "run", changed)
 
 

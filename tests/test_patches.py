@@ -7,8 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from prosr.data.patches import TrainingPicture, cut, open_pictures
-from prosr.data.sampler import PatchSampler
+from prosr.data.patches import PatchSampler, TrainingPicture, cut, open_pictures
 from prosr.errors import DataError
 from prosr.resample import make_input
 from prosr.scales import SCALES

@@ -174,7 +174,7 @@ def test_pretrained_scales_are_not_opened_or_blended_again(pictures: Path, tmp_p
             assert load_weights(tmp_path / name / "last.safetensors").card["scales"] == [2, 4, 8]
     assert len(seen) == 2 * RECIPE.steps and set(seen) == {1.0}
     assert states_are_equal(tmp_path / "once", tmp_path / "stopped")
-    with pytest.raises(ConfigError, match=r"with --start-from = .* give the same again"):
+    with pytest.raises(ConfigError, match=r"with start_from = .* give the same again"):
         session(pictures, tmp_path / "once")
 
 

@@ -15,7 +15,6 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
-    TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
@@ -36,10 +35,10 @@ class TrainingDisplay(Progress):
     def __init__(self, steps: int, quiet: bool = False, line_every: int = 100) -> None:
         console = Console(quiet=quiet)
         super().__init__(
-            TextColumn("{task.description}"),
+            "{task.description}",
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[state]}"),
+            "{task.fields[state]}",
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             console=console,
@@ -48,7 +47,6 @@ class TrainingDisplay(Progress):
         self._steps = steps
         self._line_every = line_every
         self._losses: dict[int, float] = {}
-        self._margin = 0.0
         self._bar = self.add_task("opening", total=None, state="")
 
     def note(self, line: str) -> None:
@@ -72,8 +70,7 @@ class TrainingDisplay(Progress):
         state = f"rate {rate:.2e}  loss {losses}"
         if result.health:
             real, fake = result.health["d_real"], result.health["d_fake"]
-            self._margin = 0.95 * self._margin + 0.05 * (real - fake)
-            state += f"  D(r) {real:.2f}  D(r̂) {fake:.2f}  margin {self._margin:.2f}"
+            state += f"  D(r) {real:.2f}  D(r̂) {fake:.2f}"
         self.update(self._bar, completed=step, state=state)
         if not self.console.is_terminal and step % self._line_every == 0:
             self.note(f"step {step}/{self._steps}  {state}")
@@ -96,20 +93,17 @@ def stop_on_signals() -> Iterator[Callable[[], int]]:
     A second one raises `KeyboardInterrupt`, but not within `PATIENCE` of the first: senders
     often send two.
     """
-    received: list[int] = []
-    first = inf
+    received: list[tuple[float, int]] = []
 
     def remember(number: int, frame: FrameType | None) -> None:
-        nonlocal first
         notice_hangup(number)
-        received.append(number)
-        first = min(first, monotonic())
-        if monotonic() - first > PATIENCE:
+        received.append((monotonic(), number))
+        if received[-1][0] - received[0][0] > PATIENCE:
             raise KeyboardInterrupt
 
     previous = {number: signal.signal(number, remember) for number in heard()}
     try:
-        yield lambda: next(iter(received), 0)
+        yield lambda: received[0][1] if received else 0
     finally:
         for number, handler in previous.items():
             # `notice_hangup` may have set SIGHUP to be ignored.

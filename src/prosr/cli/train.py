@@ -54,7 +54,7 @@ def train(
     """
     from prosr.checkpoints.features import download_missing
     from prosr.cli.forecasting import show_forecast
-    from prosr.cli.launch import needs_processes, run_processes
+    from prosr.cli.launch import run_processes
     from prosr.config import load_recipe
     from prosr.data.benchmarks import open_benchmark
     from prosr.inference.memory import parse_size
@@ -66,8 +66,7 @@ def train(
         return
     if download_features and loaded.adversarial:
         download_missing(loaded.adversarial.features, loaded.adversarial.file)
-    if needs_processes(devices, nodes):
-        run_processes(devices)
+    run_processes(devices, nodes)
     job = TrainingJob(
         recipe=loaded,
         data=data,

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from prosr.adversary import SMALLEST, Adversarial
-from prosr.data.sampler import Batch
+from prosr.data.patches import Batch
 from prosr.errors import ProSRError
 from prosr.layouts import SRGANDiscriminatorConfig
 from prosr.resample.tensors import upscale
-from prosr.training.losses import Features, discriminator_loss, generator_loss
+from prosr.training.losses import discriminator_loss, generator_loss
 from prosr.training.objectives import (
     Learner,
     StepResult,
@@ -81,10 +81,11 @@ def adversarial_step(
         # Gradients of L_R go through the discriminator, but not into its parameters.
         adversary.net.requires_grad_(False)
         with fabric.autocast():
+            seen_hat, seen = (_view(z, batch.step) if settings.views else z for z in (y_hat, y))
             loss, terms = generator_loss(
                 settings,
                 lambda residual: adversary.net(residual, s, alpha),
-                _features(adversary, y_hat, y, batch.step),
+                (adversary.features(seen_hat), adversary.features(seen)),
                 r_hat,
                 y_hat,
                 y,
@@ -117,18 +118,6 @@ def _discriminator_step(
     means = all_mean(discriminator.fabric, torch.stack((d_r.mean(), d_r_hat.mean()))).tolist()
     numbers = {"d_loss": result.loss, "d_real": means[0], "d_fake": means[1]}
     return numbers | {"d_gradient": result.gradient_norm}
-
-
-def _features(
-    adversary: Adversary, y_hat: Tensor, y: Tensor, step: int
-) -> tuple[Features, Features]:
-    """Φ(ŷ) and Φ(y), or nothing if no term of Eq. 4 needs them."""
-    settings = adversary.settings
-    if not any(settings.perceptual) and not settings.distance:
-        return {}, {}
-    if settings.views:
-        y_hat, y = _view(y_hat, step), _view(y, step)
-    return adversary.features(y_hat), adversary.features(y)
 
 
 def _view(y: Tensor, step: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""The log of a run: one JSON object per line, and the same numbers in TensorBoard."""
+"""The log of a run: JSON lines, the same numbers in TensorBoard, and sheets of samples."""
 
 from __future__ import annotations
 
@@ -10,8 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.tensorboard import SummaryWriter
 
+from prosr.data.benchmarks import Benchmark
 from prosr.files import write_text
-from prosr.images import Canvas, Metadata, find_format
+from prosr.images import Canvas, Metadata, find_format, to_unit
+from prosr.inference.engines.torch import TorchEngine
+from prosr.inference.memory import default_memory
+from prosr.resample import upscale
+from prosr.scales import Scale
+from prosr.training.run import Run
 
 
 class RunLog:
@@ -50,6 +56,29 @@ class RunLog:
         """Close the files."""
         self._lines.close()
         self._board.close()
+
+
+def draw_samples(run: Run, benchmark: Benchmark, scale: Scale) -> NDArray[np.float32]:
+    """A sheet of centre crops of the first four pictures, one a row: [H, W, 3] in [0, 1].
+
+    A crop has 192 pixels of y on each side, or fewer if a picture is smaller. The columns are
+    the low-resolution input, bicubic, the weights that the run started from (if any), the
+    averaged weights, and the ground truth.
+    """
+    nets = [run.average] if run.first is None else [run.first.net, run.average]
+    engines = [TorchEngine(net, default_memory()) for net in nets]
+    pairs = list(benchmark.first(4).pairs(scale))
+    side = min(192 // scale, *(length for pair in pairs for length in pair.x.shape[:2]))
+    rows = []
+    for pair in pairs:
+        top, left = ((length - side) // 2 for length in pair.x.shape[:2])
+        x = to_unit(pair.x[top:, left:][:side, :side]).transpose(2, 0, 1)[None]
+        y = to_unit(pair.y[scale * top :, scale * left :][: scale * side, : scale * side])
+        columns = [x.repeat(scale, 2).repeat(scale, 3), upscale(x, scale)]
+        columns += [*(engine.run(x, scale) for engine in engines), y.transpose(2, 0, 1)[None]]
+        rows.append(np.concatenate(columns, axis=3))
+    sheet: NDArray[np.float32] = np.concatenate(rows, axis=2)[0].transpose(1, 2, 0).clip(0, 1)
+    return sheet
 
 
 def _step_of(line: str) -> float:

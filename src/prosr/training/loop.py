@@ -12,30 +12,31 @@ from typing import Protocol
 import torch
 from lightning_fabric import Fabric
 
-from prosr.data.sampler import Batch, prepared
+from prosr.data.patches import Batch, prepared
 from prosr.errors import DataError, ImageError, ProSRError
+from prosr.evaluation.scoring import score
+from prosr.inference.engines.torch import TorchEngine
+from prosr.inference.memory import default_memory
+from prosr.inference.upscaler import Upscaler
+from prosr.nets.laplacian import LaplacianPyramid
 from prosr.scales import Scale
 from prosr.training.adversarial import CollapsedError, adversarial_step, is_useful
 from prosr.training.curriculum import ema_decay_at, learning_rate_at, opened_at, stage_at
-from prosr.training.log import RunLog
+from prosr.training.log import RunLog, draw_samples
 from prosr.training.objectives import (
     DivergedError,
+    Estimates,
     Learner,
     StepResult,
     all_mean,
     pixel_step,
-    supervised,
     update_average,
 )
 from prosr.training.run import Run
-from prosr.training.session import Session
-from prosr.training.validation import draw_samples, validate
+from prosr.training.session import PROTOCOL, Session
 
 MOST_SKIPPED = 100
-"""Number of consecutive steps that may be skipped; one more ends the run."""
-
-Step = Callable[[Batch, float], StepResult]
-"""Trains on a batch, with the α of its scale."""
+"""Number of consecutive steps that may be skipped, but never all of a run; one more ends it."""
 
 
 class Observer(Protocol):
@@ -54,10 +55,10 @@ class Observer(Protocol):
 def train(session: Session, observer: Observer, should_stop: Callable[[], bool]) -> None:
     """Train from the run's step to the recipe's last, or until `should_stop` in any process.
 
-    Saves the state before it returns. A step that diverges raises `DivergedError`, after
-    restoring the last good state, or is skipped and counted if the job says so. Raises
-    `CollapsedError` if the discriminator is useless for too long, and what `named_failures`
-    raises. The first process logs, scores, draws and saves.
+    Saves the state before it returns. A step that diverges raises `DivergedError`, or is
+    skipped and counted if the job says so. Raises `CollapsedError` if the discriminator is
+    useless for too long, and what `named_failures` raises. The first process logs, scores,
+    draws and saves.
     """
     run, fabric = session.run, session.fabric
     recipe, progress, is_first = run.recipe, run.progress, fabric.is_global_zero
@@ -76,7 +77,11 @@ def train(session: Session, observer: Observer, should_stop: Callable[[], bool])
             try:
                 result = take_step(batch, stage.alpha_of(batch.scale))
             except DivergedError as error:
-                _skip(session, error)
+                progress.skipped_in_a_row += 1
+                most = min(MOST_SKIPPED, recipe.steps - 1)
+                if not session.job.skip_nonfinite or progress.skipped_in_a_row > most:
+                    raise
+                progress.skipped += 1
                 observer.skipped(progress.step, str(error))
             else:
                 progress.skipped_in_a_row = 0
@@ -135,9 +140,13 @@ def named_failures(processes: int) -> Iterator[None]:
         raise
 
 
-def make_stepper(run: Run, fabric: Fabric) -> Step:
-    """Prepare the run's networks for training in this process; return what trains on a batch."""
-    net, optimizer = fabric.setup(supervised(run.net), run.optimizer)
+def make_stepper(run: Run, fabric: Fabric) -> Callable[[Batch, float], StepResult]:
+    """Prepare the run's networks for training in this process.
+
+    Returns a function that trains on a batch, with the α of its scale.
+    """
+    trained = Estimates(run.net) if isinstance(run.net, LaplacianPyramid) else run.net
+    net, optimizer = fabric.setup(trained, run.optimizer)
     net.train()
     learner, pretrained = Learner(fabric, net, optimizer, run.recipe.clip), run.progress.pretrained
     if run.adversary is None:
@@ -165,19 +174,6 @@ def _means(results: Sequence[StepResult]) -> dict[str, float]:
     return means
 
 
-def _skip(session: Session, error: DivergedError) -> None:
-    """Count a step that diverged, or restore the last good state and raise `error`."""
-    progress = session.run.progress
-    progress.skipped_in_a_row += 1
-    never_good = session.run.finished and progress.skipped_in_a_row == progress.step
-    too_many = progress.skipped_in_a_row > MOST_SKIPPED or never_good
-    if too_many or not session.job.skip_nonfinite:
-        if session.fabric.is_global_zero:
-            session.run.restore_good_state()
-        raise error
-    progress.skipped += 1
-
-
 def _collapse(run: Run, result: StepResult) -> str:
     """The reason to end the run, if the discriminator was useless for too long; else empty."""
     if run.adversary is None:
@@ -203,7 +199,9 @@ def _validate(session: Session, scales: tuple[Scale, ...], log: RunLog, observer
         return
     if run.finished or step % run.recipe.validate_every == 0:
         run.save()
-        psnr = validate(run, benchmark, scales)
+        engine = TorchEngine(run.average, default_memory())
+        upscaler = Upscaler(engine, run.recipe.model, sha256="")
+        psnr = {s: score(upscaler, benchmark, s, PROTOCOL, psnr_only=True).psnr for s in scales}
         best = run.keep_if_best(psnr)
         numbers = {f"psnr_x{scale}": value for scale, value in psnr.items()}
         log.write("validation", step, {"seconds": run.progress.seconds} | numbers)

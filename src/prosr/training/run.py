@@ -10,11 +10,10 @@ log.jsonl, tensorboard/ losses, learning rate and scores
 from __future__ import annotations
 
 import copy
-import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -45,7 +44,8 @@ from prosr.training.curriculum import stage_at
 
 STATE, BEFORE = "state.safetensors", "before.safetensors"
 
-AnyModule = TypeVar("AnyModule", bound=nn.Module)
+_MAY_MOVE = {"adversarial": {"file"}}
+"""The part of a recipe that is a path on this machine."""
 
 
 class RunProgress(BaseModel):
@@ -89,9 +89,9 @@ class Run:
     average: Network
     optimizer: Adam
     card: dict[str, Any]
-    first: Weights | None = None
-    adversary: Adversary | None = None
-    progress: RunProgress = field(default_factory=RunProgress)
+    first: Weights | None
+    adversary: Adversary | None
+    progress: RunProgress
 
     @property
     def finished(self) -> bool:
@@ -134,13 +134,6 @@ class Run:
             write_bytes(self.folder / BEFORE, path.read_bytes())
         save_state(path, tensors, {"progress": self.progress.model_dump_json()})
         self.export("last")
-
-    def restore_good_state(self) -> None:
-        """Restore the save before the last one if all steps since the last one diverged."""
-        before = self.folder / BEFORE
-        last_good = self.progress.step - self.progress.skipped_in_a_row
-        if before.exists() and stored_progress(self.folder).step == last_good:
-            os.replace(before, self.folder / STATE)
 
     def keep_if_best(self, psnr: Mapping[Scale, float]) -> bool:
         """Export the averaged weights as best.safetensors if they are; more scales beat fewer.
@@ -195,46 +188,39 @@ def open_run(
     for path in folder.glob(f".*.{'[0-9a-f]' * 8}.safetensors"):
         path.unlink(missing_ok=True)
     torch.manual_seed(recipe.seed)
-    net = _on_device(build(recipe.net), device)
+    net, progress = build(recipe.net), RunProgress(recipe=recipe)
+    _move(net, device)
+    card = card | {"recipe": recipe.model_dump(mode="json", exclude=_MAY_MOVE)}
     if first is not None:
         fit(net, first.net.state_dict(), str(start_from))
-        card = card | _card_of_first(first, recipe)
+        progress.pretrained = tuple(first.card.get("scales", recipe.net.scales))
+        progress.start_from = first.sha256[:16]
+        card["started from"] = first.sha256
+        hours = sum(first.card.get(key, 0.0) for key in ("hours", "hours before"))
+        card["hours before"] = round(hours, 2)
     average = copy.deepcopy(net).eval().requires_grad_(False)
     optimizer = Adam(net.parameters(), recipe.learning_rate, betas=recipe.betas)
-    run = Run(folder, recipe, net, average, optimizer, card | {"recipe": _table(recipe)}, first)
-    run.progress.recipe = recipe
-    if first is not None:
-        run.progress.pretrained = tuple(first.card.get("scales", recipe.net.scales))
-        run.progress.start_from = first.sha256[:16]
+    adversary = None
     if (settings := recipe.adversarial) is not None:
-        judge = _on_device(build_discriminator(settings.net), device)
+        judge = build_discriminator(settings.net)
+        features = open_features(settings.features, settings.file)
+        _move(judge, device)
+        _move(features, device)
         its_optimizer = Adam(judge.parameters(), settings.learning_rate, betas=recipe.betas)
-        features = _on_device(open_features(settings.features, settings.file), device)
-        run.adversary = Adversary(settings, judge, its_optimizer, features)
-        run.card["features"] = weights_hash(features.state_dict())
-        run.progress.features = run.card["features"][:16]
+        adversary = Adversary(settings, judge, its_optimizer, features)
+        card["features"] = weights_hash(features.state_dict())
+        progress.features = card["features"][:16]
+        if first is not None:
+            itself = {"model": first.card.get("model", first.name), "sha256": first.sha256}
+            card["partner"] = first.card.get("partner", itself)
+    run = Run(folder, recipe, net, average, optimizer, card, first, adversary, progress)
     if (folder / STATE).exists():
         _restore(run)
     return run
 
 
-def _card_of_first(first: Weights, recipe: Recipe) -> dict[str, Any]:
-    """Entries of a run's card about the weights that it started from."""
-    hours = sum(first.card.get(key, 0.0) for key in ("hours", "hours before"))
-    card = {"started from": first.sha256, "hours before": round(hours, 2)}
-    if recipe.adversarial is not None:
-        itself = {"model": first.card.get("model", first.name), "sha256": first.sha256}
-        card["partner"] = first.card.get("partner", itself)
-    return card
-
-
-def _on_device(net: AnyModule, device: torch.device) -> AnyModule:
-    return net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
-
-
-def _table(recipe: Recipe) -> dict[str, Any]:
-    """The recipe for JSON, without the path of the features' file, which may move."""
-    return recipe.model_dump(mode="json", exclude={"adversarial": {"file"}})
+def _move(net: nn.Module, device: torch.device) -> None:
+    net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def stored_progress(folder: Path) -> RunProgress:
@@ -257,7 +243,12 @@ def stored_progress(folder: Path) -> RunProgress:
 def _restore(run: Run) -> None:
     """Load the state in the run's folder, or raise `ConfigError` if it is of another run."""
     path, old, new = run.folder / STATE, stored_progress(run.folder), run.progress
-    for change in _changes(_given(old), _given(new)):
+    given = {"recipe", "start_from", "features"}
+    before, now = (
+        one.model_dump(mode="json", include=given, exclude={"recipe": _MAY_MOVE})
+        for one in (old, new)
+    )
+    for change in _changes(before, now):
         raise ConfigError(
             f"{run.folder} holds a run with {change}; give the same again or use another --run "
             "folder"
@@ -277,12 +268,6 @@ def _restore(run: Run) -> None:
                 own = value if key == "step" else torch.empty_like(parameters[name]).copy_(value)
                 optimizer.state[parameters[name]][key] = own
     run.progress = old
-
-
-def _given(progress: RunProgress) -> dict[str, Any]:
-    """What a resumed run must be given again, as a table."""
-    recipe = _table(progress.recipe) if progress.recipe else {}
-    return recipe | {"--start-from": progress.start_from, "features": progress.features}
 
 
 def _changes(before: Any, now: Any, key: str = "") -> Iterator[str]:

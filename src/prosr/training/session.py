@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from lightning_fabric import Fabric
@@ -17,9 +16,9 @@ from lightning_fabric import Fabric
 from prosr.config import Recipe
 from prosr.data.benchmarks import Benchmark
 from prosr.data.decoded import CACHE_SIZE
-from prosr.data.patches import TrainingPicture, open_pictures
-from prosr.data.sampler import PatchSampler
+from prosr.data.patches import PatchSampler, open_pictures
 from prosr.errors import ConfigError, DataError
+from prosr.evaluation.protocol import find_protocol
 from prosr.evaluation.provenance import machine
 from prosr.inference.engines.openvino import bf16_is_faster
 from prosr.inference.memory import reuse_freed_memory
@@ -27,7 +26,8 @@ from prosr.scales import SCALES
 from prosr.training.curriculum import scale_at
 from prosr.training.objectives import all_mean
 from prosr.training.run import Run, open_run, stored_progress
-from prosr.training.validation import PROTOCOL
+
+PROTOCOL = find_protocol("paper")
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,14 @@ def prepare(job: TrainingJob, progress: Callable[[int, int], None]) -> Session:
     )
     if job.validation is not None:
         job.validation.check(recipe.scales, PROTOCOL.smallest)
-    card = _card(job, pictures) | {"precision": precision}
+    here = machine()
+    card = {
+        "model": recipe.model,
+        "trained on": sorted({folder.name for folder in job.data}),
+        "pictures": len(pictures),
+        "precision": precision,
+        "machine": f"{here.cores} cores of {here.cpu}",
+    }
     run = open_run(job.folder, recipe, card, fabric.device, job.start_from)
     lines = "\n".join(f"{one.path.name} {one.height} {one.width}" for one in pictures)
     digest = hashlib.sha256(lines.encode()).hexdigest()[:16]
@@ -163,13 +170,3 @@ def _check_processes(fabric: Fabric, recipe: Recipe, precision: str) -> None:
             f"a batch of {recipe.batch} cannot be shared by {fabric.world_size} processes "
             f"with {turns} turns each; set batch to a multiple of {fabric.world_size * turns}"
         )
-
-
-def _card(job: TrainingJob, pictures: Sequence[TrainingPicture]) -> dict[str, Any]:
-    here = machine()
-    return {
-        "model": job.recipe.model,
-        "trained on": sorted({folder.name for folder in job.data}),
-        "pictures": len(pictures),
-        "machine": f"{here.cores} cores of {here.cpu}",
-    }

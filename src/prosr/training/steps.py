@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from prosr.config import Recipe
-from prosr.data.sampler import Batch
+from prosr.data.patches import Batch
 from prosr.evaluation.timing import Isolated, Subject, measure
 from prosr.nets.build import build
 from prosr.nets.cost import trace
