@@ -8,7 +8,6 @@ from PIL import Image
 
 from prosr.config import Recipe, Simultaneous, Single
 from prosr.errors import ConfigError
-from prosr.evaluation.protocol import find_protocol
 from prosr.lab import budget
 from prosr.lab.budget import measure_budget, read_budgets, settled_steps, steps_within
 from prosr.lab.plan import ComparisonPlan
@@ -41,7 +40,6 @@ def job(tmp_path: Path) -> TrainingJob:
         data=[tmp_path / "pictures"],
         folder=tmp_path / "run" / "a" / "seed-0",
         cache=tmp_path / "run" / "cache",
-        protocol=find_protocol("paper"),
         workers=0,
     )
 

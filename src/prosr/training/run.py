@@ -234,9 +234,10 @@ def stored_progress(folder: Path) -> RunProgress:
     try:
         return RunProgress.model_validate_json(load_state_header(path).get("progress", ""))
     except (CheckpointError, ValidationError) as error:
+        reason = " ".join(str(error).split())[:200]
         raise CheckpointError(
-            f"{path}: cannot be resumed ({str(error).splitlines()[0]}); if it is damaged, put "
-            f"{BEFORE} in its place, or use another --run folder"
+            f"{path}: cannot be resumed ({reason}); if it is damaged, put {BEFORE} in its "
+            "place, or use another --run folder"
         ) from error
 
 
@@ -259,11 +260,12 @@ def _restore(run: Run) -> None:
         groups.setdefault(group, {})[rest] = value
     for part, (net, optimizer) in run.parts().items():
         fit(net, groups.get(part, {}), f"{path} ({part})")
-        if optimizer is None:
-            continue
         parameters = dict(net.named_parameters())
-        for key in ("step", "exp_avg", "exp_avg_sq"):
-            for name, value in groups.get(f"{part}/{key}", {}).items():
+        for group, values in groups.items():
+            owner, _, key = group.partition("/")
+            if optimizer is None or not key or owner != part:
+                continue
+            for name, value in values.items():
                 # Adam keeps its step counts on the CPU, the rest as it keeps the parameter.
                 own = value if key == "step" else torch.empty_like(parameters[name]).copy_(value)
                 optimizer.state[parameters[name]][key] = own
