@@ -155,8 +155,7 @@ class Run:
             "steps": self.progress.step,
             "hours": round(self.progress.seconds / 3600, 2),
         }
-        path = self.folder / f"{name}.safetensors"
-        save_weights(path, self.average, self.recipe.net, card)
+        save_weights(self.folder / f"{name}.safetensors", self.average, self.recipe.net, card)
 
     def parts(self) -> dict[str, tuple[nn.Module, Adam | None]]:
         """All trained networks with their optimizers, by their names in the state file."""
