@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from make_tables import to_markdown
+
 from prosr.checkpoints.weights import Weights, load_weights
 from prosr.evaluation.results import ScoreRow, merge, read_results, to_json
-from prosr.evaluation.tables import to_markdown
 from prosr.files import write_rows, write_text
 from prosr.nets.cost import trace
 from prosr.scales import SCALES

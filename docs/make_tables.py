@@ -13,14 +13,24 @@ from pathlib import Path
 from statistics import fmean, stdev
 
 from prosr.errors import ConfigError
+from prosr.evaluation.protocol import find_protocol
 from prosr.evaluation.results import ScoreRow, read_results
-from prosr.evaluation.tables import NOTHING, markdown, to_markdown
 from prosr.files import write_text
 from prosr.lab import measurements, reports
 from prosr.lab import table_4 as tables
 from prosr.lab.ablation import ablation
 from prosr.lab.engines import PLAIN
 from prosr.lab.outcome import read_outcome
+from prosr.lab.tables import (
+    COLUMNS,
+    NOTHING,
+    by_protocol,
+    markdown,
+    psnr_by_set,
+    sorted_sets,
+    values_of,
+    worst_first,
+)
 from prosr.scales import SCALES
 
 ROOT = Path(__file__).parents[1]
@@ -31,6 +41,30 @@ PROTOCOL = "paper"
 def rows() -> list[ScoreRow]:
     """Scores of bundled and converted weights."""
     return [row for path in sorted(RESULTS.glob("*.json")) for row in read_results(path)]
+
+
+def to_markdown(rows: Sequence[ScoreRow]) -> str:
+    """One Markdown table for each protocol among `rows`, with a caption that names it.
+
+    Lines are models, by scale and then from worst to best. Columns are sets.
+    """
+    return "\n\n".join(_markdown(name, some) for name, some in by_protocol(rows))
+
+
+def _markdown(protocol: str, rows: Sequence[ScoreRow]) -> str:
+    sets = sorted_sets(rows)
+    cells = {}
+    for row in rows:
+        values = values_of(row)
+        cells[row.scale, row.model, row.set] = " / ".join(
+            values[name] for name in COLUMNS[:2] if name in values
+        )
+    lines = [
+        [f"×{scale}", model, *(cells.get((scale, model, name), NOTHING) for name in sets)]
+        for scale, model in worst_first(psnr_by_set(rows))
+    ]
+    caption = f"PSNR in dB / SSIM; protocol {find_protocol(protocol).describe()}."
+    return f"{markdown(['scale', 'model', *sets], lines)}\n\n{caption}"
 
 
 def scores() -> str:

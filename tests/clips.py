@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -14,16 +15,14 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from prosr import load
-from prosr.images import Making, Origin
+from prosr.inference.upscaler import Upscaler
 from prosr.jobs import Job, Outcome, run
 from prosr.video import clip_suffix
-from prosr.video.clips import open_clip
-from prosr.video.enlarging import enlarge_clip
+from prosr.video.enlarging import enlarge as enlarge_clip
 
 UNIT = Fraction(1, 12_800)
 FRAMES = 10
 BICUBIC = load("bicubic")
-MADE = Making("prosr bicubic x2 -", Origin("0" * 12, "0" * 8, "0" * 8))
 
 
 def picture(number: int, size: tuple[int, int]) -> NDArray[np.uint8]:
@@ -85,9 +84,22 @@ def packets(path: Path, kind: str) -> list[bytes]:
         return [bytes(packet) for packet in source.demux(streams) if packet.size]
 
 
+def watched(seeing: Callable[[], object], name: str = "bicubic") -> Upscaler:
+    """The bicubic model under a name; it calls `seeing` before each frame."""
+    upscaler = load("bicubic")
+    upscaler.name, upscale = name, upscaler.upscale
+
+    def watch(samples: NDArray[Any], scale: int) -> NDArray[Any]:
+        seeing()
+        return upscale(samples, scale)
+
+    upscaler.upscale = watch  # type: ignore[method-assign, assignment]
+    return upscaler
+
+
 def enlarged(path: Path, scale: int = 2) -> Path:
     target = path.with_name(f"{path.stem}_x{scale}{clip_suffix(path)}")
-    enlarge_clip(open_clip(path), target, scale, lambda x: BICUBIC.upscale(x, scale), MADE)
+    enlarge_clip(BICUBIC, path, target, scale)
     return target
 
 

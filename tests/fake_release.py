@@ -7,13 +7,15 @@ import types
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from prosr.checkpoints.released import released_shapes
+from prosr.checkpoints.released import released_name
+from prosr.checkpoints.weights import Shape, expected
 from prosr.config import net_config
 from prosr.layouts import ProSRConfig
 
@@ -62,6 +64,11 @@ def easydict() -> Iterator[type]:
         yield EasyDict
     finally:
         del sys.modules["easydict"]
+
+
+def released_shapes(layout: ProSRConfig) -> dict[str, Shape]:
+    """The released name and the shape of every tensor of this layout."""
+    return expected(layout, partial(released_name, layout=layout))
 
 
 def weights(config: ProSRConfig, seed: int = 0) -> OrderedDict[str, Tensor]:

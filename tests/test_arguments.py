@@ -7,7 +7,7 @@ from typing import Annotated
 import pytest
 import typer
 
-from prosr.cli.arguments import ListCommand, expand_lists
+from prosr.cli.options import ListCommand, expand_lists
 
 LISTS = {"--scale", "--set", "--data"}
 

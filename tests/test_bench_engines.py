@@ -17,7 +17,7 @@ from prosr.errors import ConfigError
 from prosr.evaluation.timing import Timing
 from prosr.lab import engines
 from prosr.lab.engines import PLAIN, EngineCase, make_subject, parse_picture
-from prosr.lab.measurements import TimingRow, make_row, read_rows
+from prosr.lab.measurements import TimingRow, measured, read_rows
 
 CASE = EngineCase("bicubic", 2, 12, 16)
 
@@ -81,7 +81,7 @@ def test_finished_rows_are_kept_when_a_later_picture_is_interrupted(
     def interrupted(case: EngineCase, *rest: Any) -> Iterator[TimingRow]:
         if case.height == 10:
             raise KeyboardInterrupt
-        yield make_row(str(case), "torch fp32", Timing((1.0,)))
+        yield TimingRow(case=str(case), subject="torch fp32", **measured(Timing((1.0,))))
 
     monkeypatch.setattr(engines, "time_engines", interrupted)
     output = tmp_path / "engines.json"

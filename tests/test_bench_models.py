@@ -10,7 +10,7 @@ from prosr.config import PRESETS
 from prosr.errors import ConfigError
 from prosr.evaluation.timing import Timing
 from prosr.lab import models
-from prosr.lab.measurements import make_row, read_rows
+from prosr.lab.measurements import TimingRow, measured, read_rows
 from prosr.lab.models import CASES, ModelCase, speeds, systems, time_models
 from prosr.nets.build import build
 
@@ -85,7 +85,8 @@ def test_the_memory_of_a_slow_model_is_not_measured(
 
 def test_speeds_are_seconds_per_megapixel_of_output_on_the_largest_pictures() -> None:
     seconds = Timing((2.0,))
-    rows = [make_row(str(case), "vdsr", seconds) for case in (CASES[0], ModelCase(520, 4))]
+    cases = (CASES[0], ModelCase(520, 4))
+    rows = [TimingRow(case=str(case), subject="vdsr", **measured(seconds)) for case in cases]
     assert speeds(rows) == {("vdsr", 4): round(2 / (2080**2 / 1e6), 4)}
 
 

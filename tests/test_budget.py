@@ -2,16 +2,17 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
-from prosr.config import Recipe, Simultaneous, Single
+from prosr.config import Recipe, Simultaneous, Single, load_recipe
 from prosr.errors import ConfigError
+from prosr.evaluation.timing import Timing
 from prosr.lab import budget
 from prosr.lab.budget import measure_budget, read_budgets, settled_steps, steps_within
 from prosr.lab.plan import ComparisonPlan
-from prosr.training.session import TrainingJob
+from prosr.training.steps import StepWork
+
+RECIPES = Path(__file__).parents[1] / "recipes"
 
 CELLS = {
     "a": {
@@ -26,24 +27,6 @@ PLAN = ComparisonPlan(minutes=0.01, cells=CELLS)
 XS = Recipe(model="prosr-xs", steps=1)
 
 
-def nothing(done: int, total: int) -> None:
-    """Show no progress."""
-
-
-@pytest.fixture
-def job(tmp_path: Path) -> TrainingJob:
-    pixels = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
-    (tmp_path / "pictures").mkdir()
-    Image.fromarray(pixels).save(tmp_path / "pictures" / "a.png")
-    return TrainingJob(
-        recipe=PLAN.recipe_of("a", 1, 0),
-        data=[tmp_path / "pictures"],
-        folder=tmp_path / "run" / "a" / "seed-0",
-        cache=tmp_path / "run" / "cache",
-        workers=0,
-    )
-
-
 def test_steps_are_those_whose_expected_time_is_the_budget() -> None:
     seconds = {2: 1.0, 4: 2.0, 8: 3.0}
     single = XS.model_copy(update={"schedule": Single(scale=4)})
@@ -54,41 +37,36 @@ def test_steps_are_those_whose_expected_time_is_the_budget() -> None:
     assert steps_within(0.001, single, seconds) == 1
 
 
-def test_a_machine_that_is_busy_most_of_the_time_gives_the_same_seconds() -> None:
-    quiet, busy = budget._Stopwatch(), budget._Stopwatch()
-    quiet.ends = [float(step) for step in range(42)]
-    taken = [1.0, 5.0, 9.0] * 13 + [1.0, 1.0]
-    busy.ends = [sum(taken[:step]) for step in range(42)]
-    assert quiet.seconds == busy.seconds == 1.0
+def test_a_machine_that_is_busy_most_of_the_time_gives_the_same_seconds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    timing = Timing((1.0, 5.0, 9.0) * 13 + (1.0, 1.0))
+    monkeypatch.setattr(budget, "measure", lambda *_: {"step": timing})
+    assert budget._seconds_per_step(StepWork(PLAN.recipe_of("a", 1, 0), 2)) == 1.0
 
 
-def test_unequal_steps_count_by_their_median() -> None:
-    watch = budget._Stopwatch(unequal=True)
-    watch.ends = [
-        0.0,
-        0.0,
-        0.0,
-        *(sum([1.0, 2.0, 3.0][i % 3] for i in range(n)) for n in range(1, 40)),
-    ]
-    assert watch.seconds == 2.0
+def test_unequal_steps_count_by_their_median(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(budget, "measure", lambda *_: {"step": Timing((1.0, 2.0, 3.0) * 13)})
+    monkeypatch.setattr(budget, "make_step", lambda work: None)
+    gan = load_recipe(RECIPES / "progansr-xs-views.toml", [])
+    assert budget._seconds_per_step(StepWork(gan, 2)) == 2.0
 
 
 def test_measuring_saves_the_budget_and_nothing_else(
-    job: TrainingJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(budget, "SECONDS", 0.0)
     folder = tmp_path / "out"
-    steps = measure_budget(PLAN, "a", folder, job, nothing, lambda: False)
+    steps = measure_budget(PLAN, "a", folder, lambda: False)
     assert steps == settled_steps(PLAN, "a", folder)
     kept = read_budgets(folder)["a"]
     assert steps == steps_within(0.01, kept.recipe, kept.seconds)
     assert [path.name for path in folder.iterdir()] == ["budgets.json"]
-    assert not any(job.folder.iterdir())
 
 
-def test_a_stopped_measurement_saves_nothing(job: TrainingJob, tmp_path: Path) -> None:
-    assert measure_budget(PLAN, "a", tmp_path / "run", job, nothing, lambda: True) is None
-    assert settled_steps(PLAN, "a", tmp_path / "run") is None
+def test_a_stopped_measurement_saves_nothing(tmp_path: Path) -> None:
+    assert measure_budget(PLAN, "a", tmp_path, lambda: True) is None
+    assert settled_steps(PLAN, "a", tmp_path) is None
 
 
 @pytest.mark.parametrize(
@@ -99,14 +77,12 @@ def test_a_stopped_measurement_saves_nothing(job: TrainingJob, tmp_path: Path) -
     ],
 )
 def test_steps_measured_for_another_plan_are_refused(
-    job: TrainingJob,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     change: dict[str, object],
     message: str,
 ) -> None:
     monkeypatch.setattr(budget, "_seconds_per_step", lambda *_: 1.0)
-    (tmp_path / "run").mkdir()
-    measure_budget(PLAN, "a", tmp_path / "run", job, nothing, lambda: False)
+    measure_budget(PLAN, "a", tmp_path, lambda: False)
     with pytest.raises(ConfigError, match=message):
-        settled_steps(PLAN.model_copy(update=change), "a", tmp_path / "run")
+        settled_steps(PLAN.model_copy(update=change), "a", tmp_path)

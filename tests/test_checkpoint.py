@@ -1,14 +1,15 @@
-"""Weights files: what goes in comes out, and nothing else is let in."""
+"""Weights files: reading returns what was written, and refuses all else."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from prosr.checkpoints.weights import (
-    WEIGHTS_FORMAT,
     find,
     load_state,
     load_weights,
@@ -18,8 +19,10 @@ from prosr.checkpoints.weights import (
 )
 from prosr.config import PRESETS
 from prosr.errors import CheckpointError, ConfigError
+from prosr.inference.loading import load
 from prosr.inference.memory import peak_memory
-from prosr.layouts import ProSRConfig
+from prosr.layouts import DirectConfig, ProSRConfig
+from prosr.models import WEIGHTS_FORMAT, bundled_models, find_weights, read_weights
 from prosr.nets.build import build
 
 TINY = ProSRConfig(features=4, growth=(2, 2, 2), dcus=((1,), (1,), (1,)))
@@ -67,36 +70,87 @@ def stored(path: Path, change: str) -> Path:
         tensors[first] = torch.zeros(1)
     elif change == "layout":
         config["stranger"] = 1
+    elif change == "torch.int64":
+        tensors[first] = torch.zeros_like(tensors[first], dtype=torch.int64)
+    elif change == "torch.bool":
+        tensors[first] = torch.zeros_like(tensors[first], dtype=torch.bool)
     form = "other" if change == "format" else WEIGHTS_FORMAT
     save_file(tensors, path, metadata={"format": form, "config": json.dumps(config)})
     return path
 
 
-@pytest.mark.parametrize("change", ["lacks", "has extra", "reshapes", "layout", "format"])
-def test_whatever_does_not_fit_is_refused_by_name(tmp_path: Path, change: str) -> None:
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ("lacks", "has shape none instead of"),
+        ("has extra", "instead of none"),
+        ("reshapes", "has shape .* instead of"),
+        ("layout", "layout"),
+        ("format", "format"),
+        ("torch.int64", "torch.int64"),
+        ("torch.bool", "stored as BOOL"),
+    ],
+)
+def test_a_file_that_does_not_fit_its_layout_is_refused_by_name(
+    tmp_path: Path, change: str, problem: str
+) -> None:
     path = stored(tmp_path / "n.safetensors", change)
-    with pytest.raises(CheckpointError, match=change) as refusal:
+    with pytest.raises(CheckpointError, match=problem) as refusal:
         load_weights(path)
     assert str(path) in str(refusal.value)
     assert "\n" not in str(refusal.value)
 
 
-def test_weights_that_are_no_numbers_are_refused_by_name(tmp_path: Path) -> None:
+@pytest.mark.parametrize("value", [torch.nan, -torch.inf])
+def test_values_that_are_not_finite_are_refused_by_name(tmp_path: Path, value: float) -> None:
     net, path = build(TINY), tmp_path / "n.safetensors"
     first = next(iter(net.state_dict()))
-    net.state_dict()[first].view(-1)[0] = torch.nan
+    net.state_dict()[first].view(-1)[0] = value
     save_weights(path, net, TINY, {})
-    with pytest.raises(CheckpointError, match=rf"n\.safetensors: {first} is not finite"):
-        load_weights(path)
+    for read in (load_weights, find_weights):
+        with pytest.raises(
+            CheckpointError, match=rf"n\.safetensors: {first} holds values that are"
+        ):
+            read(path)
+
+
+def stored_as(dtype: torch.dtype, path: Path) -> dict[str, torch.Tensor]:
+    """Write a weights file with values of another type; return these."""
+    torch.manual_seed(0)
+    state = {name: value.to(dtype) for name, value in build(TINY).state_dict().items()}
+    header = {"format": WEIGHTS_FORMAT, "config": TINY.model_dump_json()}
+    save_file(state, path, metadata=header)
+    return state
+
+
+@pytest.mark.parametrize(
+    ("dtype", "stored"), [(torch.bfloat16, "BF16"), (torch.float16, "F16"), (torch.float64, "F64")]
+)
+def test_types_that_no_network_has_are_refused_by_name(
+    tmp_path: Path, dtype: torch.dtype, stored: str
+) -> None:
+    stored_as(dtype, tmp_path / "n.safetensors")
+    with pytest.raises(CheckpointError, match=rf"n\.safetensors: \S+ is stored as {stored}"):
+        find_weights(tmp_path / "n.safetensors")
+
+
+def test_the_counters_of_batch_norm_stay_integers(tmp_path: Path) -> None:
+    layout = DirectConfig(scale=2, features=4, growth=2, dcus=(1,), batch_norm=True)
+    path = tmp_path / "n.safetensors"
+    save_weights(path, build(layout), layout, {})
+    kinds = {value.dtype.kind for value in read_weights(path).tensors.values()}
+    assert kinds == {"f", "i"}
+    assert load(path).upscale(np.zeros((4, 4), np.uint8), 2).shape == (8, 8)
 
 
 @pytest.mark.parametrize("part", ["config", "card"])
-def test_a_header_nested_beyond_reason_is_refused(tmp_path: Path, part: str) -> None:
+def test_a_header_that_is_nested_too_deeply_is_refused(tmp_path: Path, part: str) -> None:
     deep = "[" * 100_000 + "]" * 100_000
     header = {"format": WEIGHTS_FORMAT, "config": TINY.model_dump_json(), part: deep}
     save_file(build(TINY).state_dict(), tmp_path / "n.safetensors", metadata=header)
-    with pytest.raises(CheckpointError, match="layout in its header cannot be used"):
-        load_weights(tmp_path / "n.safetensors")
+    for read in (load_weights, find_weights):
+        with pytest.raises(CheckpointError, match="layout in its header cannot be used"):
+            read(tmp_path / "n.safetensors")
 
 
 def test_a_layout_larger_than_its_file_takes_no_memory(tmp_path: Path) -> None:
@@ -104,7 +158,7 @@ def test_a_layout_larger_than_its_file_takes_no_memory(tmp_path: Path) -> None:
     header = {"format": WEIGHTS_FORMAT, "config": config.model_dump_json()}
     save_file(build(TINY).state_dict(), tmp_path / "n.safetensors", metadata=header)
     before = peak_memory() or 0
-    with pytest.raises(CheckpointError, match="reshapes"):
+    with pytest.raises(CheckpointError, match="has shape"):
         load_weights(tmp_path / "n.safetensors")
     assert (peak_memory() or 0) - before < 200_000_000
 
@@ -113,22 +167,45 @@ def test_a_layout_larger_than_its_file_takes_no_memory(tmp_path: Path) -> None:
 def test_damaged_files_are_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "n.safetensors"
     path.write_bytes(content)
-    with pytest.raises(CheckpointError, match=r"n\.safetensors"):
-        load_weights(path)
+    for read in (load_weights, find_weights):
+        with pytest.raises(CheckpointError, match=r"n\.safetensors"):
+            read(path)
 
 
-def test_find_knows_bicubic_paths_and_presets_without_weights(tmp_path: Path) -> None:
-    assert find("bicubic").sha256 == ""
+def test_models_are_found_by_name_and_by_path(tmp_path: Path) -> None:
+    assert find("bicubic").sha256 == find_weights("bicubic").sha256 == ""
     save_weights(tmp_path / "mine.safetensors", build(TINY), TINY, {})
-    assert find(tmp_path / "mine.safetensors").name == "mine"
-    with pytest.raises(CheckpointError, match="without weights"):
-        find("prosr-l")
+    for found in (find(tmp_path / "mine.safetensors"), find_weights(tmp_path / "mine.safetensors")):
+        assert found.name == "mine"
+    assert set(bundled_models()) == {"bicubic", "progansr-xs", "prosr-xs"}
+    for name in bundled_models():
+        assert find(name).sha256 == find_weights(name).sha256
+
+
+@pytest.mark.parametrize("search", [find, find_weights, load])
+def test_names_that_nothing_has_are_refused(search: Callable[..., object], tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="without weights; train it"):
+        search("prosr-l")
     with pytest.raises(ConfigError, match="did you mean 'prosr-xs'"):
-        find("prosr-xxs")
+        search("prosr-xxs")
+    with pytest.raises(ConfigError, match="no model is called 'xxx"):
+        search("x" * 5000)
     with pytest.raises(CheckpointError, match="no such file"):
-        find(tmp_path / "none.safetensors")
-    with pytest.raises(CheckpointError, match=r"released\.pth: no such file"):
-        find(tmp_path / "released.pth")
+        search(tmp_path / "none.safetensors")
+    with pytest.raises(CheckpointError, match=r"not a \.safetensors weights file"):
+        search(tmp_path)
+    (tmp_path / "a.txt").touch()
+    with pytest.raises(CheckpointError, match=r"not a \.safetensors weights file; `prosr convert`"):
+        search(tmp_path / "a.txt")
+    (tmp_path / "folder.safetensors").mkdir()
+    with pytest.raises(CheckpointError, match=r"folder\.safetensors: not a readable"):
+        search(tmp_path / "folder.safetensors")
+
+
+def test_other_projects_files_are_found_in_torch(tmp_path: Path) -> None:
+    for search in (find, load):
+        with pytest.raises(CheckpointError, match=r"released\.pth: no such file"):
+            search(tmp_path / "released.pth")
 
 
 def test_training_state_round_trip(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def test_the_converted_file_loads_as_the_same_network(
     weights = load_weights(output)
     x = torch.rand(1, 3, 8, 9)
     with torch.no_grad():
-        assert torch.equal(weights.net(x, 4), read_foreign(released).network()(x, 4))
+        assert torch.equal(weights.net(x, 4), read_foreign(released).net(x, 4))
     printed = capsys.readouterr().out
     assert "prosr-s-2018, 198 tensors, 2,550,191 parameters" in printed
     assert weights.sha256 in printed

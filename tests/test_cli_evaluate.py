@@ -119,16 +119,17 @@ def test_a_wrong_request_is_one_line_and_exit_code_2(
     assert "\n" not in printed
 
 
-def test_a_failed_evaluation_leaves_no_file(
+def test_a_failed_evaluation_leaves_an_empty_results_file(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, sets: list[str]
 ) -> None:
     def fail(*arguments: object) -> None:
         raise ImageError("a.png: damaged")
 
     monkeypatch.setattr("prosr.evaluation.scoring.score_all", fail)
-    words = ["bicubic", "--set", sets[0], "--output", str(tmp_path / "new" / "scores.json")]
+    output = tmp_path / "new" / "scores.json"
+    words = ["bicubic", "--set", sets[0], "--output", str(output)]
     assert prosr(monkeypatch, "evaluate", *words) == 2
-    assert not list((tmp_path / "new").iterdir())
+    assert read_results(output) == ()
 
 
 def test_an_output_that_cannot_be_written_is_refused_before_any_work(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -30,19 +31,19 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
 def test_a_bundled_model_becomes_an_onnx_file(run: Run) -> None:
     code, out, err = run("bicubic", "--scale", "2")
     assert (code, err) == (0, "")
-    assert out.startswith("bicubic_x2.onnx: written, gives what PyTorch does; in it:\n")
-    assert "halo           2\n" in out
+    assert out.startswith("bicubic_x2.onnx: written, computes the same as PyTorch; its metadata:\n")
+    assert "receptive_radius 2\n" in out
     assert Path("bicubic_x2.onnx").stat().st_size > 0
 
 
-def test_a_gan_can_be_written_at_any_strength(run: Run) -> None:
+def test_a_gan_can_be_exported_at_any_strength(run: Run) -> None:
     code, out, err = run("progansr-xs@0.5", "--scale", "2")
     assert (code, err) == (0, "")
     assert out.startswith("progansr-xs@0.5_x2.onnx: written")
     assert run("prosr-xs@0.5")[2].startswith("error: prosr-xs has one strength")
 
 
-def test_what_is_there_stays_unless_asked(run: Run) -> None:
+def test_existing_files_stay_unless_asked(run: Run) -> None:
     Path("a.onnx").touch()
     code, _, err = run("bicubic", "--output", "a.onnx")
     assert (code, err) == (2, "error: a.onnx: exists already; replace it with --overwrite\n")
@@ -51,6 +52,34 @@ def test_what_is_there_stays_unless_asked(run: Run) -> None:
     assert Path("a.onnx").stat().st_size > 0
 
 
-def test_the_suffix_must_be_the_formats(run: Run) -> None:
+def test_the_suffix_must_be_that_of_the_format(run: Run) -> None:
     code, _, err = run("bicubic", "--format", "openvino", "--output", "a.onnx")
     assert (code, err) == (2, "error: a.onnx: the output's name must end in .xml\n")
+
+
+@pytest.mark.parametrize("words", [("--format", "ncnn"), ("--precision", "fp8")])
+def test_unknown_formats_and_precisions_are_refused(run: Run, words: tuple[str, str]) -> None:
+    code, _, err = run("bicubic", *words)
+    assert (code, f"'{words[1]}' is not one of" in err) == (2, True)
+
+
+def test_graphs_are_written_as_they_are_bundled(run: Run) -> None:
+    code, out, err = run("prosr-xs", "--format", "graphs", "--output", "new")
+    assert (code, err) == (0, "")
+    names = ["prosr-xs.safetensors", *(f"prosr-xs.x{scale}.onnx" for scale in (2, 4, 8))]
+    assert out == f"new: written: {', '.join(names)}\n"
+    bundled = files("prosr") / "weights"
+    for name in names:
+        assert Path("new", name).read_bytes() == (bundled / name).read_bytes()
+
+
+def test_existing_graphs_stay_unless_asked(run: Run) -> None:
+    Path("bicubic.x8.onnx").touch()
+    code, _, err = run("bicubic", "--format", "graphs")
+    assert (code, err) == (
+        2,
+        "error: bicubic.x8.onnx: exists already; replace it with --overwrite\n",
+    )
+    assert [path.name for path in Path().iterdir()] == ["bicubic.x8.onnx"]
+    assert run("bicubic", "--format", "graphs", "--overwrite")[0] == 0
+    assert Path("bicubic.x8.onnx").stat().st_size > 0

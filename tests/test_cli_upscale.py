@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from prosr import cli
-from prosr.images import open_picture
+from prosr.images.reading import Picture
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -221,7 +221,7 @@ def test_memory_stays_under_its_limit(
     command = [sys.executable, "-c", program, *words]
     done = subprocess.run(command, cwd=tmp_path, env=environment, check=False)
     assert done.returncode == 0
-    result = open_picture(tmp_path / f"a_x{scale}.png")
+    result = Picture(tmp_path / f"a_x{scale}.png")
     assert (result.width, result.height) == (scale * size[0], scale * size[1])
 
 

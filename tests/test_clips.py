@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from clips import (
     BICUBIC,
-    MADE,
     UNIT,
     enlarge,
     enlarged,
@@ -27,11 +26,13 @@ from clips import (
     packets,
     picture,
     still,
+    watched,
 )
 from prosr.errors import ImageError
 from prosr.video import enlarging
 from prosr.video.clips import open_clip
-from prosr.video.enlarging import check_target, enlarge_clip
+from prosr.video.enlarging import check_target
+from prosr.video.enlarging import enlarge as enlarge_clip
 
 
 @pytest.fixture(autouse=True)
@@ -250,27 +251,30 @@ def samples(plane: Any, pixels: str) -> NDArray[Any]:
     return rows[:, : plane.width]
 
 
-def test_an_interrupted_run_resumes(tmp_path: Path) -> None:
-    path = make(tmp_path / "a.mp4")
-    whole = frames(enlarged(path))
-    clip, target = open_clip(path), tmp_path / "b.mp4"
-    seen = 0
+def interrupting(call: int) -> Callable[[], None]:
+    """A function whose call of that number is interrupted."""
+    calls = count(1)
 
-    def twice(x: NDArray[Any]) -> NDArray[Any]:
-        nonlocal seen
-        seen += 1
-        if seen == 7:
+    def seeing() -> None:
+        if next(calls) == call:
             raise KeyboardInterrupt
-        return BICUBIC.upscale(x, 2)
 
+    return seeing
+
+
+def test_an_interrupted_run_resumes(tmp_path: Path) -> None:
+    path, target = make(tmp_path / "a.mp4"), tmp_path / "b.mp4"
+    whole = frames(enlarged(path))
     with pytest.raises(KeyboardInterrupt):
-        enlarge_clip(clip, target, 2, twice, MADE)
+        enlarge_clip(watched(interrupting(7)), path, target, 2)
     (folder,) = tmp_path.glob(".b.*.segments")
     assert os.listdir(folder) == ["000000.nut"] and not target.exists()
     counts: list[int] = []
-    enlarge_clip(clip, target, 2, twice, MADE, lambda done, total: counts.append(done))
+    seen: list[None] = []
+    upscaler = watched(lambda: seen.append(None))
+    enlarge_clip(upscaler, path, target, 2, lambda done, total: counts.append(done))
     assert counts == [4, 5, 6, 7, 8, 9, 10]
-    assert seen == 7 + 6
+    assert len(seen) == 6
     for one, other in zip(whole, frames(target), strict=True):
         assert one.pts == other.pts
         assert np.array_equal(one.to_ndarray(format="rgb24"), other.to_ndarray(format="rgb24"))
@@ -278,47 +282,23 @@ def test_an_interrupted_run_resumes(tmp_path: Path) -> None:
 
 
 def test_unfinished_segments_of_a_killed_process_are_made_again(tmp_path: Path) -> None:
-    path = make(tmp_path / "a.mp4")
+    path, target = make(tmp_path / "a.mp4"), tmp_path / "b.mp4"
     whole = frames(enlarged(path))
-    clip, target, seen = open_clip(path), tmp_path / "b.mp4", count(1)
-
-    def stop_late(x: NDArray[Any]) -> NDArray[Any]:
-        if next(seen) == 10:
-            raise KeyboardInterrupt
-        return BICUBIC.upscale(x, 2)
-
     with pytest.raises(KeyboardInterrupt):
-        enlarge_clip(clip, target, 2, stop_late, MADE)
+        enlarge_clip(watched(interrupting(10)), path, target, 2)
     (folder,) = tmp_path.glob(".b.*.segments")
     (folder / ".000001.0123abcd.nut").write_bytes((folder / "000000.nut").read_bytes()[:500])
     (folder / "000000.nut").replace(folder / "000001.nut")
-    enlarge_clip(clip, target, 2, lambda x: BICUBIC.upscale(x, 2), MADE)
+    enlarge_clip(BICUBIC, path, target, 2)
     assert [one.pts for one in frames(target)] == [one.pts for one in whole]
     assert not list(tmp_path.glob(".*"))
 
 
 def test_another_network_begins_anew(tmp_path: Path) -> None:
-    clip, target = open_clip(make(tmp_path / "a.mp4")), tmp_path / "b.mp4"
-
-    def fail_late() -> Iterator[int]:
-        yield from range(6)
-        raise KeyboardInterrupt
-
-    count = fail_late()
-
-    def broken(x: NDArray[Any]) -> NDArray[Any]:
-        next(count)
-        return BICUBIC.upscale(x, 2)
-
+    path, target = make(tmp_path / "a.mp4"), tmp_path / "b.mp4"
     with pytest.raises(KeyboardInterrupt):
-        enlarge_clip(clip, target, 2, broken, MADE._replace(mark="prosr gan@0.5 x2 -"))
+        enlarge_clip(watched(interrupting(7), "gan@0.5"), path, target, 2)
     counts: list[int] = []
-    enlarge_clip(
-        clip,
-        target,
-        2,
-        lambda x: BICUBIC.upscale(x, 2),
-        MADE._replace(mark="prosr gan@0.7 x2 -"),
-        lambda done, total: counts.append(done),
-    )
+    upscaler = watched(lambda: None, "gan@0.7")
+    enlarge_clip(upscaler, path, target, 2, lambda done, total: counts.append(done))
     assert counts[0] == 0

@@ -16,12 +16,13 @@ from prosr.checkpoints.weights import load_state, load_weights
 from prosr.data.benchmarks import open_benchmark
 from prosr.errors import ConfigError, ProSRError
 from prosr.lab import budget
+from prosr.lab.budget import Stop
 from prosr.lab.comparison import Comparison, compare, describe
 from prosr.lab.outcome import ComparisonOutcome, read_outcome
 from prosr.lab.plan import ComparisonPlan
 from prosr.scales import Scale
 from prosr.training.objectives import StepResult
-from prosr.training.session import Session
+from prosr.training.session import Session, TrainingJob, prepare
 
 TINY = {"features": 4, "growth": [2, 2, 2]}
 PLAN = ComparisonPlan(
@@ -48,13 +49,10 @@ class Recorder:
     def note(self, line: str) -> None:
         self.lines.append(line)
 
-    def opening(self, done: int, total: int) -> None:
-        """There are few pictures here."""
-
     @contextmanager
-    def watching(self, session: Session) -> Iterator["Recorder"]:
-        self.runs.append("/".join(session.run.folder.parts[-2:]))
-        yield self
+    def watch(self, job: TrainingJob) -> Iterator[tuple[Session, "Recorder"]]:
+        self.runs.append("/".join(job.folder.parts[-2:]))
+        yield prepare(job, lambda done, total: None), self
 
     def stepped(self, step: int, result: StepResult, rate: float) -> None:
         self.patience -= 1
@@ -88,9 +86,13 @@ def made(tmp_path: Path) -> Comparison:
     )
 
 
+def run(comparison: Comparison, recorder: Recorder, stop: Stop) -> bool:
+    return compare(comparison, recorder.watch, recorder.note, stop, recorder.reports.append)
+
+
 def go(comparison: Comparison, patience: int = 10_000) -> tuple[bool, Recorder]:
     recorder = Recorder(patience)
-    return compare(comparison, recorder, recorder.stop, recorder.reports.append), recorder
+    return run(comparison, recorder, recorder.stop), recorder
 
 
 def elsewhere(comparison: Comparison, name: str) -> Comparison:
@@ -216,9 +218,7 @@ def test_scoring_stops_between_two_pictures(made: Comparison) -> None:
         looked += recorder.lines[-1].startswith("scoring")
         return looked == 2
 
-    assert not compare(
-        made, recorder, lambda: bool(recorder.lines) and stop(), recorder.reports.append
-    )
+    assert not run(made, recorder, lambda: bool(recorder.lines) and stop())
     outcome = read_outcome(made.output)
     assert (len(outcome.runs), len(outcome.rows)) == (1, 0)
 
@@ -274,7 +274,7 @@ def test_all_cells_are_timed_before_the_first_is_trained(
     monkeypatch.setattr(budget, "_seconds_per_step", lambda *_: 10.0)
     recorder = Recorder()
     timed = replace(made, plan=PLAN.model_copy(update=changes))
-    assert compare(timed, recorder, recorder.stop, recorder.reports.append)
+    assert run(timed, recorder, recorder.stop)
     assert [line.split()[0] for line in recorder.lines[:3]] == ["single:", "later:", "training"]
 
 
@@ -302,7 +302,7 @@ def test_a_diverging_cell_ends_alone(made: Comparison) -> None:
     plan = PLAN.model_copy(update={"cells": cells, "seeds": (0,)})
     recorder = Lenient()
     with pytest.raises(ProSRError, match=r"^2 of 3 runs .*: bad/seed-0, after-bad/seed-0; see"):
-        compare(replace(made, plan=plan), recorder, recorder.stop, recorder.reports.append)
+        run(replace(made, plan=plan), recorder, recorder.stop)
     assert [run.cell for run in recorder.reports[-1].runs] == ["single-x2"]
     assert any(line.startswith("bad/seed-0 failed: ") for line in recorder.lines)
 

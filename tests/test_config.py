@@ -64,14 +64,18 @@ def test_a_recipe_narrows_a_preset(tmp_path: Path) -> None:
         ('model = "prosr-xxs"\nsteps = 1', [], "did you mean 'prosr-xs'"),
         ('model = "bicubic"\nsteps = 1', [], "no parameters to train"),
         ('model = "prosr-xs"\nsteps = 0', [], "steps: "),
-        (XS, ["schedule.kind=singel"], "schedule.kind: .*did you mean 'single'"),
-        (XS, ["schedule.kind=single", "schedule.scal=4"], "schedule: unknown key .*mean 'scale'"),
-        (XS, ["schedule.kind=single"], "schedule.scale: is missing"),
+        (XS, ["schedule.kind=singel"], "schedule: .*'singel' .* 'single'"),
+        (
+            XS,
+            ["schedule.kind=single", "schedule.scal=4"],
+            "schedule.single: unknown .*'scale'",
+        ),
+        (XS, ["schedule.kind=single"], "schedule.single.scale: Field required"),
         (XS, ["schedule.kind=simultaneous", "schedule.often=[0,1,1]"], "often.*greater than 0"),
         (XS, ["schedule.kind=simultaneous", "schedule.often=[inf,1,1]"], "often.*finite"),
-        (XS, ["batch=many"], "batch: must be a whole number"),
-        (XS, ["layout=1"], "layout: must be a table"),
-        (XS, ["patch=48"], "patch: must be a list"),
+        (XS, ["batch=many"], "batch: .* valid integer"),
+        (XS, ["layout=1"], "layout: .* valid dictionary"),
+        (XS, ["patch=48"], "patch: .* valid tuple"),
         (XS, ["batch=9223372036854775808"], "batch: "),
         (XS, ["seed=9223372036854775808"], "seed: "),
         (XS, ["patch=[1000000, 36, 24]"], "patch.0: .*less than or equal to 10000"),
@@ -80,13 +84,9 @@ def test_a_recipe_narrows_a_preset(tmp_path: Path) -> None:
         (f"{XS}\nx = {'[' * 5000}{']' * 5000}", [], "not a readable TOML recipe"),
         (XS, ["layout.featurs=8"], "layout: unknown key 'featurs'; did you mean 'features'"),
         (XS, ["layout.growth=[8, 8]"], "growth and dcus need one entry for each level"),
-        (
-            ONE,
-            [],
-            "scale 4 only, but a curriculum begins with 2; use kind = .single. and scale = 4",
-        ),
+        (ONE, [], 'no levels to blend in; use .* "single" and scale = 4'),
         (ONE, ["schedule.kind=single", "schedule.scale=2"], "has no scale 2; use 4"),
-        ('model = "prosr-xs"', [], "steps: is missing"),
+        ('model = "prosr-xs"', [], "steps: Field required"),
         ('model = "prosr-xs"\nsteps = 1', ["schedule.blend_4=[0.5,0.4]"], "rising"),
         ('model = "prosr-xs"\nsteps = 1', ["steps"], "not key=value"),
         ('model = "prosr-xs"\nsteps = 1', ["steps.x=1"], "not a table"),
@@ -133,7 +133,7 @@ def test_a_recipe_may_begin_as_some_editors_begin_a_file(tmp_path: Path) -> None
 
 
 def test_a_missing_recipe_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"none\.toml: no such recipe"):
+    with pytest.raises(ConfigError, match=r"none\.toml: .*No such file"):
         load_recipe(tmp_path / "none.toml")
 
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -39,6 +40,17 @@ RADII = {
     "table1-dcus": {4: 28},
     "vdsr": {2: 12, 4: 7, 8: 4},
 }
+
+
+class Function(nn.Module):
+    """A function of x as a network."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: Tensor, scale: int) -> Tensor:
+        return self.function(x)
 
 
 class Stranger(nn.Module):
@@ -99,16 +111,8 @@ def test_another_projects_network_is_traced() -> None:
 def test_the_peak_of_a_chain_is_that_of_two_neighbours() -> None:
     chain = nn.Sequential(nn.Conv2d(3, 8, 1), nn.Conv2d(8, 16, 1), nn.Conv2d(16, 2, 1))
 
-    class Chain(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.chain = chain
-
-        def forward(self, x: Tensor, scale: int) -> Tensor:
-            y: Tensor = self.chain(x).relu_()
-            return y
-
-    assert observe(Chain().double(), 1) == (3 * 8 + 8 * 16 + 16 * 2, 4 * (8 + 16))
+    net = Function(nn.Sequential(chain, nn.ReLU(inplace=True)))
+    assert observe(net, 1) == (3 * 8 + 8 * 16 + 16 * 2, 4 * (8 + 16))
 
 
 def test_tracing_changes_nothing_in_the_network() -> None:
@@ -117,7 +121,7 @@ def test_tracing_changes_nothing_in_the_network() -> None:
     before = {name: value.clone() for name, value in net.state_dict().items()}
     modes = [module.training for module in net.modules()]
     observe(net, 4)
-    find_radius(lambda x, scale: nn.functional.interpolate(x, scale_factor=4.0), 4)
+    find_radius(net, 4)
     assert modes == [module.training for module in net.modules()]
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
 
@@ -134,18 +138,18 @@ def test_a_faint_dependence_counts() -> None:
     for convolution in convolutions:
         nn.init.zeros_(convolution.weight)
     net = nn.Sequential(*convolutions, nn.Upsample(scale_factor=2))
-    assert find_radius(lambda x, _: net(x), 2) == 40
+    assert find_radius(Function(net), 2) == 40
 
 
 def test_the_longer_axis_counts() -> None:
     tall = nn.Conv2d(3, 3, (7, 1), padding=(3, 0))
     wide = nn.Conv2d(3, 3, (1, 7), padding=(0, 3))
-    assert find_radius(lambda x, _: tall(x), 1) == find_radius(lambda x, _: wide(x), 1) == 3
+    assert find_radius(Function(tall), 1) == find_radius(Function(wide), 1) == 3
 
 
 def test_an_unlimited_receptive_field_is_refused() -> None:
     with pytest.raises(ConfigError, match="cannot run in tiles"):
-        find_radius(lambda x, _: x - x.mean(dim=(2, 3), keepdim=True), 1)
+        find_radius(Function(lambda x: x - x.mean(dim=(2, 3), keepdim=True)), 1)
 
 
 def test_a_scale_that_the_network_lacks_is_refused() -> None:

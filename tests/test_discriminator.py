@@ -4,8 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from prosr.adversary import DISCRIMINATORS
-from prosr.config import PRESETS
+from prosr.config import DISCRIMINATORS, PRESETS
 from prosr.errors import ConfigError
 from prosr.layouts import DiscriminatorConfig
 from prosr.nets.build import build_discriminator

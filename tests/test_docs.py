@@ -22,7 +22,7 @@ from prosr.checkpoints.weights import find, load_weights
 from prosr.errors import ConfigError
 from prosr.evaluation.results import known_results
 from prosr.evaluation.timing import Timing
-from prosr.lab.measurements import make_row, read_rows
+from prosr.lab.measurements import TimingRow, measured, read_rows
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -196,7 +196,7 @@ def test_the_plot_of_engines_has_every_case_and_engine() -> None:
     plot = script("make_engines")
     timing = Timing((0.5,))
     rows = [
-        make_row(case, subject, timing).model_copy(update={"megapixels": 1.0})
+        TimingRow(case=case, subject=subject, megapixels=1.0, **measured(timing))
         for case in ("case 1", "case 2")
         for subject in ("engine a", "engine b")
     ]

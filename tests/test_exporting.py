@@ -1,22 +1,24 @@
-"""An exported file gives what the network does, and says what it is."""
+"""An exported file computes what the network does, and its metadata state what it is."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
 import torch
-from prosr.inference.exporting import export
 
-from prosr.checkpoints.weights import Weights, build
-from prosr.errors import ConfigError, InferenceError
-from prosr.inference import exporting
+from prosr.checkpoints import graphs
+from prosr.checkpoints.export import Format, export
+from prosr.checkpoints.weights import Weights
+from prosr.errors import InferenceError
 from prosr.inference.engines.openvino import core
 from prosr.layouts import ProSRConfig
+from prosr.nets.build import build
+from prosr.nets.cost import trace
 
 SMALL = ProSRConfig(features=6, growth=(4, 4), dcus=((2,), (1,)), value_range=1.0)
 
@@ -34,12 +36,12 @@ def picture(height: int, width: int) -> torch.Tensor:
 @pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 1e-5), ("fp16", 3e-3)])
 @pytest.mark.parametrize("size", [(2, 2), (7, 12), (31, 20)])
 @pytest.mark.parametrize("file_format", ["onnx", "openvino"])
-def test_the_file_gives_what_the_network_does(
+def test_the_file_computes_what_the_network_does(
     weights: Weights,
     tmp_path: Path,
-    file_format: str,
+    file_format: Format,
     size: tuple[int, int],
-    precision: str,
+    precision: Literal["fp32", "fp16"],
     tolerance: float,
 ) -> None:
     path = tmp_path / ("a.onnx" if file_format == "onnx" else "a.xml")
@@ -56,21 +58,25 @@ def test_the_file_gives_what_the_network_does(
     assert np.abs(y - expected.numpy()).max() < tolerance
 
 
-def test_the_onnx_file_says_what_it_is(weights: Weights, tmp_path: Path) -> None:
+def test_the_onnx_file_states_what_it_is(weights: Weights, tmp_path: Path) -> None:
     path = tmp_path / "a.onnx"
-    said = export(weights, 2, "onnx", "fp32", path)
+    stated = export(weights, 2, "onnx", "fp32", path)
     onnx.checker.check_model(path)
     session = onnxruntime.InferenceSession(str(path))
-    assert session.get_modelmeta().custom_metadata_map == said
-    assert said["halo"] == str(weights.net.receptive_radius(2))  # type: ignore[operator]
-    assert (said["scale"], said["model"], said["weights_sha256"]) == ("2", "small", "0123abcd")
+    assert session.get_modelmeta().custom_metadata_map == stated
+    assert stated["receptive_radius"] == str(trace(weights.net, 2).radius)
+    assert (stated["scale"], stated["model"], stated["weights_sha256"]) == (
+        "2",
+        "small",
+        "0123abcd",
+    )
 
 
-def test_the_openvino_file_says_what_it_is(weights: Weights, tmp_path: Path) -> None:
+def test_the_openvino_file_states_what_it_is(weights: Weights, tmp_path: Path) -> None:
     path = tmp_path / "a.xml"
-    said = export(weights, 2, "openvino", "fp32", path)
+    stated = export(weights, 2, "openvino", "fp32", path)
     model = core().read_model(path)
-    assert {key: model.get_rt_info(["prosr", key]).astype(str) for key in said} == said
+    assert {key: model.get_rt_info(["prosr", key]).astype(str) for key in stated} == stated
 
 
 def test_half_precision_halves_the_file(weights: Weights, tmp_path: Path) -> None:
@@ -81,24 +87,10 @@ def test_half_precision_halves_the_file(weights: Weights, tmp_path: Path) -> Non
     assert sizes[1] < 0.6 * sizes[0]
 
 
-def test_a_file_that_gives_something_else_is_not_written(
+def test_a_file_that_computes_something_else_is_not_written(
     weights: Weights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(exporting._TOLERANCE, "fp32", -1.0)
+    monkeypatch.setitem(graphs.TOLERANCE, "fp32", -1.0)
     with pytest.raises(InferenceError, match="the exported network is"):
         export(weights, 2, "onnx", "fp32", tmp_path / "a.onnx")
     assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize(
-    ("file_format", "precision", "message"),
-    [
-        ("ncnn", "fp32", "'ncnn'; use one of: onnx, openvino"),
-        ("onnx", "fp8", "'fp8'; use one of: fp32, fp16"),
-    ],
-)
-def test_what_is_not_possible_is_refused(
-    weights: Weights, tmp_path: Path, file_format: str, precision: str, message: str
-) -> None:
-    with pytest.raises(ConfigError, match=message):
-        export(weights, 2, file_format, precision, tmp_path / "a.onnx")

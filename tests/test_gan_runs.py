@@ -15,9 +15,8 @@ from safetensors.torch import load_file, save_file
 from skimage import data
 
 import prosr
-from prosr.adversary import Adversarial
 from prosr.checkpoints.weights import load_weights, save_weights
-from prosr.config import Recipe
+from prosr.config import Adversarial, Recipe
 from prosr.errors import ConfigError
 from prosr.evaluation.metrics import psnr
 from prosr.nets.build import build

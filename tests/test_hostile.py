@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from prosr import jobs
-from prosr.images import open_picture
+from prosr.images.reading import Picture
 from prosr.inference.loading import load
 from prosr.inference.upscaler import Upscaler
 
@@ -167,7 +167,7 @@ def test_a_file_gives_a_result_or_an_error_of_one_line(name: str, tmp_path: Path
         assert os.listdir(tmp_path) == [name]
     else:
         assert (outcome.status, outcome.reason) == ("made", "")
-        before, after = open_picture(tmp_path / name), open_picture(outcome.job.target)
+        before, after = Picture(tmp_path / name), Picture(outcome.job.target)
         assert (after.width, after.height) == (2 * before.width, 2 * before.height)
         assert after.channels == before.channels
 

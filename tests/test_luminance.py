@@ -9,12 +9,12 @@ from torch import Tensor
 from prosr.evaluation.metrics import rgb_to_y
 from prosr.layouts import BicubicConfig
 from prosr.nets.luminance import LuminanceModel, rgb_to_ycbcr, ycbcr_to_rgb
-from prosr.nets.network import Plain
+from prosr.nets.network import Network
 from prosr.resample.tensors import upscale
 from prosr.scales import SCALES
 
 
-class Darkened(Plain):
+class Darkened(Network):
     """φ_s minus 0.1: a network of luminance whose result is known."""
 
     def __init__(self) -> None:

@@ -24,13 +24,12 @@ def saved(tmp_path: Path, compressed: bool = False) -> bytes:
 
 @pytest.mark.parametrize("compressed", [False, True])
 def test_tensors_have_pytorchs_order_of_dimensions(compressed: bool, tmp_path: Path) -> None:
-    net = matconvnet.unpack(saved(tmp_path, compressed))
-    assert net.tensors["a_f"].shape == (5, 4, 3, 2)
-    assert net.tensors["a_f"][4, 3, 2, 1] == KERNEL[2, 1, 3, 4]
-    assert net.tensors["b_f"].shape == (1, 4, 3, 2)
-    assert torch.equal(net.tensors["a_b"], torch.ones(5))
-    assert net.layers == {"a": ["a_f", "a_b"], "relu": []}
-    assert net.leak == 0.2
+    tensors, layers = matconvnet.unpack(saved(tmp_path, compressed))
+    assert tensors["a_f"].shape == (5, 4, 3, 2)
+    assert tensors["a_f"][4, 3, 2, 1] == KERNEL[2, 1, 3, 4]
+    assert tensors["b_f"].shape == (1, 4, 3, 2)
+    assert torch.equal(tensors["a_b"], torch.ones(5))
+    assert layers == {"a": ["a_f", "a_b"], "relu": []}
 
 
 def refusal(data: bytes) -> str:
@@ -47,7 +46,7 @@ def test_another_matlab_file_is_refused(tmp_path: Path) -> None:
         assert "not a network saved by MatConvNet" in message
 
 
-def test_different_leaks_are_refused(tmp_path: Path) -> None:
+def test_another_leak_is_refused(tmp_path: Path) -> None:
     layers = [("a", (), 0.2), ("b", (), 0.1)]
     path = fake_matconvnet.save(tmp_path / "n.mat", {"a_f": KERNEL}, layers)
     with pytest.raises(Refused, match=r"0\.1, 0\.2"):

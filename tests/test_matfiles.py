@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import zlib
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 import scipy.io
 
-from prosr.checkpoints import matfiles
+from prosr.checkpoints import matconvnet
 from prosr.checkpoints.torchfiles import Refused
 
 NUMBERS = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
@@ -25,27 +26,27 @@ def saved(folder: Path, compressed: bool, **variables: Any) -> bytes:
 def sample(folder: Path, compressed: bool) -> bytes:
     cell = np.empty((1, 2), dtype=object)
     cell[0, :] = ["abc", NUMBERS]
-    struct = {"text": "größer", "number": 0.25, "inner": {"empty": np.empty((0, 0))}, "cell": cell}
+    fields = {"text": "größer", "number": 0.25, "inner": {"empty": np.empty((0, 0))}, "cell": cell}
     return saved(
-        folder, compressed, numbers=NUMBERS, struct=struct, integers=np.array([[-3, 7]], np.int16)
+        folder, compressed, numbers=NUMBERS, struct=fields, integers=np.array([[-3, 7]], np.int16)
     )
 
 
 @BOTH
 def test_values_are_read(compressed: bool, tmp_path: Path) -> None:
-    values = matfiles.unpack(sample(tmp_path, compressed))
+    values = matconvnet.read_variables(sample(tmp_path, compressed))
     np.testing.assert_array_equal(values["numbers"], NUMBERS)
     np.testing.assert_array_equal(values["integers"], [[-3, 7]])
-    (struct,) = values["struct"]
-    assert (struct["text"], struct["number"].item()) == ("größer", 0.25)
-    assert struct["inner"][0]["empty"].size == 0
-    assert struct["cell"][0] == "abc"
-    np.testing.assert_array_equal(struct["cell"][1], NUMBERS)
+    (fields,) = values["struct"]
+    assert (fields["text"], fields["number"].item()) == ("größer", 0.25)
+    assert fields["inner"][0]["empty"].size == 0
+    assert fields["cell"][0] == "abc"
+    np.testing.assert_array_equal(fields["cell"][1], NUMBERS)
 
 
 def refusal(data: bytes) -> str:
     with pytest.raises(Refused) as refused:
-        matfiles.unpack(data)
+        matconvnet.read_variables(data)
     assert "\n" not in str(refused.value)
     return str(refused.value)
 
@@ -58,13 +59,13 @@ def test_a_cut_or_garbled_file_is_refused_or_read(compressed: bool, tmp_path: Pa
         garbled[place] ^= 1 << int(random.integers(8))
         for changed in (bytes(garbled), data[:place]):
             try:
-                matfiles.unpack(changed)
+                matconvnet.read_variables(changed)
             except Refused as refused:
                 assert "\n" not in str(refused)
 
 
 def test_unpacked_data_is_bounded(tmp_path: Path) -> None:
-    bomb = zlib.compress(bytes(matfiles.MAX_UNPACKED + 1))
+    bomb = zlib.compress(bytes(matconvnet.MAX_UNPACKED + 1))
     header = sample(tmp_path, compressed=False)[:128]
     data = header + (15).to_bytes(4, "little") + len(bomb).to_bytes(4, "little") + bomb
     assert "unpacks to more than 64 MiB" in refusal(data)
@@ -80,10 +81,12 @@ def test_a_struct_with_more_elements_than_bytes_is_refused(tmp_path: Path) -> No
 
 
 def test_nesting_is_bounded(tmp_path: Path) -> None:
-    value: Any = 1.0
-    for _ in range(matfiles.MAX_DEPTH + 2):
-        value = {"a": value}
-    assert "too deeply" in refusal(saved(tmp_path, False, s=value))
+    element = struct.pack("<II", 14, 0)
+    for _ in range(2000):
+        cell = struct.pack("<4I4I2I", 6, 8, 1, 0, 5, 8, 1, 1, 1, 0) + element
+        element = struct.pack("<II", 14, len(cell)) + cell
+    header = sample(tmp_path, compressed=False)[:128]
+    assert refusal(header + element) == "it is damaged; get another copy"
 
 
 def test_another_header_is_refused() -> None:

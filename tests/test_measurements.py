@@ -11,28 +11,35 @@ from prosr.evaluation.timing import Timing
 from prosr.lab.measurements import (
     PEAK_MACS,
     PEAK_SIDE,
-    make_row,
+    TimingRow,
+    add_rows,
     matrix_products,
+    measured,
     read_rows,
-    save_rows,
     to_markdown,
 )
 
 ROWS = [
-    make_row("128×128 ×4", "a", Timing((1.0, 2.0, 4.0)), macs=10**9, pictures=8),
-    make_row("128×128 ×4", "b", Timing((0.5,)), memory=300_000_000),
+    TimingRow(
+        case="128×128 ×4",
+        subject="a",
+        multiply_adds=10**9,
+        pictures=8,
+        **measured(Timing((1.0, 2.0, 4.0))),
+    ),
+    TimingRow(case="128×128 ×4", subject="b", memory=300_000_000, **measured(Timing((0.5,)))),
 ]
 
 
 def test_rows_survive_a_file(tmp_path: Path) -> None:
-    save_rows(tmp_path / "rows.json", ROWS)
+    add_rows(tmp_path / "rows.json", ROWS)
     assert read_rows(tmp_path / "rows.json") == ROWS
     assert ROWS[0].machine == machine()
 
 
 def test_another_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "rows.json").write_text('{"model": 1}')
-    with pytest.raises(ConfigError, match=r"rows\.json: not a file of measurements"):
+    with pytest.raises(ConfigError, match=r"rows\.json is not a file of measurements"):
         read_rows(tmp_path / "rows.json")
 
 

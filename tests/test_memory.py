@@ -1,27 +1,25 @@
+"""Sizes, limits, and readings of memory."""
+
 from __future__ import annotations
 
 import platform
 import subprocess
 import sys
+from pathlib import Path
 
+import psutil
 import pytest
-import torch
-from torch import nn
 
 from prosr.errors import ConfigError
-from prosr.inference.memory import observe, parse_size
-
-
-def test_the_peak_of_a_chain_is_that_of_two_neighbours() -> None:
-    net = nn.Sequential(nn.Conv2d(3, 8, 1), nn.Conv2d(8, 16, 1), nn.Conv2d(16, 2, 1))
-    cost = observe(net, torch.rand(1, 3, 10, 10))
-    assert cost.bytes == 100 * 4 * (8 + 16)
-    assert cost.multiply_adds == 100 * (3 * 8 + 8 * 16 + 16 * 2)
-
-
-def test_views_and_changes_in_place_take_no_memory() -> None:
-    x = torch.rand(1, 3, 10, 10)
-    assert observe(lambda x: x.view(-1).narrow(0, 0, 9).relu_(), x).bytes == 0
+from prosr.inference import memory
+from prosr.inference.memory import (
+    LEAST,
+    available_memory,
+    default_memory,
+    parse_size,
+    peak_memory,
+    resident_memory,
+)
 
 
 @pytest.mark.parametrize(
@@ -41,18 +39,92 @@ def test_sizes_are_read(text: str, size: float) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "2X", "-1G", "two", "1,5G"])
-def test_what_is_no_size_is_refused(text: str) -> None:
+def test_other_texts_are_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="is no size; write for example 2G"):
         parse_size(text)
+
+
+@pytest.mark.parametrize(
+    ("available", "default"),
+    [(10 * 10**9, 5 * 10**9), (10**9, LEAST), (0, LEAST)],
+)
+def test_the_default_is_half_of_the_available_memory(
+    monkeypatch: pytest.MonkeyPatch, available: int, default: int
+) -> None:
+    assert LEAST == 512_000_000
+    monkeypatch.setattr(memory, "available_memory", lambda: available)
+    assert default_memory() == default
+
+
+def group(folder: Path, limit: object, usage: int, cached: int, *, version: int) -> None:
+    """Write a control group's files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    names = ["memory.max", "memory.current", "inactive_file"]
+    if version == 1:
+        names = ["memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"]
+    (folder / names[0]).write_text(f"{limit}\n")
+    (folder / names[1]).write_text(f"{usage}\n")
+    (folder / "memory.stat").write_text(f"inactive_file 1\n{names[2]} {cached}\nother 7\n")
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "v2").write_text("0::/all/mine\n")
+    (tmp_path / "v1").write_text("5:cpu,cpuacct:/x\n4:memory:/all/mine\n0::/\n")
+    return tmp_path
+
+
+def test_the_limits_of_a_group_and_those_above_it_count(root: Path) -> None:
+    group(root / "all" / "mine", "max", 100, 0, version=2)
+    group(root / "all", 1000, 300, 50, version=2)
+    assert memory._left_by_cgroups(root, root / "v2") == [750]
+    group(root / "all" / "mine", 600, 100, 0, version=2)
+    assert memory._left_by_cgroups(root, root / "v2") == [500, 750]
+
+
+def test_the_limits_of_version_1_count(root: Path) -> None:
+    group(root / "memory" / "all" / "mine", 900, 200, 30, version=1)
+    group(root / "memory", 2**63 - 4096, 5000, 0, version=1)
+    assert memory._left_by_cgroups(root, root / "v1") == [730, 2**63 - 4096 - 5000]
+
+
+def test_a_container_sees_its_limits_at_the_mount(root: Path) -> None:
+    group(root, 1000, 300, 0, version=2)
+    assert memory._left_by_cgroups(root, root / "v2") == [700]
+
+
+def test_a_group_without_statistics_has_its_limit_still(root: Path) -> None:
+    group(root, 1000, 300, 0, version=2)
+    (root / "memory.stat").unlink()
+    assert memory._left_by_cgroups(root, root / "v2") == [700]
+
+
+def test_systems_without_groups_have_no_limit(tmp_path: Path) -> None:
+    assert memory._left_by_cgroups(tmp_path, tmp_path / "none") == []
+
+
+def test_the_lowest_limit_decides(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "_left_by_cgroups", lambda: [10**15, 10**6])
+    assert available_memory() == 10**6
+    monkeypatch.setattr(memory, "_left_by_cgroups", lambda: [-5])
+    assert available_memory() == 0
+    monkeypatch.setattr(memory, "_left_by_cgroups", list)
+    assert 0 < available_memory() <= psutil.virtual_memory().total
+
+
+def test_a_process_knows_its_own_memory() -> None:
+    peak = peak_memory()
+    assert 10_000_000 < resident_memory() < psutil.virtual_memory().total
+    assert peak is None or peak > 10_000_000
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other systems keep nothing")
 def test_freed_memory_is_kept_until_it_is_released() -> None:
     code = """
-import sys, torch
+import sys, numpy
 from prosr.inference.memory import release_freed_memory, resident_memory, reuse_freed_memory
 reuse_freed_memory()
-block = torch.ones(50_000_000)
+block = numpy.ones(50_000_000, numpy.float32)
 full = resident_memory()
 del block
 kept = resident_memory()
@@ -63,11 +135,3 @@ sys.exit(f"{full} {kept} {resident_memory()}")
     full, kept, released = map(int, done.stderr.split())
     assert full - kept < 10_000_000
     assert kept - released > 190_000_000
-
-
-def test_watching_does_not_import_the_compiler() -> None:
-    code = (
-        "import sys, torch; from prosr.inference.memory import observe; "
-        "observe(torch.relu, torch.ones(1)); sys.exit('torch._dynamo' in sys.modules)"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)

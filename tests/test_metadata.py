@@ -11,8 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from prosr.images import Canvas, Making, Metadata, Origin, find_format, mark, open_picture
-from prosr.images.metadata import read_png_colours
+from prosr.images.formats import find_format
+from prosr.images.metadata import Metadata, read_png_colours
+from prosr.images.provenance import Making, Origin, mark
+from prosr.images.reading import Picture
+from prosr.images.writing import Canvas
 
 ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 XMP = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'><a tiff:Orientation=\"6\"/></x:xmpmeta>"
@@ -35,7 +38,7 @@ def original(folder: Path, suffix: str = "jpg", **options: Any) -> Path:
 
 
 def enlarged(folder: Path, source: Path, suffix: str, made_by: str = "") -> Path:
-    picture, path = open_picture(source), folder / f"enlarged.{suffix}"
+    picture, path = Picture(source), folder / f"enlarged.{suffix}"
     size = 2 * picture.height, 2 * picture.width
     depth = np.dtype(np.uint8)
     with Canvas(path, find_format(suffix), size, 3, depth, picture.metadata, made_by) as canvas:
@@ -76,7 +79,7 @@ def test_profile_and_xmp_are_inherited_unchanged(tmp_path: Path, suffix: str) ->
     turned: dict[str, Any] = {"exif": exif()}
     for tags, xmp in (({}, XMP), (turned, XMP.replace(b'"6"', b'"1"'))):
         source = original(tmp_path, icc_profile=ICC, xmp=XMP, **tags)
-        carried = open_picture(enlarged(tmp_path, source, suffix)).metadata
+        carried = Picture(enlarged(tmp_path, source, suffix)).metadata
         blobs = {name: bytes(item[1]) for name, item in carried.fields.items() if "data" in name}
         assert blobs["icc-profile-data"] == ICC
         # XMP keeps its orientation unless the pixels were turned by EXIF.
@@ -121,15 +124,15 @@ def test_a_result_states_its_network(tmp_path: Path, suffix: str) -> None:
     made_by = mark("my net", 4, "0123456789abcdef")
     source = original(tmp_path, exif=exif())
     path = enlarged(tmp_path, source, suffix, made_by)
-    assert open_picture(path).making.mark == made_by == "prosr my net x4 0123456789ab"
-    assert open_picture(source).making == Making()
+    assert Picture(path).making.mark == made_by == "prosr my net x4 0123456789ab"
+    assert Picture(source).making == Making()
     assert seen(path).getexif()[0x0131] == f"Firmware (2); {made_by}"
 
 
 def test_the_last_mark_counts(tmp_path: Path) -> None:
     path = enlarged(tmp_path, original(tmp_path), "png", mark("a", 2, ""))
     path = enlarged(tmp_path, path, "jpg", mark("b", 4, ""))
-    assert open_picture(path).making.mark == "prosr b x4 -"
+    assert Picture(path).making.mark == "prosr b x4 -"
 
 
 def test_a_new_mark_replaces_the_old_one(tmp_path: Path) -> None:
@@ -139,7 +142,7 @@ def test_a_new_mark_replaces_the_old_one(tmp_path: Path) -> None:
             Making(mark("a" * 60, 2, "0" * 64), Origin("0" * 12, "0" * 8, f"{number:08}"))
         )
         path = enlarged(tmp_path, path, "png", made_by).rename(tmp_path / f"{number}.png")
-        assert str(open_picture(path).making) == made_by
+        assert str(Picture(path).making) == made_by
     assert seen(path).getexif()[0x0131] == f"Firmware (2); {made_by}"
 
 
@@ -167,5 +170,5 @@ def test_a_picture_without_a_profile_is_declared_srgb(tmp_path: Path) -> None:
 
 
 def test_a_picture_without_metadata_is_read(tmp_path: Path) -> None:
-    assert open_picture(original(tmp_path, "png")).metadata.fields == {}
+    assert Picture(original(tmp_path, "png")).metadata.fields == {}
     assert Metadata().fields == {}

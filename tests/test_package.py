@@ -1,4 +1,4 @@
-"""What is shipped works by itself: the wheel, with no help from the source tree."""
+"""The wheel works by itself, without the source tree."""
 
 from __future__ import annotations
 
@@ -36,10 +36,15 @@ def test_the_wheel_holds_the_package_and_nothing_else(unpacked: Path) -> None:
     }
 
 
-def test_the_wheel_carries_the_default_network_and_its_card(unpacked: Path) -> None:
+@pytest.mark.parametrize("name", ["prosr-xs", "progansr-xs", "bicubic"])
+def test_the_wheel_carries_the_models_with_their_graphs_and_cards(
+    unpacked: Path, name: str
+) -> None:
     weights = unpacked / "prosr" / "weights"
-    assert (weights / "prosr-xs.safetensors").is_file()
-    assert (weights / "prosr-xs.md").is_file()
+    assert all((weights / f"{name}.x{scale}.onnx").is_file() for scale in (2, 4, 8))
+    if name != "bicubic":
+        assert (weights / f"{name}.safetensors").is_file()
+        assert (weights / f"{name}.md").is_file()
 
 
 def test_the_wheel_enlarges_a_picture(unpacked: Path, tmp_path: Path) -> None:

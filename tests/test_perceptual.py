@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torchmetrics.functional import image
 
 import prosr
-from prosr.checkpoints.features import open_squeezenet
+from prosr.checkpoints.features import open_features
 from prosr.cli.tables import score_tables
 from prosr.data.benchmarks import open_benchmark
 from prosr.errors import CheckpointError, ConfigError, DataError
@@ -45,12 +45,12 @@ def pixels(seed: int, side: int = 64) -> np.ndarray[tuple[int, ...], np.dtype[np
 def test_squeezenet_is_read_by_prefixes_of_names(squeezenet: Path) -> None:
     torch.manual_seed(0)
     expected = SqueezeNet().state_dict()
-    read = open_squeezenet(squeezenet).state_dict()
+    read = open_features("squeezenet", squeezenet).state_dict()
     assert all(torch.equal(value, read[name]) for name, value in expected.items())
 
 
 def test_features_have_squeezenets_sizes(squeezenet: Path) -> None:
-    given = open_squeezenet(squeezenet)(torch.rand(1, 3, 65, 65))
+    given = open_features("squeezenet", squeezenet)(torch.rand(1, 3, 65, 65))
     assert [tuple(z.shape[1:]) for z in given] == [
         *((64, 32, 32), (128, 15, 15), (256, 7, 7), (384, 3, 3), (384, 3, 3)),
         *((512, 3, 3), (512, 3, 3)),
@@ -155,10 +155,10 @@ def test_a_failed_download_is_an_error_before_the_first_picture(
 def test_a_file_that_is_not_squeezenet_is_refused(tmp_path: Path) -> None:
     save_file({"conv1.a": torch.zeros(64)}, tmp_path / "f.safetensors")
     with pytest.raises(CheckpointError, match=r"has no conv1\.weight of SqueezeNet"):
-        open_squeezenet(tmp_path / "f.safetensors")
+        open_features("squeezenet", tmp_path / "f.safetensors")
     (tmp_path / "f.safetensors").write_bytes(b"no")
     with pytest.raises(CheckpointError, match="not a readable file of weights"):
-        open_squeezenet(tmp_path / "f.safetensors")
+        open_features("squeezenet", tmp_path / "f.safetensors")
 
 
 def test_the_shared_squeezenet_finds_blur(prosr_data: Path) -> None:

@@ -16,7 +16,8 @@ from PIL import Image
 
 from prosr.errors import ImageError
 from prosr.images import loading as loading_module
-from prosr.images import open_picture, read_rgb
+from prosr.images.reading import Picture, read_rgb
+from prosr.images.samples import to_unit
 
 RNG = np.random.default_rng(0)
 NOISE = RNG.integers(0, 256, (30, 20, 4), dtype=np.uint8)
@@ -34,8 +35,8 @@ def seen(path: Path, mode: str) -> NDArray[np.uint8]:
 
 
 def whole(path: Path) -> NDArray[np.float32]:
-    with open_picture(path).decoded(path.parent) as samples:
-        return samples.window(0, samples.height, 0, samples.width)
+    with Picture(path).decoded(path.parent) as samples:
+        return to_unit(samples())
 
 
 @pytest.mark.parametrize(
@@ -67,7 +68,7 @@ def test_other_formats_look_as_in_another_reader(tmp_path: Path, suffix: str) ->
 def test_16_bit_samples_are_kept(tmp_path: Path) -> None:
     samples = RNG.integers(0, 65536, (9, 7), dtype=np.uint16)
     path = saved(tmp_path, Image.fromarray(samples), "a.png")
-    assert open_picture(path).dtype == np.uint16
+    assert Picture(path).dtype == np.uint16
     assert np.array_equal(np.rint(whole(path)[..., 0] * 65535), samples)
 
 
@@ -107,36 +108,36 @@ def test_windows_are_upright_in_any_order(tmp_path: Path, orientation: int) -> N
     exif = Image.Exif()
     exif[0x0112] = orientation
     path = saved(tmp_path, image, "a.png", exif=exif)
-    upright, picture = read_rgb(path), open_picture(path)
+    upright, picture = read_rgb(path), Picture(path)
     assert (picture.height, picture.width) == upright.shape[:2]
     with picture.decoded(tmp_path) as samples:
         for top, bottom, left, right in [(5, 20, 0, 20), (0, 9, 3, 8), (19, 20, 0, 2)]:
             expected = upright[top:bottom, left:right] / np.float32(255)
-            assert np.array_equal(samples.window(top, bottom, left, right), expected)
+            assert np.array_equal(to_unit(samples()[top:bottom, left:right]), expected)
 
 
 def test_tiles_of_a_tiff_count_as_memory(tmp_path: Path) -> None:
     path = tmp_path / "tiled.tif"
     image = pyvips.Image.black(300, 200, bands=3).copy(interpretation="srgb")
     image.tiffsave(str(path), tile=True, tile_width=256, tile_height=128)
-    assert open_picture(path).decoding == 3 * (512 * 128 * 3)
+    assert Picture(path).decoding == 3 * (512 * 128 * 3)
     image.tiffsave(str(path))
-    assert open_picture(path).decoding < 300 * 200 * 3
+    assert Picture(path).decoding < 300 * 200 * 3
 
 
 def test_one_large_strip_of_a_tiff_is_read_and_counts_as_memory(tmp_path: Path) -> None:
     path, apart = tmp_path / "strip.tif", tmp_path / "apart.tif"
     noise = np.random.default_rng(0).integers(0, 256, (7_000, 3_000, 3), np.uint8)
     tifffile.imwrite(path, noise, compression="zlib", rowsperstrip=7_000, photometric="rgb")
-    picture = open_picture(path)
+    picture = Picture(path)
     assert path.stat().st_size < picture.decoding < 2 * path.stat().st_size
     with picture.decoded(tmp_path) as samples:
         expected = noise[6_990:, :9] / np.float32(255)
-        assert np.array_equal(samples.window(6_990, 7_000, 0, 9), expected)
+        assert np.array_equal(to_unit(samples()[6_990:, :9]), expected)
     tifffile.imwrite(
         apart, np.moveaxis(noise[:99], 2, 0), photometric="rgb", planarconfig="separate"
     )
-    assert open_picture(apart).decoding >= noise[:99].nbytes
+    assert Picture(apart).decoding >= noise[:99].nbytes
 
 
 @pytest.mark.parametrize(
@@ -149,9 +150,9 @@ def test_coefficients_of_a_progressive_jpeg_count_as_memory(
     picture = Image.new(mode, (64, 48))
     picture.save(path, progressive=True, subsampling=subsampling)
     # 16 bits per coefficient, and up to 30 % for the decoder.
-    assert 1 <= open_picture(path).decoding / (2 * samples * 64 * 48) <= 1.3
+    assert 1 <= Picture(path).decoding / (2 * samples * 64 * 48) <= 1.3
     picture.save(path)
-    assert open_picture(path).decoding == 0
+    assert Picture(path).decoding == 0
 
 
 def test_decoding_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,41 +183,41 @@ def test_a_truncated_file_is_an_error_of_one_line(tmp_path: Path, suffix: str) -
 def test_other_content_is_an_error(tmp_path: Path, content: bytes, why: str) -> None:
     (tmp_path / "a\n.png").write_bytes(content)
     with pytest.raises(ImageError, match=rf"a\\n\.png: {why}"):
-        open_picture(tmp_path / "a\n.png")
+        Picture(tmp_path / "a\n.png")
 
 
 def test_a_missing_file_and_a_folder_are_errors(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match="no such file"):
-        open_picture(tmp_path / "a.png")
+        Picture(tmp_path / "a.png")
     with pytest.raises(ImageError, match="is a folder"):
-        open_picture(tmp_path)
+        Picture(tmp_path)
 
 
 def test_an_animation_is_refused(tmp_path: Path) -> None:
     frames = [Image.fromarray(NOISE[..., i]) for i in range(3)]
     path = saved(tmp_path, frames[0], "a.gif", save_all=True, append_images=frames[1:])
     with pytest.raises(ImageError, match=r"holds 3 pictures .* extract its pictures"):
-        open_picture(path)
+        Picture(path)
 
 
 def test_a_decompression_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = saved(tmp_path, Image.fromarray(NOISE), "a.png")
     monkeypatch.setattr(loading_module, "MAX_PIXELS", 599)
     with pytest.raises(ImageError, match="20×30 pixels; cut it"):
-        open_picture(path)
+        Picture(path)
 
 
 @pytest.mark.parametrize("name", ["a b.png", "a[1].png", "é ü 漢.png", "a\nb.png", "lies.jpg"])
 def test_special_characters_and_wrong_suffixes_are_read(tmp_path: Path, name: str) -> None:
     path = saved(tmp_path, Image.fromarray(NOISE), name, format="png")
     assert read_rgb(path).shape == (30, 20, 3)
-    assert open_picture(path).format == "PNG"
+    assert Picture(path).format == "PNG"
 
 
 def test_opacity_is_known(tmp_path: Path) -> None:
     alpha = NOISE.copy()
     alpha[..., 3] = 255
-    assert open_picture(saved(tmp_path, Image.fromarray(alpha), "a.png")).is_opaque()
+    assert Picture(saved(tmp_path, Image.fromarray(alpha), "a.png")).is_opaque()
     alpha[5, 5, 3] = 254
-    assert not open_picture(saved(tmp_path, Image.fromarray(alpha), "a.png")).is_opaque()
-    assert open_picture(saved(tmp_path, Image.fromarray(NOISE[..., :3]), "a.png")).is_opaque()
+    assert not Picture(saved(tmp_path, Image.fromarray(alpha), "a.png")).is_opaque()
+    assert Picture(saved(tmp_path, Image.fromarray(NOISE[..., :3]), "a.png")).is_opaque()

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from prosr.images import SAMPLE_TYPES, from_unit, to_unit
+from prosr.images.samples import SAMPLE_TYPES, from_unit, to_unit
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])

@@ -124,7 +124,7 @@ def test_scores_need_no_pytorch() -> None:
     code = """
 import sys
 sys.modules["torch"] = None
-from prosr.evaluation import metrics, niqe, perceptual, protocol, results, scoring, tables
+from prosr.evaluation import metrics, niqe, perceptual, protocol, results, scoring
 from prosr.evaluation.provenance import machine
 assert machine().threads > 0
 """

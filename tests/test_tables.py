@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from make_tables import to_markdown
 from rich.console import Console
 
 from prosr.cli.tables import score_tables
 from prosr.evaluation.results import ScoreRow
-from prosr.evaluation.tables import to_markdown
 from prosr.lab.published import PUBLISHED, PublishedScores
 from test_results import make_row
 

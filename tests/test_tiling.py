@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
 
-from prosr.checkpoints.weights import build
-from prosr.config import presets
+from prosr.config import PRESETS
 from prosr.errors import ConfigError, InferenceError
-from prosr.inference.tiling import fit, plan, tiled
+from prosr.inference.tiling import Block, Enlarge, fit, plan, tiled
 from prosr.layouts import ProSRConfig
+from prosr.nets.cost import trace
+from prosr.nets.generator import ProSR
 
 TINY = [
     ProSRConfig(
@@ -30,16 +31,29 @@ TINY = [
 ]
 
 
-def lively(config: ProSRConfig) -> torch.nn.Module:
+def lively(config: ProSRConfig) -> ProSR:
     """A network whose residual is as large as a picture, so that errors would show."""
     torch.manual_seed(0)
-    net = build(config).eval()
-    for scale in (2, 4, 8):
+    net = ProSR(config).eval()
+    for scale in net.scales:
         with torch.inference_mode():
-            size = net.residual(torch.rand(1, 3, 24, 24), scale).std()  # type: ignore[operator]
-        for parameter in net.r[str(scale)].parameters():  # type: ignore[index, union-attr]
+            size = net.residual(torch.rand(1, 3, 24, 24), scale).std()
+        for parameter in net.r[str(scale)].parameters():
             parameter.data /= 4 * size
     return net
+
+
+def on_torch(net: ProSR) -> Enlarge:
+    def enlarge(x: Block, scale: int) -> Block:
+        with torch.inference_mode():
+            y: Block = net(torch.from_numpy(x), scale).numpy()
+        return y
+
+    return enlarge
+
+
+def random_block(*size: int) -> Block:
+    return np.random.default_rng(size).random((1, 3, *size), np.float32)
 
 
 NETS = [lively(config) for config in TINY]
@@ -54,7 +68,7 @@ def test_a_plan_keeps_every_pixel_once_with_its_halo(
     size: tuple[int, int], halo: int, room: tuple[int, int]
 ) -> None:
     tile = (2 * halo + room[0], 2 * halo + room[1])
-    kept = torch.zeros(size, dtype=torch.int)
+    kept = np.zeros(size, int)
     shapes = set()
     for t in plan(size, tile, halo):
         kept[t.rows.start : t.rows.stop, t.columns.start : t.columns.stop] += 1
@@ -102,76 +116,83 @@ def test_the_fitting_tiles_compute_no_more_than_square_ones(
 @given(
     st.sampled_from(NETS),
     st.sampled_from([2, 4, 8]),
-    st.tuples(st.integers(1, 48), st.integers(1, 48)),
+    st.tuples(st.integers(2, 48), st.integers(2, 48)),
     st.tuples(st.integers(1, 12), st.integers(1, 12)),
 )
 def test_tiled_equals_whole(
-    net: torch.nn.Module, scale: int, size: tuple[int, int], room: tuple[int, int]
+    net: ProSR, scale: int, size: tuple[int, int], room: tuple[int, int]
 ) -> None:
-    halo: int = net.receptive_radius(scale)  # type: ignore[operator]
-    x = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(size[0] * 100 + size[1]))
-    with torch.inference_mode():
-        whole = net(x, scale)
-        parts = tiled(net, x, scale, (2 * halo + room[0], 2 * halo + room[1]), halo)
+    halo, x = trace(net, scale).radius, random_block(*size)
+    whole = on_torch(net)(x, scale)
+    parts = tiled(on_torch(net), x, scale, (2 * halo + room[0], 2 * halo + room[1]), halo)
     assert parts.shape == whole.shape
-    assert (parts - whole).abs().max() < 1e-5
+    assert np.abs(parts - whole).max() < 1e-5
 
 
 @pytest.mark.parametrize("scale", [2, 4, 8])
 def test_a_halo_that_is_too_short_is_noticed(scale: int) -> None:
-    x = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(1))
-    net = NETS[0]
-    halo: int = net.receptive_radius(scale)  # type: ignore[operator]
-    with torch.inference_mode():
-        whole = net(x, scale)
-        parts = tiled(net, x, scale, (2 * halo, 2 * halo), halo // 2)
-    assert (parts - whole).abs().max() > 1e-5
+    net, x = NETS[0], random_block(64, 64)
+    halo = trace(net, scale).radius
+    parts = tiled(on_torch(net), x, scale, (2 * halo, 2 * halo), halo // 2)
+    assert np.abs(parts - on_torch(net)(x, scale)).max() > 1e-5
 
 
 @pytest.mark.parametrize(
     "name",
     [
         pytest.param(name, marks=[pytest.mark.slow] if name == "prosr-l" else [])
-        for name in presets()
+        for name in PRESETS
         if name.startswith("prosr")
     ],
 )
 @pytest.mark.parametrize("scale", [2, 4, 8])
 def test_tiled_equals_whole_for_every_preset(name: str, scale: int) -> None:
-    config = presets()[name]
+    config = PRESETS[name]
     assert isinstance(config, ProSRConfig)
     net = lively(config)
-    halo: int = net.receptive_radius(scale)  # type: ignore[operator]
-    x = torch.rand(1, 3, 5, 2 * halo + 12)
-    with torch.inference_mode():
-        whole = net(x, scale)
-        parts = tiled(net, x, scale, (5, 2 * halo + 6), halo)
-    assert (parts - whole).abs().max() < 1e-5
+    halo = trace(net, scale).radius
+    x = random_block(5, 2 * halo + 12)
+    parts = tiled(on_torch(net), x, scale, (5, 2 * halo + 6), halo)
+    assert np.abs(parts - on_torch(net)(x, scale)).max() < 1e-5
 
 
-def nothing_but(value: float) -> Tensor:
-    return torch.full((1, 3, 8, 8), value)
+def doubled(x: Block) -> Block:
+    return x.repeat(2, axis=2).repeat(2, axis=3)
 
 
 def test_a_failing_tile_is_named() -> None:
     calls = []
 
-    def fails_third(x: Tensor, scale: int) -> Tensor:
+    def fails_third(x: Block, scale: int) -> Block:
         calls.append(x)
         if len(calls) == 3:
             raise RuntimeError("out of\nmemory")
-        return x.repeat_interleave(2, 2).repeat_interleave(2, 3)
+        return doubled(x)
 
-    expected = "tile 3 of 4 (rows 4–7, columns 0–3) failed with RuntimeError: out of memory"
+    expected = "part 3 of 4 failed with RuntimeError: out of memory"
     with pytest.raises(InferenceError, match=re.escape(expected)):
-        tiled(fails_third, torch.rand(1, 3, 8, 8), 2, (4, 4), 0)
+        tiled(fails_third, random_block(8, 8), 2, (4, 4), 0)
 
 
-def test_a_tile_of_the_wrong_size_or_without_numbers_is_an_error() -> None:
+def test_the_place_of_a_tile_is_named_in_pixels() -> None:
+    tile = plan((8, 8), (4, 4), 0)[2]
+    assert str(tile) == "rows 4–7, columns 0–3"
+
+
+def test_a_tile_of_the_wrong_size_is_an_error() -> None:
     with pytest.raises(InferenceError, match=r"came out as \(8, 8\), not \(16, 16\)"):
-        tiled(lambda x, scale: x, nothing_but(1), 2, (8, 8), 0)
-    with pytest.raises(InferenceError, match="no numbers"):
-        tiled(lambda x, scale: x / 0, nothing_but(0), 1, (8, 8), 0)
+        tiled(lambda x, scale: x, random_block(8, 8), 2, (8, 8), 0)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_tile_with_values_that_are_not_finite_is_an_error(value: float) -> None:
+    def spoil(x: Block, scale: int) -> Block:
+        y = doubled(x)
+        y[0, 0, 3, 5] = value
+        return y
+
+    with pytest.raises(InferenceError, match="values that are not finite"):
+        tiled(spoil, random_block(8, 8), 2, (8, 8), 0)
 
 
 def test_a_tile_that_is_all_halo_is_refused() -> None:

@@ -37,14 +37,14 @@ def test_median_and_quartiles_are_robust_against_one_slow_round() -> None:
 
 
 def test_preparing_a_call_is_not_timed() -> None:
-    calls: list[tuple[str, bool]] = []
+    calls: list[str] = []
 
-    def prepare(name: str, again: bool) -> None:
-        calls.append((name, again))
+    def prepare(name: str) -> None:
+        calls.append(name)
         time.sleep(0.02)
 
-    timings = measure({"a": lambda: None}, 2, prepare=prepare)
-    assert calls == [("a", False), ("a", True), ("a", True)]
+    timings = measure({"a": lambda: None}, 2, before=prepare)
+    assert calls == ["a"] * 3
     assert timings["a"].median < 0.01
 
 

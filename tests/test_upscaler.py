@@ -16,7 +16,9 @@ from PIL import Image
 
 import prosr
 from prosr.errors import CheckpointError, ConfigError, ImageError, InferenceError
-from prosr.images import Canvas, open_picture, origin_of, read_rgb
+from prosr.images.provenance import origin_of
+from prosr.images.reading import Picture, read_rgb
+from prosr.images.writing import Canvas
 from prosr.inference import loading
 from prosr.inference.engines.torch import TorchEngine
 from prosr.inference.loading import load
@@ -140,7 +142,7 @@ def test_a_file_gives_a_file_of_its_kind(
     image.save(path)
     target = TILED.upscale(path, 2)
     assert target == tmp_path / f"a b_x2.{suffix}"
-    before, after = open_picture(path), open_picture(target)
+    before, after = Picture(path), Picture(target)
     assert (after.width, after.height, after.dtype) == (40, 60, np.dtype(dtype))
     assert after.channels == before.channels
     assert after.making.mark == TILED.mark(2) == "prosr tiny x2 0123456789ab"

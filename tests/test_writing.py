@@ -18,15 +18,19 @@ import pytest
 from PIL import Image
 
 from prosr.errors import ImageError
-from prosr.images import Canvas, Format, Metadata, find_format, open_picture
 from prosr.images import writing as writing_module
+from prosr.images.formats import Format, find_format
+from prosr.images.metadata import Metadata
+from prosr.images.reading import Picture
+from prosr.images.samples import to_unit
+from prosr.images.writing import Canvas
 
 RNG = np.random.default_rng(0)
 
 
 def read(path: Path) -> np.ndarray:
-    with open_picture(path).decoded(path.parent) as samples:
-        return samples.window(0, samples.height, 0, samples.width)
+    with Picture(path).decoded(path.parent) as samples:
+        return to_unit(samples())
 
 
 def write(path: Path, values: np.ndarray, dtype: str, *, tile: int = 7) -> None:
@@ -51,7 +55,7 @@ def test_lossless_formats_hold_what_was_put(
     monkeypatch.setattr(writing_module, "_STRIP", 300)  # several strips, the last one short
     values = RNG.random((31, 17, channels), dtype=np.float32)
     write(tmp_path / name, values, dtype)
-    picture = open_picture(tmp_path / name)
+    picture = Picture(tmp_path / name)
     assert (picture.dtype, picture.channels) == (np.dtype(dtype), channels)
     error = np.abs(read(picture.path) - values).max()
     assert error <= {"uint8": 0.5 / 255, "uint16": 0.5 / 65535, "float32": 0}[dtype] + 1e-7
@@ -63,7 +67,7 @@ def test_lossy_formats_come_close(tmp_path: Path, suffix: str, channels: int) ->
     ramp = np.linspace(0, 1, 40, dtype=np.float32)
     values = np.repeat((ramp[:, None] * ramp)[..., None], channels, 2)
     write(tmp_path / f"a.{suffix}", values, "uint8")
-    picture = open_picture(tmp_path / f"a.{suffix}")
+    picture = Picture(tmp_path / f"a.{suffix}")
     assert np.abs(read(picture.path) - values).max() < 0.02
     if suffix == "jpg":
         assert picture.channels == channels
@@ -72,7 +76,7 @@ def test_lossy_formats_come_close(tmp_path: Path, suffix: str, channels: int) ->
 def test_avif_keeps_more_than_8_bits(tmp_path: Path) -> None:
     ramp = np.linspace(0.5, 0.52, 64 * 64, dtype=np.float32).reshape(64, 64, 1).repeat(3, 2)
     write(tmp_path / "a.avif", ramp, "uint16", tile=64)
-    picture = open_picture(tmp_path / "a.avif")
+    picture = Picture(tmp_path / "a.avif")
     assert picture.bits == 12
     assert len(np.unique(read(picture.path)[..., 1])) > 30
 
@@ -195,7 +199,7 @@ def test_sizes_beyond_a_format_are_refused_before_any_work(
 @pytest.mark.parametrize(("name", "side"), [("a.jpg", 65_500), ("a.webp", 16_383)])
 def test_the_longest_sides_are_written(tmp_path: Path, name: str, side: int) -> None:
     write(tmp_path / name, np.zeros((1, side, 3), np.float32), "uint8", tile=side)
-    assert open_picture(tmp_path / name).width == side
+    assert Picture(tmp_path / name).width == side
 
 
 def test_alpha_is_not_dropped_silently(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The networks' presets, and the recipes that train them.
+"""The presets of networks and discriminators, and the recipes that train them.
 
 This module needs no PyTorch. Each number lives in exactly one of: a default of a layout or
 recipe, a row of `PRESETS`, a recipe file.
@@ -15,10 +15,23 @@ from typing import Annotated, Any, Literal, Self, get_args
 from pydantic import Field, field_validator, model_validator
 
 from prosr import layouts
-from prosr.adversary import SMALLEST, Adversarial
 from prosr.errors import ConfigError, suggestion
-from prosr.layouts import Count, NetConfig, Settings, SRGANDiscriminatorConfig, replaced, validated
+from prosr.layouts import (
+    Count,
+    DiscriminatorConfig,
+    NetConfig,
+    Settings,
+    SRGANDiscriminatorConfig,
+    replaced,
+    validated,
+)
 from prosr.scales import SCALES, Scale
+
+FEATURE_LAYERS = {"vgg16": 4, "distilled": 5}
+"""Number of layers that each feature network returns."""
+
+SMALLEST = 16
+"""Side in pixels of the smallest patch of y; feature networks halve it four times."""
 
 
 def _each_scale(name: str, layout: Callable[..., NetConfig]) -> dict[str, NetConfig]:
@@ -68,6 +81,14 @@ PRESETS: dict[str, NetConfig] = {
     **_each_scale("srresnet", layouts.SRResNetConfig),                                                     # 1,401,749  1,549,462  1,697,175
     **_each_scale("enhancenet", layouts.EnhanceNetConfig),                                                 # 815,939  852,867  889,795
 }
+
+_D = partial(DiscriminatorConfig, spectral=True)
+DISCRIMINATORS: dict[str, DiscriminatorConfig | SRGANDiscriminatorConfig] = {
+    # name         layout                                                         parameters
+    "progansr-l":  _D(features=(128, 96, 64), layers=(2, 2, 2), head=(256, 256)),  # 1,329,281
+    "progansr-xs": _D(features=(32, 24, 16), layers=(1, 1, 1), head=(48, 64, 64)),  # 91,529
+    "srgan": SRGANDiscriminatorConfig(),                                           # 23,565,505
+}
 # fmt: on
 
 
@@ -88,8 +109,6 @@ def net_config(value: Mapping[str, Any]) -> NetConfig:
 
     Raises `ConfigError` naming the first mistake.
     """
-    if not isinstance(value, Mapping):
-        raise ConfigError("it is no table")
     kind = str(value.get("kind"))
     if kind not in _KINDS:
         raise ConfigError(f"kind: there is no {kind!r}{suggestion(kind, _KINDS)}")
@@ -137,6 +156,65 @@ class Single(Settings):
 
 
 Schedule = Annotated[Curriculum | Simultaneous | Single, Field(discriminator="kind")]
+
+_Weight = Annotated[float, Field(ge=0)]
+
+
+class Adversarial(Settings):
+    """How a generator is trained against a discriminator: a recipe's table `adversarial`.
+
+    `layout` replaces fields of the preset `discriminator`. `features` names the feature
+    network and `file` its weights.
+
+    Weights of the loss; a term of weight 0 is left out. From Eq. 4: `gan`, and `perceptual`
+    for pooling layers 2 and 4. From Eq. 5: `pixel`. Not in the paper: `distance`, for
+    `prosr.nets.features.feature_distance` with the weights `layers`, and `grid`, for
+    `prosr.training.losses.grid_loss`.
+
+    With `views`, each step resizes both pictures and permutes their channels at random before
+    the feature network, so that their features also agree for other networks. In each step
+    the discriminator learns `turns` times, each time from an equal part of the batch; then
+    the generator learns once. The run ends when the discriminator has been useless for
+    `collapse_after` steps of one scale in a row. A sheet of samples is drawn every
+    `sheet_every` steps.
+    """
+
+    discriminator: str
+    layout: dict[str, Any] = Field(default_factory=dict)
+    features: Literal["vgg16", "distilled"]
+    file: Path
+    gan: _Weight = 1.0
+    perceptual: tuple[_Weight, _Weight] = (0.5, 2.0)
+    distance: _Weight = 0.0
+    layers: tuple[_Weight, ...] | None = None
+    views: bool = False
+    pixel: _Weight = 0.0
+    grid: _Weight = 0.0
+    learning_rate: float = Field(default=1e-4, gt=0)
+    turns: int = Field(default=2, gt=0)
+    collapse_after: int = Field(default=500, gt=0)
+    sheet_every: int = Field(default=1000, gt=0)
+
+    @property
+    def net(self) -> DiscriminatorConfig | SRGANDiscriminatorConfig:
+        """The discriminator's layout: the preset with the recipe's changes."""
+        if self.discriminator not in DISCRIMINATORS:
+            near = suggestion(self.discriminator, DISCRIMINATORS)
+            raise ConfigError(f"discriminator: there is no {self.discriminator!r}{near}")
+        return replaced(DISCRIMINATORS[self.discriminator], self.layout)
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Self:
+        _ = self.net
+        if not any((self.gan, *self.perceptual, self.distance, self.pixel, self.grid)):
+            raise ValueError("gan: every term of the loss has weight 0; raise one of them")
+        count = FEATURE_LAYERS[self.features]
+        if self.layers is not None and (len(self.layers) != count or not any(self.layers)):
+            raise ValueError(
+                f"layers: {self.features} has {count} layers; give a weight for each, not all 0"
+            )
+        return self
+
 
 _Beta = Annotated[float, Field(ge=0, lt=1)]
 
@@ -194,15 +272,10 @@ class Recipe(Settings):
         match self.schedule:
             case Single(scale=scale) if scale not in net.scales:
                 raise ValueError(f"schedule.scale: {self.model} has no scale {scale}; use {known}")
-            case Curriculum() if net.scales[0] != SCALES[0]:
+            case Curriculum() if not isinstance(net, layouts.PyramidConfig) and known != "2":
                 raise ValueError(
-                    f"schedule: {self.model} has scale {known} only, but a curriculum begins with "
-                    f'{SCALES[0]}; use kind = "single" and scale = {net.scales[0]}'
-                )
-            case Curriculum() if len(net.scales) > 1 and not isinstance(net, layouts.PyramidConfig):
-                raise ValueError(
-                    f"schedule: {self.model} has no levels to blend in; "
-                    'use kind = "simultaneous" or "single"'
+                    f"schedule: {self.model} has no levels to blend in; use kind = "
+                    f'"simultaneous", or "single" and scale = {net.scales[-1]}'
                 )
         if self.adversarial is not None:
             self._adversary_fits(self.adversarial, net)
@@ -254,11 +327,8 @@ def read_table(path: Path) -> dict[str, Any]:
     """Parse a TOML file, or raise `ConfigError` naming it."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: no such recipe") from None
-    except RecursionError:
-        raise ConfigError(f"{path}: not a readable TOML recipe (nested too deeply)") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    # RecursionError comes of tables nested too deeply; the others are ValueErrors.
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: not a readable TOML recipe ({error})") from error
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,37 +40,27 @@ def only_here(folder: Path) -> Iterator[None]:
     # Imported here because enlarging a picture needs no lock.
     from filelock import FileLock, Timeout
 
-    try:
+    with explaining(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / ".lock", timeout=0)
-        lock.acquire()
-    except Timeout:
-        raise ConfigError(
-            f"{folder}: used by another prosr process; wait for it or use another folder"
-        ) from None
-    except OSError as error:
-        raise ProSRError(f"{folder}: cannot be written ({error.strerror or error})") from error
-    try:
+        try:
+            lock = FileLock(folder / ".lock", timeout=0).acquire()
+        except Timeout:
+            raise ConfigError(
+                f"{folder}: used by another prosr process; wait for it or use another folder"
+            ) from None
+    with lock:
         yield
-    finally:
-        lock.release()
 
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Write `data` to `path`, atomically. Raises `ProSRError` if it cannot be written."""
-    with _explaining(path), replacing(path) as temporary:
+    with explaining(path), replacing(path) as temporary:
         temporary.write_bytes(data)
 
 
-def check_writable(path: Path) -> None:
-    """Make the folder of `path`. Raises `ProSRError` if no file can be written there."""
-    with _explaining(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=path.parent).close()
-
-
 @contextmanager
-def _explaining(path: Path) -> Iterator[None]:
+def explaining(path: Path) -> Iterator[None]:
+    """Raise `ProSRError` instead of an `OSError` of the block: `path` cannot be written."""
     try:
         yield
     except OSError as error:

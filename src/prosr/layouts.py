@@ -41,17 +41,6 @@ class Settings(Frozen):
         return value
 
 
-_PLAINLY = {
-    "missing": "is missing",
-    "string_type": "must be text",
-    "tuple_type": "must be a list",
-    **dict.fromkeys(("dict_type", "model_type"), "must be a table"),
-    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "must be a whole number"),
-    **dict.fromkeys(("float_type", "float_parsing"), "must be a number"),
-}
-_SCHEDULES = ("curriculum", "simultaneous", "single")
-
-
 def validated(model: type[_Model], value: Mapping[str, Any], where: str = "") -> _Model:
     """Make a record of a mapping.
 
@@ -61,13 +50,9 @@ def validated(model: type[_Model], value: Mapping[str, Any], where: str = "") ->
         return model.model_validate(value)
     except ValidationError as error:
         problem = error.errors()[0]
-        # Pydantic lists the kind of a recipe's schedule among the keys.
-        keys = [str(part) for part in problem["loc"] if part not in _SCHEDULES]
-        message = _PLAINLY.get(problem["type"], problem["msg"].removeprefix("Value error, "))
-        if problem["type"] == "union_tag_invalid":
-            tag = str(problem["ctx"]["tag"])
-            keys, message = [*keys, "kind"], f"there is no {tag!r}{suggestion(tag, _SCHEDULES)}"
-        raise ConfigError(": ".join(filter(None, (where, ".".join(keys), message)))) from error
+        key = ".".join(map(str, problem["loc"]))
+        message = problem["msg"].removeprefix("Value error, ")
+        raise ConfigError(": ".join(filter(None, (where, key, message)))) from error
 
 
 def replaced(layout: _Model, changes: Mapping[str, Any]) -> _Model:
@@ -82,11 +67,6 @@ class Layout(Settings):
     def scales(self) -> tuple[Scale, ...]:
         """The scales of the network, smallest first."""
         return SCALES
-
-    @property
-    def timed_at(self) -> tuple[Scale, ...]:
-        """The scales that the network was designed for; comparisons of speed use these."""
-        return self.scales
 
 
 class OneScale(Layout):
@@ -210,15 +190,10 @@ class LapSRNConfig(Layout):
     levels: Literal[1, 2, 3]
     depth: Count = Field(default=10, description="convolutions in each level")
     features: Count = 64
-    leak: float = 0.2
 
     @property
     def scales(self) -> tuple[Scale, ...]:
         return SCALES[: self.levels]
-
-    @property
-    def timed_at(self) -> tuple[Scale, ...]:
-        return self.scales[-1:]
 
 
 class MsLapSRNConfig(Layout):
@@ -228,7 +203,6 @@ class MsLapSRNConfig(Layout):
     depth: Count = 5
     recursions: Count = 8
     features: Count = 64
-    leak: float = 0.2
 
 
 class SRDenseNetConfig(OneScale):

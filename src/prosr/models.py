@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,6 @@ from safetensors import SafetensorError, safe_open
 
 from prosr.cache import cached_folder
 from prosr.errors import CheckpointError, ConfigError, suggestion
-from prosr.files import write_bytes
 from prosr.scales import SCALES
 from prosr.version import __version__
 
@@ -32,8 +33,12 @@ WEIGHTS_FORMAT = "prosr-weights-1"
 COMMUNITY_SUFFIXES = (".pth", ".pt", ".ckpt")
 """Files of other projects, which `prosr.checkpoints.community` reads."""
 
-_BUNDLED = Path(str(files("prosr") / "weights"))
+_PACKAGE = Path(str(files("prosr")))
+_BUNDLED = _PACKAGE / "weights"
 _STRENGTH = re.compile(r"(.+)@([01]|[01]?\.\d+)")
+
+_STORED = ("F32", "I64")
+"""Types of values that networks have, as safetensors names them."""
 
 Tensors = Mapping[str, NDArray[Any]]
 
@@ -42,7 +47,7 @@ Tensors = Mapping[str, NDArray[Any]]
 class WeightsFile:
     """What a weights file holds: parameters by name, layout and card as JSON tables.
 
-    `sha256` covers names, shapes and values of the parameters, not the card; it is empty for
+    `sha256` covers the names, shapes and values of parameters, not the card; it is empty for
     a model without parameters. `path` is the file, or None for a model without one.
     `strength` is below 1 for parameters interpolated with those of the model's partner.
     """
@@ -86,7 +91,7 @@ def find_weights(name: str | Path, strength: float = 1.0) -> WeightsFile:
     instead, as in "progansr-xs@0.7". Raises `ConfigError` for an unknown name or strength,
     and `CheckpointError` for a file that cannot be used or a model without a partner.
     """
-    if (named := _STRENGTH.fullmatch(str(name))) and not Path(name).exists():
+    if (named := _STRENGTH.fullmatch(str(name))) and not os.path.exists(name):
         return find_weights(named[1], float(named[2]) * strength)
     if not 0 <= strength <= 1:
         raise ConfigError(f"strength {strength:g} is not between 0 and 1")
@@ -131,7 +136,8 @@ def read_safetensors(
 ) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
     """The tensors and the header of a safetensors file of ours.
 
-    Raises `CheckpointError` unless its header states the `expected` format.
+    Raises `CheckpointError` unless its header states the `expected` format, and for tensors
+    of other types than float32 and int64.
     """
     try:
         with safe_open(path, framework="np") as stored:
@@ -143,13 +149,31 @@ def read_safetensors(
                     f"{path}: not of format {expected} but {found!r}"
                     f"{hint if expected == WEIGHTS_FORMAT else ''}"
                 )
-            names = stored.keys() if with_tensors else ()
+            names = stored.keys() if with_tensors else []
+            for name in names:
+                if (kind := stored.get_slice(name).get_dtype()) not in _STORED:
+                    raise CheckpointError(
+                        f"{path}: {name} is stored as {kind}, which is not supported; convert it "
+                        "to float32"
+                    )
             return {name: stored.get_tensor(name) for name in names}, header
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such file") from None
-    # TypeError comes of types that numpy lacks, such as bfloat16.
-    except (SafetensorError, OSError, TypeError) as error:
+    except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path}: not a readable safetensors file ({error})") from error
+
+
+def tensor_places(path: Path) -> dict[str, tuple[int, int]]:
+    """Where in a safetensors file the bytes of each tensor begin and end."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(length))
+    first = 8 + length
+    return {
+        name: (first + entry["data_offsets"][0], first + entry["data_offsets"][1])
+        for name, entry in header.items()
+        if name != "__metadata__"
+    }
 
 
 def weights_hash(tensors: Tensors) -> str:
@@ -175,38 +199,46 @@ def open_model(weights: WeightsFile, export: Callable[[WeightsFile, Path], None]
     if origin.path is None or origin.path.parent == _BUNDLED:
         folder = _BUNDLED
     else:
-        folder = cached_folder(_key(origin), lambda new: export(origin, new))
+        key = cache_key(origin.name, origin.sha256, origin.layout)
+        folder = cached_folder(key, lambda new: export(origin, new))
     if weights.strength < 1:
-        source = folder
-        folder = cached_folder(_key(weights), lambda new: _write_interpolated(weights, source, new))
-    return model_in(folder, origin.name, weights)
-
-
-def model_in(folder: Path, stem: str, weights: WeightsFile) -> Model:
-    """The model whose graphs are called `stem` in a folder. Raises `CheckpointError` for none."""
-    paths = {scale: folder / f"{stem}.x{scale}.onnx" for scale in SCALES}
+        source, key = folder, cache_key(weights.name, weights.sha256, weights.layout)
+        folder = cached_folder(key, lambda new: _write_interpolated(weights, source, new))
+    paths = {scale: folder / f"{origin.name}.x{scale}.onnx" for scale in SCALES}
     graphs: dict[int, Path] = {scale: path for scale, path in paths.items() if path.exists()}
-    if not graphs:
-        raise CheckpointError(f"{weights.name} has no graphs in {folder}; install prosr again")
     size = sum(value.nbytes for value in weights.tensors.values())
     return Model(weights.name, weights.sha256, size, graphs)
+
+
+def cache_key(name: str, sha256: str, layout: Mapping[str, Any]) -> str:
+    """A name for a model's graphs in the cache: a hash of all that decides what is in them."""
+    what = f"{name} {sha256} {json.dumps(layout, sort_keys=True)} {__version__} {_code()}"
+    return hashlib.sha256(what.encode()).hexdigest()[:24]
+
+
+@cache
+def _code() -> str:
+    """A hash of the code that graphs are traced from, which changes between versions as well."""
+    digest = hashlib.sha256()
+    for pattern in ("nets/**/*.py", "resample/*.py", "checkpoints/graphs.py"):
+        for path in sorted(_PACKAGE.glob(pattern)):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def _find(name: str | Path) -> WeightsFile:
     path = Path(name)
     if path.suffix == ".safetensors":
         return read_weights(path)
-    if path.is_dir():
-        raise CheckpointError(f"{path} is a folder; name a model or a .safetensors file")
-    if path.exists():
+    # This takes names of any length; `Path.exists` does not.
+    if os.path.exists(path):
         raise CheckpointError(
             f"{path}: not a .safetensors weights file; `prosr convert` makes one of a released file"
         )
-    bundled = _BUNDLED / f"{name}.safetensors"
     if str(name) == "bicubic":
         return WeightsFile("bicubic", None, {}, {"kind": "bicubic"}, {}, "")
     if str(name) in bundled_models():
-        return read_weights(bundled)
+        return read_weights(_BUNDLED / f"{name}.safetensors")
     # Only for the error's text: reading presets takes longer than all else here.
     from prosr.config import PRESETS
 
@@ -240,12 +272,12 @@ def _interpolated(weights: WeightsFile, path: Path, strength: float) -> WeightsF
     )
 
 
-def _lerp(start: NDArray[Any], end: NDArray[Any], weight: float) -> NDArray[Any]:
-    """From `start` at weight 0 to `end` at weight 1, both ends exact."""
-    step, share = end - start, end.dtype.type(weight)
-    one = end.dtype.type(1)
-    between: NDArray[Any] = start + share * step if weight < 0.5 else end - step * (one - share)
-    return between
+def _lerp(start: NDArray[Any], end: NDArray[Any], weight: float) -> NDArray[np.float32]:
+    """From `start` at weight 0 to `end` at weight 1, rounded once, bit for bit as `torch.lerp`."""
+    share, step = np.float32(weight), (end - start).astype(np.float64)
+    base, share = (start, share) if share < 0.5 else (end, share - np.float32(1))
+    between: NDArray[np.float64] = base + np.float64(share) * step
+    return between.astype(np.float32)
 
 
 def _partner(weights: WeightsFile, path: Path) -> WeightsFile:
@@ -257,7 +289,7 @@ def _partner(weights: WeightsFile, path: Path) -> WeightsFile:
         )
     try:
         model, sha256 = str(named["model"]), str(named["sha256"])
-        beside = path.with_name(f"{model}.safetensors")
+        beside, found = path.with_name(f"{model}.safetensors"), None
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(
             f"{path}: its header does not say which network it was trained from; it is damaged"
@@ -266,22 +298,12 @@ def _partner(weights: WeightsFile, path: Path) -> WeightsFile:
         found = _find(beside)
     elif model in bundled_models():
         found = _find(model)
-    else:
+    if found is None or found.sha256 != sha256:
         raise CheckpointError(
-            f"{weights.name} was trained from {model}; put {beside.name} of its own beside it"
-        )
-    if found.sha256 != sha256:
-        raise CheckpointError(
-            f"{weights.name} was trained from {model} with parameters {sha256[:12]}…, not from "
-            f"{found.sha256[:12]}…, which is here; put {beside.name} of its own beside it"
+            f"{weights.name} was trained from {model} with parameters {sha256[:12]}…, which are "
+            f"not here; put {beside.name} of its own beside it"
         )
     return found
-
-
-def _key(weights: WeightsFile) -> str:
-    """A name for the cache: all that decides what is in a model's graphs."""
-    what = f"{weights.name} {weights.sha256} {json.dumps(weights.layout, sort_keys=True)}"
-    return hashlib.sha256(f"{what} {__version__}".encode()).hexdigest()[:24]
 
 
 def _write_interpolated(weights: WeightsFile, source: Path, folder: Path) -> None:
@@ -289,11 +311,8 @@ def _write_interpolated(weights: WeightsFile, source: Path, folder: Path) -> Non
     assert weights.path is not None, "a model without parameters has nothing to interpolate"
     name = f"{weights.path.stem}.safetensors"
     data = bytearray((source / name).read_bytes())
-    start = 8 + int.from_bytes(data[:8], "little")
-    for key, entry in json.loads(data[8:start]).items():
-        if key != "__metadata__":
-            first, last = entry["data_offsets"]
-            data[start + first : start + last] = weights.tensors[key].tobytes()
-    write_bytes(folder / name, bytes(data))
+    for key, (begin, end) in tensor_places(source / name).items():
+        data[begin:end] = weights.tensors[key].tobytes()
+    (folder / name).write_bytes(data)
     for path in source.glob(f"{weights.path.stem}.x*.onnx"):
         shutil.copy(path, folder)

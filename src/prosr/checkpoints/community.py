@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from prosr.checkpoints import torchfiles
 from prosr.errors import CheckpointError
 from prosr.layouts import CommunityConfig
-from prosr.nets.network import Plain
+from prosr.nets.network import Network
 from prosr.scales import SCALES
 
 
-class Community(Plain):
+class Community(Network):
     """A network for one scale: `function` is a forward pass of `net`, with its preparations."""
 
     layout: CommunityConfig
@@ -33,10 +33,11 @@ class Community(Plain):
 def load_community(path: Path) -> Community:
     """Return the network in a file that spandrel knows.
 
-    Nothing in the file is executed. Raises `CheckpointError` if spandrel is missing or does
-    not know the file, and for a network that does not enlarge RGB by 2, 4 or 8 or that
-    computes in windows: its results would depend on where tiles begin.
+    Nothing in the file is executed. Raises `CheckpointError` if the file or spandrel is
+    missing, if spandrel does not know the file, and for a network that does not enlarge RGB
+    by 2, 4 or 8 or that computes in windows: its results would depend on where tiles begin.
     """
+    torchfiles.head(path)
     spandrel = _import_spandrel(path)
     try:
         state = spandrel.canonicalize_state_dict(torchfiles.load(path))
@@ -68,15 +69,11 @@ def _import_spandrel(path: Path) -> Any:
         import spandrel
     # A torchvision built for another PyTorch fails on import in many ways.
     except Exception as error:
-        if isinstance(error, ModuleNotFoundError) and error.name == "spandrel":
-            raise CheckpointError(
-                f"{path}: not a .safetensors weights file; convert a released ProSR file with "
-                "`prosr convert`, or install what reads other projects' networks: "
-                "pip install 'prosr[spandrel]'"
-            ) from None
         raise CheckpointError(
-            f"{path}: spandrel cannot be imported ({_reason(error)}); install the torchvision "
-            "version that belongs to your PyTorch"
+            f"{path}: not a .safetensors weights file; convert a released ProSR file with "
+            "`prosr convert`, or install what reads other projects' networks: pip install "
+            "'prosr[spandrel]', and the torchvision that belongs to your PyTorch "
+            f"({_reason(error)})"
         ) from error
     return spandrel
 

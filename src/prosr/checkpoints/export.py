@@ -5,46 +5,45 @@ from __future__ import annotations
 import copy
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Literal, cast
 
 import onnx
 import openvino
-from torch import Tensor
+from torch import Tensor, nn
 
 from prosr.checkpoints.graphs import TOLERANCE, check, describe, trace
 from prosr.checkpoints.weights import Weights
-from prosr.errors import ConfigError
 from prosr.files import write_bytes
 from prosr.inference.engines.openvino import core
 from prosr.scales import check_scale
 
-_SUFFIXES = {"onnx": ".onnx", "openvino": ".xml"}
+Format = Literal["onnx", "openvino"]
+SUFFIXES: dict[Format, str] = {"onnx": ".onnx", "openvino": ".xml"}
 
 
 def export(
-    weights: Weights, scale: int, file_format: str, precision: str, output: Path
+    weights: Weights,
+    scale: int,
+    file_format: Format,
+    precision: Literal["fp32", "fp16"],
+    output: Path,
 ) -> dict[str, str]:
     """Write the network for one scale, [1, 3, H, W] → [1, 3, sH, sW]; return its metadata.
 
     H and W stay open; input "x" and result "y" are float32 RGB in [0, 1], the result not
     clipped. With "fp16" parameters, and in ONNX the computation of R_s, have half the
     width. The written file is run and compared with PyTorch. OpenVINO's format stores its
-    values in a ".bin" beside the file. Raises `ConfigError` for an unknown format, precision
-    or scale, and `InferenceError` where the file computes something else than the network.
+    values in a ".bin" beside the file. Raises `ConfigError` for an
+    unknown scale, and `InferenceError` where the file computes something else than the network.
     """
-    suffix = suffix_of(file_format)
-    if precision not in TOLERANCE:
-        raise ConfigError(f"cannot export in {precision!r}; use one of: {', '.join(TOLERANCE)}")
     net = weights.net
     metadata = describe(net, check_scale(scale), weights.name, weights.sha256)
     metadata["precision"] = precision
     with TemporaryDirectory(prefix="prosr-") as folder:
-        traced, new = Path(folder) / "traced.onnx", Path(folder) / f"exported{suffix}"
-        if file_format == "onnx" and precision == "fp16":
-            half: Any = copy.deepcopy(net).half()
-            trace(half, scale, traced, lambda x: _in_half(half, scale, x))
-        else:
-            trace(net, scale, traced)
+        traced = Path(folder) / "traced.onnx"
+        new = Path(folder) / f"exported{SUFFIXES[file_format]}"
+        in_half = file_format == "onnx" and precision == "fp16"
+        trace(_Half(net) if in_half else net, scale, traced)
         if file_format == "onnx":
             model = onnx.load(traced)
             onnx.helper.set_model_props(model, metadata)
@@ -59,20 +58,18 @@ def export(
     return metadata
 
 
-def suffix_of(file_format: str) -> str:
-    """The suffix of an exported file; raises `ConfigError` for an unknown format."""
-    if file_format not in _SUFFIXES:
-        raise ConfigError(f"cannot export as {file_format!r}; use one of: {', '.join(_SUFFIXES)}")
-    return _SUFFIXES[file_format]
-
-
-def _in_half(half: Any, scale: int, x: Tensor) -> Tensor:
+class _Half(nn.Module):
     """R_s in half precision and φ_s in full; networks without a residual in half."""
-    if hasattr(half, "residual"):
-        y_hat: Tensor = half.estimate(half.residual(x.half(), scale).float(), x, scale)
-        return y_hat
-    y: Tensor = half(x.half(), scale)
-    return y.float()
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net: Any = copy.deepcopy(net).half()
+
+    def forward(self, x: Tensor, scale: int) -> Tensor:
+        if hasattr(self.net, "residual"):
+            residual = self.net.residual(x.half(), scale).float()
+            return cast(Tensor, self.net.estimate(residual, x, scale))
+        return cast(Tensor, self.net(x.half(), scale).float())
 
 
 def _write_openvino(traced: Path, metadata: dict[str, str], new: Path, compress: bool) -> None:

@@ -71,13 +71,6 @@ def open_features(name: str, path: Path) -> nn.Module:
     return net.eval().requires_grad_(False)
 
 
-def open_squeezenet(path: Path) -> SqueezeNet:
-    """`open_features` of "squeezenet"."""
-    net = open_features("squeezenet", path)
-    assert isinstance(net, SqueezeNet)
-    return net
-
-
 def download_missing(name: str, path: Path) -> None:
     """Download the file of a feature network to `path` unless it exists.
 
@@ -91,10 +84,9 @@ def download_missing(name: str, path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         download_url_to_file(source.url, str(path), source.sha256, progress=False)
-    except OSError as error:
+    # RuntimeError comes of a file with another hash.
+    except (OSError, RuntimeError) as error:
         raise CheckpointError(f"{source.url}: download failed ({error}); try again") from error
-    except RuntimeError as error:
-        raise CheckpointError(f"{source.url}: sent another file than expected; retry") from error
 
 
 def _read(path: Path) -> dict[str, Tensor]:

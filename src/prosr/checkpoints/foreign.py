@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from torch import Tensor
 
-from prosr.checkpoints import matfiles
-from prosr.checkpoints.adapter import Foreign, adapt
-from prosr.checkpoints.matconvnet import read_matconvnet
+from prosr.checkpoints.matconvnet import MAGIC, read_matconvnet
 from prosr.checkpoints.released import read_prosr
 from prosr.checkpoints.torchfiles import Refused, head
+from prosr.checkpoints.weights import (
+    Found,
+    Rename,
+    Weights,
+    difference,
+    expected,
+    shapes,
+    weights_hash,
+)
 from prosr.errors import CheckpointError
-from prosr.layouts import VDSRConfig
+from prosr.layouts import NetConfig, VDSRConfig
+from prosr.nets.build import build
 
 SUFFIXES = (".pth", ".pt", ".mat", ".safetensors")
 """Of the files that can be converted."""
 
 
-def read_foreign(path: Path) -> Foreign:
+def read_foreign(path: Path) -> Weights:
     """Return the network in a released file, recognised by its content.
 
     Reads ProSR's .pth, LapSRN's and MS-LapSRN's .mat and VDSR's .safetensors, and executes
@@ -28,14 +39,46 @@ def read_foreign(path: Path) -> Foreign:
     """
     start = head(path)
     try:
-        if start == matfiles.MAGIC:
-            return read_matconvnet(path)
-        return _read_vdsr(path) if start[8:9] == b"{" else read_prosr(path)
+        if start == MAGIC:
+            return adapt(path, *read_matconvnet(path))
+        return adapt(path, *(_read_vdsr(path) if start[8:9] == b"{" else read_prosr(path)))
     except Refused as refusal:
         raise CheckpointError(f"{path}: cannot be converted; {refusal}") from refusal
 
 
-def _read_vdsr(path: Path) -> Foreign:
+def adapt(
+    path: Path,
+    name: str,
+    layout: NetConfig,
+    theirs: Mapping[str, Tensor],
+    rename: Rename,
+    origin: str,
+) -> Weights:
+    """Return the network in `path` whose tensors are `theirs` and whose layout is known.
+
+    `name` is that of the preset with this layout, or a name like it. Raises `Refused` where a
+    tensor is missing, unexpected, of another shape or not finite.
+    """
+    _, problem = difference(shapes(theirs), expected(layout, rename))
+    if problem:
+        raise Refused(f"it looks like {name}, but {problem}")
+    for key, value in theirs.items():
+        if not (value.is_floating_point() and bool(value.isfinite().all())):
+            raise Refused(f"{key} holds values that are not finite numbers; get another copy")
+    with open(path, "rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    card = {
+        "model": name,
+        "origin": f"converted from {path.name}, {origin}",
+        "source sha256": digest,
+        "licence": "of those who released the file; not this package's",
+    }
+    net = build(layout).eval()
+    net.load_state_dict({own: theirs[rename(own)] for own in net.state_dict()})
+    return Weights(name, net, layout, card, weights_hash(net.state_dict()))
+
+
+def _read_vdsr(path: Path) -> Found:
     """Return VDSR from the `.safetensors` of its PyTorch port, which a third party trained."""
     try:
         theirs = load_file(path)
@@ -46,7 +89,7 @@ def _read_vdsr(path: Path) -> Foreign:
     layout = VDSRConfig()
     rename = partial(_vdsr_name, layers=layout.layers)
     origin = "trained by a third party as VDSR's paper says"
-    return adapt(path, "vdsr", layout, theirs, rename, origin)
+    return "vdsr", layout, theirs, rename, origin
 
 
 def _vdsr_name(name: str, layers: int) -> str:

@@ -5,23 +5,22 @@ Needs the extra `train`: PyTorch traces, onnx edits, and OpenVINO checks the wri
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 import warnings
-from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import onnx
 import torch
+from onnx.external_data_helper import set_external_data
 from torch import Tensor, nn
 
 from prosr.cache import cached_folder
-from prosr.checkpoints.weights import find, from_file
+from prosr.checkpoints.weights import find, from_file, save_weights
 from prosr.errors import InferenceError
-from prosr.files import write_bytes
 from prosr.inference.engines.openvino import compile_model, core
-from prosr.models import Model, WeightsFile
+from prosr.inference.engines.torch import smallest_side
+from prosr.models import Model, WeightsFile, cache_key, tensor_places
 from prosr.nets.cost import trace as trace_cost
 from prosr.nets.network import Network
 from prosr.version import __version__
@@ -46,31 +45,37 @@ def write_graphs(net: Network, name: str, sha256: str, folder: Path, weights: Pa
     with the network. Raises `InferenceError` for a network that cannot be traced, or whose
     graph computes something else.
     """
-    stored = _offsets(weights) if weights else {}
+    places = tensor_places(weights) if weights else {}
     for scale in net.scales:
         path = folder / f"{name}.x{scale}.onnx"
         trace(net, scale, path)
         model = onnx.load(path)
         for tensor in model.graph.initializer:
-            if place := stored.get(tensor.name.removeprefix("net.")):
+            if place := places.get(tensor.name.removeprefix("net.")):
                 assert weights is not None
-                _refer(tensor, weights.name, *place)
+                begin, end = place
+                set_external_data(tensor, weights.name, begin, end - begin)
+                tensor.ClearField("raw_data")
         onnx.helper.set_model_props(model, describe(net, scale, name, sha256))
-        write_bytes(path, model.SerializeToString())
+        path.write_bytes(model.SerializeToString())
         check(path, net, scale, TOLERANCE["fp32"])
 
 
 def export_weights(weights: WeightsFile, folder: Path) -> None:
-    """Write graphs for a weights file, and a copy of its parameters beside them.
+    """Write graphs for a weights file, and a file of its parameters in float32 beside them.
 
-    Raises `CheckpointError` where layout and parameters do not fit each other.
+    Raises `CheckpointError` where layout and parameters do not fit each other, and `OSError`
+    where the folder takes no files.
     """
     loaded = from_file(weights)
-    copy = None
+    beside = None
     if weights.path is not None:
-        copy = folder / f"{weights.name}.safetensors"
-        write_bytes(copy, weights.path.read_bytes())
-    write_graphs(loaded.net, weights.name, weights.sha256, folder, copy)
+        beside = folder / f"{weights.name}.safetensors"
+        if weights.strength == 1:
+            beside.write_bytes(weights.path.read_bytes())
+        else:
+            save_weights(beside, loaded.net, loaded.config, loaded.card)
+    write_graphs(loaded.net, weights.name, weights.sha256, folder, beside)
 
 
 def open_community(path: Path) -> Model:
@@ -81,7 +86,7 @@ def open_community(path: Path) -> Model:
     """
     found = find(path)
     name, state = path.stem, found.net.state_dict()
-    key = hashlib.sha256(f"{name} {found.sha256} {__version__}".encode()).hexdigest()[:24]
+    key = cache_key(name, found.sha256, found.config.model_dump())
     folder = cached_folder(key, lambda new: write_graphs(found.net, name, found.sha256, new, None))
     size = sum(value.numel() * value.element_size() for value in state.values())
     graphs: dict[int, Path] = {s: folder / f"{name}.x{s}.onnx" for s in found.net.scales}
@@ -96,24 +101,21 @@ def describe(net: Network, scale: int, name: str, sha256: str) -> dict[str, str]
     float32 by itself; other networks lose a tenth of a decibel in bfloat16.
     """
     cost = trace_cost(net, scale)
-    reflects = any(getattr(module, "reflects", False) for module in net.modules())
     return {
         "model": name,
         "scale": str(scale),
         "input": "float32 NCHW RGB, 0 to 1",
         "receptive_radius": str(cost.radius),
         "bytes_per_pixel": str(cost.bytes),
-        "smallest_side": "2" if reflects else "1",
+        "smallest_side": str(smallest_side(net)),
         "precision": "any" if hasattr(net, "residual") else "float32",
         "weights_sha256": sha256,
         "made_by": f"prosr {__version__}",
     }
 
 
-def trace(
-    net: nn.Module, scale: int, path: Path, function: Callable[[Tensor], Tensor] | None = None
-) -> None:
-    """Write `net(x, scale)`, or `function` of x, as an ONNX graph with input "x" and output "y".
+def trace(net: nn.Module, scale: int, path: Path) -> None:
+    """Write `net(x, scale)` as an ONNX graph with input "x" and output "y".
 
     Batch, height and width stay open. Raises `InferenceError` for what cannot be traced.
     """
@@ -124,7 +126,7 @@ def trace(
         warnings.simplefilter("ignore")
         try:
             torch.onnx.export(
-                _Traced(net, function or (lambda x: net(x, scale))),
+                _Traced(net, scale),
                 (torch.full((1, 3, *_EXAMPLE), 0.5),),
                 str(path),
                 input_names=["x"],
@@ -158,37 +160,12 @@ def check(path: Path, net: nn.Module, scale: int, atol: float) -> None:
 
 
 class _Traced(nn.Module):
-    """A function with the network that its parameters belong to."""
+    """A network at one scale."""
 
-    def __init__(self, net: nn.Module, function: Callable[[Tensor], Tensor]) -> None:
+    def __init__(self, net: nn.Module, scale: int) -> None:
         super().__init__()
-        self.net, self.function = net, function
+        self.net, self.scale = net, scale
         self.train(net.training)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.function(x)
-
-
-def _offsets(weights: Path) -> Mapping[str, tuple[int, int]]:
-    """Where in a safetensors file each tensor's bytes begin, and how many they are."""
-    with weights.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        header = json.loads(file.read(length))
-    return {
-        name: (
-            8 + length + entry["data_offsets"][0],
-            entry["data_offsets"][1] - entry["data_offsets"][0],
-        )
-        for name, entry in header.items()
-        if name != "__metadata__"
-    }
-
-
-def _refer(tensor: onnx.TensorProto, file: str, offset: int, length: int) -> None:
-    """Replace a tensor's bytes with a reference into a file in the graph's folder."""
-    assert len(tensor.raw_data) == length, tensor.name
-    tensor.ClearField("raw_data")
-    tensor.data_location = onnx.TensorProto.EXTERNAL
-    for key, value in (("location", file), ("offset", str(offset)), ("length", str(length))):
-        entry = tensor.external_data.add()
-        entry.key, entry.value = key, value
+    def forward(self, x: Tensor) -> Any:
+        return self.net(x, self.scale)

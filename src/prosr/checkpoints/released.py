@@ -9,8 +9,8 @@ from pathlib import Path
 from torch import Tensor
 
 from prosr.checkpoints import torchfiles
-from prosr.checkpoints.adapter import Foreign, Shape, adapt, difference, expected
 from prosr.checkpoints.torchfiles import Refused
+from prosr.checkpoints.weights import Found, Shape, difference, expected, shapes
 from prosr.config import PRESETS
 from prosr.errors import printable
 from prosr.layouts import ProSRConfig
@@ -20,27 +20,28 @@ RELEASED = ("prosr-l", "prosr-s-2018")
 """Presets whose weights were released."""
 
 
-def read_prosr(path: Path) -> Foreign:
+def read_prosr(path: Path) -> Found:
     """Return the network in a released `.pth`, executing nothing in the file.
 
     A file may hold only the first levels of a preset: with one level the network is called
     "prosr-s-2018-x2". Raises `Refused` for anything but a released network.
     """
     tensors, options = _parts(torchfiles.load(path))
-    name, layout = recognise({key: tuple(value.shape) for key, value in tensors.items()})
+    name, layout = recognise(shapes(tensors))
     _check_options(options, layout)
     rename = partial(released_name, layout=layout)
-    return adapt(path, name, layout, tensors, rename, "released by the authors of ProSR")
+    return name, layout, tensors, rename, "released by the authors of ProSR"
 
 
-def recognise(shapes: Mapping[str, Shape]) -> tuple[str, ProSRConfig]:
+def recognise(found: Mapping[str, Shape]) -> tuple[str, ProSRConfig]:
     """Return the name and layout that have tensors of these released names and shapes.
 
     Raises `Refused` with what differs from the nearest layout.
     """
     problems = []
     for name, layout in _layouts().items():
-        count, problem = difference(shapes, released_shapes(layout))
+        wanted = expected(layout, partial(released_name, layout=layout))
+        count, problem = difference(found, wanted)
         if not count:
             return name, layout
         problems.append((count, f"compared with {name}, {problem}"))
@@ -60,43 +61,32 @@ def _layouts() -> dict[str, ProSRConfig]:
     return layouts
 
 
-def released_shapes(layout: ProSRConfig) -> dict[str, Shape]:
-    """Return the released name and the shape of every tensor of this layout."""
-    return expected(layout, partial(released_name, layout=layout))
-
-
 def released_name(name: str, layout: ProSRConfig) -> str:
     """Return the released name of our network's tensor `name`; levels there count from 1."""
-    match name.split("."):
-        case ["v" | "r" as side, scale, kind]:
-            level = int(scale).bit_length() - 1
-            part = f"init_conv_{level}" if side == "v" else f"reconst_{level}.final_conv"
-            return f"{part}.conv.1.{kind}"
-        case ["u", depth, "upsampler", "conv", kind]:
-            return f"pyramid_residual_{int(depth) + 1}_residual_upsampler.m.0.conv.1.{kind}"
-        case ["u", depth, *rest]:
-            return f"pyramid_residual_{int(depth) + 1}.{_in_level(rest, int(depth), layout)}"
-    raise ValueError(f"{name} is not the name of a ProSR tensor")
-
-
-def _in_level(path: list[str], depth: int, layout: ProSRConfig) -> str:
+    side, number, *path, kind = name.split(".")
+    if side in ("v", "r"):
+        level = int(number).bit_length() - 1
+        part = f"init_conv_{level}" if side == "v" else f"reconst_{level}.final_conv"
+        return f"{part}.conv.1.{kind}"
     block, dense = "denseblock", "dense"
     if layout.residual:
         block, dense = "residual_denseblock", "dense_block"
     match path:
-        case ["entry", kind]:
-            return f"compression_{depth}.conv1.{kind}"
-        case ["cap", kind]:
-            return f"final_conv.final_comp.conv1.{kind}"
-        case ["conv", kind]:
-            return f"final_conv.final_conv.conv.1.{kind}"
-        case ["dcus", i, "compression", kind]:
-            return f"{block}_{int(i) + 1}.comp.conv1.{kind}"
-        case ["dcus", i, "layers", j, "squeeze", kind]:
-            return f"{block}_{int(i) + 1}.{dense}.denselayer{int(j) + 1}.conv_1.{kind}"
-        case ["dcus", i, "layers", j, "conv", kind]:
-            return f"{block}_{int(i) + 1}.{dense}.denselayer{int(j) + 1}.conv_2.conv.1.{kind}"
-    raise ValueError(f"{'.'.join(path)} is not the name of a tensor in a ProSR level")
+        case ["upsampler", "conv"]:
+            part = "_residual_upsampler.m.0.conv.1"
+        case ["entry"]:
+            part = f".compression_{number}.conv1"
+        case ["cap"]:
+            part = ".final_conv.final_comp.conv1"
+        case ["conv"]:
+            part = ".final_conv.final_conv.conv.1"
+        case ["dcus", i, "compression"]:
+            part = f".{block}_{int(i) + 1}.comp.conv1"
+        case ["dcus", i, "layers", j, conv]:
+            layer = f"{dense}.denselayer{int(j) + 1}"
+            own = {"squeeze": "conv_1", "conv": "conv_2.conv.1"}[conv]
+            part = f".{block}_{int(i) + 1}.{layer}.{own}"
+    return f"pyramid_residual_{int(number) + 1}{part}.{kind}"
 
 
 def _parts(content: object) -> tuple[dict[str, Tensor], Mapping[str, object]]:

@@ -7,7 +7,7 @@ file alone is enough to rebuild the network.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from prosr import models
 from prosr.checkpoints.community import load_community
 from prosr.config import PRESETS, net_config
-from prosr.errors import CheckpointError, ConfigError
+from prosr.errors import CheckpointError, ConfigError, printable
 from prosr.files import write_bytes
 from prosr.layouts import CommunityConfig, NetConfig
 from prosr.models import COMMUNITY_SUFFIXES, WEIGHTS_FORMAT, WeightsFile, read_safetensors
@@ -27,6 +27,12 @@ from prosr.nets.build import build
 from prosr.nets.network import Network
 
 STATE_FORMAT = "prosr-training-state-1"
+
+Shape = tuple[int, ...]
+Rename = Callable[[str], str]
+"""From the name of a tensor in our network to its name in a foreign file."""
+Found = tuple[str, NetConfig, Mapping[str, Tensor], Rename, str]
+"""A foreign network: name and layout, its tensors, their names, and who released it."""
 
 
 @dataclass(frozen=True)
@@ -55,14 +61,13 @@ def save_weights(
     path: Path, net: Network, config: NetConfig | CommunityConfig, card: Mapping[str, Any]
 ) -> str:
     """Write the network's parameters, layout and model card; return the parameters' hash."""
-    state = {name: value.detach().cpu().contiguous() for name, value in net.state_dict().items()}
     header = {
         "format": WEIGHTS_FORMAT,
         "config": config.model_dump_json(),
         "card": json.dumps(dict(card)),
     }
-    write_bytes(path, _serialized(state, header))
-    return weights_hash(state)
+    write_bytes(path, _serialized(net.state_dict(), header))
+    return weights_hash(net.state_dict())
 
 
 def load_weights(path: Path) -> Weights:
@@ -84,31 +89,54 @@ def from_file(weights: WeightsFile) -> Weights:
             "it was made by another version of prosr or is damaged"
         ) from error
     tensors = {name: torch.from_numpy(value) for name, value in weights.tensors.items()}
-    # Without memory for parameters, until they are known to be no more than the file has.
+    # Without memory of its own: the file may have fewer parameters than its layout.
     with torch.device("meta"):
-        _compare(build(config), tensors, source)
-    net = build(config)
-    net.load_state_dict(tensors)
+        net = build(config)
+    _compare(net, tensors, source)
+    net.load_state_dict(tensors, assign=True)
     return Weights(weights.name, net.eval(), config, weights.card, weights.sha256)
 
 
 def fit(net: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
     """Copy `tensors` into `net`, or raise `CheckpointError` with what differs."""
     _compare(net, tensors, source)
-    net.load_state_dict(dict(tensors), strict=True)
+    net.load_state_dict(dict(tensors))
 
 
 def _compare(net: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
     own = net.state_dict()
-    missing = [name for name in own if name not in tensors]
-    unexpected = [name for name in tensors if name not in own]
-    reshaped = [name for name in own if name in tensors and own[name].shape != tensors[name].shape]
-    for what, names in (("lacks", missing), ("has extra", unexpected), ("reshapes", reshaped)):
-        if names:
-            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-            raise CheckpointError(
-                f"{source}: {what} {names[0]}{more}; the file and the network's layout differ"
-            )
+    if problem := difference(shapes(tensors), shapes(own))[1]:
+        raise CheckpointError(f"{source}: {problem}; the file and the network's layout differ")
+    for name, value in own.items():
+        if value.dtype != tensors[name].dtype:
+            raise CheckpointError(f"{source}: {name} has type {tensors[name].dtype}; retrain it")
+
+
+def shapes(state: Mapping[str, Tensor]) -> dict[str, Shape]:
+    """The shape of every tensor by its name."""
+    return {name: tuple(value.shape) for name, value in state.items()}
+
+
+def expected(layout: NetConfig, rename: Rename) -> dict[str, Shape]:
+    """The foreign name and the shape of every tensor of a layout."""
+    with torch.device("meta"):
+        state = build(layout).state_dict()
+    return {rename(name): shape for name, shape in shapes(state).items()}
+
+
+def difference(found: Mapping[str, Shape], wanted: Mapping[str, Shape]) -> tuple[int, str]:
+    """How many tensors differ, and a clause that describes the first, empty for none."""
+    names = [name for name in {**wanted, **found} if found.get(name) != wanted.get(name)]
+    if not names:
+        return 0, ""
+    first, *others = names
+    more = f", and {len(others)} more of {len(wanted)} tensors differ" if others else ""
+    instead = f"{_by(found.get(first))} instead of {_by(wanted.get(first))}"
+    return len(names), f"{printable(first[:100])} has shape {instead}{more}"
+
+
+def _by(shape: Shape | None) -> str:
+    return "none" if shape is None else "×".join(map(str, shape[:9])) or "a scalar"
 
 
 def find(name: str | Path, strength: float = 1.0) -> Weights:
@@ -118,14 +146,8 @@ def find(name: str | Path, strength: float = 1.0) -> Weights:
     .pth, .pt or .ckpt.
     """
     path = Path(name)
-    if path.suffix in COMMUNITY_SUFFIXES and strength == 1:
-        return _load_community(path)
-    return from_file(models.find_weights(name, strength))
-
-
-def _load_community(path: Path) -> Weights:
-    if not path.is_file():
-        raise CheckpointError(f"{path}: no such file")
+    if path.suffix not in COMMUNITY_SUFFIXES or strength != 1:
+        return from_file(models.find_weights(name, strength))
     net = load_community(path)
     return Weights(path.stem, net, net.layout, {}, weights_hash(net.state_dict()))
 
@@ -133,20 +155,14 @@ def _load_community(path: Path) -> Weights:
 def find_or_build(name: str) -> Weights:
     """`find`, or of a preset that comes without weights a network with fresh parameters."""
     config = PRESETS.get(name)
-    if config is None or is_bundled(name):
+    if config is None or name in models.bundled_models():
         return find(name)
     return Weights(name, build(config).eval(), config, {}, "")
 
 
-def is_bundled(name: str) -> bool:
-    """Whether a preset of this name comes with weights, or needs none."""
-    return name in models.bundled_models()
-
-
 def save_state(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, str]) -> None:
     """Write training state atomically: the old file stays whole until the new one is."""
-    state = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    write_bytes(path, _serialized(state, {"format": STATE_FORMAT, **header}))
+    write_bytes(path, _serialized(tensors, {"format": STATE_FORMAT, **header}))
 
 
 def load_state(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -160,8 +176,9 @@ def load_state_header(path: Path) -> dict[str, str]:
     return read_safetensors(path, STATE_FORMAT, with_tensors=False)[1]
 
 
-def _serialized(state: dict[str, Tensor], header: dict[str, str]) -> bytes:
+def _serialized(tensors: Mapping[str, Tensor], header: dict[str, str]) -> bytes:
     """A safetensors file of these; safetensors alone would write the header in any order."""
+    state = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     data = save(state, metadata=header)
     start = 8 + int.from_bytes(data[:8], "little")
     table = json.loads(data[8:start])

@@ -22,13 +22,13 @@ from typing import Annotated, NoReturn
 import typer
 
 from prosr.cli.ablate import ablate
-from prosr.cli.arguments import ListCommand
 from prosr.cli.bench import app as bench
 from prosr.cli.compare import compare
 from prosr.cli.convert import convert
 from prosr.cli.evaluate import evaluate
 from prosr.cli.export import export
 from prosr.cli.info import info
+from prosr.cli.options import ListCommand
 from prosr.cli.quantize import quantize
 from prosr.cli.signals import PATIENCE, discard, heard, notice_hangup
 from prosr.cli.train import train

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
-from typing import Annotated
 
-import typer
-
-from prosr.cli.comparison import DryRun, PlanFile, RunFolder, Validation
+from prosr.cli.comparison import (
+    DryRun,
+    PlanFile,
+    ResultsFolder,
+    RunFolder,
+    Validation,
+    run_comparison,
+)
 from prosr.cli.options import Data, MaxMinutes, Sets, Workers
 
 
@@ -18,12 +21,7 @@ def ablate(
     validation: Validation,
     sets: Sets,
     run: RunFolder,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR", help="Folder for tables, figure and scores (default: RUN/results)."
-        ),
-    ] = None,
+    output: ResultsFolder = None,
     max_minutes: MaxMinutes = None,
     workers: Workers = 1,
     dry_run: DryRun = False,
@@ -33,8 +31,8 @@ def ablate(
     The tables are updated after every run, with the seeds finished so far. Ctrl-C saves and
     stops; the same command resumes.
     """
-    from prosr.cli.comparison import open_comparison, run_comparison
     from prosr.lab.ablation import check_cells
+    from prosr.lab.comparison import open_comparison
     from prosr.lab.plan import load_plan
     from prosr.lab.reports import write_ablation
 

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from prosr.cli.arguments import ListCommand
-from prosr.cli.options import Rounds, RowsFile
+from prosr.cli.options import EngineOption, ListCommand, Rounds, RowsFile
 
 if TYPE_CHECKING:
     from prosr.lab.measurements import TimingRow
@@ -25,13 +24,11 @@ Models = Annotated[list[str] | None, typer.Option("--models", metavar="MODEL..."
 Sizes = Annotated[list[str] | None, typer.Option("--size", metavar="WxH...", help="Default: 128x128 520x520 4000x3000.")]
 AllScales = Annotated[list[int] | None, typer.Option("--scale", metavar="2|4|8...", help="Default: all three.")]
 Engines = Annotated[list[str] | None, typer.Option("--engine", metavar="NAME...", help="Default: those installed.")]
-EngineLimit = Annotated[float, typer.Option(min=0, help="Seconds after which an engine gets no further round.")]
 MaxMemory = Annotated[str, typer.Option(metavar="SIZE", help="Limit for each engine's process.")]
 Presets = Annotated[list[str] | None, typer.Option("--models", metavar="MODEL...", help="Presets (default: all).")]
 Sides = Annotated[list[int] | None, typer.Option("--size", min=1, metavar="PIXELS...", help="Sides of the pictures.")]
 SomeScales = Annotated[list[int] | None, typer.Option("--scale", metavar="2|4|8...", help="Scales.")]
-OneEngine = Annotated[str, typer.Option(metavar="auto|torch|openvino|onnx", help="Engine to use.")]
-ModelLimit = Annotated[float, typer.Option(min=0, help="Seconds after which a model gets no further round.")]
+Limit = Annotated[float, typer.Option(min=0, metavar="SECONDS", help="Time after which an engine or model gets no further round.")]
 Memory = Annotated[bool, typer.Option(help="Also measure peak memory, each model in a fresh process.")]
 Preset = Annotated[str, typer.Option(metavar="NAME", help="Preset to train.")]
 StepScale = Annotated[int, typer.Option(metavar="2|4|8", help="Scale of the step.")]
@@ -47,7 +44,7 @@ def engines(
     scales: AllScales = None,
     names: Engines = None,
     rounds: Rounds = 7,
-    limit: EngineLimit = 60.0,
+    limit: Limit = 60.0,
     max_memory: MaxMemory = "2G",
     output: RowsFile = None,
 ) -> None:
@@ -81,9 +78,9 @@ def models(
     names: Presets = None,
     sizes: Sides = None,
     scales: SomeScales = None,
-    engine: OneEngine = "auto",
+    engine: EngineOption = "auto",
     rounds: Rounds = 7,
-    limit: ModelLimit = 30.0,
+    limit: Limit = 30.0,
     memory: Memory = True,
     output: RowsFile = None,
 ) -> None:
@@ -141,17 +138,9 @@ def train(
 
 
 def _present(rows: Sequence[TimingRow], output: Path | None) -> None:
-    """Print the rows as a table, merge them into `output` and write Markdown beside it.
-
-    New rows replace old ones of the same case and subject.
-    """
-    from prosr.files import write_text
-    from prosr.lab.measurements import read_rows, save_rows, to_markdown
+    """Print the rows as a table, and add them to `output`."""
+    from prosr.lab.measurements import add_rows, to_markdown
 
     typer.echo(to_markdown(rows))
     if output is not None:
-        new = {(row.case, row.subject) for row in rows}
-        old = read_rows(output) if output.exists() else []
-        every = [*(row for row in old if (row.case, row.subject) not in new), *rows]
-        save_rows(output, every)
-        write_text(output.with_suffix(".md"), to_markdown(every) + "\n")
+        add_rows(output, rows)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
+from functools import partial
 
-import typer
-
-from prosr.cli.comparison import DryRun, PlanFile, RunFolder, Validation
+from prosr.cli.comparison import (
+    Beside,
+    DryRun,
+    PlanFile,
+    ResultsFolder,
+    RunFolder,
+    Speeds,
+    Validation,
+    run_comparison,
+)
 from prosr.cli.options import Data, MaxMinutes, Sets, Workers
 
 
@@ -17,26 +23,9 @@ def compare(
     validation: Validation,
     sets: Sets,
     run: RunFolder,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR", help="Folder for the table, plots and scores (default: RUN/results)."
-        ),
-    ] = None,
-    beside: Annotated[
-        list[Path] | None,
-        typer.Option(
-            metavar="FILE...",
-            help="Results files with scores of other weights to add to the table.",
-        ),
-    ] = None,
-    speeds: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Output of `prosr bench models`, for the plot of quality against time.",
-        ),
-    ] = None,
+    output: ResultsFolder = None,
+    beside: Beside = None,
+    speeds: Speeds = None,
     max_minutes: MaxMinutes = None,
     workers: Workers = 1,
     dry_run: DryRun = False,
@@ -47,8 +36,8 @@ def compare(
     "edsr-x4". The table and plots are updated after every run. Ctrl-C saves and stops; the
     same command resumes.
     """
-    from prosr.cli.comparison import open_comparison, run_comparison
     from prosr.evaluation.results import read_results
+    from prosr.lab.comparison import open_comparison
     from prosr.lab.measurements import read_rows
     from prosr.lab.models import speeds as model_speeds
     from prosr.lab.plan import load_plan
@@ -57,9 +46,5 @@ def compare(
     took = model_speeds(read_rows(speeds)) if speeds else {}
     rows = [row for path in beside or () for row in read_results(path)]
     comparison = open_comparison(load_plan(plan), data, validation, sets, run, output, workers)
-    run_comparison(
-        comparison,
-        lambda outcome: write_table_4(outcome, rows, took, comparison.output),
-        max_minutes,
-        dry_run,
-    )
+    report = partial(write_table_4, beside=rows, speeds=took, folder=comparison.output)
+    run_comparison(comparison, report, max_minutes, dry_run)

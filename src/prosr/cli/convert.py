@@ -38,8 +38,8 @@ def convert(
         raise CheckpointError(f"{output}: exists already; replace it with --overwrite")
 
     released = read_foreign(source)
-    net = released.network()
-    count = sum(parameter.numel() for parameter in net.parameters())
-    typer.echo(f"{source}: {released.name}, {len(released.tensors)} tensors, {count:,} parameters")
-    digest = save_weights(output, net, released.layout, released.card)
+    count = sum(parameter.numel() for parameter in released.net.parameters())
+    tensors = len(released.net.state_dict())
+    typer.echo(f"{source}: {released.name}, {tensors} tensors, {count:,} parameters")
+    digest = save_weights(output, released.net, released.config, released.card)
     typer.echo(f"{output}: written, weights hash {digest}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from prosr.images import shown
+from prosr.images.loading import shown
 from prosr.inference.memory import peak_memory
 
 if TYPE_CHECKING:
@@ -32,7 +32,15 @@ class BatchDisplay:
     def __init__(self, files: int, *, quiet: bool) -> None:
         self.outcomes: list[Outcome] = []
         self._files, self._quiet = files, quiet
-        self._bars = None if quiet or not sys.stderr.isatty() else _Bars(files)
+        self._bars = None
+        if not quiet and sys.stderr.isatty():
+            # Imported only where bars are shown: this takes as long as to read a small picture.
+            from prosr.cli.tables import open_bars
+
+            self._bars = open_bars()
+            self._all = self._bars.add_task(f"{files} files", total=files, visible=files > 1)
+            self._tiles = self._bars.add_task("", total=None, visible=False)
+            self._bars.start()
 
     def __enter__(self) -> BatchDisplay:
         return self
@@ -45,12 +53,20 @@ class BatchDisplay:
 
     def starting(self, job: Job) -> Progress | None:
         """Show the next file; returns a callback for its tiles."""
-        return self._bars.starting(job) if self._bars else None
+        if (bars := self._bars) is None:
+            return None
+        name = shown(job.source.with_name(job.source.name[:60]))
+        bars.reset(self._tiles, description=name, visible=True)
+
+        def tell(done: int, total: int) -> None:
+            bars.update(self._tiles, completed=done, total=total)
+
+        return tell
 
     def done(self, outcome: Outcome) -> None:
         self.outcomes.append(outcome)
         if self._bars:
-            self._bars.advance()
+            self._bars.advance(self._all)
 
     def close(self, work: Work | None = None) -> None:
         """Print all outcomes, how many there are of each kind, and the speed of the `work`."""
@@ -88,40 +104,6 @@ class BatchDisplay:
             seconds = sum(estimate.seconds for estimate in planned)
             parts.append(f"{_time(seconds)} in all, nothing written")
         return ", ".join(parts)
-
-
-class _Bars:
-    def __init__(self, files: int) -> None:
-        # Imported only where bars are shown: this takes as long as to read a small picture.
-        import rich.console
-        import rich.progress
-
-        self._progress = rich.progress.Progress(
-            rich.progress.TextColumn("{task.description}", markup=False),
-            rich.progress.BarColumn(),
-            rich.progress.TaskProgressColumn(),
-            rich.progress.TimeRemainingColumn(),
-            console=rich.console.Console(stderr=True),
-            transient=True,
-        )
-        self._all = self._progress.add_task(f"{files} files", total=files, visible=files > 1)
-        self._tiles = self._progress.add_task("", total=None, visible=False)
-        self._progress.start()
-
-    def starting(self, job: Job) -> Progress:
-        name = shown(job.source.with_name(job.source.name[:60]))
-        self._progress.reset(self._tiles, description=name, visible=True)
-
-        def tell(done: int, total: int) -> None:
-            self._progress.update(self._tiles, completed=done, total=total)
-
-        return tell
-
-    def advance(self) -> None:
-        self._progress.advance(self._all)
-
-    def stop(self) -> None:
-        self._progress.stop()
 
 
 def _describe(estimate: Estimate) -> str:

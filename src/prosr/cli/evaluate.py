@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -45,11 +44,11 @@ def evaluate(
     prosr evaluate prosr-xs bicubic --set Set5 Set14 --scale 2 4
     """
     import prosr
-    from prosr.cli.tables import print_tables, score_tables
+    from prosr.cli.tables import open_bars, print_tables, score_tables
     from prosr.data.benchmarks import open_benchmark
     from prosr.evaluation.perceptual import find_scorers
     from prosr.evaluation.protocol import find_protocol
-    from prosr.evaluation.results import check_results, save_results
+    from prosr.evaluation.results import save_results
     from prosr.evaluation.scoring import SCORING_MEMORY, score_all
     from prosr.lab.published import PUBLISHED
     from prosr.scales import choose_scales
@@ -65,11 +64,16 @@ def evaluate(
         for name, upscaler in upscalers.items()
     }
     if output is not None:
-        check_results(output)
+        save_results(output, [])
 
     rows = []
     total = sum(len(benchmark.paths) for benchmark in benchmarks) * sum(map(len, wanted.values()))
-    with _progress(total) as step:
+    with open_bars() as bars:
+        task = bars.add_task("opening", total=total)
+
+        def step(what: str) -> None:
+            bars.update(task, description=what, advance=1)
+
         for row in score_all(upscalers, benchmarks, wanted, rules, step, scorers):
             rows.append(row)
             if output is not None:
@@ -92,25 +96,3 @@ def name_models(upscalers: Mapping[str, Upscaler]) -> dict[str, Upscaler]:
     ]
     check_names("models", named)
     return dict(zip(named, upscalers.values(), strict=True))
-
-
-@contextmanager
-def _progress(pictures: int) -> Iterator[Callable[[str], None]]:
-    """Yield a function that advances a progress bar by one picture, with its description."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    bar = Progress(
-        *columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal
-    )
-    task = bar.add_task("opening", total=pictures)
-    with bar:
-        yield lambda what: bar.update(task, description=what, advance=1)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from tempfile import TemporaryDirectory
+from typing import Annotated, Literal
 
 import typer
 
 from prosr.cli.options import Model, Overwrite
 
 # fmt: off
-Format = Annotated[str, typer.Option("--format", metavar="NAME", help="onnx, openvino, or graphs: what prosr itself runs.")]
+Format = Annotated[Literal["onnx", "openvino", "graphs"], typer.Option("--format", help="onnx, openvino, or graphs: what prosr itself runs.")]
 Scale = Annotated[int, typer.Option(metavar="2|4|8", help="How many times larger.")]
-Precision = Annotated[str, typer.Option(metavar="NAME", help="fp32 or fp16.")]
+Precision = Annotated[Literal["fp32", "fp16"], typer.Option(help="Width of the values.")]
 Output = Annotated[Path | None, typer.Option(metavar="FILE", help="File to write (default: MODEL_x4.onnx or .xml); for graphs a folder.")]
 # fmt: on
 
@@ -29,8 +30,8 @@ def export(
 
     Height and width stay open. The file's metadata state scale, receptive radius, model and
     weights. The command runs the written file and compares it with PyTorch. MODEL may
-    include a strength: progansr-xs@0.7. With --format graphs it writes a weights file and a
-    graph for each scale, as they are bundled. Needs the extra "train".
+    include a strength: progansr-xs@0.7. With --format graphs the command writes a weights file
+    and a graph for each scale, as they are bundled. Needs the extra "train".
 
     Example: prosr export prosr-xs --format onnx --scale 4
     """
@@ -39,12 +40,12 @@ def export(
     from prosr.scales import check_scale
 
     if file_format == "graphs":
-        _export_graphs(model, output)
+        _export_graphs(model, output or Path(), overwrite)
         return
+    from prosr.checkpoints.export import SUFFIXES
     from prosr.checkpoints.export import export as write
-    from prosr.checkpoints.export import suffix_of
 
-    suffix = suffix_of(file_format)
+    suffix = SUFFIXES[file_format]
     check_scale(scale)
     weights = find(model)
     target = output or Path(f"{weights.name}_x{scale}{suffix}")
@@ -58,11 +59,21 @@ def export(
         typer.echo(f"  {key:16} {value}")
 
 
-def _export_graphs(model: str, output: Path | None) -> None:
+def _export_graphs(model: str, folder: Path, overwrite: bool) -> None:
     from prosr.checkpoints.graphs import export_weights
+    from prosr.errors import ConfigError
+    from prosr.files import write_bytes
     from prosr.models import find_weights
 
-    folder = output or Path()
     weights = find_weights(model)
-    export_weights(weights, folder)
-    typer.echo(f"{folder}: {weights.name}.safetensors and its graphs written")
+    with TemporaryDirectory(prefix="prosr-") as temporary:
+        export_weights(weights, Path(temporary))
+        made = sorted(Path(temporary).iterdir())
+        for path in made:
+            if (folder / path.name).exists() and not overwrite:
+                raise ConfigError(
+                    f"{folder / path.name}: exists already; replace it with --overwrite"
+                )
+        for path in made:
+            write_bytes(folder / path.name, path.read_bytes())
+    typer.echo(f"{folder}: written: {', '.join(path.name for path in made)}")

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from prosr.checkpoints.weights import Weights
     from prosr.evaluation.results import ScoreRow
 
@@ -36,14 +36,13 @@ def info(
     weights = find_or_build(model)
     parameters = sum(parameter.numel() for parameter in weights.net.parameters())
     scores = model_scores(weights, results or [])
-    console = Console()
     layout = weights.config.model_dump(exclude_none=True).items()
     lines = [f"{weights.name}: {parameters:,} parameters", *(f"  {k} = {v}" for k, v in layout)]
     for line in map(printable, lines):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
-    console.print(_costs(weights))
+        typer.echo(line)
+    print_tables([_costs(weights)])
     for line in map(printable, _training(weights, parameters)):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        typer.echo(line)
     print_tables(score_tables(scores, timed=False))
 
 
@@ -59,12 +58,14 @@ def model_scores(weights: Weights, results: list[Path]) -> list[ScoreRow]:
             return row.model == weights.name
         return row.weights == weights.sha256
 
-    own = [row for path in results for row in read_results(path)]
+    own = (row for path in results for row in read_results(path))
     return merge(filter(is_its, known_results()), filter(is_its, own))
 
 
 def _costs(weights: Weights) -> Table:
     """Parameters that training up to a scale trains, GFLOP per output megapixel, and radius."""
+    from rich.table import Table
+
     from prosr.nets.cost import trace
 
     table = Table()

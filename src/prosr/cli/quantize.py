@@ -26,9 +26,9 @@ def quantize(model: Model, data: Data, scales: Scales = None) -> None:
     """
     from prosr.cli.tables import status_line
     from prosr.data.benchmarks import open_benchmark
-    from prosr.evaluation.quantization import try_int8
     from prosr.inference.loading import find_model
     from prosr.inference.memory import default_memory
+    from prosr.lab.quantization import try_int8
     from prosr.scales import choose_scales
 
     benchmarks = [open_benchmark(folder) for folder in dict.fromkeys(data)]

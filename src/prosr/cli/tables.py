@@ -1,4 +1,4 @@
-"""Tables of scores and a status line for the terminal."""
+"""Tables of scores, progress bars and a status line for the terminal."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from rich import progress
 from rich.console import Console
 from rich.table import Table
 
@@ -19,6 +20,20 @@ def status_line() -> Iterator[Callable[[str], None]]:
     """Yield a function that shows what is being measured, if stderr is a terminal."""
     with Console(stderr=True).status("starting") as status:
         yield status.update
+
+
+def open_bars() -> progress.Progress:
+    """Bars on standard error that disappear at the end; none unless it is a terminal."""
+    console = Console(stderr=True)
+    return progress.Progress(
+        progress.TextColumn("{task.description}", markup=False),
+        progress.BarColumn(),
+        progress.MofNCompleteColumn(),
+        progress.TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
 
 
 def print_tables(tables: Iterable[Table]) -> None:
@@ -42,7 +57,7 @@ def score_tables(
     all rows are from one machine. Scores beyond PSNR and SSIM get their own table, because
     80 columns hold no more.
     """
-    from prosr.evaluation.tables import COLUMNS, by_protocol
+    from prosr.lab.tables import COLUMNS, by_protocol
 
     columns = COLUMNS if timed else COLUMNS[:-1]
     tables = [_table(name, some, columns, published) for name, some in by_protocol(rows)]
@@ -59,7 +74,7 @@ def _table(
 ) -> Table:
     from prosr.evaluation.niqe import fitted_to
     from prosr.evaluation.protocol import find_protocol
-    from prosr.evaluation.tables import NOTHING, psnr_by_set, sorted_sets, values_of, worst_first
+    from prosr.lab.tables import NOTHING, psnr_by_set, sorted_sets, values_of, worst_first
 
     table = Table(title=f"protocol {find_protocol(protocol).describe()}")
     for column in ("set", "scale", "model"):

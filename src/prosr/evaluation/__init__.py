@@ -1,1 +1,1 @@
-"""Scores: metrics, protocols, results files, tables and timing."""
+"""Scores: metrics, protocols, results files and timing."""

@@ -75,7 +75,7 @@ def ssim(a: Picture, b: Picture, *, data_range: float) -> float:
         )
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     mean_a, mean_b, mean_ab, mean_squares = (
-        _gaussian_mean(values) for values in (a, b, a * b, a * a + b * b)
+        gaussian_mean(values, SSIM_WINDOW, _SSIM_SIGMA) for values in (a, b, a * b, a * a + b * b)
     )
     product, squares = mean_a * mean_b, mean_a**2 + mean_b**2
     covariance, variances = mean_ab - product, mean_squares - squares
@@ -84,19 +84,21 @@ def ssim(a: Picture, b: Picture, *, data_range: float) -> float:
     return float(np.mean(index))
 
 
-def _gaussian_mean(picture: Float) -> Float:
-    """Mean around each pixel, weighted by SSIM's window, where the window fits."""
-    half = SSIM_WINDOW // 2
-    taps = np.exp(-((np.arange(SSIM_WINDOW) - half) ** 2) / (2 * _SSIM_SIGMA**2))
+def gaussian_mean(picture: Float, side: int, sigma: float) -> Float:
+    """Mean around each pixel of [H, W, …], weighted by a Gaussian window with unit sum.
+
+    Only where the window of side×side pixels fits: [H - side + 1, W - side + 1, …]. The order
+    of the sum is fixed: rounding errors decide signs in flat areas, and with them NIQE's third
+    digit.
+    """
+    taps = np.exp(-((np.arange(side) - side // 2) ** 2) / (2 * sigma**2))
     taps /= taps.sum()
     for axis in (0, 1):
-        length = picture.shape[axis] - 2 * half
         lines = np.moveaxis(picture, axis, 0)
-        # The window is symmetric: adding mirrored lines first halves the multiplications.
-        total = taps[half] * lines[half : half + length]
-        for k in range(half):
-            mirror = SSIM_WINDOW - 1 - k
-            total += taps[k] * (lines[k : k + length] + lines[mirror : mirror + length])
+        length = len(lines) - side + 1
+        total = taps[0] * lines[:length]
+        for k in range(1, side):
+            total += taps[k] * lines[k : k + length]
         picture = np.moveaxis(total, 0, axis)
     return picture
 

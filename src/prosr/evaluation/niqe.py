@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prosr.errors import DataError
-from prosr.evaluation.metrics import Float, rgb_to_y
+from prosr.evaluation.metrics import Float, gaussian_mean, rgb_to_y
 from prosr.resample import imresize_double
 
 PATCH = 96
@@ -82,21 +82,8 @@ def _normalized(y: Float) -> tuple[Float, Float]:
 
 
 def _gaussian(y: Float) -> Float:
-    """Gaussian-weighted mean around each pixel.
-
-    The order of the sum is fixed: rounding errors decide the signs in flat areas, and with them
-    the score's third digit.
-    """
-    reach = _WINDOW // 2
-    taps = np.exp(-((np.arange(_WINDOW) - reach) ** 2) / (2 * _SIGMA**2))
-    taps /= taps.sum()
-    for axis in (0, 1):
-        length = y.shape[axis]
-        margins = [(reach, reach) if a == axis else (0, 0) for a in (0, 1)]
-        padded = np.pad(y, margins, mode="edge")
-        shifted = (np.take(padded, range(i, i + length), axis) for i in range(_WINDOW))
-        y = sum((tap * values for tap, values in zip(taps, shifted, strict=True)), np.zeros(()))
-    return y
+    """Mean around each pixel; edges are repeated outwards."""
+    return gaussian_mean(np.pad(y, _WINDOW // 2, mode="edge"), _WINDOW, _SIGMA)
 
 
 def _blocks(values: Float, side: int) -> Float:

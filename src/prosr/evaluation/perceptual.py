@@ -26,9 +26,7 @@ from prosr.evaluation.niqe import niqe
 from prosr.images import to_unit
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from prosr.nets.features import SqueezeNet
+    from torch import Tensor, nn
 
 Pixels = NDArray[np.uint8]
 Scorer = Callable[[Pixels, Pixels, Pixels, int], float]
@@ -62,11 +60,11 @@ def _find(name: str, file: str) -> Scorer:
     if find_spec("torch") is None:
         raise ConfigError(f"{name} needs PyTorch; install it with: pip install 'prosr[train]'")
     if name == "squeezenet":
-        from prosr.checkpoints.features import open_squeezenet  # the extra `train`
+        from prosr.checkpoints.features import open_features  # the extra `train`
 
         if not file:
             raise ConfigError("squeezenet needs its weights; write squeezenet=FILE")
-        return partial(_compare, partial(_squeezenet, open_squeezenet(Path(file))))
+        return partial(_compare, partial(_squeezenet, open_features(name, Path(file))))
     return partial(_compare, _import_torchmetrics(name))
 
 
@@ -88,12 +86,12 @@ def _compare(
         return float(metric(ours, theirs))
 
 
-def _squeezenet(net: SqueezeNet, ours: Tensor, theirs: Tensor) -> Tensor:
-    from prosr.nets.features import feature_distance  # the extra `train`
+def _squeezenet(net: nn.Module, ours: Tensor, theirs: Tensor) -> Tensor:
+    from prosr.nets.features import SqueezeNet, feature_distance  # the extra `train`
 
     height, width = ours.shape[-2:]
-    if min(height, width) < net.SMALLEST:
-        least = f"{net.SMALLEST}×{net.SMALLEST}"
+    if min(height, width) < SqueezeNet.SMALLEST:
+        least = f"{SqueezeNet.SMALLEST}×{SqueezeNet.SMALLEST}"
         raise DataError(f"squeezenet needs {least} pixels within the border, not {width}×{height}")
     return feature_distance(net(ours), net(theirs))
 

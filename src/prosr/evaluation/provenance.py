@@ -28,21 +28,18 @@ class Machine(Frozen):
     threads: int
     torch: str | None
 
-    def describe(self) -> str:
-        """The machine as a caption of a table names it."""
-        version = f", PyTorch {self.torch}" if self.torch else ""
-        return f"{self.threads} threads on {self.cores} cores of {self.cpu}{version}"
-
 
 def machine() -> Machine:
     """The machine that this process runs on."""
     affinity = getattr(os, "sched_getaffinity", None)  # missing on macOS and Windows
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
     torch = sys.modules.get("torch")
-    if torch is None:
-        return Machine(cpu=_cpu(), cores=cores, threads=cores, torch=None)
-    version = str(torch.__version__)
-    return Machine(cpu=_cpu(), cores=cores, threads=torch.get_num_threads(), torch=version)
+    return Machine(
+        cpu=_cpu(),
+        cores=cores,
+        threads=torch.get_num_threads() if torch else cores,
+        torch=str(torch.__version__) if torch else None,
+    )
 
 
 @lru_cache(maxsize=1)

@@ -6,14 +6,16 @@ import json
 from collections.abc import Iterable, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from prosr.errors import ConfigError
 from prosr.evaluation.provenance import Machine
-from prosr.files import check_writable, write_rows
+from prosr.files import write_rows
 from prosr.layouts import Frozen
+
+T = TypeVar("T")
 
 
 class _Scores(Frozen):
@@ -72,15 +74,20 @@ _ROWS = TypeAdapter(tuple[ScoreRow, ...])
 
 def read_results(path: Path) -> tuple[ScoreRow, ...]:
     """Read a results file, or raise `ConfigError` with its name."""
+    return read_json(path, _ROWS, "a results file")
+
+
+def read_json(path: Path, form: TypeAdapter[T], what: str) -> T:
+    """Read a JSON file of this form; `what` names it in the `ConfigError` for any other."""
     try:
-        return _ROWS.validate_json(path.read_bytes())
+        return form.validate_json(path.read_bytes())
     except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}; give a results file") from error
+        raise ConfigError(f"{path}: {error.strerror}; give {what}") from error
     except ValidationError as error:
         problem = error.errors()[0]
         place = ".".join(map(str, problem["loc"]))
-        what = f"{place}: {problem['msg']}" if place else problem["msg"]
-        raise ConfigError(f"{path} is not a results file ({what}); move it away") from error
+        found = f"{place}: {problem['msg']}" if place else problem["msg"]
+        raise ConfigError(f"{path} is not {what} ({found}); move it away") from error
 
 
 def known_results() -> tuple[ScoreRow, ...]:
@@ -95,17 +102,13 @@ def merge(old: Iterable[ScoreRow], new: Iterable[ScoreRow]) -> list[ScoreRow]:
 
 
 def save_results(path: Path, rows: Sequence[ScoreRow]) -> None:
-    """Merge `rows` into the results file `path` atomically; create it if it does not exist."""
+    """Merge `rows` into the results file `path` atomically; create it if it does not exist.
+
+    Without rows, this shows whether results can be saved. Raises `ConfigError` for another
+    file, and `ProSRError` for a place that cannot be written.
+    """
     old = read_results(path) if path.exists() else ()
     write_rows(path, map(to_json, merge(old, rows)))
-
-
-def check_results(path: Path) -> None:
-    """Raise `ConfigError` or `ProSRError` if results cannot be saved to `path`."""
-    if path.exists():
-        save_results(path, [])
-    else:
-        check_writable(path)
 
 
 def to_json(row: ScoreRow) -> dict[str, Any]:

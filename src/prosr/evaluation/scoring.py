@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import product
 from statistics import fmean
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
 SCORING_MEMORY = 8_000_000_000
 """Bytes for scores and timings: the receptive fields of EDSR and SRDenseNet need over 2 GB."""
 
-NO_SCORERS: Mapping[str, Scorer] = MappingProxyType({})
-
 
 def score(
     upscaler: Upscaler,
@@ -40,7 +37,7 @@ def score(
     *,
     name: str | None = None,
     psnr_only: bool = False,
-    also: Mapping[str, Scorer] = NO_SCORERS,
+    also: Mapping[str, Scorer] | None = None,
     progress: Callable[[], None] = lambda: None,
 ) -> ScoreRow:
     """Upscale and score all pictures of a set.
@@ -50,7 +47,7 @@ def score(
     Only upscaling is timed, after a small picture to warm up. Raises what reading and
     upscaling raise, and `DataError` naming a picture that is too small for the protocol.
     """
-    scale = check_scale(scale)
+    scale, also = check_scale(scale), also or {}
     # The first call of a process also loads kernels.
     upscaler.upscale(np.zeros((16, 16, 3), np.uint8), scale)
     pictures: list[PictureScore] = []
@@ -86,7 +83,7 @@ def score_all(
     scales: Mapping[str, Sequence[int]],
     protocol: Protocol,
     progress: Callable[[str], None] = lambda what: None,
-    also: Mapping[str, Scorer] = NO_SCORERS,
+    also: Mapping[str, Scorer] | None = None,
 ) -> Iterator[ScoreRow]:
     """Score each model in `upscalers`, by name, on each set at its `scales`.
 

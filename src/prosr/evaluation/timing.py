@@ -6,10 +6,7 @@ number. For functions that take minutes, that loses minutes.
 
 from __future__ import annotations
 
-import contextlib
 import multiprocessing
-import os
-import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -58,15 +55,13 @@ def measure(
     subjects: Mapping[str, Subject],
     rounds: int,
     limit: float = float("inf"),
-    progress: Callable[[str], None] = lambda name: None,
-    prepare: Callable[[str, bool], None] = lambda name, again: None,
+    before: Callable[[str], None] = lambda name: None,
 ) -> dict[str, Timing]:
     """Call every subject once in each of `rounds` rounds, after one round to warm up.
 
     A subject that has taken more than `limit` seconds in total gets no further round. If its
     first call already takes that long, this call is its only measurement. Before each call,
-    `progress` gets the subject's name, then `prepare` gets the name and whether the subject
-    was called before. Neither is timed.
+    `before` gets the subject's name, to show or to prepare it; that is not timed.
     """
     seconds: dict[str, list[float]] = {name: [] for name in subjects}
     for turn in range(rounds + 1):
@@ -74,8 +69,7 @@ def measure(
             taken = seconds[name]
             if turn > 0 and sum(taken) > limit:
                 continue
-            progress(name)
-            prepare(name, turn > 0)
+            before(name)
             start = time.perf_counter()
             subject()
             _synchronize()
@@ -97,29 +91,27 @@ class Isolated(Generic[T]):
     """A subject in a fresh process: no memory or compiled kernels left by others.
 
     The process calls `make(argument)` once and then the subject that it returns. `make` must
-    be a function of a module, since both are pickled. The process ends with the `with` block,
-    immediately if an exception ends the block. Exceptions of the subject are raised here, and
-    `InferenceError` if the system kills the process.
+    be a function of a module, since both are pickled. The process ends with the `with` block.
+    If an exception ends the block, all processes that this one has started end immediately.
+    Exceptions of the subject are raised here, and `InferenceError` if the system kills the
+    process.
     """
 
     def __init__(self, make: Callable[[T], Subject], argument: T) -> None:
         self._make, self._argument = make, argument
         fresh = multiprocessing.get_context("spawn")
         self._pool = ProcessPoolExecutor(max_workers=1, mp_context=fresh)
-        self._process: int | None = None
 
     def __enter__(self) -> Isolated[T]:
         return self
 
     def __exit__(self, raised: type[BaseException] | None, *rest: object) -> None:
-        if raised is not None and self._process is not None:
-            with contextlib.suppress(OSError):  # It may have ended already.
-                os.kill(self._process, signal.SIGTERM)
+        if raised is not None:
+            for process in multiprocessing.active_children():
+                process.terminate()
         self._pool.shutdown(cancel_futures=True)
 
     def __call__(self) -> object:
-        if self._process is None:
-            self._process = self._wait(self._pool.submit(os.getpid))
         return self._wait(self._pool.submit(_call, self._make, self._argument))
 
     def peak_memory(self) -> int:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -27,23 +27,19 @@ class Format:
     name: str
     suffixes: tuple[str, ...]
     saver: str
-    options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    options: Mapping[str, Any]
     side: int = 2**31 - 1
     deepest: np.dtype[Any] = _U8
     alpha: bool = True
     memory: int = 0
 
-    def sample_type(self, wanted: np.dtype[Any]) -> np.dtype[Any]:
-        """`wanted`, or the deepest type of this format if that is smaller."""
-        return min(wanted, self.deepest, key=lambda dtype: dtype.itemsize)
-
 
 # A JPEG header allows 65,535 pixels a side; libjpeg allows 65,500.
-_JPEG = MappingProxyType({"Q": 95, "subsample_mode": "off"})
-_WEBP = MappingProxyType({"Q": 95, "smart_subsample": True})
-_PNG = MappingProxyType({"compression": 6, "filter": "all"})
-_TIFF = MappingProxyType({"compression": "deflate"})
-_AVIF = MappingProxyType({"compression": "av1", "Q": 90, "subsample_mode": "off", "effort": 2})
+_JPEG = {"Q": 95, "subsample_mode": "off"}
+_WEBP = {"Q": 95, "smart_subsample": True}
+_PNG = {"compression": 6, "filter": "all"}
+_TIFF = {"compression": "deflate"}
+_AVIF = {"compression": "av1", "Q": 90, "subsample_mode": "off", "effort": 2}
 
 # fmt: off
 FORMATS = (
@@ -55,19 +51,28 @@ FORMATS = (
 )
 # fmt: on
 
-READ_ONLY_SUFFIXES = (".gif", ".heic", ".heif")
 UNREAD_SUFFIXES = (".bmp", ".jp2", ".jxl", ".ppm", ".psd", ".tga")
 """Suffixes of pictures that cannot be read but may lie in a folder of pictures."""
 
-_LOADERS = {"JPEG": "jpegload", "PNG": "pngload", "TIFF": "tiffload", "GIF": "gifload"}
-_LOADERS |= {"WebP": "webpload", "AVIF": "heifload", "HEIC": "heifload"}
+# fmt: off
+CONTENTS = (
+    ("animation", "", re.compile(rb"\x89PNG((?!IDAT).)*\0\0\0\x08acTL", re.S)),
+    ("animation", "", re.compile(rb".{4}ftyp(avis|msf1|hevc|hevx)", re.S)),
+    ("JPEG", "jpegload", re.compile(rb"\xff\xd8\xff")),
+    ("PNG",  "pngload",  re.compile(rb"\x89PNG\r\n\x1a\n")),
+    ("WebP", "webpload", re.compile(rb"RIFF.{4}WEBP", re.S)),
+    ("TIFF", "tiffload", re.compile(rb"II[*+]\0|MM\0[*+]")),
+    ("GIF",  "gifload",  re.compile(rb"GIF8[79]a")),
+    ("AVIF", "heifload", re.compile(rb".{4}ftyp.{0,20}avi[fs]", re.S)),
+    ("HEIC", "heifload", re.compile(rb".{4}ftyp", re.S)),
+)
+# fmt: on
+"""Names, libvips loaders and first bytes of the formats that can be read.
 
-_HDR = (16, 18)
-"""Codes of the transfer functions PQ and HLG (ITU-T H.273)."""
-
-_STARTS: dict[str, tuple[bytes, ...]] = {"JPEG": (b"\xff\xd8\xff",)}
-_STARTS |= {"PNG": (b"\x89PNG\r\n\x1a\n",), "GIF": (b"GIF87a", b"GIF89a")}
-_STARTS |= {"TIFF": (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")}
+The suffix may be wrong, and libvips would pass unknown content to other loaders, such as those
+of SVG and PDF. So the content decides, among these. Of the animations, which are PNG with an acTL
+chunk before the pixels, AVIF and HEIC, libvips sees only one picture.
+"""
 
 
 def find_format(name: str) -> Format:
@@ -87,40 +92,15 @@ def is_writable(suffix: str) -> bool:
 
 def is_picture(path: Path) -> bool:
     """Whether the suffix is that of a readable picture; the content may differ."""
-    return path.suffix.lower() in READ_ONLY_SUFFIXES or is_writable(path.suffix)
-
-
-def sniff(head: bytes) -> tuple[str, str] | None:
-    """Name and libvips loader of a format, from the first 32 or more bytes of a file.
-
-    The suffix may be wrong, and libvips would pass unknown content to other loaders, such
-    as those of SVG and PDF. So the content decides, among the formats above.
-    """
-    name = next((name for name, starts in _STARTS.items() if head.startswith(starts)), None)
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        name = "WebP"
-    elif head[4:8] == b"ftyp":
-        brands = head[8:32]
-        name = "AVIF" if b"avif" in brands or b"avis" in brands else "HEIC"
-    return (name, _LOADERS[name]) if name else None
-
-
-def is_animated(head: bytes) -> bool:
-    """Whether the first bytes announce an animation of which libvips sees only one picture.
-
-    These are AVIF and HEIC sequences, and PNG with an animation control chunk (acTL). That
-    chunk precedes the pixels.
-    """
-    if head.startswith(b"\x89PNG"):
-        return b"\0\0\0\x08acTL" in head.partition(b"IDAT")[0]
-    return head[4:8] == b"ftyp" and head[8:12] in (b"avis", b"msf1", b"hevc", b"hevx")
+    return path.suffix.lower() in (".gif", ".heic", ".heif") or is_writable(path.suffix)
 
 
 def is_hdr(head: bytes) -> bool:
     """Whether the first bytes of an AVIF or HEIC file announce PQ or HLG; libvips ignores both.
 
-    The first box "colr" of kind "nclx" counts, unless the file has an ICC profile.
+    The first box "colr" of kind "nclx" counts, unless the file has an ICC profile. Its transfer
+    function is 16 for PQ and 18 for HLG (ITU-T H.273).
     """
     _, coded, codes = head.partition(b"colrnclx")
     profile = b"colrprof" in head or b"colrrICC" in head
-    return bool(coded) and not profile and int.from_bytes(codes[2:4], "big") in _HDR
+    return bool(coded) and not profile and int.from_bytes(codes[2:4], "big") in (16, 18)

@@ -6,6 +6,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,8 @@ import pyvips
 from numpy.typing import NDArray
 
 from prosr.errors import ImageError, printable
-from prosr.images.formats import is_animated, is_hdr, sniff
+from prosr.images.formats import CONTENTS, is_hdr
+from prosr.images.samples import SAMPLE_TYPES
 from prosr.images.tiff import is_bare_ycbcr
 
 MAX_PIXELS = 1_000_000_000
@@ -23,10 +25,11 @@ _JPEG_PIXELS = 8 * 64
 """Most pixels per byte of a JPEG: a block of 8×8 takes at least a bit. A file with fewer bytes
 is cut off, and libjpeg would fill the rest with gray."""
 
+DTYPES = dict(zip(("uchar", "ushort", "float"), SAMPLE_TYPES, strict=False))
+"""Sample types of pictures, by the names of libvips."""
+
 _RGB = {"srgb", "rgb", "rgb16", "scrgb", "multiband", "b-w", "grey16"}
-_SAMPLES = ("uchar", "ushort", "float")
 _EXTRACT = "extract its pictures, then enlarge those"
-_READABLE = "JPEG, PNG, WebP, TIFF, AVIF or GIF"
 
 
 def open_image(path: Path) -> tuple[pyvips.Image, str]:
@@ -40,36 +43,31 @@ def open_image(path: Path) -> tuple[pyvips.Image, str]:
     # Discard errors that libvips collected about other files.
     pyvips.vips_lib.vips_error_clear()
     with explaining(path):
-        descriptor = open_descriptor(path)
-        try:
-            about = os.fstat(descriptor)
-            if not stat.S_ISREG(about.st_mode) and not path.is_dir():
-                raise ImageError(f"{shown(path)}: is no regular file; copy it to one first")
-            head = os.read(descriptor, 65_536)
-            os.lseek(descriptor, 0, os.SEEK_SET)
+        with open_file(path) as file:
+            about = os.fstat(file.fileno())
+            if not stat.S_ISREG(about.st_mode):
+                raise refusal(path, "is no regular file; copy it to one first")
+            head = file.read(65_536)
+            file.seek(0)
             # A descriptor, because libvips parses "[…]" in a name as options.
-            source = pyvips.Source.new_from_descriptor(descriptor)
-        finally:
-            os.close(descriptor)
+            source = pyvips.Source.new_from_descriptor(file.fileno())
         file_format, loader = _recognise(head, path)
         # libvips refuses TIFFs with large strips or tiles; `Picture.decoding` counts them.
         unlimited = {"unlimited": True} if file_format == "TIFF" else {}
         load = getattr(pyvips.Image, f"{loader}_source")
         image = load(source, access="sequential", fail_on="error", **unlimited)
-        _check_header(image, path)
         if file_format == "TIFF" and is_bare_ycbcr(path):
-            raise ImageError(f"{shown(path)}: YCbCr without JPEG compression; convert it to RGB")
+            raise refusal(path, "YCbCr without JPEG compression; convert it to RGB")
         if file_format == "JPEG" and _JPEG_PIXELS * about.st_size < image.width * image.height:
-            raise ImageError(
-                f"{shown(path)}: is cut off ({about.st_size} bytes are too few for "
-                f"{image.width}×{image.height} pixels); get a complete copy"
-            )
+            size = f"{about.st_size} bytes are too few for {image.width}×{image.height} pixels"
+            raise refusal(path, f"is cut off ({size}); get a complete copy")
         return _normalised(image, path), file_format
 
 
-def open_descriptor(path: Path) -> int:
+def open_file(path: Path) -> FileIO:
     """Open for reading; a pipe without a writer reads as empty instead of blocking."""
-    return os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
+    flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+    return open(os.open(path, flags), "rb", buffering=0)
 
 
 @contextmanager
@@ -82,21 +80,25 @@ def explaining(
     try:
         yield
     except pyvips.Error as error:
-        raise ImageError(f"{shown(path)}: {trouble}{_reason(error)}; {remedy}") from error
+        raise refusal(path, f"{trouble}{_reason(error)}; {remedy}") from error
     except FileNotFoundError:
-        raise ImageError(f"{shown(path)}: no such file") from None
+        raise refusal(path, "no such file") from None
     except IsADirectoryError:
-        raise ImageError(f"{shown(path)}: is a folder; name a file") from None
+        raise refusal(path, "is a folder; name a file") from None
     except (FileExistsError, NotADirectoryError):
-        raise ImageError(f"{shown(path)}: its folder is a file; name another folder") from None
+        raise refusal(path, "its folder is a file; name another folder") from None
     except OSError as error:
-        what = error.strerror or error
-        raise ImageError(f"{shown(path)}: {what}; check its disk and permissions") from error
+        raise refusal(path, f"{error.strerror or error}; check its disk and permissions") from error
 
 
 def shown(path: Path) -> str:
     """The path on one line, with unprintable characters escaped."""
     return printable(str(path))
+
+
+def refusal(path: Path, why: str) -> ImageError:
+    """The error that names a file and says why it cannot be read, enlarged or written."""
+    return ImageError(f"{shown(path)}: {why}")
 
 
 def cmyk_array_to_rgb(samples: NDArray[np.uint8], profile: bytes | None) -> NDArray[np.uint8]:
@@ -110,43 +112,34 @@ def cmyk_array_to_rgb(samples: NDArray[np.uint8], profile: bytes | None) -> NDAr
 
 def _recognise(head: bytes, path: Path) -> tuple[str, str]:
     """The format's name and libvips loader, or `ImageError` for what the loaders get wrong."""
-    if is_animated(head):
-        raise ImageError(f"{shown(path)}: is an animation; {_EXTRACT}")
-    kind = sniff(head)
-    if kind is None:
-        what = f"not a picture in a known format; use {_READABLE}" if head else "empty file"
-        raise ImageError(f"{shown(path)}: {what}")
-    if kind[0] in ("AVIF", "HEIC") and is_hdr(head):
-        raise ImageError(f"{shown(path)}: is HDR (PQ or HLG); convert it to sRGB first")
-    return kind
-
-
-def _check_header(image: pyvips.Image, path: Path) -> None:
-    if image.width * image.height > MAX_PIXELS:
-        raise ImageError(
-            f"{shown(path)}: {image.width}×{image.height} pixels; "
-            f"cut it into parts of at most {MAX_PIXELS // 10**6} megapixels"
-        )
-    pages = image.get_n_pages()
-    if pages > 1:
-        raise ImageError(
-            f"{shown(path)}: holds {pages} pictures (an animation or pages); {_EXTRACT}"
-        )
-    if image.format not in _SAMPLES:
-        raise ImageError(
-            f"{shown(path)}: {image.format} samples; convert it to 8 or 16 bits or 32-bit float"
-        )
+    for name, loader, start in CONTENTS:
+        if start.match(head):
+            if not loader:
+                raise refusal(path, f"is an {name}; {_EXTRACT}")
+            if loader == "heifload" and is_hdr(head):
+                raise refusal(path, "is HDR (PQ or HLG); convert it to sRGB first")
+            return name, loader
+    if not head:
+        raise refusal(path, "empty file")
+    raise refusal(path, "not a picture in a known format; use JPEG, PNG, WebP, TIFF, AVIF or GIF")
 
 
 def _normalised(image: pyvips.Image, path: Path) -> pyvips.Image:
+    """A gray or RGB image with or without alpha, or `ImageError`, from an opened one."""
+    if image.width * image.height > MAX_PIXELS:
+        parts = f"cut it into parts of at most {MAX_PIXELS // 10**6} megapixels"
+        raise refusal(path, f"{image.width}×{image.height} pixels; {parts}")
+    pages = image.get_n_pages()
+    if pages > 1:
+        raise refusal(path, f"holds {pages} pictures (an animation or pages); {_EXTRACT}")
+    if image.format not in DTYPES:
+        raise refusal(path, f"{image.format} samples; convert it to 8 or 16 bits or 32-bit float")
     if image.interpretation == "cmyk":
         image = _cmyk_to_rgb(image)
     elif image.interpretation not in _RGB:
         image = image.colourspace("srgb")
     if image.bands > 4:
-        raise ImageError(
-            f"{shown(path)}: {image.bands} channels; keep only gray or RGB and at most one alpha"
-        )
+        raise refusal(path, f"{image.bands} channels; keep only gray or RGB and at most one alpha")
     return image
 
 

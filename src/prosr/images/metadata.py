@@ -12,7 +12,8 @@ from typing import Any
 import pyvips
 
 from prosr.files import replacing
-from prosr.images.provenance import without_makings
+from prosr.images.provenance import MAKING
+from prosr.images.tiff import read_exif
 
 _CARRIED = re.compile(
     r"(exif-(?!ifd0-Orientation|ifd1-).*|xmp-data|iptc-data|icc-profile-data|image-description|png-comment-.*"
@@ -33,36 +34,40 @@ _PNG_SIGNATURE, _PNG_HEADER = 8, 33
 _LONGEST_CHUNK = 1000
 
 
-Fields = dict[str, tuple[int, Any]]
-"""Items by name as libvips stores them: the number of the type, the value."""
-
-
 @dataclass(frozen=True)
 class Metadata:
     """What an enlargement inherits.
 
+    `fields` holds items by name as libvips stores them: the number of the type, the value.
     Resolutions are in pixels per millimetre. `png_colours` holds chunks of a PNG file as
     `read_png_colours` returns them; only another PNG file inherits these.
     """
 
-    fields: Fields = field(default_factory=dict)
+    fields: dict[str, tuple[int, Any]] = field(default_factory=dict)
     x_resolution: float = 1.0
     y_resolution: float = 1.0
     png_colours: bytes = b""
 
 
-def collect(image: pyvips.Image, *, turned: bool = False) -> Metadata:
+def collect(image: pyvips.Image, path: Path, file_format: str, *, turned: bool) -> Metadata:
     """Take the inherited items from an opened picture; skip EXIF that cannot be parsed.
 
     `turned` says that the EXIF orientation has been applied to the pixels.
     """
-    names = [name for name in image.get_fields() if _CARRIED.fullmatch(name)]
-    fields = {name: (image.get_typeof(name), image.get(name)) for name in names}
+    fields = _fields(image)
     if turned and "xmp-data" in fields:
         kind, xmp = fields["xmp-data"]
         fields["xmp-data"] = kind, _XMP_ORIENTATION.sub(rb"\g<1>1", xmp)
-    fields = {name: item for name, item in fields.items() if item[1]}
-    return Metadata(fields, image.xres, image.yres)
+    if file_format == "TIFF":
+        fields |= _exif_fields(read_exif(path))
+    colours = read_png_colours(path) if file_format == "PNG" else b""
+    return Metadata(fields, image.xres, image.yres, colours)
+
+
+def _fields(image: pyvips.Image) -> dict[str, tuple[int, Any]]:
+    names = [name for name in image.get_fields() if _CARRIED.fullmatch(name)]
+    fields = {name: (image.get_typeof(name), image.get(name)) for name in names}
+    return {name: item for name, item in fields.items() if item[1]}
 
 
 def attach(image: pyvips.Image, metadata: Metadata, made_by: str) -> pyvips.Image:
@@ -77,7 +82,7 @@ def attach(image: pyvips.Image, metadata: Metadata, made_by: str) -> pyvips.Imag
     # Without this savers copy the thumbnail, which is not upright.
     image.set_type(pyvips.GValue.blob_type, "jpeg-thumbnail-data", b"")
     if made_by:
-        before = without_makings(software(metadata))
+        before = MAKING.sub("", software(metadata)).strip("; ")
         line = f"{before}; {made_by}" if before else made_by
         image.set_type(pyvips.GValue.gstr_type, _SOFTWARE, line)
     # Without this libexif adds "uncalibrated", which is wrong if there is no profile.
@@ -87,7 +92,7 @@ def attach(image: pyvips.Image, metadata: Metadata, made_by: str) -> pyvips.Imag
     return image
 
 
-def exif_fields(block: bytes) -> Fields:
+def _exif_fields(block: bytes) -> dict[str, tuple[int, Any]]:
     """Parse an EXIF block with libvips; empty if libvips cannot."""
     plain = pyvips.Image.black(1, 1).jpegsave_buffer(keep="none")
     segment = b"\xff\xe1" + (len(block) + 2).to_bytes(2, "big") + block
@@ -95,7 +100,7 @@ def exif_fields(block: bytes) -> Fields:
         image = pyvips.Image.jpegload_buffer(plain[:2] + segment + plain[2:])
     except pyvips.Error:
         return {}
-    return {n: item for n, item in collect(image).fields.items() if n.startswith("exif-")}
+    return {name: item for name, item in _fields(image).items() if name.startswith("exif-")}
 
 
 def exif_block(metadata: Metadata, made_by: str) -> bytes:

@@ -12,12 +12,13 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from prosr.images.loading import explaining, open_descriptor
+from prosr.images.loading import explaining, open_file
 
-_MAKING = re.compile(
+MAKING = re.compile(
     r"(prosr [^;]+ x[248] (?:[0-9a-f]{12}|-))"
     r"(?: of ([0-9a-f]{12})@([0-9a-f]{8})\.([0-9a-f]{8}))?(?=;|$)"
 )
+"""A mark, and the content, place and dates of an `Origin` if it is stated."""
 
 
 class Origin(NamedTuple):
@@ -53,31 +54,25 @@ def mark(model: str, scale: int, sha256: str) -> str:
     return f"prosr {name} x{scale} {sha256[:12] or '-'}"
 
 
-def origin_of(path: Path) -> Origin:
-    """Hash a source file's content, path and dates. Raises `ImageError`."""
-    # Take the dates first: if the file changes during reading, they will not match later.
-    without = unread_origin_of(path)
-    with explaining(path), open(open_descriptor(path), "rb") as file:
-        content = hashlib.file_digest(file, "sha256").hexdigest()
-    return without._replace(content=content[:12])
+def origin_of(path: Path, *, read: bool = True) -> Origin:
+    """Hash a source file's path and dates, and its content if it may be read.
 
-
-def unread_origin_of(path: Path) -> Origin:
-    """`origin_of` without the content, so the file is not read."""
+    Raises `ImageError`.
+    """
+    content = ""
     with explaining(path):
+        # Take the dates first: if the file changes during reading, they will not match later.
         now = path.stat()
+        if read:
+            with open_file(path) as file:
+                content = hashlib.file_digest(file, "sha256").hexdigest()[:12]
     place = os.fsencode(os.path.normcase(os.path.abspath(path)))
     # A copy can keep the modification time but not the change time (ctime).
     dates = f"{now.st_size} {now.st_mtime_ns} {now.st_ctime_ns}".encode()
-    return Origin("", *(hashlib.sha256(what).hexdigest()[:8] for what in (place, dates)))
+    return Origin(content, *(hashlib.sha256(what).hexdigest()[:8] for what in (place, dates)))
 
 
 def find_making(text: str) -> Making:
     """The last provenance that a text states."""
-    found = _MAKING.findall(text)
+    found = MAKING.findall(text)
     return Making(found[-1][0], Origin(*found[-1][1:])) if found else Making()
-
-
-def without_makings(text: str) -> str:
-    """The text without provenance marks."""
-    return _MAKING.sub("", text).strip("; ")

@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -16,17 +15,14 @@ import numpy as np
 import pyvips
 from numpy.typing import NDArray
 
-from prosr.errors import ImageError
-from prosr.images import metadata
-from prosr.images.loading import explaining, open_image, shown
+from prosr.images.loading import DTYPES, explaining, open_image, refusal
+from prosr.images.metadata import collect, software
 from prosr.images.provenance import find_making
 from prosr.images.samples import from_unit, to_unit
-from prosr.images.tiff import largest_strip, read_exif
+from prosr.images.tiff import largest_strip
 
 _BATCH = 1_000_000
 """Bytes decoded at a time, at least a row. libvips buffers several times as much."""
-
-_SAMPLE_TYPES = {"uchar": np.uint8, "ushort": np.uint16, "float": np.float32}
 
 # What decoders keep in memory; measured with libvips 8.18.
 _DECODED = {"WebP": 10, "AVIF": 30, "HEIC": 30, "GIF": 10}
@@ -43,12 +39,13 @@ _TILE_ROWS = 3
 
 
 class Picture:
-    """An opened picture; `width`, `height` and everything else describe it upright.
+    """A picture whose header has been read. All attributes describe it upright.
 
     `format` is the name of the content's format. `channels` is 1 (gray), 2 (gray, alpha),
     3 (RGB) or 4 (RGB, alpha). `dtype` is the type of its samples, `bits` their depth in
     the file (8, 10, 12, 16, 32). `metadata` is what an enlargement inherits, `making` its
     provenance. `decoding` is about how many bytes the decoder needs; 0 if it streams rows.
+    Raises `ImageError` with what is wrong and the remedy.
     """
 
     def __init__(self, path: Path) -> None:
@@ -58,25 +55,25 @@ class Picture:
         self._stored = size = image.height, image.width
         self.height, self.width = size[::-1] if self._orientation >= 5 else size
         self.channels = image.bands
-        self.dtype: np.dtype[Any] = np.dtype(_SAMPLE_TYPES[image.format])
+        self.dtype = DTYPES[image.format]
         self.bits = _bits(image, self.dtype)
         self.decoding = _decoder_bytes(image, self.format, path)
-        self.metadata = metadata.collect(image, turned=self._orientation > 1)
-        if self.format == "TIFF" and (block := read_exif(path)):
-            fields = metadata.exif_fields(block)
-            self.metadata = replace(self.metadata, fields=self.metadata.fields | fields)
-        if self.format == "PNG":
-            with explaining(path):
-                chunks = metadata.read_png_colours(path)
-            self.metadata = replace(self.metadata, png_colours=chunks)
-        self.making = find_making(metadata.software(self.metadata))
+        with explaining(path):
+            self.metadata = collect(image, path, self.format, turned=self._orientation > 1)
+        self.making = find_making(software(self.metadata))
 
     @contextmanager
-    def decoded(self, folder: Path) -> Iterator[DecodedPicture]:
+    def decoded(self, folder: Path) -> Iterator[Callable[[], NDArray[Any]]]:
         """Decode the whole picture, once, into a nameless file in `folder`.
 
-        So damage is found before any other work, and windows can be read in any order
-        with little memory. Raises `ImageError`, also for float samples outside [0, 1].
+        Lends a function that returns all samples, [H, W, channels]. Each call maps the file
+        anew, so that memory holds only the pages in use. So damage is found before any other
+        work, and windows can be read in any order with little memory. Raises `ImageError`,
+        also for float samples outside [0, 1].
+
+        libvips could do this with a temporary image and `autorot`. But it puts the temporary
+        image into the system's temporary folder, which may be in memory, and its operation
+        cache keeps that file open after use.
         """
         with explaining(folder):
             file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115
@@ -84,34 +81,15 @@ class Picture:
             with explaining(folder):
                 self._decode(file)
             shape = (*self._stored, self.channels)
-            yield DecodedPicture(file, shape, self.dtype, self._orientation)
 
-    def middle(self, side: int) -> tuple[NDArray[Any], int]:
-        """Samples of the middle, at most `side` × `side` pixels, as stored: [H, W, channels].
+            def read() -> NDArray[Any]:
+                stored = np.memmap(file, self.dtype, "r", shape=shape)
+                return upright(np.asarray(stored), self._orientation)
 
-        Also returns how many pixels were decoded to get there. Raises `ImageError`.
-        """
-        image, _ = open_image(self.path)
-        height, width = min(side, image.height), min(side, image.width)
-        top, left = (image.height - height) // 2, (image.width - width) // 2
-        with explaining(self.path):
-            data = image.crop(left, top, width, height).write_to_memory()
-        samples = np.frombuffer(data, self.dtype).reshape(height, width, self.channels)
-        whole = self.decoding and self.format != "TIFF"
-        rows = image.height if whole else top + height
-        return samples, rows * image.width
-
-    def is_opaque(self) -> bool:
-        """Whether no pixel is even partly transparent; decodes the picture if it has alpha."""
-        if self.channels in (1, 3):
-            return True
-        full = 1 if self.dtype.kind == "f" else np.iinfo(self.dtype).max
-        image, _ = open_image(self.path)
-        with explaining(self.path):
-            return bool(image[self.channels - 1].min() >= full)
+            yield read
 
     def _decode(self, file: FileIO) -> None:
-        """Write the samples as stored."""
+        """Write the samples as stored. What the decoder holds is freed at the end."""
         image, _ = open_image(self.path)
         region = pyvips.Region.new(image)
         rows = max(1, _BATCH // (image.width * self.channels * self.dtype.itemsize))
@@ -121,35 +99,25 @@ class Picture:
             _check_range(self.path, np.frombuffer(data, self.dtype))
             file.write(data)
 
+    def middle(self, side: int) -> NDArray[Any]:
+        """Samples of the middle, at most `side` × `side` pixels, as stored: [H, W, channels].
 
-class DecodedPicture:
-    """The samples of a picture in a nameless file, read window by window.
+        Raises `ImageError`.
+        """
+        image, _ = open_image(self.path)
+        height, width = min(side, image.height), min(side, image.width)
+        top, left = (image.height - height) // 2, (image.width - width) // 2
+        with explaining(self.path):
+            return samples_of(image.crop(left, top, width, height))
 
-    libvips could do this with a temporary image and `autorot`. But it puts the temporary
-    image into the system's temporary folder, which may be in memory, and its operation cache
-    keeps that file open after use.
-    """
-
-    def __init__(
-        self, file: FileIO, shape: tuple[int, int, int], dtype: np.dtype[Any], orientation: int
-    ) -> None:
-        self._file, self._shape, self._dtype = file, shape, dtype
-        self._orientation = orientation
-        self.height, self.width, self.channels = self._upright().shape
-
-    def window(self, top: int, bottom: int, left: int, right: int) -> NDArray[np.float32]:
-        """A rectangle of the upright picture in [0, 1], [bottom - top, right - left, channels]."""
-        return to_unit(self._upright()[top:bottom, left:right])
-
-    def _upright(self) -> NDArray[Any]:
-        """All samples; mapped anew each time, so that memory holds only the pages in use."""
-        stored = np.memmap(self._file, self._dtype, "r", shape=self._shape)
-        return upright(np.asarray(stored), self._orientation)
-
-
-def open_picture(path: str | os.PathLike[str]) -> Picture:
-    """Read a picture's header. Raises `ImageError` with what is wrong and the remedy."""
-    return Picture(Path(path))
+    def is_opaque(self) -> bool:
+        """Whether no pixel is even partly transparent; decodes the picture if it has alpha."""
+        if self.channels in (1, 3):
+            return True
+        full = 1 if self.dtype.kind == "f" else np.iinfo(self.dtype).max
+        image, _ = open_image(self.path)
+        with explaining(self.path):
+            return bool(image[self.channels - 1].min() >= full)
 
 
 def read_rgb(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
@@ -161,15 +129,17 @@ def read_rgb(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
     path = Path(path)
     image, _ = open_image(path)
     with explaining(path):
-        data = image.write_to_memory()
-    samples = np.frombuffer(data, _SAMPLE_TYPES[image.format])
-    samples = samples.reshape(image.height, image.width, image.bands)
-    samples = upright(samples, orientation_of(image))
+        samples = upright(samples_of(image), orientation_of(image))
     _check_range(path, samples)
     if samples.dtype != np.uint8:
         samples = from_unit(to_unit(samples), np.uint8)
     colours = samples[..., :3] if image.bands > 2 else samples[..., :1]
     return np.ascontiguousarray(np.broadcast_to(colours, (*samples.shape[:2], 3)))
+
+
+def samples_of(image: pyvips.Image) -> NDArray[Any]:
+    """Decode all of an image, [H, W, bands]. Raises `pyvips.Error`."""
+    return np.asarray(image).reshape(image.height, image.width, image.bands)
 
 
 def orientation_of(image: pyvips.Image) -> int:
@@ -196,17 +166,15 @@ def _check_range(path: Path, samples: NDArray[Any]) -> None:
         return
     low, high = float(samples.min()), float(samples.max())
     if math.isnan(low + high):
-        raise ImageError(f"{shown(path)}: some float samples are not finite; bring them to 0…1")
+        raise refusal(path, "some float samples are not finite; bring them to 0…1")
     if low < 0 or high > 1:
-        raise ImageError(
-            f"{shown(path)}: float samples from {low:g} to {high:g}; bring them to 0…1"
-        )
+        raise refusal(path, f"float samples from {low:g} to {high:g}; bring them to 0…1")
 
 
 def _decoder_bytes(image: pyvips.Image, file_format: str, path: Path) -> int:
     """Bytes that a decoder keeps; 0 if it streams rows."""
     pixels, bands = int(image.width) * int(image.height), int(image.bands)
-    sample: int = np.dtype(_SAMPLE_TYPES[image.format]).itemsize
+    sample = DTYPES[image.format].itemsize
     if file_format == "TIFF" and image.get_typeof("tile-height"):
         width, height = int(image.get("tile-width")), int(image.get("tile-height"))
         row = math.ceil(int(image.width) / width) * width

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-SAMPLE_TYPES = (np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.float32), np.dtype(np.float64))
+SAMPLE_TYPES = tuple(map(np.dtype, ("uint8", "uint16", "float32", "float64")))
 
 
 def to_unit(samples: NDArray[Any]) -> NDArray[np.float32]:

@@ -22,9 +22,10 @@ _SIZES |= dict.fromkeys((4, 9, 11, 13), 4) | dict.fromkeys((5, 10, 12, 16, 18), 
 _STRIP_BYTES, _PLANES, _SEPARATE = 279, 284, 2
 _COMPRESSION, _JPEGS, _PHOTOMETRIC, _YCBCR = 259, (6, 7), 262, 6
 _FRACTIONS = (5, 10)
-_MOST_ENTRIES, _MOST_BYTES = 1000, 1_000_000
+_MOST_ENTRIES, _MOST_BYTES = 1000, 60_000
+"""Longer directories are damaged; longer values, such as some maker notes, are left out."""
 
-_EXIF_IFD, _GPS_IFD, _INTEROP_IFD, _MAKER_NOTE = 0x8769, 0x8825, 0xA005, 0x927C
+_EXIF_IFD, _GPS_IFD, _INTEROP_IFD = 0x8769, 0x8825, 0xA005
 _WIDTH, _HEIGHT = 0xA002, 0xA003
 
 _DESCRIBING = (0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x013C, 0x4746, 0x8298)
@@ -54,14 +55,8 @@ class TagValue(NamedTuple):
 
 Directory = dict[int, TagValue]
 
-
-class Exif(NamedTuple):
-    """The directories that matter: main (its describing tags), photo and GPS."""
-
-    main: Directory
-    photo: Directory
-    gps: Directory
-
+Exif = dict[int, Directory]
+"""Directories that are not empty: the main one by 0, others by the tags that point to them."""
 
 Entry = tuple[int, int, bytes]
 """Type, number of values, and the values in the file's byte order or where they are."""
@@ -71,26 +66,23 @@ _DAMAGED = (struct.error, KeyError, ValueError, OverflowError)
 
 
 def read_exif(path: Path) -> bytes:
-    """The EXIF block of a TIFF file; empty if the file has no EXIF or is damaged.
-
-    If a block is too long for JPEG, the maker note is left out.
-    """
+    """The EXIF block of a TIFF file; empty if it has no EXIF, is damaged, or JPEG has no room."""
     with path.open("rb") as stream:
         found = _read_exif(stream)
-    block = _exif_block(found)
-    if len(block) > _LONGEST_BLOCK:
-        found.photo.pop(_MAKER_NOTE, None)
-        block = _exif_block(found)
-    return block if any(found) and len(block) <= _LONGEST_BLOCK else b""
+    alone = io.BytesIO(b"II*\0\0\0\0\0")
+    _append_exif(Tiff(alone), found, {})
+    block = _PREFIX + alone.getvalue()
+    return block if found and len(block) <= _LONGEST_BLOCK else b""
 
 
 def add_exif(path: Path, block: bytes, width: int, height: int) -> None:
     """Append an EXIF block's directories to a TIFF file, and its main directory rewritten."""
     found = _read_exif(io.BytesIO(block.removeprefix(_PREFIX)))
-    found.photo.update({_WIDTH: TagValue.of(LONG, width), _HEIGHT: TagValue.of(LONG, height)})
+    size = {_WIDTH: TagValue.of(LONG, width), _HEIGHT: TagValue.of(LONG, height)}
+    found[_EXIF_IFD] = found.get(_EXIF_IFD, {}) | size
     with path.open("r+b") as stream:
         tiff = Tiff(stream)
-        _append_exif(tiff, found, *tiff.entries(tiff.first()))
+        _append_exif(tiff, found, tiff.entries(tiff.first))
 
 
 def largest_strip(path: Path) -> tuple[int, bool]:
@@ -98,27 +90,23 @@ def largest_strip(path: Path) -> tuple[int, bool]:
 
     The length is 0 if the directory is damaged, or lists so many strips that each is short.
     """
-    tags = _first_directory(path)
-    longest = max(tags[_STRIP_BYTES].numbers()) if _STRIP_BYTES in tags else 0
-    return min(longest, path.stat().st_size), _number(tags, _PLANES) == _SEPARATE
+    tags = _numbers(path)
+    longest = max(tags.get(_STRIP_BYTES, [0]))
+    return min(longest, path.stat().st_size), tags.get(_PLANES) == [_SEPARATE]
 
 
 def is_bare_ycbcr(path: Path) -> bool:
     """Whether the colours are YCbCr without JPEG, whose decoder would convert them to RGB."""
-    tags = _first_directory(path)
-    return _number(tags, _PHOTOMETRIC) == _YCBCR and _number(tags, _COMPRESSION) not in _JPEGS
+    tags = _numbers(path)
+    return tags.get(_PHOTOMETRIC) == [_YCBCR] and tags.get(_COMPRESSION, [1])[0] not in _JPEGS
 
 
-def _number(tags: Directory, tag: int) -> int:
-    """The first number of a tag, which is 1 by default."""
-    return tags[tag].numbers()[0] if tag in tags else 1
-
-
-def _first_directory(path: Path) -> Directory:
+def _numbers(path: Path) -> dict[int, list[int]]:
+    """The first directory's tags, as unsigned integers; empty if it is damaged."""
     try:
         with path.open("rb") as stream:
             tiff = Tiff(stream)
-            return tiff.directory(tiff.first())
+            return {tag: value.numbers() for tag, value in tiff.directory(tiff.first).items()}
     except (*_DAMAGED, OSError):
         return {}
 
@@ -126,6 +114,7 @@ def _first_directory(path: Path) -> Directory:
 class Tiff:
     """The directories of a TIFF or BigTIFF file, in either byte order.
 
+    `first` is the place of the first directory, `pointer` the type of tags that hold places.
     Reading a damaged file raises one of `_DAMAGED`.
     """
 
@@ -133,40 +122,37 @@ class Tiff:
         self._stream = stream
         stream.seek(0)
         self._order = {b"II": "<", b"MM": ">"}[stream.read(2)]
-        self._big = {42: False, 43: True}[self._read("H")[0]]
+        big = {42: False, 43: True}[self._read("H")[0]]
         # Bytes of values that an entry holds itself; also where the first offset is.
-        self._inline, self._offset, self._length = (8, "Q", "Q") if self._big else (4, "I", "H")
+        self._inline, self._offset, self._length = (8, "Q", "Q") if big else (4, "I", "H")
         self._entry = f"HH{self._offset}{self._inline}s"
-
-    def first(self) -> int:
-        """The place of the first directory."""
-        return int(self._read(self._offset, self._inline)[0])
+        self.pointer = IFD8 if big else LONG
+        self.first = int(self._read(self._offset, self._inline)[0])
 
     def set_first(self, place: int) -> None:
         self._stream.seek(self._inline)
         self._write(self._offset, place)
 
-    def entries(self, place: int) -> tuple[dict[int, Entry], int]:
-        """The entries of a directory by tag, and the place of the next directory."""
+    def entries(self, place: int) -> dict[int, Entry]:
+        """The entries of a directory by tag."""
         (length,) = self._read(self._length, place)
         if not 0 < length <= _MOST_ENTRIES:
             raise ValueError
         entries = [self._read(self._entry) for _ in range(length)]
-        (following,) = self._read(self._offset)
-        return {tag: (kind, count, data) for tag, kind, count, data in entries}, following
+        return {tag: (kind, count, data) for tag, kind, count, data in entries}
 
     def directory(self, place: int) -> Directory:
         """The values of a directory, without those that are too long or of an unknown type."""
-        values = {tag: self._value(*entry) for tag, entry in self.entries(place)[0].items()}
+        values = {tag: self._value(*entry) for tag, entry in self.entries(place).items()}
         return {tag: value for tag, value in values.items() if value}
 
-    def append(self, entries: Mapping[int, Entry], following: int = 0) -> int:
-        """Write a directory at the end; return its place."""
+    def append(self, entries: Mapping[int, Entry]) -> int:
+        """Write a directory that no other follows at the end; return its place."""
         place = self._end()
         self._write(self._length, len(entries))
         for tag, entry in sorted(entries.items()):
             self._write(self._entry, tag, *entry)
-        self._write(self._offset, following)
+        self._write(self._offset, 0)
         return place
 
     def entry(self, value: TagValue) -> Entry:
@@ -177,10 +163,6 @@ class Tiff:
             self._stream.write(data)
             data = struct.pack(self._order + self._offset, place)
         return value.kind, value.values, data
-
-    def pointer(self, place: int) -> Entry:
-        """An entry for the place of another directory."""
-        return self.entry(TagValue.of(IFD8 if self._big else LONG, place))
 
     def _value(self, kind: int, count: int, data: bytes) -> TagValue | None:
         length = _SIZES.get(kind, 0) * count
@@ -212,31 +194,29 @@ class Tiff:
 def _read_exif(stream: BinaryIO) -> Exif:
     try:
         tiff = Tiff(stream)
-        main = tiff.directory(tiff.first())
-        photo, gps = (
-            tiff.directory(main[tag].numbers()[0]) if tag in main else {}
+        main = tiff.directory(tiff.first)
+        found = {
+            tag: tiff.directory(main[tag].numbers()[0])
             for tag in (_EXIF_IFD, _GPS_IFD)
-        )
+            if tag in main
+        }
     except (*_DAMAGED, OSError):
-        return Exif({}, {}, {})
-    photo.pop(_INTEROP_IFD, None)
-    return Exif({tag: main[tag] for tag in _DESCRIBING if tag in main}, photo, gps)
+        return {}
+    found.get(_EXIF_IFD, {}).pop(_INTEROP_IFD, None)
+    found[0] = {tag: main[tag] for tag in _DESCRIBING if tag in main}
+    return {tag: directory for tag, directory in found.items() if directory}
 
 
-def _exif_block(found: Exif) -> bytes:
-    stream = io.BytesIO(b"II*\0\0\0\0\0")
-    _append_exif(Tiff(stream), found, {}, 0)
-    return _PREFIX + stream.getvalue()
-
-
-def _append_exif(tiff: Tiff, found: Exif, own: dict[int, Entry], following: int) -> None:
+def _append_exif(tiff: Tiff, found: Exif, own: Mapping[int, Entry]) -> None:
     """Append all directories; the main one also gets the `own` entries of the file."""
-    entries = own | {tag: tiff.entry(value) for tag, value in found.main.items()}
-    for tag, directory in ((_EXIF_IFD, found.photo), (_GPS_IFD, found.gps)):
-        if directory:
-            place = tiff.append({t: tiff.entry(value) for t, value in directory.items()})
-            entries[tag] = tiff.pointer(place)
-    tiff.set_first(tiff.append(entries, following))
+    main = dict(own)
+    for pointer, directory in found.items():
+        entries = {tag: tiff.entry(value) for tag, value in directory.items()}
+        if pointer:
+            main[pointer] = tiff.entry(TagValue.of(tiff.pointer, tiff.append(entries)))
+        else:
+            main |= entries
+    tiff.set_first(tiff.append(main))
 
 
 def _swapped(kind: int, data: bytes) -> bytes:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import io
 import os
 import shutil
-import sys
 import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -22,19 +21,15 @@ import numpy as np
 import pyvips
 from numpy.typing import NDArray
 
-from prosr.errors import ImageError
 from prosr.files import replacing
 from prosr.images.formats import Format
-from prosr.images.loading import explaining, shown
+from prosr.images.loading import explaining, refusal
 from prosr.images.metadata import Metadata, add_png_colours, attach, exif_block
 from prosr.images.samples import from_unit, to_unit
 from prosr.images.tiff import LONG8, TagValue, Tiff, add_exif
 
 _STRIP = 1_000_000
 """Bytes of samples in a strip of the file on disk, at least a row."""
-
-_BIGTIFF = {"little": b"II+\0\x08\0\0\0", "big": b"MM\0+\0\x08\0\0"}[sys.byteorder]
-"""The first half of a BigTIFF's header, in the byte order of this machine."""
 
 _LARGE = 4_000_000_000
 """Bytes of samples from which a TIFF gets 64-bit offsets."""
@@ -73,8 +68,7 @@ class Canvas:
         self.channels, self.metadata, self.made_by = channels, metadata, made_by
         self._bits = bits
         self._bytes = self.height * self.width * channels * dtype.itemsize
-        _check_fits(file_format, size, channels, target)
-        self._check_disk()
+        self._check()
 
     def __enter__(self) -> Canvas:
         with explaining(self.target, *_TROUBLE), ExitStack() as undoing:
@@ -104,7 +98,7 @@ class Canvas:
         Put each pixel once. A row is encoded when it and all rows above are complete, so put
         blocks from top to bottom. Raises `ImageError` if writing or encoding fails.
         """
-        samples = np.ascontiguousarray(from_unit(block, self.dtype))
+        samples = np.ascontiguousarray(from_unit(block, self.dtype), self.dtype.newbyteorder("<"))
         with explaining(self.target, *_TROUBLE):
             self._rows.put(top, left, samples)
         if self._encoding.done():
@@ -142,19 +136,25 @@ class Canvas:
             options["bitdepth"] = 8 if self.dtype.itemsize == 1 else min(self._bits or 12, 12)
         return options
 
-    def _check_disk(self) -> None:
-        """The folder must take files: the samples and, at worst, as much for the result."""
+    def _check(self) -> None:
+        """The format must hold the result, its folder the samples and as much for the result."""
+        if max(self.height, self.width) > self.format.side:
+            most = f"{self.format.name} ({self.format.side:,} a side); use PNG or TIFF"
+            raise refusal(self.target, f"{self.width}×{self.height} pixels are too many for {most}")
+        if self.channels in (2, 4) and not self.format.alpha:
+            instead = "use PNG, WebP, TIFF or AVIF"
+            raise refusal(self.target, f"{self.format.name} holds no transparency; {instead}")
         folder = self.target.absolute()
         while not folder.exists():
             folder = folder.parent
         if not os.access(folder, os.W_OK):
-            raise ImageError(f"{shown(self.target)}: its folder is read-only; name another output")
+            raise refusal(self.target, "its folder is read-only; name another output")
         need, disk = 2 * self._bytes, shutil.disk_usage(folder)
         # A folder without a size, such as /proc, is no disk; writing to it says what is wrong.
         if need > disk.free and disk.total:
-            raise ImageError(
-                f"{shown(self.target)}: needs {need / 1e6:,.1f} MB of disk until it is encoded, "
-                f"{disk.free / 1e6:,.1f} MB are free; write to another disk"
+            free = f"{disk.free / 1e6:,.1f} MB are free; write to another disk"
+            raise refusal(
+                self.target, f"needs {need / 1e6:,.1f} MB of disk until it is encoded, {free}"
             )
 
 
@@ -222,23 +222,8 @@ class _Rows:
         return self._position
 
 
-def _check_fits(file_format: Format, size: tuple[int, int], channels: int, target: Path) -> None:
-    """Raise `ImageError` with an alternative if a format cannot hold a result."""
-    height, width = size
-    if max(size) > file_format.side:
-        raise ImageError(
-            f"{shown(target)}: {width}×{height} pixels are too many for {file_format.name} "
-            f"({file_format.side:,} a side); use PNG or TIFF"
-        )
-    if channels in (2, 4) and not file_format.alpha:
-        raise ImageError(
-            f"{shown(target)}: {file_format.name} holds no transparency; "
-            "use PNG, WebP, TIFF or AVIF"
-        )
-
-
 def _header(size: tuple[int, int], channels: int, dtype: np.dtype[Any]) -> bytes:
-    """The header that turns the rows of samples after it into an uncompressed BigTIFF."""
+    """The header that makes the little-endian samples after it an uncompressed BigTIFF."""
     (height, width), row = size, size[1] * channels * dtype.itemsize
     rows = min(height, max(1, _STRIP // row))
     tops = range(0, height, rows)
@@ -258,7 +243,7 @@ def _header(size: tuple[int, int], channels: int, dtype: np.dtype[Any]) -> bytes
     header = b""
     for _ in range(2):
         tags[273] = [len(header) + top * row for top in tops]
-        stream = io.BytesIO(_BIGTIFF + bytes(8))
+        stream = io.BytesIO(b"II+\0\x08\0\0\0" + bytes(8))
         tiff = Tiff(stream)
         values = {tag: TagValue.of(LONG8, *numbers) for tag, numbers in tags.items() if numbers}
         tiff.set_first(tiff.append({tag: tiff.entry(value) for tag, value in values.items()}))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import ClassVar
 
@@ -27,12 +28,15 @@ class ScaleCost:
     """What a network needs at one scale.
 
     `radius` is its receptive radius in input pixels, `bytes` the peak of its activations in
-    float32 per input pixel, `smallest` the height and width from which it takes inputs.
+    float32 per input pixel, `smallest` the height and width from which it takes inputs:
+    smaller ones are extended by repeating their last row and column. `may_round` is whether
+    the network may be computed in bfloat16.
     """
 
     radius: int
     bytes: int
     smallest: int = 1
+    may_round: bool = False
 
 
 @dataclass(frozen=True)
@@ -53,21 +57,25 @@ class MemoryModel:
 class Engine(ABC):
     """A network that enlarges tiles within `max_memory` bytes, all of the process included.
 
-    Raises `ConfigError` where the limit leaves nothing for tiles.
+    `cost` is asked for the costs of a scale when they are first needed. Raises `ConfigError`
+    where the limit leaves nothing for tiles.
     """
 
     name: ClassVar[str]
+    precision: str = "fp32"
+    """The precision of the last result: "fp32", "bf16" or "int8"."""
 
     def __init__(
         self,
-        costs: Mapping[int, ScaleCost],
+        scales: Iterable[int],
+        cost: Callable[[int], ScaleCost],
         weights: int,
         max_memory: int,
         memory: MemoryModel,
     ) -> None:
-        self.max_memory, self.scales = max_memory, tuple(costs)
+        self.max_memory, self.scales = max_memory, tuple(scales)
         self.reserved = int(memory.reserved + memory.weights * weights)
-        self._costs, self._memory = costs, memory
+        self._cost, self._memory = cache(cost), memory
         self._budget = max_memory - self.reserved
         if self._budget <= 0:
             raise ConfigError(
@@ -76,33 +84,28 @@ class Engine(ABC):
             )
         reuse_freed_memory()
 
-    @property
-    @abstractmethod
-    def precision(self) -> str:
-        """The precision of the last result: "fp32", "bf16" or "int8"."""
-
     @abstractmethod
     def run(self, x: Block, scale: int) -> Block:
-        """Enlarge a batch of tiles that fits into the budget."""
+        """Enlarge a contiguous x, [1, 3, H, W], that fits into the budget."""
 
     def __call__(self, x: Block, scale: int) -> Block:
         """x, float32 [N, 3, H, W] RGB in [0, 1] → [N, 3, sH, sW], not clipped."""
         height, width = x.shape[2:]
-        least = self._costs[scale].smallest
-        # Reflection has nothing to reflect in a single row; two equal rows give the same.
-        if height < least or width < least:
-            x = np.pad(x, ((0, 0), (0, 0), (0, least - height), (0, least - width)), "edge")
-        most = max(1, self.pixels(scale) // (x.shape[2] * x.shape[3]))
-        parts = [self.run(x[i : i + most], scale) for i in range(0, len(x), most)]
-        return np.concatenate(parts)[:, :, : scale * height, : scale * width]
+        # A single row has nothing to reflect: it goes in twice, and its own part comes back.
+        lacking = [max(0, self._cost(scale).smallest - side) for side in (height, width)]
+        if any(lacking):
+            x = np.pad(x, ((0, 0), (0, 0), *((0, count) for count in lacking)), "edge")
+        parts = [self.run(np.ascontiguousarray(one[None]), scale) for one in x]
+        y = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return y[:, :, : scale * height, : scale * width]
 
     def radius(self, scale: int) -> int:
         """The network's receptive radius, in input pixels."""
-        return self._costs[scale].radius
+        return self._cost(scale).radius
 
     def pixels(self, scale: int) -> int:
         """The most pixels that a tile may have within the budget."""
-        network = self._memory.activations * self._costs[scale].bytes
+        network = self._memory.activations * self._cost(scale).bytes
         results = (self._memory.results + _ROUNDING) * 3 * 4 * scale**2
         return int(self._budget / (network + results + _READING))
 
@@ -116,22 +119,13 @@ def thread_count() -> int:
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
-@dataclass(frozen=True)
-class GraphInfo:
-    """A graph's metadata, as `prosr.checkpoints.graphs.describe` writes them."""
-
-    cost: ScaleCost
-    may_round: bool
-    """Whether the graph may be computed in bfloat16."""
-
-
-def parse_metadata(metadata: Mapping[str, str], path: Path) -> GraphInfo:
+def parse_metadata(metadata: Mapping[str, str], path: Path) -> ScaleCost:
     """Read a graph's metadata. Raises `CheckpointError` for a graph of another program."""
     try:
         radius, size, smallest = (
             int(metadata[key]) for key in ("receptive_radius", "bytes_per_pixel", "smallest_side")
         )
-        return GraphInfo(ScaleCost(radius, size, smallest), metadata["precision"] == "any")
+        return ScaleCost(radius, size, smallest, may_round=metadata["precision"] == "any")
     except (KeyError, ValueError) as error:
         raise CheckpointError(
             f"{path}: is not a graph of this version of prosr ({error}); "

@@ -16,8 +16,8 @@ _SHARE = 0.8
 class Ensemble:
     """An engine that gives the mean of another engine's results for a tile's eight views.
 
-    Each view is enlarged and turned back. Those of equal shape go to the engine as one
-    batch. A view sees no further than the tile itself, so that tiled stays equal to whole.
+    Each view is enlarged and turned back. A view sees no further than the tile itself, so
+    that tiled stays equal to whole.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -40,13 +40,7 @@ class Ensemble:
     def pixels(self, scale: int) -> int:
         return int(_SHARE * self._engine.pixels(scale))
 
-    def at_once(self, area: int, scale: int) -> int:
-        """Pixels of all views of a tile of `area` pixels that the engine computes together."""
-        return area * max(1, min(len(_FLIPS), self._engine.pixels(scale) // area))
-
     def _sum(self, x: Block, scale: int) -> Block:
-        views = self._engine(np.concatenate([np.flip(x, flip) for flip in _FLIPS]), scale)
-        parts = np.split(views, len(_FLIPS))
-        back = [np.flip(y, flip) for y, flip in zip(parts, _FLIPS, strict=True)]
-        total: Block = np.stack(back).sum(0)
+        views = [np.flip(self._engine(np.flip(x, flip), scale), flip) for flip in _FLIPS]
+        total: Block = np.sum(views, axis=0)
         return total

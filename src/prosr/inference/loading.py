@@ -27,12 +27,11 @@ def load(
     """An upscaler with a bundled model ("prosr-xs", "bicubic") or a weights file.
 
     `max_memory` is the limit in bytes for the whole process; by default half of what the
-    system has free, and at least 512 MB. `engine` is one of
-    `ENGINES`. With `ensemble` results are means over flips and
-    quarter turns, and the name gets a plus sign. A `strength` below 1 reduces what a GAN
-    invents, 0 leaves nothing of it; see `prosr.models.find_weights`. A weights file other
-    than the bundled ones is exported once into the user's cache, which needs the extra
-    `train`. Raises `CheckpointError` or `ConfigError` with what is wrong.
+    system has free, and at least 512 MB. `engine` is one of `ENGINES`. With `ensemble` results
+    are means over flips and quarter turns, and the name gets a plus sign. A `strength` below
+    1 reduces what a GAN invents, 0 leaves nothing of it; see `prosr.models.find_weights`. A
+    weights file other than the bundled ones is exported once into the user's cache, which
+    needs the extra `train`. Raises `CheckpointError` or `ConfigError` with what is wrong.
     """
     chosen = check_engine(engine)
     limit = default_memory() if max_memory is None else max_memory
@@ -45,7 +44,7 @@ def load(
         if engine != "auto":
             raise
         return _on_torch(name_or_path, limit, strength, ensemble)
-    return _upscaler(open_engine(model, limit, chosen), model.name, model.sha256, ensemble)
+    return Upscaler(open_engine(model, limit, chosen), model.name, model.sha256, ensemble)
 
 
 def find_model(name_or_path: str | Path, strength: float = 1.0) -> Model:
@@ -59,12 +58,8 @@ def find_model(name_or_path: str | Path, strength: float = 1.0) -> Model:
     try:
         from prosr.checkpoints.graphs import open_community
     except ModuleNotFoundError as error:
-        raise _needs_train(path, error) from error
+        raise _needs_train(path) from error
     return open_community(path)
-
-
-def _upscaler(engine: Engine, name: str, sha256: str, ensemble: bool) -> Upscaler:
-    return Upscaler(engine, name + "+" * ensemble, sha256, ensemble)
 
 
 def _on_torch(name: str | Path, max_memory: int, strength: float, ensemble: bool) -> Upscaler:
@@ -73,20 +68,21 @@ def _on_torch(name: str | Path, max_memory: int, strength: float, ensemble: bool
 
     weights = find(name, strength)
     engine = TorchEngine(weights.net, max_memory, best_device())
-    return _upscaler(engine, weights.name, weights.sha256, ensemble)
+    return Upscaler(engine, weights.name, weights.sha256, ensemble)
 
 
 def _export(weights: WeightsFile, folder: Path) -> None:
     try:
         from prosr.checkpoints.graphs import export_weights
     except ModuleNotFoundError as error:
-        raise _needs_train(Path(weights.path or weights.name), error) from error
+        raise _needs_train(weights.path or weights.name) from error
     export_weights(weights, folder)
 
 
-def _needs_train(path: Path, error: ModuleNotFoundError) -> ConfigError:
+def _needs_train(source: str | Path) -> ConfigError:
     return ConfigError(
-        f"{path}: must be exported once, which needs {error.name}; run: pip install 'prosr[train]'"
+        f"{source}: must be exported once, which needs torch and onnx; "
+        "run: pip install 'prosr[train]'"
     )
 
 

@@ -60,10 +60,12 @@ def default_memory() -> int:
     return max(LEAST, available_memory() // 2)
 
 
-def _left_by_cgroups(root: Path = Path("/sys/fs/cgroup")) -> list[int]:
+def _left_by_cgroups(
+    root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")
+) -> list[int]:
     """What the limits of this process's control groups leave, version 2 and version 1."""
     try:
-        groups = Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines()
+        groups = own.read_text(encoding="utf-8").splitlines()
     except OSError:
         return []
     left = []
@@ -84,17 +86,22 @@ def _left_by_cgroups(root: Path = Path("/sys/fs/cgroup")) -> list[int]:
 
 
 _CGROUP_FILES = (
-    ("memory.max", "memory.current"),
-    ("memory.limit_in_bytes", "memory.usage_in_bytes"),
+    ("memory.max", "memory.current", "inactive_file"),
+    ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
 )
 
 
-def _left_in(group: Path, limit: str, usage: str) -> int | None:
+def _left_in(group: Path, limit: str, usage: str, cached: str) -> int | None:
     try:
-        return int((group / limit).read_text()) - int((group / usage).read_text())
+        left = int((group / limit).read_text()) - int((group / usage).read_text())
     # A limit of "max" is none.
     except (OSError, ValueError):
         return None
+    # The system takes back what it cached of files when the group needs memory.
+    with contextlib.suppress(OSError, ValueError):
+        lines = (group / "memory.stat").read_text().splitlines()
+        left += int(dict(line.split() for line in lines).get(cached, 0))
+    return left
 
 
 def resident_memory() -> int:

@@ -50,7 +50,8 @@ class RetryingEngine:
             if tile == size:
                 return self._engine(x, scale)
             return tiled(self._engine, x, scale, tile, halo)
-        except (MemoryError, RuntimeError, InferenceError) as error:
+        # Each engine has exceptions of its own.
+        except Exception as error:
             if not is_out_of_memory(error):
                 raise
             return None

@@ -11,8 +11,11 @@ from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
-from prosr import images
-from prosr.errors import ImageError
+from prosr.images.formats import Format, find_format, is_writable
+from prosr.images.loading import refusal
+from prosr.images.provenance import Making, origin_of
+from prosr.images.reading import Picture
+from prosr.images.writing import Canvas
 
 _SIDE = 192
 """Pixels of an estimate's trial on each side: enough for kernels to run as on whole tiles."""
@@ -32,35 +35,31 @@ class Estimate(NamedTuple):
     unit: str = "tile"
 
 
-class Rates(NamedTuple):
-    """Seconds for each pixel that is decoded, goes through the network, and is encoded."""
-
-    decoding: float
-    computing: float
-    encoding: float
-
-
 def target_of(path: Path, scale: int, output: str | os.PathLike[str] | None) -> Path:
     """Where the result of a file goes: `output`, into it if it is a folder, or beside the file."""
-    beside = result_path(path, scale)
-    place = beside if output is None else Path(output)
-    return place / beside.name if output is not None and place.is_dir() else place
+    beside = path.with_name(f"{path.stem}_x{scale}{result_suffix(path)}")
+    if output is None:
+        return beside
+    return Path(output, beside.name) if Path(output).is_dir() else Path(output)
 
 
-def result_path(path: Path, scale: int, file_format: images.Format | None = None) -> Path:
-    """Where the result of a file goes unless asked otherwise: "photo_x4.jpg" beside it."""
-    return path.with_name(f"{path.stem}_x{scale}{result_suffix(path, file_format)}")
-
-
-def result_suffix(path: Path, file_format: images.Format | None = None) -> str:
+def result_suffix(path: Path, file_format: Format | None = None) -> str:
     """The suffix of a file's result: its own where that fits the format asked for.
 
     Files of formats that cannot be written (GIF, HEIC) become PNG.
     """
     if file_format is None:
-        return path.suffix if images.is_writable(path.suffix) else ".png"
+        return path.suffix if is_writable(path.suffix) else ".png"
     fits = path.suffix.lower() in file_format.suffixes
     return path.suffix if fits else file_format.suffixes[0]
+
+
+def check_target(path: Path, target: Path) -> None:
+    """Raise `ImageError` if the target is a folder, or the source under any name."""
+    if target.is_dir():
+        raise refusal(target, "is a folder; give another output")
+    if target.exists() and target.samefile(path):
+        raise refusal(target, "is the input itself; give another output")
 
 
 def prepare(
@@ -71,16 +70,18 @@ def prepare(
     max_memory: int,
     reserved: int,
     mark: str = "",
-) -> tuple[images.Picture, images.Canvas]:
+) -> tuple[Picture, Canvas]:
     """Open a picture and the canvas of its result; refuse what can be refused before any work.
 
     Decoders and encoders that hold a picture as a whole must fit into `max_memory` bytes,
     `reserved` of which are taken. `mark` identifies the network in the result. Raises
     `ImageError`.
     """
-    picture = images.open_picture(path)
-    file_format = images.find_format(target.suffix)
-    _check_target(path, target, overwrite)
+    picture = Picture(path)
+    file_format = find_format(target.suffix)
+    check_target(path, target)
+    if target.exists() and not overwrite:
+        raise refusal(target, "exists already; give another output or overwrite it")
     size = scale * picture.height, scale * picture.width
     encoding = file_format.memory * size[0] * size[1]
     for file, verb, name, need, instead in (
@@ -88,33 +89,32 @@ def prepare(
         (target, "encoded", file_format.name, encoding, "use PNG or TIFF"),
     ):
         if reserved + need > max_memory:
-            raise ImageError(
-                f"{images.shown(file)}: this {name} is {verb} as a whole, which needs "
-                f"{(reserved + need) / 1e9:.1f} GB; allow more memory, or {instead}"
+            needs = f"which needs {(reserved + need) / 1e9:.1f} GB"
+            raise refusal(
+                file, f"this {name} is {verb} as a whole, {needs}; allow more memory, or {instead}"
             )
     channels = picture.channels
     if not file_format.alpha and channels in (2, 4) and picture.is_opaque():
         channels -= 1
-    dtype = file_format.sample_type(picture.dtype)
-    made_by = str(images.Making(mark, images.origin_of(path))) if mark else ""
-    return picture, images.Canvas(
+    dtype = min(picture.dtype, file_format.deepest, key=lambda dtype: dtype.itemsize)
+    made_by = str(Making(mark, origin_of(path))) if mark else ""
+    return picture, Canvas(
         target, file_format, size, channels, dtype, picture.metadata, made_by, picture.bits
     )
 
 
 def measure(
-    picture: images.Picture,
-    canvas: images.Canvas,
+    picture: Picture,
+    canvas: Canvas,
     enlarge: Callable[[NDArray[Any]], NDArray[Any]],
     pixels: int,
-) -> Rates:
-    """Decode, enlarge and encode a piece from the middle of `picture`; nothing is written.
+) -> tuple[float, float]:
+    """Seconds for each pixel that goes through the network, and for each that is encoded.
 
-    The piece has at most as many `pixels` as a tile.
+    Enlarges and encodes a piece from the middle of `picture`, of at most as many `pixels` as a
+    tile; nothing is written. Decoding hardly counts beside the network.
     """
-    start = perf_counter()
-    piece, decoded = picture.middle(min(_SIDE, math.isqrt(pixels)))
-    decoding = (perf_counter() - start) / decoded
+    piece = picture.middle(min(_SIDE, math.isqrt(pixels)))
     # The first call includes what happens once, such as choosing kernels.
     enlarge(piece)
     start = perf_counter()
@@ -123,14 +123,4 @@ def measure(
     start = perf_counter()
     canvas.encode(result)
     encoding = (perf_counter() - start) / math.prod(result.shape[:2])
-    return Rates(decoding, computing, encoding)
-
-
-def _check_target(path: Path, target: Path, overwrite: bool) -> None:
-    if target.exists():
-        if target.samefile(path):
-            raise ImageError(f"{images.shown(target)}: is the input itself; give another output")
-        if not overwrite:
-            raise ImageError(
-                f"{images.shown(target)}: exists already; give another output or overwrite it"
-            )
+    return computing, encoding

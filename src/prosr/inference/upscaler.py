@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, overload
@@ -13,15 +14,18 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from prosr import images
 from prosr.errors import ConfigError
+from prosr.images.provenance import mark
+from prosr.images.reading import Picture
+from prosr.images.samples import from_unit, to_unit
+from prosr.images.writing import Canvas
 from prosr.inference.alpha import FILL_RADIUS, fill_transparent
 from prosr.inference.engine import Engine
 from prosr.inference.ensemble import Ensemble
-from prosr.inference.inputs import ArrayCanvas, ArrayPicture, Sink, Source, is_pil, upscale_pil
+from prosr.inference.inputs import check_array, is_pil, upscale_pil
 from prosr.inference.memory import release_freed_memory, resident_memory
 from prosr.inference.oom import RetryingEngine
-from prosr.inference.pictures import Estimate, Rates, measure, prepare, target_of
+from prosr.inference.pictures import Estimate, measure, prepare, target_of
 from prosr.inference.tiling import Block, Tile, enlarge_tile, fit, plan
 from prosr.resample import upscale as phi
 from prosr.scales import choose_scales
@@ -31,6 +35,12 @@ if TYPE_CHECKING:
 
 Progress = Callable[[int, int], None]
 """Called with the number of tiles done and of all tiles."""
+
+Source = Callable[[], NDArray[Any]]
+"""Returns all samples, [H, W, channels], of which a tile takes what it needs."""
+
+Sink = Callable[[int, int, NDArray[np.float32]], None]
+"""Takes a tile's top row, left column and values in [0, 1], [rows, columns, channels]."""
 
 _ENOUGH, _HALOS = 256, 20
 """Side of the largest tile, in pixels and in receptive radii. Larger tiles compute less twice but
@@ -67,16 +77,17 @@ class Upscaler:
     """An engine that enlarges whole pictures: files, PIL images or arrays.
 
     `name` and `sha256` identify the network in results and benchmarks. With `ensemble`
-    results are means over flips and quarter turns.
+    results are means over flips and quarter turns, and the name gets a plus sign.
     """
 
     def __init__(self, engine: Engine, name: str, sha256: str, ensemble: bool = False) -> None:
-        self.name, self.sha256, self.max_memory = name, sha256, engine.max_memory
+        self.name = f"{name}+" if ensemble else name
+        self.sha256, self.max_memory = sha256, engine.max_memory
         self.scales = engine.scales
         self._engine: Engine | Ensemble = Ensemble(engine) if ensemble else engine
         self.work = Work(self._engine)
         self._compute = RetryingEngine(self._engine)
-        self._rates: dict[tuple[Any, ...], Rates] = {}
+        self._rates: dict[tuple[Any, ...], tuple[float, float]] = {}
 
     @overload
     def upscale(
@@ -120,8 +131,13 @@ class Upscaler:
         """
         (scale,) = choose_scales(self.name, self.scales, [scale])
         if isinstance(image, str | os.PathLike):
-            target = target_of(Path(image), scale, output)
-            self._upscale_file(Path(image), scale, target, overwrite, progress)
+            path, target = Path(image), target_of(Path(image), scale, output)
+            picture, canvas = self._prepare(path, scale, target, overwrite, self.mark(scale))
+            with canvas, picture.decoded(target.parent) as read:
+                release_freed_memory()
+                self._enlarge(read, canvas.put, scale, progress, canvas.channels)
+                release_freed_memory()
+                canvas.save()
             return target
         if output is not None or overwrite:
             raise ConfigError("output and overwrite are for files; save the returned picture")
@@ -135,7 +151,7 @@ class Upscaler:
 
     def mark(self, scale: int) -> str:
         """What this upscaler's results at `scale` carry to be recognised."""
-        return images.mark(self.name, scale, self.sha256)
+        return mark(self.name, scale, self.sha256)
 
     def estimate(
         self,
@@ -153,18 +169,14 @@ class Upscaler:
         target = target_of(Path(path), scale, output)
         picture, canvas = self._prepare(Path(path), scale, target, overwrite)
         tiles = self._plan((picture.height, picture.width), scale)
-        kind = picture.format, picture.channels, canvas.format.name, canvas.dtype, scale
+        kind = picture.channels, canvas.format.name, canvas.dtype, scale
         if kind not in self._rates:
-
-            def enlarge(samples: NDArray[Any]) -> NDArray[Any]:
-                return self._upscale_array(samples, scale, None)
-
+            enlarge = partial(self._upscale_array, scale=scale, progress=None)
             self._rates[kind] = measure(picture, canvas, enlarge, self._engine.pixels(scale))
             release_freed_memory()
-        rates, areas = self._rates[kind], [tile.area for tile in tiles]
-        seconds = rates.computing * sum(areas)
-        pixels = picture.height * picture.width
-        seconds += (rates.decoding + scale**2 * rates.encoding) * pixels
+        computing, saving = self._rates[kind]
+        areas = [tile.area for tile in tiles]
+        seconds = computing * sum(areas) + saving * canvas.height * canvas.width
         encoding = canvas.format.memory * canvas.height * canvas.width
         memory = self._memory(max(areas), scale, max(picture.decoding, encoding))
         return Estimate(canvas.width, canvas.height, len(tiles), seconds, memory)
@@ -178,34 +190,30 @@ class Upscaler:
 
     def _prepare(
         self, path: Path, scale: int, target: Path, overwrite: bool, mark: str = ""
-    ) -> tuple[images.Picture, images.Canvas]:
+    ) -> tuple[Picture, Canvas]:
         limits = self.max_memory, self._engine.reserved
         return prepare(path, scale, target, overwrite, *limits, mark)
 
     def _memory(self, area: int, scale: int, other: int = 0) -> int:
-        if isinstance(self._engine, Ensemble):
-            area = self._engine.at_once(area, scale)
         tiles = area * (self.max_memory - self._engine.reserved) // self._engine.pixels(scale)
         # The reserve covers the worst case; after a trial run the process shows its own.
         held = min(self._engine.reserved, resident_memory())
         return held + max(int(_TAKEN.get(self._engine.name, 1) * tiles), other)
 
-    def _upscale_file(
-        self, path: Path, scale: int, target: Path, overwrite: bool, progress: Progress | None
-    ) -> None:
-        picture, canvas = self._prepare(path, scale, target, overwrite, self.mark(scale))
-        with canvas, picture.decoded(target.parent) as samples:
-            release_freed_memory()
-            self._enlarge(samples, canvas, scale, progress, canvas.channels)
-            release_freed_memory()
-            canvas.save()
-
     def _upscale_array(
         self, array: NDArray[Any], scale: int, progress: Progress | None
     ) -> NDArray[Any]:
-        picture, canvas = ArrayPicture(array), ArrayCanvas(array, scale)
-        self._enlarge(picture, canvas, scale, progress, picture.channels)
-        return canvas.array
+        check_array(array)
+        samples = array if array.ndim == 3 else array[..., None]
+        height, width, channels = samples.shape
+        result = np.empty((scale * height, scale * width, channels), array.dtype)
+
+        def put(top: int, left: int, block: NDArray[np.float32]) -> None:
+            rows, columns, _ = block.shape
+            result[top : top + rows, left : left + columns] = from_unit(block, result.dtype)
+
+        self._enlarge(lambda: samples, put, scale, progress, channels)
+        return result if array.ndim == 3 else result[..., 0]
 
     def _enlarge(
         self, source: Source, sink: Sink, scale: int, progress: Progress | None, channels: int
@@ -215,7 +223,8 @@ class Upscaler:
         Another thread reads the next tile and writes the previous one while the engine runs.
         """
         start = perf_counter()
-        tiles = self._plan((source.height, source.width), scale)
+        height, width, _ = source().shape
+        tiles = self._plan((height, width), scale)
         if progress is not None:
             progress(0, len(tiles))
         with ThreadPoolExecutor(1, "prosr-tiles") as other:
@@ -227,11 +236,12 @@ class Upscaler:
                     following = other.submit(_read_tile, source, tiles[number + 1])
                 block = self._enlarge_tile(x, scale, tiles, number, channels)
                 writing.result()
-                writing = other.submit(_write_tile, sink, tile, scale, block)
+                top, left = scale * tile.rows.start, scale * tile.columns.start
+                writing = other.submit(sink, top, left, block[0].transpose(1, 2, 0))
                 if progress is not None:
                     progress(number + 1, len(tiles))
             writing.result()
-        self.work.pixels += scale**2 * source.height * source.width
+        self.work.pixels += scale**2 * height * width
         self.work.seconds += perf_counter() - start
 
     def _enlarge_tile(
@@ -269,18 +279,14 @@ def _read_tile(source: Source, tile: Tile) -> Block:
     Colour under transparent pixels is filled from a margin that is then cut off, so that
     the network sees the same tile whether a picture has an (opaque) alpha or not.
     """
-    rows, columns = tile.rows, tile.columns
-    colours = 1 if source.channels < 3 else 3
-    margin = FILL_RADIUS if source.channels > colours else 0
+    rows, columns, samples = tile.rows, tile.columns, source()
+    channels = samples.shape[2]
+    colours = 1 if channels < 3 else 3
+    margin = FILL_RADIUS if channels > colours else 0
     top, left = max(rows.first - margin, 0), max(columns.first - margin, 0)
-    bottom, right = min(rows.last + margin, source.height), min(columns.last + margin, source.width)
-    x = source.window(top, bottom, left, right)
+    x = to_unit(samples[top : rows.last + margin, left : columns.last + margin])
     if margin:
         colour, alpha = x[..., :colours], x[..., colours:]
         x = np.concatenate((fill_transparent(colour, alpha), alpha), axis=2)
     x = x[rows.first - top : rows.last - top, columns.first - left : columns.last - left]
     return np.ascontiguousarray(x.transpose(2, 0, 1)[None])
-
-
-def _write_tile(sink: Sink, tile: Tile, scale: int, block: Block) -> None:
-    sink.put(scale * tile.rows.start, scale * tile.columns.start, block[0].transpose(1, 2, 0))

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Literal
 
 from prosr.errors import ConfigError
-from prosr.images import UNREAD_SUFFIXES, Format, find_format, is_picture, is_writable, shown
+from prosr.images.formats import UNREAD_SUFFIXES, Format, find_format, is_picture, is_writable
+from prosr.images.loading import shown
 from prosr.inference.pictures import result_suffix
 from prosr.jobs.results import results_among
 from prosr.scales import check_scale
@@ -61,7 +62,8 @@ def find(
         if path in folders:
             found = list(_folder_jobs(path, scale, into, file_format, len(folders) > 1))
         else:
-            found = [_file_job(path, scale, output, into, file_format)]
+            target = _target(path, scale, output, into, file_format)
+            found = [_job(path, target, "" if path.exists() else "no such file")]
         for job in found:
             jobs.setdefault(_place(job.source), job)
     if not jobs:
@@ -72,9 +74,7 @@ def find(
             f"the format {file_format.name} is for pictures; "
             f"the output of a clip ends in {', '.join(OUTPUT_SUFFIXES)}"
         )
-    sources = [job.source for job in jobs.values() if not job.refusal]
-    results = results_among([path for path in sources if is_clip(path)])
-    results |= results_among([path for path in sources if not is_clip(path)])
+    results = results_among([job.source for job in jobs.values() if not job.refusal])
     return _without_collisions([job for job in jobs.values() if job.source not in results])
 
 
@@ -83,12 +83,8 @@ def _matches(request: str) -> list[Path]:
     path = Path(request)
     if not os.path.lexists(path) and glob.has_magic(request):
         matches = sorted(Path(match) for match in glob.glob(request, recursive=True))
-        return [match for match in matches if match.is_dir() or _is_known(match)] or [path]
+        return [m for m in matches if m.is_dir() or is_picture(m) or is_clip(m)] or [path]
     return [path]
-
-
-def _is_known(path: Path) -> bool:
-    return is_picture(path) or is_clip(path)
 
 
 def _output_folder(paths: Sequence[Path], output: str | None) -> Path | None:
@@ -105,25 +101,23 @@ def _output_folder(paths: Sequence[Path], output: str | None) -> Path | None:
     return path
 
 
-def _file_job(
+def _target(
     path: Path, scale: int, output: str | None, into: Path | None, file_format: Format | None
-) -> Job:
-    target = path.with_name(f"{path.stem}_x{scale}{_suffix(path, file_format)}")
-    if into is not None:
-        target = into / target.name
-    elif output is not None:
-        target = Path(output)
-        _check_suffix(path, target, file_format)
-    return _job(path, target, "" if path.exists() else "no such file")
+) -> Path:
+    """Where the result of a file goes.
 
-
-def _check_suffix(path: Path, target: Path, file_format: Format | None) -> None:
-    """Raise `ConfigError` or `ImageError` if no result of `path` can have the target's suffix."""
+    Raises `ConfigError` or `ImageError` if no result of the file can have the suffix of `output`.
+    """
+    if output is None or into is not None:
+        name = f"{path.stem}_x{scale}{_suffix(path, file_format)}"
+        return path.with_name(name) if into is None else into / name
+    target = Path(output)
     own = OUTPUT_SUFFIXES if is_clip(path) else (file_format or find_format(target.suffix)).suffixes
     if target.suffix.lower() not in own:
         raise ConfigError(
             f"{shown(target)}: its name must end in {', '.join(own)}; or give a folder"
         )
+    return target
 
 
 def _suffix(path: Path, file_format: Format | None) -> str:
@@ -150,7 +144,7 @@ def _folder_jobs(
         raise ConfigError(f"{shown(folder)}: results would go into itself; give another output")
     for path in _walk(folder, into.resolve()):
         target = into / path.relative_to(folder)
-        if _is_known(path):
+        if is_picture(path) or is_clip(path):
             yield _job(path, target.with_suffix(_suffix(path, file_format)))
         elif path.is_dir():
             yield _job(path, target, "this folder cannot be read; allow it")
@@ -177,15 +171,13 @@ def _walk(folder: Path, excluded: Path) -> Iterator[Path]:
 
 def _without_collisions(jobs: list[Job]) -> list[Job]:
     """Refuse jobs whose result would replace the source or the result of another one."""
-    sources = {_place(job.source): job.source for job in jobs}
-    taken = dict(sources)
+    taken = {_place(job.source): shown(job.source) for job in jobs}
     checked = []
     for job in jobs:
-        place = _place(job.target)
-        other = taken.setdefault(place, job.source)
-        if other != job.source and not job.refusal:
-            what = shown(other) if place in sources else f"that of {shown(other)}"
-            why = f"{shown(job.source)}: its result would replace {what}; give it another output"
+        own = f"that of {shown(job.source)}"
+        other = taken.setdefault(_place(job.target), own)
+        if other not in (own, shown(job.source)) and not job.refusal:
+            why = f"{shown(job.source)}: its result would replace {other}; give it another output"
             job = replace(job, refusal=why)
         checked.append(job)
     return checked

@@ -9,24 +9,25 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-from prosr import images
 from prosr.errors import ImageError
-from prosr.images import shown
+from prosr.images.loading import refusal, shown
+from prosr.images.provenance import Making, Origin, find_making, origin_of
+from prosr.images.reading import Picture
 from prosr.video import is_clip
 
 _ENLARGED = re.compile(r"_x[248]\Z")
 
 
-def making_of(path: Path) -> images.Making:
+def making_of(path: Path) -> Making:
     """What a picture or clip says of its making; nothing if it cannot be read."""
     try:
         if not is_clip(path):
-            return images.open_picture(path).making
+            return Picture(path).making
         from prosr.video.clips import open_clip
 
-        return images.find_making(open_clip(path).comment)
+        return find_making(open_clip(path).comment)
     except ImageError:
-        return images.Making()
+        return Making()
 
 
 def results_among(sources: Sequence[Path]) -> set[Path]:
@@ -35,16 +36,16 @@ def results_among(sources: Sequence[Path]) -> set[Path]:
     A source is opened only if its name is that of another one, with or without "_x4". It is
     a result if it was made from a file at the place or with the content of such a source.
     """
-    named: defaultdict[str, list[Path]] = defaultdict(list)
+    named: defaultdict[tuple[bool, str], list[Path]] = defaultdict(list)
     for path in sources:
-        named[path.stem].append(path)
-    place = cache(lambda path: images.unread_origin_of(path).place)
+        named[is_clip(path), path.stem].append(path)
+    place = cache(lambda path: origin_of(path, read=False).place)
     content = cache(_content)
 
     def is_result(path: Path) -> bool:
-        names = {path.stem, _ENLARGED.sub("", path.stem)}
+        names = {(is_clip(path), stem) for stem in (path.stem, _ENLARGED.sub("", path.stem))}
         others = [other for name in names for other in named.get(name, ()) if other != path]
-        origin = making_of(path).origin if others else images.Origin()
+        origin = making_of(path).origin if others else Origin()
         # A file at its own source path has replaced the source.
         if not origin.content or origin.place == place(path):
             return False
@@ -57,17 +58,9 @@ def results_among(sources: Sequence[Path]) -> set[Path]:
 
 def _content(path: Path) -> str:
     try:
-        return images.origin_of(path).content
+        return origin_of(path).content
     except ImageError:
         return ""
-
-
-def check_place(source: Path, target: Path) -> None:
-    """Raise `ImageError` if the target is a folder, or the source under any name."""
-    if target.is_dir():
-        raise ImageError(f"{shown(target)}: is a folder; give another output")
-    if target.exists() and target.samefile(source):
-        raise ImageError(f"{shown(target)}: is the input itself; give another output")
 
 
 def is_done(source: Path, target: Path, mark: str) -> bool:
@@ -77,13 +70,13 @@ def is_done(source: Path, target: Path, mark: str) -> bool:
     another file or in another way, or cannot be read.
     """
     if not os.access(target, os.R_OK):
-        raise ImageError(f"{shown(target)}: cannot be read; allow it, or give another output")
+        raise refusal(target, "cannot be read; allow it, or give another output")
     making = making_of(target)
     if making.mark != mark:
         what = f"made by {making.mark}" if making.mark else "not known to be made by prosr"
         raise ImageError(f"{shown(target)} exists, {what}; replace it with --overwrite")
-    origin, now = making.origin, images.unread_origin_of(source)
-    if origin[1:] == now[1:] or origin.content == images.origin_of(source).content:
+    origin, now = making.origin, origin_of(source, read=False)
+    if origin[1:] == now[1:] or origin.content == origin_of(source).content:
         return True
     if origin.place != now.place:
         raise ImageError(

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 from prosr.errors import ImageError, ProSRError
-from prosr.images import shown
-from prosr.inference.pictures import Estimate
+from prosr.images.loading import shown
+from prosr.inference.pictures import Estimate, check_target
 from prosr.inference.upscaler import Progress, Upscaler
 from prosr.jobs.requests import Job
-from prosr.jobs.results import check_place, is_done
-
-Status = Literal["made", "planned", "skipped", "failed"]
+from prosr.jobs.results import is_done
 
 
 @dataclass(frozen=True)
@@ -22,33 +19,10 @@ class Outcome:
     """What became of a job. `estimate` is that of a planned job, `error` a bug of ours."""
 
     job: Job
-    status: Status
+    status: Literal["made", "planned", "skipped", "failed"]
     reason: str = ""
     estimate: Estimate | None = None
     error: Exception | None = field(default=None, compare=False)
-
-
-class Medium(Protocol):
-    """Enlarges the files of one kind. Both methods raise `ProSRError`."""
-
-    def estimate(self, source: Path, target: Path) -> Estimate:
-        """What `enlarge` would take."""
-
-    def enlarge(self, source: Path, target: Path, progress: Progress | None) -> str:
-        """Write or replace the target; returns a remark on it, mostly none."""
-
-
-@dataclass(frozen=True)
-class Pictures:
-    upscaler: Upscaler
-    scale: int
-
-    def estimate(self, source: Path, target: Path) -> Estimate:
-        return self.upscaler.estimate(source, self.scale, output=target, overwrite=True)
-
-    def enlarge(self, source: Path, target: Path, progress: Progress | None) -> str:
-        self.upscaler.upscale(source, self.scale, output=target, overwrite=True, progress=progress)
-        return ""
 
 
 def fit(jobs: Sequence[Job], scale: int, max_memory: int) -> tuple[list[Job], int]:
@@ -93,14 +67,14 @@ def run(
     def do(job: Job) -> Outcome:
         if job.refusal:
             raise ImageError(job.refusal)
-        check_place(job.source, job.target)
+        check_target(job.source, job.target)
         there = job.target.exists() and not overwrite
         if there and is_done(job.source, job.target, upscaler.mark(scale)):
             return Outcome(job, "skipped", "done already")
-        medium, progress = _medium(job, upscaler, scale), starting(job)
+        progress = starting(job)
         if dry_run:
-            return Outcome(job, "planned", estimate=medium.estimate(job.source, job.target))
-        remark = medium.enlarge(job.source, job.target, progress)
+            return Outcome(job, "planned", estimate=_estimate(upscaler, job, scale))
+        remark = _enlarge(upscaler, job, scale, progress)
         changed = f"made anew: the {job.kind} has changed" if there else ""
         return Outcome(job, "made", "; ".join(filter(None, (changed, remark))))
 
@@ -119,9 +93,19 @@ def run(
             yield Outcome(job, "failed", reason, error=error)
 
 
-def _medium(job: Job, upscaler: Upscaler, scale: int) -> Medium:
+def _estimate(upscaler: Upscaler, job: Job, scale: int) -> Estimate:
     if job.kind == "picture":
-        return Pictures(upscaler, scale)
-    from prosr.video.enlarging import Clips
+        return upscaler.estimate(job.source, scale, output=job.target, overwrite=True)
+    from prosr.video.enlarging import estimate
 
-    return Clips(upscaler, scale)
+    return estimate(upscaler, job.source, job.target, scale)
+
+
+def _enlarge(upscaler: Upscaler, job: Job, scale: int, progress: Progress | None) -> str:
+    """Write or replace the target; return a remark on it, mostly none."""
+    if job.kind == "picture":
+        upscaler.upscale(job.source, scale, output=job.target, overwrite=True, progress=progress)
+        return ""
+    from prosr.video.enlarging import enlarge
+
+    return enlarge(upscaler, job.source, job.target, scale, progress)

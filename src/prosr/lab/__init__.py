@@ -1,1 +1,1 @@
-"""Comparisons of many training runs at equal budgets: the paper's Tables 1 to 4 and Figure 4."""
+"""Comparisons of many runs (Tables 1 to 4, Figure 4), score tables, benchmarks, quantization."""

@@ -2,35 +2,28 @@
 
 from __future__ import annotations
 
-import tempfile
-import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
-from statistics import quantiles
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
-from prosr.config import Recipe, Single
+from prosr.config import Recipe
 from prosr.errors import ConfigError
+from prosr.evaluation.results import read_json
+from prosr.evaluation.timing import measure
 from prosr.files import write_text
 from prosr.lab.plan import ComparisonPlan
 from prosr.layouts import Frozen
-from prosr.scales import Scale
 from prosr.training.curriculum import scale_at, shares
-from prosr.training.loop import train
-from prosr.training.objectives import StepResult
-from prosr.training.session import TrainingJob, prepare
+from prosr.training.steps import StepWork, make_step
 
 Stop = Callable[[], bool]
-Opening = Callable[[int, int], None]
 
-WARM_UP = 2
-"""Steps that are not timed, because they load kernels and start workers."""
+MOST, SECONDS = 400, 20.0
+"""Timed steps per scale: until there are MOST or SECONDS have passed."""
 
-LEAST, MOST, SECONDS = 8, 400, 20.0
-"""Timed steps per scale: at least LEAST, then until there are MOST or SECONDS have passed."""
+_ENDLESS = 1_000_000
+"""Steps of a trial's recipe, which is never trained to its end."""
 
 
 class Budget(Frozen):
@@ -60,12 +53,7 @@ def steps_within(minutes: float, recipe: Recipe, seconds: Mapping[int, float]) -
 def read_budgets(folder: Path) -> dict[str, Budget]:
     """The measured budgets in `folder` by cell."""
     path = folder / "budgets.json"
-    try:
-        return _BUDGETS.validate_json(path.read_bytes())
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValidationError) as error:
-        raise ConfigError(f"{path}: not readable; use another --output folder") from error
+    return read_json(path, _BUDGETS, "a file of budgets") if path.exists() else {}
 
 
 def settled_steps(plan: ComparisonPlan, cell: str, folder: Path) -> int | None:
@@ -88,22 +76,19 @@ def settled_steps(plan: ComparisonPlan, cell: str, folder: Path) -> int | None:
     return steps
 
 
-def measure_budget(
-    plan: ComparisonPlan, cell: str, folder: Path, job: TrainingJob, opening: Opening, stop: Stop
-) -> int | None:
+def measure_budget(plan: ComparisonPlan, cell: str, folder: Path, stop: Stop) -> int | None:
     """Time some steps of each scale, save the budget in `folder` and return its steps.
 
-    Returns None if `stop` ended it early. `job` is any run of the cell; the steps of its
-    recipe are ignored. `opening` gets the number of opened pictures and of all.
+    Returns None if `stop` ended it between two scales.
     """
     assert plan.minutes is not None, "a plan without steps has minutes"
+    trial = plan.recipe_of(cell, _ENDLESS, plan.seeds[0])
     seconds: dict[int, float] = {}
-    for scale in job.recipe.scales:
-        taken = _seconds_per_step(job, scale, opening, stop)
-        if taken is None:
+    for scale in trial.scales:
+        if stop():
             return None
-        seconds[scale] = taken
-    steps = steps_within(plan.minutes, job.recipe, seconds)
+        seconds[scale] = _seconds_per_step(StepWork(trial, scale))
+    steps = steps_within(plan.minutes, trial, seconds)
     recipe = plan.recipe_of(cell, steps, plan.seeds[0])
     budget = Budget(minutes=plan.minutes, seconds=seconds, recipe=recipe)
     known = read_budgets(folder) | {cell: budget}
@@ -111,52 +96,12 @@ def measure_budget(
     return steps
 
 
-class _Stopwatch:
-    """An observer that times steps; `unequal` steps differ in their work."""
+def _seconds_per_step(work: StepWork) -> float:
+    """Lower quartile of the seconds per step, or the median of unequal steps.
 
-    def __init__(self, unequal: bool = False) -> None:
-        self.ends: list[float] = []
-        self._unequal = unequal
-
-    def stepped(self, step: int, result: StepResult, rate: float) -> None:
-        self.ends.append(time.monotonic())
-
-    def skipped(self, step: int, reason: str) -> None:
-        self.ends.append(time.monotonic())
-
-    def validated(self, step: int, psnr: dict[Scale, float], best: bool) -> None:
-        """There is no validation in a trial run."""
-
-    @property
-    def timed(self) -> list[float]:
-        ends = self.ends[WARM_UP:]
-        return [end - start for start, end in pairwise(ends)]
-
-    @property
-    def seconds(self) -> float:
-        """Lower quartile of the seconds per step, or the median of unequal steps.
-
-        Other programs only ever slow steps down, possibly most of them.
-        """
-        return quantiles(self.timed)[1 if self._unequal else 0]
-
-    def enough(self) -> bool:
-        timed = self.timed
-        return len(timed) >= MOST or (len(timed) >= LEAST and sum(timed) > SECONDS)
-
-
-def _seconds_per_step(job: TrainingJob, scale: Scale, opening: Opening, stop: Stop) -> float | None:
-    """Seconds per step of one scale, from a trial run in a temporary folder."""
-    endless = {"schedule": Single(scale=scale), "steps": 1_000_000, "save_minutes": 1e6}
-    watch = _Stopwatch(unequal=bool(job.recipe.adversarial and job.recipe.adversarial.views))
-    job.folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=job.folder) as trial_folder:
-        trial = replace(
-            job,
-            recipe=job.recipe.model_copy(update=endless),
-            folder=Path(trial_folder),
-            validation=None,
-        )
-        session = prepare(trial, opening)
-        train(session, watch, lambda: stop() or watch.enough())
-    return watch.seconds if watch.enough() else None
+    Other programs only ever slow steps down, possibly most of them. Steps with `views` differ
+    in their work.
+    """
+    timing = measure({"step": make_step(work)}, MOST, SECONDS)["step"]
+    adversarial = work.recipe.adversarial
+    return timing.median if adversarial and adversarial.views else timing.quartiles[0]

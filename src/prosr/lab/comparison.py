@@ -5,17 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import prosr
 from prosr.checkpoints.weights import load_weights
-from prosr.data.benchmarks import Benchmark
+from prosr.data.benchmarks import Benchmark, open_benchmark
 from prosr.errors import ConfigError, InferenceError, ProSRError
 from prosr.evaluation.protocol import find_protocol
 from prosr.evaluation.results import save_results
-from prosr.evaluation.scoring import SCORING_MEMORY, score
+from prosr.evaluation.scoring import SCORING_MEMORY, check_names, score
 from prosr.lab.budget import Stop, measure_budget, read_budgets, settled_steps
 from prosr.lab.outcome import (
     SCORES,
@@ -31,22 +30,16 @@ from prosr.scales import Scale
 from prosr.training.adversarial import CollapsedError
 from prosr.training.loop import Observer, train
 from prosr.training.objectives import DivergedError
-from prosr.training.session import Session, TrainingJob, prepare
+from prosr.training.session import Session, TrainingJob
 
 PROTOCOL, LAST = "paper", "last.safetensors"
 
 
-class ComparisonObserver(Protocol):
-    """Gets the events of a comparison, for example to print them."""
+Note = Callable[[str], None]
+"""Gets a line for each event."""
 
-    def note(self, line: str) -> None:
-        """Something happened that a line describes."""
-
-    def opening(self, done: int, total: int) -> None:
-        """`done` of `total` training pictures are opened."""
-
-    def watching(self, session: Session) -> AbstractContextManager[Observer]:
-        """A run starts or resumes; the observer watches it inside the `with` block."""
+Watch = Callable[[TrainingJob], AbstractContextManager[tuple[Session, Observer]]]
+"""Opens a run and shows it inside the `with` block."""
 
 
 @dataclass(frozen=True)
@@ -104,16 +97,43 @@ class Comparison:
         return self.folder / cell / f"seed-{seed}"
 
 
+def open_comparison(
+    plan: ComparisonPlan,
+    data: Sequence[Path],
+    validation: Path,
+    sets: Sequence[Path],
+    run: Path,
+    output: Path | None,
+    workers: int,
+) -> Comparison:
+    """Open and check everything before hours of training.
+
+    The folder `run` takes the runs, `output` (by default "results" in it) what they result in.
+    """
+    benchmarks = [open_benchmark(folder) for folder in dict.fromkeys(sets)]
+    check_names("sets", [benchmark.name for benchmark in benchmarks])
+    return Comparison(
+        plan=plan,
+        data=data,
+        validation=open_benchmark(validation),
+        sets=benchmarks,
+        folder=run,
+        output=output or run / "results",
+        workers=workers,
+    )
+
+
 def compare(
     comparison: Comparison,
-    observer: ComparisonObserver,
+    watch: Watch,
+    note: Note,
     stop: Stop,
     report: Callable[[ComparisonOutcome], None],
 ) -> bool:
     """Train and score all runs that are not finished; return whether all are finished now.
 
     The steps of all cells are timed before the first run, so that other programs on the
-    machine slow all cells down alike.
+    machine slow all cells down alike. `note` gets a line for each event.
 
     `report` gets the outcome whenever it changes, and at least once. If `stop` returns True,
     the state is saved, and the same call resumes. A run that diverges or collapses ends alone,
@@ -124,7 +144,7 @@ def compare(
     failed: list[str] = []
     steps_of: dict[str, int] = {}
     for cell in comparison.plan.cells:
-        steps = _steps(comparison, cell, observer, stop)
+        steps = _steps(comparison, cell, note, stop)
         if steps is None:
             return False
         steps_of[cell] = steps
@@ -137,10 +157,10 @@ def compare(
             continue
         job = comparison.job(cell, seed, steps_of[cell])
         try:
-            if not _train_and_score(comparison, number, job, observer, stop):
+            if not _train_and_score(comparison, number, job, watch, note, stop):
                 return False
         except (DivergedError, CollapsedError, InferenceError) as error:
-            observer.note(f"{name} failed: {error}")
+            note(f"{name} failed: {error}")
             failed.append(name)
             continue
         outcome = current(comparison)
@@ -156,7 +176,7 @@ def compare(
 
 
 def _train_and_score(
-    comparison: Comparison, number: int, job: TrainingJob, observer: ComparisonObserver, stop: Stop
+    comparison: Comparison, number: int, job: TrainingJob, watch: Watch, note: Note, stop: Stop
 ) -> bool:
     """Do the rest of run `number`; return False if it was stopped."""
     cell, seed = comparison.runs[number - 1]
@@ -165,12 +185,12 @@ def _train_and_score(
         left = _hours_left(comparison, number - 1)
         place = f"seed {seed} ({number} of {len(comparison.runs)})"
         steps = f"{job.recipe.steps} steps of {job.recipe.model}"
-        observer.note(f"training {cell}, {place}: {steps}{left}")
-        record = _train(comparison, cell, seed, job, observer, stop)
+        note(f"training {cell}, {place}: {steps}{left}")
+        record = _train(comparison, cell, seed, job, watch, stop)
         if record is None:
             return False
         save_run(comparison.output, record)
-    return _score(comparison, record, job.folder, observer, stop)
+    return _score(comparison, record, job.folder, note, stop)
 
 
 def describe(comparison: Comparison) -> list[str]:
@@ -204,15 +224,12 @@ def current(comparison: Comparison) -> ComparisonOutcome:
     return ComparisonOutcome(tuple(runs), tuple(row for row in outcome.rows if row.model in names))
 
 
-def _steps(
-    comparison: Comparison, cell: str, observer: ComparisonObserver, stop: Stop
-) -> int | None:
+def _steps(comparison: Comparison, cell: str, note: Note, stop: Stop) -> int | None:
     plan = comparison.plan
     steps = settled_steps(plan, cell, comparison.output)
     if steps is None and not stop():
-        observer.note(f"{cell}: timing steps, to find how many fit into {plan.minutes:g} minutes")
-        job = replace(comparison.job(cell, plan.seeds[0], 1), start_from=None)
-        steps = measure_budget(plan, cell, comparison.output, job, observer.opening, stop)
+        note(f"{cell}: timing steps, to find how many fit into {plan.minutes:g} minutes")
+        steps = measure_budget(plan, cell, comparison.output, stop)
     return steps
 
 
@@ -230,7 +247,11 @@ def _finished(comparison: Comparison, cell: str, seed: int) -> RunRecord | None:
     """
     done = {(run.cell, run.seed): run for run in current(comparison).runs}
     record = done.get((cell, seed))
-    if record is None or _has_weights(comparison, record):
+    if record is None:
+        return None
+    # The folder may hold the weights of an unfinished repetition.
+    last = comparison.place(cell, seed) / LAST
+    if last.exists() and load_weights(last).sha256 == record.weights:
         return record
     plan = comparison.plan
     followers = [other for other in plan.cells if plan.start_from(other) == cell]
@@ -238,24 +259,17 @@ def _finished(comparison: Comparison, cell: str, seed: int) -> RunRecord | None:
     return None if needed else record
 
 
-def _has_weights(comparison: Comparison, record: RunRecord) -> bool:
-    """Whether the folder has the run's final weights, not those of an unfinished repetition."""
-    last = comparison.place(record.cell, record.seed) / LAST
-    return last.exists() and load_weights(last).sha256 == record.weights
-
-
 def _train(
     comparison: Comparison,
     cell: str,
     seed: int,
     job: TrainingJob,
-    observer: ComparisonObserver,
+    watch: Watch,
     stop: Stop,
 ) -> RunRecord | None:
     """Train a run to its end and return its record, or None if it was stopped."""
-    session = prepare(job, observer.opening)
-    with observer.watching(session) as watcher:
-        train(session, watcher, stop)
+    with watch(job) as (session, observer):
+        train(session, observer, stop)
     run = session.run
     if not run.finished:
         return None
@@ -306,18 +320,12 @@ class _Stopped(Exception):
     """Scoring was stopped between two pictures."""
 
 
-def _score(
-    comparison: Comparison,
-    record: RunRecord,
-    folder: Path,
-    observer: ComparisonObserver,
-    stop: Stop,
-) -> bool:
+def _score(comparison: Comparison, record: RunRecord, folder: Path, note: Note, stop: Stop) -> bool:
     """Add missing scores of a run's final averaged weights; return False if it was stopped."""
     missing = _missing(comparison, record)
     if not missing:
         return True
-    observer.note(f"scoring {record.name} on {', '.join({b.name: 0 for b, _ in missing})}")
+    note(f"scoring {record.name} on {', '.join({b.name: 0 for b, _ in missing})}")
     upscaler = prosr.load(folder / LAST, max_memory=SCORING_MEMORY, engine="torch")
     protocol = find_protocol(PROTOCOL)
 
@@ -339,5 +347,5 @@ def _score(
         except _Stopped:
             return False
         save_results(comparison.output / SCORES, [row])
-        observer.note(f"  {benchmark.name} ×{scale}: {row.psnr:.2f} dB")
+        note(f"  {benchmark.name} ×{scale}: {row.psnr:.2f} dB")
     return True

@@ -21,11 +21,11 @@ import psutil
 
 from prosr.config import PRESETS
 from prosr.errors import ConfigError
-from prosr.evaluation.timing import Isolated, Subject, Timing, measure
+from prosr.evaluation.timing import Isolated, Subject, measure
 from prosr.inference.engine import Engine
 from prosr.inference.loading import find_model, open_engine
 from prosr.inference.upscaler import Upscaler
-from prosr.lab.measurements import PEAK_MACS, TimingRow, fast_types, make_row, matrix_products
+from prosr.lab.measurements import PEAK_MACS, TimingRow, fast_types, matrix_products, measured
 from prosr.models import Model, bundled_models, find_weights
 from prosr.scales import Scale
 
@@ -92,7 +92,7 @@ def time_engines(
     from prosr.nets.cost import trace
 
     cost = trace(_network(case), case.scale)
-    names = list(engines)
+    names, area = list(engines), case.height * case.width
     if "openvino" in names and _has_int8(case):
         names.append(NATIVE)
     if _plain_fits(case, cost.bytes):
@@ -112,24 +112,24 @@ def time_engines(
             if name != PLAIN:
                 precision, agreement = _agreement(case, name)
             label = f"{name.removesuffix(' native')} {precision}"
-            row = _row(case, label, timings[name], cost.macs, subjects[name])
+            macs, timing = cost.macs * area, timings[name]
             peak = timings.get(f"peak {precision}")
-            share = (row.gflops or 0) / (2e-9 * PEAK_MACS / peak.median) if peak else None
-            share = None if share is None else round(share, 4)
-            yield row.model_copy(update={"share": share, "agreement": agreement})
+            share = macs / timing.median / (PEAK_MACS / peak.median) if peak else None
+            yield TimingRow(
+                case=str(case),
+                subject=label,
+                multiply_adds=macs,
+                memory=subjects[name].peak_memory(),
+                megapixels=case.scale**2 * area / 1e6,
+                share=None if share is None else round(share, 4),
+                agreement=agreement,
+                **measured(timing),
+            )
 
 
 def _plain_fits(case: EngineCase, bytes_per_pixel: int) -> bool:
     needed = bytes_per_pixel * case.height * case.width
     return needed < _PLAIN_SHARE * psutil.virtual_memory().total
-
-
-def _row(
-    case: EngineCase, subject: str, timing: Timing, macs: int, process: Isolated[Any]
-) -> TimingRow:
-    area = case.height * case.width
-    row = make_row(str(case), subject, timing, macs=macs * area, memory=process.peak_memory())
-    return row.model_copy(update={"megapixels": case.scale**2 * area / 1e6})
 
 
 def make_subject(request: tuple[EngineCase, str]) -> Subject:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
-from prosr.errors import ConfigError
 from prosr.evaluation.provenance import Machine, commit, machine
-from prosr.evaluation.tables import NOTHING, markdown
+from prosr.evaluation.results import read_json
 from prosr.evaluation.timing import Subject, Timing
-from prosr.files import write_rows
+from prosr.files import write_rows, write_text
+from prosr.lab.tables import NOTHING, markdown
 from prosr.layouts import Frozen
 from prosr.version import __version__
 
@@ -57,33 +58,17 @@ class TimingRow(Frozen):
         return 2e-9 * self.multiply_adds / self.seconds if self.multiply_adds else None
 
 
-def make_row(
-    case: str,
-    subject: str,
-    timing: Timing,
-    *,
-    macs: int | None = None,
-    pictures: int | None = None,
-    memory: int | None = None,
-    parameters: int | None = None,
-) -> TimingRow:
-    """The row of a measurement that this process has just made."""
-    first, third = timing.quartiles
-    return TimingRow(
-        case=case,
-        subject=subject,
-        seconds=round(timing.median, 6),
-        quartiles=(round(first, 6), round(third, 6)),
-        best=round(timing.best, 6),
-        rounds=len(timing.seconds),
-        machine=machine(),
-        prosr=__version__,
-        commit=commit(),
-        multiply_adds=macs,
-        pictures=pictures,
-        memory=memory,
-        parameters=parameters,
-    )
+def measured(timing: Timing) -> dict[str, Any]:
+    """The values of a row that come of a measurement which this process has just made."""
+    return {
+        "seconds": round(timing.median, 6),
+        "quartiles": tuple(round(seconds, 6) for seconds in timing.quartiles),
+        "best": round(timing.best, 6),
+        "rounds": len(timing.seconds),
+        "machine": machine(),
+        "prosr": __version__,
+        "commit": commit(),
+    }
 
 
 def fast_types() -> list[str]:
@@ -124,18 +109,21 @@ def matrix_products(type_name: str) -> Subject:
 _ROWS = TypeAdapter(list[TimingRow])
 
 
-def save_rows(path: Path, rows: Sequence[TimingRow]) -> None:
-    """Write `rows` to `path`, one per line, and replace an existing file."""
-    write_rows(path, (row.model_dump(mode="json") for row in rows))
+def add_rows(path: Path, rows: Sequence[TimingRow]) -> None:
+    """Merge rows into the file `path`, one per line, and write Markdown beside it.
+
+    New rows replace old ones of the same case and subject.
+    """
+    new = {(row.case, row.subject) for row in rows}
+    old = read_rows(path) if path.exists() else []
+    every = [*(row for row in old if (row.case, row.subject) not in new), *rows]
+    write_rows(path, (row.model_dump(mode="json") for row in every))
+    write_text(path.with_suffix(".md"), to_markdown(every) + "\n")
 
 
 def read_rows(path: Path) -> list[TimingRow]:
-    """Read a file of `save_rows`; raise `ConfigError` for any other file."""
-    try:
-        return _ROWS.validate_json(path.read_bytes())
-    except (OSError, ValidationError) as error:
-        reason = str(error).splitlines()[0]
-        raise ConfigError(f"{path}: not a file of measurements ({reason})") from error
+    """Read a file of `add_rows`; raise `ConfigError` for any other file."""
+    return read_json(path, _ROWS, "a file of measurements")
 
 
 Cell = Callable[[TimingRow], str | None]
@@ -167,7 +155,10 @@ def to_markdown(rows: Sequence[TimingRow]) -> str:
 
 
 def _describe(rows: Sequence[TimingRow]) -> str:
-    machines = dict.fromkeys(row.machine.describe() for row in rows)
+    machines = []
+    for one in dict.fromkeys(row.machine for row in rows):
+        version = f", PyTorch {one.torch}" if one.torch else ""
+        machines.append(f"{one.threads} threads on {one.cores} cores of {one.cpu}{version}")
     return f"Medians over rounds in which all took turns; {'; '.join(machines)}."
 
 

@@ -19,7 +19,8 @@ from prosr.inference.loading import check_engine
 from prosr.inference.memory import release_freed_memory
 from prosr.inference.upscaler import Upscaler
 from prosr.lab.engines import open_network
-from prosr.lab.measurements import TimingRow, make_row
+from prosr.lab.measurements import TimingRow, measured
+from prosr.layouts import LapSRNConfig
 from prosr.nets.build import build
 from prosr.nets.cost import trace
 from prosr.scales import Scale
@@ -48,7 +49,8 @@ def systems(case: ModelCase) -> list[str]:
     names = []
     for name, layout in PRESETS.items():
         is_ablation = name.startswith("table")
-        if case.scale in layout.timed_at and (case == CASES[0] or not is_ablation):
+        own = layout.scales[-1:] if isinstance(layout, LapSRNConfig) else layout.scales
+        if case.scale in own and (case == CASES[0] or not is_ablation):
             names.append(name)
     return names
 
@@ -96,14 +98,16 @@ def _time_case(
 ) -> list[TimingRow]:
     subjects = {name: ModelSubject((name, case, engine)) for name in names}
 
-    def prepare(name: str, again: bool) -> None:
+    def prepare(name: str) -> None:
+        progress(f"{case}: {name}")
         for other in subjects.keys() - {name}:
             subjects[other].unload()
+        again = subjects[name].computed_by != ""
         subjects[name].load()
         if again:
             subjects[name]()
 
-    timings = measure(subjects, rounds, limit, lambda name: progress(f"{case}: {name}"), prepare)
+    timings = measure(subjects, rounds, limit, prepare)
     for subject in subjects.values():
         subject.unload()
     rows = []
@@ -113,15 +117,17 @@ def _time_case(
             progress(f"{case}: memory of {name}")
             memory = peak_memory((name, case, engine))
         net = build(preset(name))
-        row = make_row(
-            str(case),
-            name,
-            timings[name],
-            macs=trace(net, case.scale).macs * case.side**2,
-            memory=memory,
-            parameters=sum(parameter.numel() for parameter in net.parameters()),
+        rows.append(
+            TimingRow(
+                case=str(case),
+                subject=name,
+                multiply_adds=trace(net, case.scale).macs * case.side**2,
+                memory=memory,
+                parameters=sum(parameter.numel() for parameter in net.parameters()),
+                engine=subjects[name].computed_by,
+                **measured(timings[name]),
+            )
         )
-        rows.append(row.model_copy(update={"engine": subjects[name].computed_by}))
     return sorted(rows, key=lambda row: row.seconds)
 
 

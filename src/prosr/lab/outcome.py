@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from prosr.config import Recipe
-from prosr.errors import ConfigError
-from prosr.evaluation.results import ScoreRow, read_results
+from prosr.evaluation.results import ScoreRow, read_json, read_results
 from prosr.files import write_rows
 from prosr.layouts import Frozen
 
@@ -96,10 +95,7 @@ class ComparisonOutcome:
 def read_outcome(folder: Path) -> ComparisonOutcome:
     """Read the outcome stored in `folder`, empty if there is none yet."""
     path = folder / RUNS
-    try:
-        runs = _RUNS.validate_json(path.read_bytes()) if path.exists() else ()
-    except (OSError, ValidationError) as error:
-        raise ConfigError(f"{path} is not a file of runs; move it away") from error
+    runs = read_json(path, _RUNS, "a file of runs") if path.exists() else ()
     scores = folder / SCORES
     rows = read_results(scores) if scores.exists() else ()
     names = {run.name: run.weights for run in runs}

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from prosr.evaluation.results import ScoreRow
-from prosr.evaluation.tables import NOTHING, markdown
 from prosr.files import write_text
 from prosr.lab import table_4
 from prosr.lab.ablation import CELLS, Ablation, Finding, Table1Row, Table2Row, Table3Row, ablation
@@ -14,6 +13,7 @@ from prosr.lab.outcome import ComparisonOutcome
 from prosr.lab.plots import PlotPoint, figure_4, quality_plot
 from prosr.lab.published import PAPER
 from prosr.lab.statistics import shown
+from prosr.lab.tables import NOTHING, markdown
 
 
 def write_ablation(outcome: ComparisonOutcome, folder: Path) -> None:

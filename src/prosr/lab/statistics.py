@@ -7,7 +7,7 @@ from math import sqrt
 from statistics import fmean, stdev
 from typing import Literal
 
-from prosr.evaluation.tables import NOTHING
+from prosr.lab.tables import NOTHING
 from prosr.layouts import Frozen
 
 Verdict = Literal["holds", "does not hold", "open", "not tried"]
@@ -22,13 +22,6 @@ class Spread(Frozen):
     mean: float
     deviation: float | None
     seeds: tuple[int, ...]
-
-    def text(self, sign: bool = False) -> str:
-        """Mean, deviation and number of seeds as "28.41 ± 0.03 (3)"; `sign` is for gains."""
-        rounded = round(self.mean, 2) + 0.0  # no "-0.00"
-        mean = f"{rounded:+.2f}" if sign else f"{rounded:.2f}"
-        deviation = "" if self.deviation is None else f" ± {self.deviation:.2f}"
-        return f"{mean}{deviation} ({len(self.seeds)})"
 
 
 def spread(values: Mapping[int, float]) -> Spread | None:
@@ -50,8 +43,13 @@ def gain(ours: Mapping[int, float], theirs: Mapping[int, float]) -> Spread | Non
 
 
 def shown(value: Spread | None, sign: bool = False) -> str:
-    """The text of a table's cell."""
-    return NOTHING if value is None else value.text(sign)
+    """Mean, deviation and number of seeds as "28.41 ± 0.03 (3)"; `sign` is for gains."""
+    if value is None:
+        return NOTHING
+    rounded = round(value.mean, 2) + 0.0  # no "-0.00"
+    mean = f"{rounded:+.2f}" if sign else f"{rounded:.2f}"
+    deviation = "" if value.deviation is None else f" ± {value.deviation:.2f}"
+    return f"{mean}{deviation} ({len(value.seeds)})"
 
 
 def verdict(value: Spread | None) -> Verdict:

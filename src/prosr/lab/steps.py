@@ -23,7 +23,7 @@ from prosr.data.patches import PREFETCHED, PatchSampler, TrainingPicture, prepar
 from prosr.errors import ProSRError
 from prosr.evaluation.timing import Isolated, Subject, Timing, measure
 from prosr.inference.memory import reuse_freed_memory
-from prosr.lab.measurements import PEAK_MACS, TimingRow, fast_types, make_row, matrix_products
+from prosr.lab.measurements import PEAK_MACS, TimingRow, fast_types, matrix_products, measured
 from prosr.nets.build import build
 from prosr.training.curriculum import scale_at
 from prosr.training.losses import pixel_loss
@@ -99,13 +99,14 @@ def time_steps(
             )
             for name in fast_types()
         }
-        timings = measure({**steps, **products}, rounds, progress=progress)
+        timings = measure({**steps, **products}, rounds, before=progress)
         rows = {n: _row(work, n, timings[n], step.peak_memory()) for n, step in steps.items()}
     progress("waiting for data")
     with Isolated(make_waiting, (work, 4 * rounds)) as training:
         rows[TRAINED] = rows[TRAINED].model_copy(update={"waiting": training()})
     for name in products:
-        rows[name] = make_row("peak", name, timings[name], macs=PEAK_MACS)
+        values = measured(timings[name])
+        rows[name] = TimingRow(case="peak", subject=name, multiply_adds=PEAK_MACS, **values)
     return list(rows.values()), notes
 
 
@@ -123,13 +124,13 @@ def _problem(step: Subject) -> str:
 
 def _row(work: StepWork, name: str, timing: Timing, memory: int) -> TimingRow:
     batch, patch = work.recipe.batch, work.patch
-    return make_row(
-        f"{work.recipe.model} ×{work.scale}, {batch} × {patch}×{patch}",
-        name,
-        timing,
-        macs=work.macs,
+    return TimingRow(
+        case=f"{work.recipe.model} ×{work.scale}, {batch} × {patch}×{patch}",
+        subject=name,
+        multiply_adds=work.macs,
         pictures=batch,
         memory=memory,
+        **measured(timing),
     )
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean, median
-from types import MappingProxyType
 
 from prosr.config import PRESETS
 from prosr.evaluation.results import ScoreRow
-from prosr.evaluation.tables import NOTHING, USUAL_SETS, markdown, sorted_sets
 from prosr.lab.outcome import ComparisonOutcome
 from prosr.lab.published import PROTOCOL, PUBLISHED, SSIM_SOURCE, PublishedScores
 from prosr.lab.statistics import Spread, spread
+from prosr.lab.tables import NOTHING, USUAL_SETS, markdown, sorted_sets
 from prosr.layouts import Frozen
 from prosr.models import bundled_models, weights_name
 from prosr.nets.build import build
@@ -33,7 +32,6 @@ SYSTEMS = (
 """Systems in the table's order, by their authors' names. Others follow under their own names."""
 
 Speeds = Mapping[tuple[str, Scale], float]
-NO_SPEEDS: Speeds = MappingProxyType({})
 
 _DEFAULT_SETS = USUAL_SETS[:3]
 """The sets of a table without scores."""
@@ -78,7 +76,7 @@ class Table4(Frozen):
 
 
 def table_4(
-    outcome: ComparisonOutcome, beside: Iterable[ScoreRow] = (), speeds: Speeds = NO_SPEEDS
+    outcome: ComparisonOutcome, beside: Iterable[ScoreRow] = (), speeds: Speeds | None = None
 ) -> Table4:
     """Combine runs of systems with published scores and other scores made here.
 
@@ -96,6 +94,7 @@ def table_4(
     sets = tuple(sorted_sets(row for some in rows.values() for row in some)) or _DEFAULT_SETS
     systems = {system: None for _, system, _ in sorted(rows)}
     order = [*SYSTEMS, *(system for system in systems if system not in SYSTEMS)]
+    speeds = speeds or {}
     seconds = {(_system(name), scale): took for (name, scale), took in speeds.items()}
     for run in outcome.runs:
         for scale in run.recipe.scales:

@@ -11,27 +11,29 @@ from prosr.layouts import DenseConfig, Padding
 MEAN_RGB = (0.4488, 0.4371, 0.4040)
 """Mean colour of DIV2K's training pictures, in [0, 1]; the networks subtract it from x."""
 
+LEAK = 0.2
+"""Slope of every leaky ReLU: in LapSRN, MS-LapSRN and the discriminators."""
 
-class Conv3x3(nn.Conv2d):
-    """CONV(3,3) that keeps height and width; pads one pixel by reflection or with zeros.
 
-    An axis of one pixel has nothing to reflect and repeats that pixel.
+def leaky_relu(z: Tensor) -> Tensor:
+    """Leaky ReLU with slope `LEAK`."""
+    return F.leaky_relu(z, LEAK)
+
+
+def conv(
+    channels_in: int,
+    channels_out: int,
+    size: int = 3,
+    bias: bool = True,
+    padding: Padding = "zeros",
+) -> nn.Conv2d:
+    """CONV(size, size) that keeps height and width; `size` is odd.
+
+    With padding "reflect", height and width must be larger than size // 2.
     """
-
-    def __init__(self, channels_in: int, channels_out: int, padding: Padding) -> None:
-        super().__init__(channels_in, channels_out, 3, padding=1 if padding == "zeros" else 0)
-        self.reflects = padding == "reflect"
-
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(_reflect(x) if self.reflects else x)
-
-
-def _reflect(x: Tensor) -> Tensor:
-    height, width = x.shape[-2:]
-    if height > 1 and width > 1:
-        return F.pad(x, (1, 1, 1, 1), mode="reflect")
-    x = F.pad(x, (1, 1, 0, 0), mode="reflect" if width > 1 else "replicate")
-    return F.pad(x, (0, 0, 1, 1), mode="reflect" if height > 1 else "replicate")
+    return nn.Conv2d(
+        channels_in, channels_out, size, padding=size // 2, bias=bias, padding_mode=padding
+    )
 
 
 class DenseLayer(nn.Module):
@@ -40,7 +42,7 @@ class DenseLayer(nn.Module):
     def __init__(self, channels_in: int, bottleneck: int, growth: int, padding: Padding) -> None:
         super().__init__()
         self.squeeze = nn.Conv2d(channels_in, bottleneck, 1)
-        self.conv = Conv3x3(bottleneck, growth, padding)
+        self.conv = conv(bottleneck, growth, padding=padding)
 
     def forward(self, x: Tensor) -> Tensor:
         growth: Tensor = self.conv(F.relu(self.squeeze(x)))
@@ -105,15 +107,10 @@ class SubPixelUpsampler(nn.Module):
 
     def __init__(self, channels_in: int, channels_out: int, padding: Padding) -> None:
         super().__init__()
-        self.conv = Conv3x3(channels_in, 4 * channels_out, padding)
+        self.conv = conv(channels_in, 4 * channels_out, padding=padding)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.relu(F.pixel_shuffle(self.conv(x), 2))
-
-
-def conv(channels_in: int, channels_out: int, size: int = 3, bias: bool = True) -> nn.Conv2d:
-    """CONV(size, size) that keeps height and width by padding with zeros; `size` is odd."""
-    return nn.Conv2d(channels_in, channels_out, size, padding=size // 2, bias=bias)
 
 
 def draw_he(net: nn.Module, leak: float = 0.0) -> None:

@@ -10,23 +10,23 @@ from prosr.layouts import DirectConfig
 from prosr.nets.blocks import (
     DCU,
     MEAN_RGB,
-    Conv3x3,
     DenseLayer,
     NormalizedDenseLayer,
     SubPixelUpsampler,
+    conv,
 )
-from prosr.nets.network import Plain
+from prosr.nets.network import Network
 from prosr.resample.tensors import upscale
 
 
-class Direct(Plain):
+class Direct(Network):
     """`D-D-D-D-S-S`: DCUs, then a sub-pixel upsampler for each doubling; ŷ = R(x) + φ_s(x)."""
 
     def __init__(self, layout: DirectConfig) -> None:
         super().__init__(layout)
         padding = layout.padding
         self.value_range = layout.value_range
-        self.v = Conv3x3(3, layout.features, padding)
+        self.v = conv(3, layout.features, padding=padding)
         units, width = [], layout.features
         layer = NormalizedDenseLayer if layout.batch_norm else DenseLayer
         for i, count in enumerate(layout.dcus, 1):
@@ -35,10 +35,10 @@ class Direct(Plain):
             units.append(DCU(layout, width, count, layout.growth, compressed, layer=layer))
             width = units[-1].channels
         self.dcus = nn.ModuleList(units)
-        self.conv = Conv3x3(width, width, padding)
+        self.conv = conv(width, width, padding=padding)
         doublings = range(layout.scale.bit_length() - 1)
         self.upsamplers = nn.ModuleList(SubPixelUpsampler(width, width, padding) for _ in doublings)
-        self.r = Conv3x3(width, 3, padding)
+        self.r = conv(width, 3, padding=padding)
 
     def enlarge(self, x: Tensor, scale: int) -> Tensor:
         mean = x.new_tensor(MEAN_RGB).view(1, 3, 1, 1)

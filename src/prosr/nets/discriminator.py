@@ -10,11 +10,8 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from prosr.layouts import DiscriminatorConfig
-from prosr.nets.blocks import draw_he
+from prosr.nets.blocks import LEAK, conv, draw_he, leaky_relu
 from prosr.nets.network import levels_below
-
-LEAK = 0.2
-"""Slope of every leaky ReLU here and in SRGAN's discriminator."""
 
 
 class Convolutions(nn.Module):
@@ -28,7 +25,7 @@ class Convolutions(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         for layer in self.layers:
-            z = F.leaky_relu(layer(z), LEAK)
+            z = leaky_relu(layer(z))
         return z
 
 
@@ -71,7 +68,7 @@ class ProgressiveDiscriminator(nn.Module):
 
     def enter(self, residual: Tensor, scale: int) -> Tensor:
         """v_s, from a residual to features."""
-        return F.leaky_relu(self.v[str(scale)](self.gain * residual), LEAK)
+        return leaky_relu(self.v[str(scale)](self.gain * residual))
 
     def reduce(self, z: Tensor, level: int) -> Tensor:
         """u, from features to features of half the height and width."""
@@ -80,6 +77,6 @@ class ProgressiveDiscriminator(nn.Module):
 
 def _conv(channels_in: int, channels_out: int, spectral: bool) -> nn.Module:
     """CONV(3,3) with He's initialization, as no normalization corrects its scale."""
-    conv = nn.Conv2d(channels_in, channels_out, 3, padding=1)
-    draw_he(conv, LEAK)
-    return spectral_norm(conv) if spectral else conv
+    layer = conv(channels_in, channels_out)
+    draw_he(layer, LEAK)
+    return spectral_norm(layer) if spectral else layer

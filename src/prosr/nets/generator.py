@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from prosr.layouts import ProSRConfig, PyramidConfig
-from prosr.nets.blocks import DCU, MEAN_RGB, Conv3x3, SubPixelUpsampler
+from prosr.nets.blocks import DCU, MEAN_RGB, SubPixelUpsampler, conv
 from prosr.nets.network import Network, levels_below
 from prosr.resample.tensors import back_project, upscale
 
@@ -45,7 +45,7 @@ class Level(nn.Module):
         if layout.max_features is not None and width > layout.max_features:
             self.cap = nn.Conv2d(width, layout.max_features, 1, bias=False)
             width = layout.max_features
-        self.conv = Conv3x3(width, width, padding)
+        self.conv = conv(width, width, padding=padding)
         self.channels = layout.upsampled[depth] if layout.upsampled else width
         self.upsampler = SubPixelUpsampler(width, self.channels, padding)
         self.residual = layout.residual
@@ -67,7 +67,7 @@ class ProSR(Network):
         self.back_projections = layout.back_projections
         self.value_range = layout.value_range
         self.v = nn.ModuleDict(
-            {str(s): Conv3x3(3, layout.features, layout.padding) for s in self.scales}
+            {str(s): conv(3, layout.features, padding=layout.padding) for s in self.scales}
         )
         self.u = nn.ModuleList()
         self.r = nn.ModuleDict()
@@ -76,7 +76,7 @@ class ProSR(Network):
             level = Level(layout, depth, channels)
             channels = level.channels
             self.u.append(level)
-            self.r[str(scale)] = Conv3x3(channels, 3, layout.padding)
+            self.r[str(scale)] = conv(channels, 3, padding=layout.padding)
 
     def forward(self, x: Tensor, scale: int, alpha: float = 1.0) -> Tensor:
         return self.estimate(self.residual(x, scale, alpha), x, scale)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -21,13 +20,22 @@ class Network(nn.Module):
         self.layout = layout
         self.scales: tuple[Scale, ...] = layout.scales
 
-    @abstractmethod
     def forward(self, x: Tensor, scale: int, alpha: float = 1.0) -> Tensor:
         """Enlarge x, [N, 3, H, W] RGB in [0, 1], to ŷ, [N, 3, sH, sW], not clipped.
 
         `alpha` is the weight of the level for `scale` while the curriculum blends it in (3.4).
         Raises `ConfigError` for a scale or alpha that the network does not have.
         """
+        levels_below(self.scales, scale)
+        if alpha != 1:
+            raise ConfigError(
+                f"alpha {alpha}: {type(self).__name__} has no levels to blend; use alpha 1"
+            )
+        return self.enlarge(x, scale)
+
+    def enlarge(self, x: Tensor, scale: int) -> Tensor:
+        """`forward` of a network without levels to blend in, for a scale that it has."""
+        raise NotImplementedError
 
     if TYPE_CHECKING:
 
@@ -38,22 +46,6 @@ class Network(nn.Module):
         """Number of parameters that training up to `scale` changes."""
         levels_below(self.scales, scale)
         return sum(parameter.numel() for parameter in self.parameters())
-
-
-class Plain(Network):
-    """A network without levels to blend in: alpha is always 1."""
-
-    def forward(self, x: Tensor, scale: int, alpha: float = 1.0) -> Tensor:
-        levels_below(self.scales, scale)
-        if alpha != 1:
-            raise ConfigError(
-                f"alpha {alpha}: {type(self).__name__} has no levels to blend; use alpha 1"
-            )
-        return self.enlarge(x, scale)
-
-    @abstractmethod
-    def enlarge(self, x: Tensor, scale: int) -> Tensor:
-        """`forward` for a scale that the network has."""
 
 
 def levels_below(scales: Sequence[int], scale: int, alpha: float = 1.0) -> int:

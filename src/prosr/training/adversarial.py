@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Adam
 
-from prosr.adversary import SMALLEST, Adversarial
+from prosr.config import SMALLEST, Adversarial
 from prosr.data.patches import Batch
 from prosr.errors import ProSRError
 from prosr.layouts import SRGANDiscriminatorConfig

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from prosr.adversary import Adversarial
+from prosr.config import Adversarial
 from prosr.nets.features import feature_distance
 from prosr.resample.tensors import downscale
 

@@ -18,8 +18,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace, Interpolation
 from numpy.typing import NDArray
 
-from prosr.errors import ImageError
-from prosr.images import shown
+from prosr.images.loading import refusal
 
 _READ = {"format_whitelist": "mov,matroska,webm,avi,mpegts,mpeg,m4v,flv,ogg,asf,mxf,dv,nut"}
 """Containers that are read. Others could refer to further files, here or on the network."""
@@ -38,18 +37,15 @@ TEXTS = "surrogateescape"
 class Colours:
     """How a clip's samples are coded. The result's are coded in the same way.
 
-    `tags` are range, matrix, primaries and transfer as the file states them.
+    `tags` are range, matrix, primaries and transfer as the file states them. `deep` samples
+    have 10 bits instead of 8.
     """
 
     pixel_format: str
     matrix: int
-    full_range: bool
+    range: ColorRange
     tags: tuple[int, int, int, int]
-
-    @property
-    def deep(self) -> bool:
-        """Whether samples have 10 bits instead of 8."""
-        return "10" in self.pixel_format
+    deep: bool
 
 
 @dataclass(frozen=True)
@@ -83,9 +79,10 @@ class Clip:
             for number, frame in enumerate(source.decode(video=0)):
                 size = frame.height, frame.width
                 if frame.pts is None or frame.pts < last or size != (self.height, self.width):
-                    raise ImageError(
-                        f"{shown(self.path)}: frame {number} has no time, an earlier time than the "
-                        "frame before, or another size; encode the clip again first"
+                    raise refusal(
+                        self.path,
+                        f"frame {number} has no time, an earlier time than the frame before, or "
+                        "another size; encode the clip again first",
                     )
                 start, last = max(frame.pts, start + 1), frame.pts
                 if number >= skip:
@@ -96,20 +93,18 @@ def open_clip(path: Path) -> Clip:
     """Read all but the frames. Raises `ImageError` for a clip that cannot be enlarged."""
     with reading(path) as source:
         if not source.streams.video:
-            raise ImageError(f"{shown(path)}: has no pictures, only sound or text")
+            raise refusal(path, "has no pictures, only sound or text")
         stream = source.streams.video[0]
         first = next(source.decode(stream), None)
         if first is None or stream.time_base is None:
-            raise ImageError(f"{shown(path)}: has no frame that can be decoded")
+            raise refusal(path, "has no frame that can be decoded")
         if first.interlaced_frame:
-            raise ImageError(f"{shown(path)}: is interlaced; make it progressive first")
+            raise refusal(path, "is interlaced; make it progressive first")
         # VP8 and VP9 keep alpha in packets of its own, which the decoder does not show.
         beside = {key.lower(): value for key, value in stream.metadata.items()}.get("alpha_mode")
         if beside == "1" or any(part.is_alpha for part in first.format.components):
-            raise ImageError(
-                f"{shown(path)}: has transparency, which H.264 cannot hold; "
-                "extract its frames, then enlarge those"
-            )
+            hint = "extract its frames, then enlarge those"
+            raise refusal(path, f"has transparency, which H.264 cannot hold; {hint}")
         rate = stream.average_rate or stream.guessed_rate or Fraction(25)
         seconds = (source.duration or 0) / av.time_base
         return Clip(
@@ -132,7 +127,7 @@ def to_rgb(frame: VideoFrame, colours: Colours) -> NDArray[Any]:
     rgb = frame.reformat(
         format="rgb48le" if colours.deep else "rgb24",
         src_colorspace=colours.matrix,
-        src_color_range=ColorRange.JPEG if _is_rgb(frame) else _range(colours),
+        src_color_range=ColorRange.JPEG if _is_rgb(frame) else colours.range,
         dst_color_range=ColorRange.JPEG,
         interpolation=_EXACTLY,
     )
@@ -146,7 +141,7 @@ def from_rgb(samples: NDArray[Any], colours: Colours) -> VideoFrame:
         format=colours.pixel_format,
         dst_colorspace=colours.matrix,
         src_color_range=ColorRange.JPEG,
-        dst_color_range=_range(colours),
+        dst_color_range=colours.range,
         interpolation=_EXACTLY,
     )
 
@@ -157,7 +152,7 @@ def explaining(path: Path) -> Iterator[None]:
     try:
         yield
     except (av.error.FFmpegError, OSError) as error:
-        raise ImageError(f"{shown(path)}: {error.strerror or error}") from error
+        raise refusal(path, str(error.strerror or error)) from error
 
 
 @contextmanager
@@ -168,9 +163,8 @@ def reading(path: Path) -> Iterator[InputContainer]:
             with open_container(path) as source:
                 yield source
         except (av.error.InvalidDataError, av.error.ArgumentError) as error:
-            raise ImageError(
-                f"{shown(path)}: is damaged or not a clip; if it plays, encode it again first"
-            ) from error
+            why = "is damaged or not a clip; if it plays, encode it again first"
+            raise refusal(path, why) from error
 
 
 def open_container(path: Path) -> InputContainer:
@@ -187,29 +181,24 @@ def _is_rgb(frame: VideoFrame) -> bool:
     return frame.format.is_rgb or frame.format.name == "pal8"
 
 
-def _range(colours: Colours) -> ColorRange:
-    return ColorRange.JPEG if colours.full_range else ColorRange.MPEG
-
-
 def _colours(frame: VideoFrame) -> Colours:
     """The nearest coding that H.264 has: 4:2:0, 4:2:2 or 4:4:4 in 8 or 10 bits.
 
     RGB becomes 4:4:4, with the matrix and range that players assume where none are stated.
     """
     known = frame.format
-    sampling = {(2, 2): "420", (2, 1): "422", (1, 1): "444"}
-    chroma = known.components[1] if len(known.components) > 1 else None
-    across, down = (1, 1) if _is_rgb(frame) else (2, 2)
-    if chroma:
-        across, down = round(frame.width / chroma.width), round(frame.height / chroma.height)
+    chroma = known.chroma_width(8), known.chroma_height(8)
+    gray = len(known.components) == 1 and not _is_rgb(frame)
+    sampling = "420" if gray else {(4, 4): "420", (4, 8): "422"}.get(chroma, "444")
     deep = known.components[0].bits > 8
-    name = f"yuv{sampling.get((across, down), '444')}p{'10le' if deep else ''}"
+    name = f"yuv{sampling}p{'10le' if deep else ''}"
     guess = Colorspace.ITU709 if frame.height >= _HD_LINES else Colorspace.ITU601
     matrix = frame.colorspace if frame.colorspace in set(Colorspace) else guess
     full = frame.color_range == ColorRange.JPEG or known.name.startswith("yuvj")
+    coded = ColorRange.JPEG if full else ColorRange.MPEG
     stated = int(frame.color_range), int(frame.colorspace)
     if _is_rgb(frame):
-        matrix, full = guess, False
+        matrix, coded = guess, ColorRange.MPEG
         stated = int(ColorRange.MPEG), int(guess)
     tags = *stated, int(frame.color_primaries), int(frame.color_trc)
-    return Colours(name, int(matrix), full, tags)
+    return Colours(name, int(matrix), coded, tags, deep)

@@ -12,7 +12,6 @@ import math
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from itertools import chain, count, islice, pairwise, takewhile
 from pathlib import Path
@@ -27,9 +26,9 @@ from av.stream import Stream
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from prosr.errors import ImageError
 from prosr.files import replacing
-from prosr.images import Making, origin_of, shown
+from prosr.images.loading import refusal, shown
+from prosr.images.provenance import Making, origin_of
 from prosr.inference.memory import LEAST
 from prosr.inference.pictures import Estimate
 from prosr.inference.upscaler import Progress, Upscaler
@@ -62,37 +61,18 @@ _CUT_OFF = 1.0
 """Seconds by which a result may be shorter than its clip without a remark."""
 
 
-@dataclass(frozen=True)
-class Clips:
-    """Implements `prosr.jobs.running.Medium`; progress counts frames."""
-
-    upscaler: Upscaler
-    scale: int
-
-    def estimate(self, source: Path, target: Path) -> Estimate:
-        clip = open_clip(source)
-        check_target(clip, target, self.scale)
-        # The first frame takes longer than the others.
-        for _, samples in islice(clip.read(0), 2):
-            start = perf_counter()
-            self._enlarge(samples)
-            seconds = perf_counter() - start
-        size = self.scale * clip.width, self.scale * clip.height
-        memory = self.upscaler.memory((clip.height, clip.width), self.scale)
-        memory += _frame_memory(clip, self.scale)
-        return Estimate(*size, clip.frames, clip.frames * seconds, memory, "frame")
-
-    def enlarge(self, source: Path, target: Path, progress: Progress | None) -> str:
-        clip = open_clip(source)
-        check_target(clip, target, self.scale)
-        making = Making(self.upscaler.mark(self.scale), origin_of(source))
-        end = enlarge_clip(clip, target, self.scale, self._enlarge, making, progress)
-        if clip.seconds - end > _CUT_OFF:
-            return f"ends at {end:.1f} of {clip.seconds:.1f} s: the clip seems to be cut off"
-        return ""
-
-    def _enlarge(self, samples: NDArray[Any]) -> NDArray[Any]:
-        return self.upscaler.upscale(samples, self.scale)
+def estimate(upscaler: Upscaler, source: Path, target: Path, scale: int) -> Estimate:
+    """What `enlarge` would take, by a trial of two frames; nothing is written."""
+    clip = open_clip(source)
+    check_target(clip, target, scale)
+    # The first frame takes longer than the others.
+    for _, samples in islice(clip.read(0), 2):
+        start = perf_counter()
+        upscaler.upscale(samples, scale)
+        seconds = perf_counter() - start
+    size = scale * clip.width, scale * clip.height
+    memory = upscaler.memory((clip.height, clip.width), scale) + _frame_memory(clip, scale)
+    return Estimate(*size, clip.frames, clip.frames * seconds, memory, "frame")
 
 
 def reserve(path: Path, scale: int, max_memory: int) -> int:
@@ -102,10 +82,8 @@ def reserve(path: Path, scale: int, max_memory: int) -> int:
     """
     held = _frame_memory(open_clip(path), scale)
     if (need := held + LEAST) > max_memory:
-        raise ImageError(
-            f"{shown(path)}: its enlarged frames need a memory limit of "
-            f"{math.ceil(need / 1e6)} MB; allow it, or enlarge less"
-        )
+        limit = f"a memory limit of {math.ceil(need / 1e6)} MB"
+        raise refusal(path, f"its enlarged frames need {limit}; allow it, or enlarge less")
     return held
 
 
@@ -114,22 +92,19 @@ def _frame_memory(clip: Clip, scale: int) -> int:
     return _FRAMES_HELD * sample * clip.width * clip.height * scale**2
 
 
-def enlarge_clip(
-    clip: Clip,
-    target: Path,
-    scale: int,
-    enlarge: Callable[[NDArray[Any]], NDArray[Any]],
-    making: Making,
-    progress: Progress | None = None,
-) -> float:
-    """Write the clip, with each frame enlarged, to `target`; returns the second it ends at.
+def enlarge(
+    upscaler: Upscaler, path: Path, target: Path, scale: int, progress: Progress | None = None
+) -> str:
+    """Write the clip, with each frame enlarged; return a remark if it seems to be cut off.
 
-    `enlarge` maps [H, W, 3] samples to [sH, sW, 3] of the same type. The clip keeps its frame
-    times, sound, subtitles, chapters, rotation, pixel aspect and colour tags. After an
-    interruption, a call with the same mark and content in `making` resumes with the first
-    segment that is missing. `progress` is told the number of frames done and of all frames.
-    Raises `ImageError`.
+    The clip keeps its frame times, sound, subtitles, chapters, rotation, pixel aspect and
+    colour tags. After an interruption, a call with the same network and the same content of
+    the clip resumes with the first segment that is missing. `progress` is told the number of
+    frames done and of all frames. Raises `ImageError`.
     """
+    clip = open_clip(path)
+    check_target(clip, target, scale)
+    making = Making(upscaler.mark(scale), origin_of(path))
     tell = progress or (lambda done, total: None)
     with explaining(target):
         folder = _folder(target, making)
@@ -138,7 +113,7 @@ def enlarge_clip(
         frames = clip.read(done)
         for first in frames:
             segment = chain((first,), islice(frames, _SEGMENT - 1))
-            larger = ((start, enlarge(samples)) for start, samples in segment)
+            larger = ((start, upscaler.upscale(samples, scale)) for start, samples in segment)
             with replacing(folder / f"{done // _SEGMENT:06}.nut") as temporary:
                 for _ in _encode(larger, clip, scale, temporary):
                     done += 1
@@ -146,7 +121,9 @@ def enlarge_clip(
         with replacing(target) as temporary:
             end = _join(_finished(folder), clip, temporary, str(making))
         shutil.rmtree(folder)
-    return end
+    if clip.seconds - end > _CUT_OFF:
+        return f"ends at {end:.1f} of {clip.seconds:.1f} s: the clip seems to be cut off"
+    return ""
 
 
 def check_target(clip: Clip, target: Path, scale: int) -> None:
@@ -158,17 +135,16 @@ def check_target(clip: Clip, target: Path, scale: int) -> None:
     with tempfile.TemporaryDirectory() as folder, reading(clip.path) as source:
         trial = Path(folder, f"trial{target.suffix}")
         if why := _trouble(trial, partial(_add_frames, clip=clip, scale=scale)):
-            raise ImageError(
-                f"{shown(target)}: {scale * clip.width}×{scale * clip.height} pixels "
-                f"cannot be encoded as H.264 ({why}); enlarge less"
-            )
+            size = f"{scale * clip.width}×{scale * clip.height} pixels"
+            raise refusal(target, f"{size} cannot be encoded as H.264 ({why}); enlarge less")
         for kept in _kept(source):
             copy = partial(OutputContainer.add_stream_from_template, template=kept)
             if why := _trouble(trial, copy):
                 name = _NAMES[kept.type]
-                raise ImageError(
-                    f"{shown(target)}: cannot hold the {name} of {shown(clip.path)} ({why}); "
-                    f"give an output that ends in {other}, or remove the {name} first"
+                raise refusal(
+                    target,
+                    f"cannot hold the {name} of {shown(clip.path)} ({why}); "
+                    f"give an output that ends in {other}, or remove the {name} first",
                 )
 
 
@@ -178,11 +154,9 @@ def _trouble(path: Path, add: Callable[[OutputContainer], object]) -> str:
         with av.open(str(path), "w") as output:
             add(output)
             output.start_encoding()
-    except av.error.FFmpegError as error:
-        return error.strerror or str(error)
-    # PyAV raises this for codecs that a container does not know.
-    except ValueError as error:
-        return str(error)
+    # PyAV raises `ValueError` for codecs that a container does not know.
+    except (av.error.FFmpegError, ValueError) as error:
+        return str(getattr(error, "strerror", None) or error)
     return ""
 
 
@@ -238,8 +212,6 @@ def _encode(
 
 def _join(segments: list[Path], clip: Clip, path: Path, made_by: str) -> float:
     """Write the packets of all segments and of the kept streams; returns the end in seconds."""
-    if not segments:
-        raise ImageError(f"{shown(clip.path)}: has no frame that can be decoded")
     with (
         open_container(clip.path) as source,
         av.open(address(segments[0])) as first,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import sys
 import time
 from collections import OrderedDict
@@ -13,7 +15,8 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 # OpenVINO's own __init__ imports its converter and a telemetry client, and does without them
-# where they are missing. They double the time of the import.
+# where they are missing. They double the time of the import, write into the user's home, and
+# fail where there is none.
 _hidden = sys.modules.setdefault("openvino.tools.ovc", None)  # type: ignore[arg-type]
 import openvino
 from openvino import opset13 as ops
@@ -22,9 +25,9 @@ if _hidden is None:
     del sys.modules["openvino.tools.ovc"]
 
 from prosr.cache import cache_folder
+from prosr.errors import CheckpointError
 from prosr.inference.engine import (
     Engine,
-    GraphInfo,
     MemoryModel,
     ScaleCost,
     parse_metadata,
@@ -62,9 +65,14 @@ def core() -> Any:
     return openvino.Core()
 
 
-def read_graph(path: Path) -> tuple[Any, GraphInfo]:
-    """A graph as OpenVINO's model, and its metadata."""
-    model = core().read_model(path)
+def read_graph(path: Path) -> tuple[Any, ScaleCost]:
+    """A graph as OpenVINO's model, and its metadata. Raises `CheckpointError` for none."""
+    try:
+        model = core().read_model(path)
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"{path}: is not a graph, or is damaged; delete it, or install prosr again"
+        ) from error
     stored = model.get_rt_info()
     # The map has no `get`.
     metadata = stored["framework"] if "framework" in stored else {}  # noqa: SIM401
@@ -88,24 +96,20 @@ class OpenVinoEngine(Engine):
         precision: Literal["auto", "native", "fp32"] = "auto",
         trials: Mapping[int, Path] | None = None,
     ) -> None:
+        cost = cache(lambda scale: read_graph(model.graphs[scale])[1])
         self._graphs: dict[int, Path] = {}
-        costs: dict[int, ScaleCost] = {}
-        may_round = precision != "fp32"
         for scale, path in model.graphs.items():
-            info = read_graph(path)[1]
-            costs[scale], may_round = info.cost, may_round and info.may_round
             int8 = int8_path(model, scale)
-            quantized = precision == "auto" and int8.exists()
+            quantized = precision == "auto" and os.path.exists(int8)
             self._graphs[scale] = (trials or {}).get(scale) or (int8 if quantized else path)
+        # The graphs of a network agree on this.
+        may_round = precision != "fp32" and cost(min(model.graphs)).may_round
         self._native = "bf16" if may_round and bf16_is_faster() else "fp32"
-        self._precision = self._native
+        self.precision = self._native
         self._compiled: OrderedDict[tuple[int, ...], Any] = OrderedDict()
         self._active: Any = None
-        super().__init__(costs, model.size, max_memory, _MEMORY[self._native])
-
-    @property
-    def precision(self) -> str:
-        return self._precision
+        memory = _MEMORY[self._native]
+        super().__init__(model.graphs, cost, model.size, max_memory, memory)
 
     def run(self, x: Block, scale: int) -> Block:
         compiled = self._compile(scale, *x.shape[2:])
@@ -113,12 +117,9 @@ class OpenVinoEngine(Engine):
         if self._active is not None and self._active is not compiled:
             self._active.release_memory()
         self._active = compiled
-        self._precision = "int8" if self._graphs[scale].suffix == ".xml" else self._native
-        parts = [
-            compiled(np.ascontiguousarray(x[i : i + 1]), share_inputs=True)[0].copy()
-            for i in range(len(x))
-        ]
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        self.precision = "int8" if self._graphs[scale].suffix == ".xml" else self._native
+        result: Block = compiled(x, share_inputs=True)[0].copy()
+        return result
 
     def _compile(self, scale: int, height: int, width: int) -> Any:
         small = height * width < _SMALL
@@ -146,8 +147,9 @@ def compile_model(model: Any, precision: str, threads: int | None = None) -> Any
 
 
 def int8_path(model: Model, scale: int) -> Path:
-    """Where `prosr quantize` keeps a graph in 8 bits."""
-    return cache_folder() / "int8" / f"{model.sha256[:24]}-x{scale}.xml"
+    """Where `prosr quantize` keeps a graph in 8 bits: its name says of which graph and weights."""
+    graph = hashlib.sha256(model.graphs[scale].read_bytes() + model.sha256.encode()).hexdigest()
+    return cache_folder() / "int8" / f"{graph[:24]}.xml"
 
 
 @cache

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 import torch
+from torch import nn
 
 from prosr.inference.engine import Engine, MemoryModel, ScaleCost
 from prosr.inference.tiling import Block
@@ -24,16 +25,13 @@ class TorchEngine(Engine):
     def __init__(self, net: Network, max_memory: int, device: str | None = None) -> None:
         self._net = net if device is None else net.to(device)
         self._device = next((p.device for p in net.parameters()), torch.device("cpu"))
-        costs: dict[int, ScaleCost] = {}
-        for scale in net.scales:
-            cost = trace(net, scale)
-            costs[scale] = ScaleCost(cost.radius, cost.bytes)
-        weights = sum(p.numel() * p.element_size() for p in net.parameters())
-        super().__init__(costs, weights, max_memory, _MEMORY)
 
-    @property
-    def precision(self) -> str:
-        return "fp32"
+        def cost(scale: int) -> ScaleCost:
+            traced = trace(net, scale)
+            return ScaleCost(traced.radius, traced.bytes, smallest_side(net))
+
+        weights = sum(p.numel() * p.element_size() for p in net.parameters())
+        super().__init__(net.scales, cost, weights, max_memory, _MEMORY)
 
     def run(self, x: Block, scale: int) -> Block:
         # Kernels are chosen by strides: tiles of equal shape must have equal ones, or they
@@ -43,6 +41,14 @@ class TorchEngine(Engine):
             y = self._net(batch.to(self._device), scale)
         result: Block = y.cpu().contiguous().numpy()
         return result
+
+
+def smallest_side(net: nn.Module) -> int:
+    """The height and width from which a network takes inputs, whatever runs it.
+
+    Reflection by one pixel needs two.
+    """
+    return 2 if any(getattr(m, "padding_mode", "") == "reflect" for m in net.modules()) else 1
 
 
 def best_device() -> str:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from torch import Tensor
 
 from prosr.layouts import BicubicConfig
-from prosr.nets.network import Plain
+from prosr.nets.network import Network
 from prosr.resample.tensors import upscale
 
 
-class Bicubic(Plain):
+class Bicubic(Network):
     """φ_s(x) alone, without parameters; x may have any number of channels."""
 
     def __init__(self) -> None:

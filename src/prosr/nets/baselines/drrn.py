@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from prosr.layouts import DRRNConfig
 from prosr.nets.blocks import conv, draw_he
-from prosr.nets.network import Plain
+from prosr.nets.network import Network
 from prosr.resample.tensors import upscale
 
 
@@ -47,7 +47,7 @@ class RecursiveBlock(nn.Module):
         return z
 
 
-class DRRN(Plain):
+class DRRN(Network):
     """ŷ = φ_s(x) + r of enlarged luminance, one network for all scales.
 
     B blocks of U units have (1 + 2U)·B + 1 layers: 52 for B1U25, with 297 k kernel weights.

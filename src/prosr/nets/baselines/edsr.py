@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from prosr.layouts import EDSRConfig
 from prosr.nets.blocks import MEAN_RGB, conv
-from prosr.nets.network import Plain
+from prosr.nets.network import Network
 
 VALUE_RANGE = 255.0
 """Colours have this range inside the network."""
@@ -27,7 +27,7 @@ class EDSRBlock(nn.Module):
         return z + self.residual_scale * residual
 
 
-class EDSR(Plain):
+class EDSR(Network):
     """Residual blocks at the input's size, then a sub-pixel convolution for each doubling.
 
     Its authors have ×2, ×3 and ×4; ×8 has one doubling more.

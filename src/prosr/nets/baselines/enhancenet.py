@@ -8,11 +8,11 @@ from torch import Tensor, nn
 from prosr.layouts import EnhanceNetConfig
 from prosr.nets.baselines.edsr import EDSRBlock
 from prosr.nets.blocks import conv
-from prosr.nets.network import Plain
+from prosr.nets.network import Network
 from prosr.resample.tensors import upscale
 
 
-class EnhanceNet(Plain):
+class EnhanceNet(Network):
     """ŷ = φ_s(x) + r; r by residual blocks, then nearest-neighbour doublings and convolutions.
 
     All variants have this generator: E is trained on the pixel loss, PAT on perceptual,

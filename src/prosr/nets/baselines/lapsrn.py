@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from prosr.layouts import LapSRNConfig
-from prosr.nets.blocks import conv, draw_he
-from prosr.nets.network import Plain, levels_below
+from prosr.nets.blocks import LEAK, conv, draw_he, leaky_relu
+from prosr.nets.network import Network, levels_below
 
 
 class Upconv(nn.ConvTranspose2d):
@@ -38,9 +35,8 @@ class ImageUp(nn.ConvTranspose2d):
 class LapSRNLevel(nn.Module):
     """Feature embedding by `depth` convolutions and an upconv; adds a residual to the picture."""
 
-    def __init__(self, depth: int, features: int, leak: float) -> None:
+    def __init__(self, depth: int, features: int) -> None:
         super().__init__()
-        self.activate = partial(F.leaky_relu, negative_slope=leak)
         self.convs = nn.ModuleList(conv(features, features) for _ in range(depth))
         self.upconv = Upconv(features)
         self.residual = conv(features, 1)
@@ -48,12 +44,12 @@ class LapSRNLevel(nn.Module):
 
     def forward(self, z: Tensor, y_hat: Tensor) -> tuple[Tensor, Tensor]:
         for layer in self.convs:
-            z = self.activate(layer(z))
-        z = self.activate(self.upconv(z))
+            z = leaky_relu(layer(z))
+        z = leaky_relu(self.upconv(z))
         return z, self.image_up(y_hat) + self.residual(z)
 
 
-class LapSRN(Plain):
+class LapSRN(Network):
     """A Laplacian pyramid on luminance: each level adds a residual to the doubled level below.
 
     All levels are supervised, so a network gives the scales below its last one too.
@@ -61,18 +57,17 @@ class LapSRN(Plain):
 
     def __init__(self, layout: LapSRNConfig) -> None:
         super().__init__(layout)
-        self.activate = partial(F.leaky_relu, negative_slope=layout.leak)
         self.entry = conv(1, layout.features)
         self.levels = nn.ModuleList(
-            LapSRNLevel(layout.depth, layout.features, layout.leak) for _ in range(layout.levels)
+            LapSRNLevel(layout.depth, layout.features) for _ in range(layout.levels)
         )
-        draw_he(self, layout.leak)
+        draw_he(self, LEAK)
         for module in self.modules():
             if isinstance(module, ImageUp):
                 module.draw_bilinear()
 
     def enlarge(self, x: Tensor, scale: int) -> Tensor:
-        z, y_hat = self.activate(self.entry(x)), x
+        z, y_hat = leaky_relu(self.entry(x)), x
         for level in self.levels[: levels_below(self.scales, scale) + 1]:
             z, y_hat = level(z, y_hat)
         return y_hat

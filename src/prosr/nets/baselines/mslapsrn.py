@@ -5,18 +5,15 @@ TPAMI 2018.
 
 from __future__ import annotations
 
-from functools import partial
-
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from prosr.layouts import MsLapSRNConfig
 from prosr.nets.baselines.lapsrn import ImageUp, Upconv
-from prosr.nets.blocks import conv, draw_he
-from prosr.nets.network import Plain, levels_below
+from prosr.nets.blocks import LEAK, conv, draw_he, leaky_relu
+from prosr.nets.network import Network, levels_below
 
 
-class MsLapSRN(Plain):
+class MsLapSRN(Network):
     """LapSRN on luminance whose levels and scales share all weights.
 
     Features pass R times (`recursions`) through the same D convolutions (`depth`). Each time,
@@ -27,19 +24,18 @@ class MsLapSRN(Plain):
         super().__init__(layout)
         features = layout.features
         self.recursions = layout.recursions
-        self.activate = partial(F.leaky_relu, negative_slope=layout.leak)
         self.entry = conv(1, features)
         self.convs = nn.ModuleList(conv(features, features) for _ in range(layout.depth))
         self.upconv = Upconv(features)
         self.residual = conv(features, 1)
         self.image_up = ImageUp()
-        draw_he(self, layout.leak)
+        draw_he(self, LEAK)
         self.image_up.draw_bilinear()
 
     def enlarge(self, x: Tensor, scale: int) -> Tensor:
         z, y_hat = self.entry(x), x
         for _ in range(levels_below(self.scales, scale) + 1):
-            z = self.upconv(self.activate(self.embed(z)))
+            z = self.upconv(leaky_relu(self.embed(z)))
             y_hat = self.image_up(y_hat) + self.residual(z)
         return y_hat
 
@@ -48,6 +44,6 @@ class MsLapSRN(Plain):
         z = source
         for _ in range(self.recursions):
             for layer in self.convs:
-                z = layer(self.activate(z))
+                z = layer(leaky_relu(z))
             z = z + source
         return z

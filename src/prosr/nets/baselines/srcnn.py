@@ -6,11 +6,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from prosr.layouts import SRCNNConfig
-from prosr.nets.network import Plain
+from prosr.nets.network import Network
 from prosr.resample.tensors import upscale
 
 
-class SRCNN(Plain):
+class SRCNN(Network):
     """Patch extraction, non-linear mapping and reconstruction of enlarged luminance, φ_s(Y).
 
     The network is the same for every s; its authors trained one for each scale. Borders are

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from prosr.layouts import SRDenseNetConfig
 from prosr.nets.baselines.lapsrn import Upconv
 from prosr.nets.blocks import conv, draw_he
-from prosr.nets.network import Plain
+from prosr.nets.network import Network
 
 
 class DenseBlock(nn.Module):
@@ -31,7 +31,7 @@ class DenseBlock(nn.Module):
         return z
 
 
-class SRDenseNet(Plain):
+class SRDenseNet(Network):
     """Dense blocks on luminance with skips from all levels, a bottleneck, transposed convs.
 
     This is SRDenseNet_All; for ×4 it has 69 layers, 1 + 8×8 + 1 + 2 + 1. Its authors have

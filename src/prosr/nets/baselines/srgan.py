@@ -10,8 +10,7 @@ from typing import cast
 from torch import Tensor, nn
 
 from prosr.layouts import SRGANDiscriminatorConfig
-from prosr.nets.blocks import conv
-from prosr.nets.discriminator import LEAK
+from prosr.nets.blocks import LEAK, conv
 
 _LAYERS = ((64, 2), (128, 1), (128, 2), (256, 1), (256, 2), (512, 1), (512, 2))
 """Channels and stride of each convolution after the first."""

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from prosr.layouts import SRResNetConfig
 from prosr.nets.blocks import conv
-from prosr.nets.network import Plain
+from prosr.nets.network import Network
 
 
 class SRResNetBlock(nn.Module):
@@ -37,7 +37,7 @@ class SubPixel(nn.Module):
         return doubled
 
 
-class SRResNet(Plain):
+class SRResNet(Network):
     """Residual blocks, then sub-pixel convolutions; the first and last kernels are 9×9.
 
     x is in [0, 1] and the last convolution returns units of [−1, 1], as the authors scale

@@ -7,11 +7,11 @@ from torch import Tensor, nn
 
 from prosr.layouts import VDSRConfig
 from prosr.nets.blocks import conv, draw_he
-from prosr.nets.network import Plain
+from prosr.nets.network import Network
 from prosr.resample.tensors import upscale
 
 
-class VDSR(Plain):
+class VDSR(Network):
     """ŷ = φ_s(x) + r: plain 3×3 layers predict the residual of enlarged luminance.
 
     One network for all scales. Its layers have no biases, like the released weights; this

@@ -5,10 +5,9 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
-import math
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from statistics import fmean
@@ -22,11 +21,13 @@ from prosr.data.benchmarks import Benchmark, Pair
 from prosr.errors import ConfigError
 from prosr.evaluation.metrics import psnr
 from prosr.evaluation.protocol import DATA_RANGE, find_protocol
+from prosr.evaluation.timing import measure
+from prosr.files import explaining
 from prosr.images import from_unit, to_unit
 from prosr.inference.engines.openvino import OpenVinoEngine, core, int8_path, read_graph
 from prosr.inference.tiling import Block
 from prosr.models import Model
-from prosr.scales import check_scale
+from prosr.scales import choose_scales
 
 LOSS = 0.03
 """Most dB against the ground truth that 8 bits may lose."""
@@ -61,9 +62,11 @@ def try_int8(
 
     It pays if it is faster than before and loses at most `LOSS` on the luminance of
     pictures that it was not calibrated on. The engine uses it from then on. Raises
-    `ConfigError` for a network without a residual (Eq. 2), or too few pictures.
+    `ConfigError` for a network without this scale or without a residual (Eq. 2), and for too
+    few pictures.
     """
-    graph = model.graphs[check_scale(scale)]
+    choose_scales(model.name, model.scales, (scale,))
+    graph = model.graphs[scale]
     if not read_graph(graph)[1].may_round:
         raise ConfigError(
             "a network without a residual of its own cannot be quantized; leave it as it is"
@@ -74,15 +77,18 @@ def try_int8(
         raise ConfigError(f"{len(pairs)} pictures are too few to quantize with; give 8 or more")
     native = OpenVinoEngine(model, max_memory, "native")
     place = int8_path(model, scale)
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=place.parent, prefix=".") as folder:
+    with explaining(place):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        temporary = TemporaryDirectory(dir=place.parent, prefix=".")
+    with temporary as folder:
         trial = Path(folder) / "trial.xml"
         progress("calibrating")
         _quantize(graph, [_block(x) for x, _ in pairs[::2]], trial)
         progress("comparing")
         int8 = OpenVinoEngine(model, max_memory, trials={scale: trial})
         loss = _score(native, scale, pairs[1::2]) - _score(int8, scale, pairs[1::2])
-        speed = _seconds(native, scale) / _seconds(int8, scale)
+        seconds = _seconds({"native": native, "int8": int8}, scale)
+        speed = seconds["native"] / seconds["int8"]
         # Windows does not move a file that is open.
         del int8
         kept = speed > 1 and loss <= LOSS
@@ -141,12 +147,8 @@ def _score(
     return fmean(scores)
 
 
-def _seconds(engine: OpenVinoEngine, scale: int) -> float:
-    """Processor time, which other programs do not lengthen."""
+def _seconds(engines: Mapping[str, OpenVinoEngine], scale: int) -> dict[str, float]:
+    """Seconds of the fastest round, which other programs lengthen least."""
     x = np.random.default_rng(0).random((1, 3, _TIMED, _TIMED), np.float32)
-    best = math.inf
-    for _ in range(_ROUNDS):
-        start = time.process_time()
-        engine(x, scale)
-        best = min(best, time.process_time() - start)
-    return best
+    subjects = {name: partial(engine, x, scale) for name, engine in engines.items()}
+    return {name: timing.best for name, timing in measure(subjects, _ROUNDS).items()}
