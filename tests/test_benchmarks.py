@@ -6,11 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from prosr.data.benchmarks import open_benchmark
-from prosr.data.tensors import to_tensor
 from prosr.errors import DataError, ImageError
 from prosr.scales import SCALES
 
@@ -91,13 +89,3 @@ def test_a_file_that_is_not_a_picture_is_named(tmp_path: Path) -> None:
     (tmp_path / "broken.png").write_bytes(b"not a picture")
     with pytest.raises(ImageError, match=r"broken\.png"):
         list(open_benchmark(tmp_path).pairs(2))
-
-
-def test_read_only_pixels_become_tensors_without_a_warning() -> None:
-    pixels = np.full((4, 4, 3), 51, np.uint8)
-    pixels.flags.writeable = False
-    torch.set_warn_always(True)
-    try:
-        torch.testing.assert_close(to_tensor(pixels), torch.full((1, 3, 4, 4), 0.2))
-    finally:
-        torch.set_warn_always(False)

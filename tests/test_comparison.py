@@ -289,7 +289,7 @@ def test_reports_leave_out_runs_that_the_plan_no_longer_has(made: Comparison) ->
 def test_runs_of_another_plan_are_not_resumed(made: Comparison) -> None:
     go(made, patience=1)
     other = PLAN.model_copy(update={"recipe": {**PLAN.recipe, "batch": 4}})
-    with pytest.raises(ConfigError, match="batch = 2, this recipe says 4"):
+    with pytest.raises(ConfigError, match="batch = 2, not 4"):
         go(replace(made, plan=other))
 
 

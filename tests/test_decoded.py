@@ -9,8 +9,7 @@ import pytest
 from PIL import Image
 
 from prosr.data.decoded import CELL, DecodedPictures, Pixels, detail
-from prosr.data.patches import TrainingPicture, find_pictures, open_pictures
-from prosr.data.sampler import PatchSampler
+from prosr.data.patches import PatchSampler, TrainingPicture, open_pictures
 from prosr.errors import DataError
 
 SIDE = 40
@@ -31,7 +30,7 @@ def make_folder(folder: Path, count: int) -> Path:
 
 def opened(tmp_path: Path, limit: int) -> list[TrainingPicture]:
     pictures, problems = open_pictures(
-        find_pictures([tmp_path / "pictures"]), tmp_path / "cache", cache_size=limit
+        [tmp_path / "pictures"], tmp_path / "cache", cache_size=limit
     )
     assert not problems
     return pictures

@@ -1,13 +1,15 @@
 """The schedule and cost of a run, without starting it."""
 
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from prosr import cli
 from prosr.config import Curriculum, Recipe, Single
-from prosr.training.forecast import Phase, forecast, phases
+from prosr.training.curriculum import phases, stage_at
+from prosr.training.steps import measure_steps
 
 RECIPE = Recipe(
     model="prosr-xs",
@@ -22,37 +24,28 @@ RECIPE = Recipe(
 
 
 def test_phases_change_where_a_scale_opens_and_where_it_is_complete() -> None:
-    found = phases(RECIPE)
-    assert [(p.first, p.last, p.scales) for p in found] == [
-        (0, 9, (2,)),
-        (10, 19, (2, 4)),
-        (20, 49, (2, 4)),
-        (50, 59, (2, 4, 8)),
-        (60, 99, (2, 4, 8)),
-    ]
-    assert found[1].alpha == pytest.approx((0, 0.9))
-    assert found[-1].alpha == (1, 1)
-    assert found[0].rate[0] == 1e-3 and found[-1].rate[1] < 1e-5
+    starts = [0, 10, 20, 50, 60, 100]
+    assert phases(RECIPE) == [range(*ends) for ends in pairwise(starts)]
+    scales = [stage_at(start, RECIPE).scales for start in starts[:-1]]
+    assert scales == [(2,), (2, 4), (2, 4), (2, 4, 8), (2, 4, 8)]
 
 
 def test_phases_of_a_very_long_run_are_found_quickly() -> None:
     found = phases(RECIPE.model_copy(update={"steps": 10**12}))
-    assert [p.first for p in found] == [0, 10**11, 2 * 10**11, 5 * 10**11, 6 * 10**11]
-    assert found[-1].last == 10**12 - 1
+    assert [p.start for p in found] == [0, 10**11, 2 * 10**11, 5 * 10**11, 6 * 10**11]
+    assert found[-1].stop == 10**12
 
 
 def test_one_scale_is_one_phase() -> None:
-    single = RECIPE.model_copy(update={"schedule": Single(scale=4), "decay": "none"})
-    assert phases(single) == (Phase(0, 99, (4,), (1, 1), (1e-3, 1e-3)),)
+    assert phases(RECIPE.model_copy(update={"schedule": Single(scale=4)})) == [range(100)]
 
 
-def test_the_time_is_that_of_the_expected_steps_at_each_scale() -> None:
+def test_a_step_of_each_scale_is_measured() -> None:
     single = RECIPE.model_copy(update={"schedule": Single(scale=4)})
-    expected = forecast(single, 1, lambda name: None)
-    (step,) = expected.steps
-    assert (step.scale, step.share, step.patch) == (4, 1, 4)
-    assert expected.seconds(single) == pytest.approx(100 * step.seconds)
-    assert step.memory > 50_000_000
+    (cost,) = measure_steps(single, 1, lambda name: None)
+    assert (cost.work.scale, cost.share, cost.work.patch) == (4, 1, 4)
+    assert cost.seconds > 0
+    assert cost.memory > 50_000_000
 
 
 def test_a_dry_run_starts_nothing(

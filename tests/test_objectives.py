@@ -9,17 +9,18 @@ from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from prosr.config import NetConfig, net_config, preset
-from prosr.data.sampler import Batch
+from prosr.config import net_config, preset
+from prosr.data.patches import Batch
+from prosr.layouts import NetConfig
 from prosr.nets.build import build
 from prosr.nets.laplacian import LaplacianPyramid
 from prosr.training.losses import pixel_loss, pyramid_loss
 from prosr.training.objectives import (
     DivergedError,
+    Estimates,
     Learner,
     StepResult,
     pixel_step,
-    supervised,
     update_average,
 )
 
@@ -44,7 +45,8 @@ def batch() -> Batch:
 
 def step(net: nn.Module, batch: Batch, alpha: float = 1.0) -> StepResult:
     optimizer = torch.optim.Adam(net.parameters(), 1e-3)
-    module, wrapped = FABRIC.setup(supervised(net), optimizer)
+    trained = Estimates(net) if isinstance(net, LaplacianPyramid) else net
+    module, wrapped = FABRIC.setup(trained, optimizer)
     return pixel_step(Learner(FABRIC, module, wrapped), batch, alpha)
 
 

@@ -7,8 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from prosr.data.patches import TrainingPicture, cut, find_pictures, open_pictures
-from prosr.data.sampler import PatchSampler
+from prosr.data.patches import PatchSampler, TrainingPicture, cut, open_pictures
 from prosr.errors import DataError
 from prosr.resample import make_input
 from prosr.scales import SCALES
@@ -27,7 +26,7 @@ def folder_of(tmp_path: Path, *sizes: tuple[int, int]) -> Path:
 
 
 def opened(tmp_path: Path, *sizes: tuple[int, int]) -> list[TrainingPicture]:
-    paths = find_pictures([folder_of(tmp_path, *sizes)])
+    paths = [folder_of(tmp_path, *sizes)]
     return open_pictures(paths, tmp_path / "cache")[0]
 
 
@@ -52,7 +51,7 @@ def test_patches_come_from_where_the_detail_is(tmp_path: Path) -> None:
     pixels = np.full((256, 256, 3), 128, np.uint8)
     pixels[:64, 192:] = noise(64, 64)
     Image.fromarray(pixels).save(folder / "a.png")
-    (picture,) = open_pictures(find_pictures([folder]), tmp_path / "cache")[0]
+    (picture,) = open_pictures([folder], tmp_path / "cache")[0]
     rng = np.random.default_rng(0)
     corners = [picture.draw(rng, 32, 2) for _ in range(50)]
     assert all(top <= 64 and left >= 160 for top, left in corners)
@@ -61,7 +60,7 @@ def test_patches_come_from_where_the_detail_is(tmp_path: Path) -> None:
 
 def test_pictures_are_decoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = folder_of(tmp_path, (40, 40))
-    paths = find_pictures([folder])
+    paths = [folder]
     first = open_pictures(paths, tmp_path / "cache")[0][0].pixels
     monkeypatch.setattr("prosr.images.read_rgb", lambda path: pytest.fail("decoded again"))
     again = open_pictures(paths, tmp_path / "cache")[0][0].pixels
@@ -72,14 +71,14 @@ def test_unreadable_pictures_are_named_and_the_others_kept(tmp_path: Path) -> No
     folder = folder_of(tmp_path, (40, 40), (50, 50))
     (folder / "bad.jpg").write_bytes(b"no picture")
     (folder / "notes.txt").write_text("not looked at")
-    pictures, problems = open_pictures(find_pictures([folder]), tmp_path / "cache")
+    pictures, problems = open_pictures([folder], tmp_path / "cache")
     assert len(pictures) == 2
     assert len(problems) == 1 and "bad.jpg" in problems[0]
 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="none is not a folder"):
-        find_pictures([tmp_path / "none"])
+        open_pictures([tmp_path / "none"], tmp_path / "cache")
 
 
 def sampler(
@@ -115,7 +114,7 @@ def test_all_eight_symmetries_occur(tmp_path: Path) -> None:
     folder.mkdir()
     ramp = np.add.outer(np.arange(12) * 10, np.arange(12)).astype(np.uint8)
     Image.fromarray(np.stack([ramp] * 3, -1)).save(folder / "a.png")
-    pictures = open_pictures(find_pictures([folder]), tmp_path / "cache")[0]
+    pictures = open_pictures([folder], tmp_path / "cache")[0]
     batches = [sampler(pictures, 2)[step] for step in range(20)]
     seen = {batch.y[i, ..., 0].tobytes() for batch in batches for i in range(4)}
     assert len(seen) == 8

@@ -15,7 +15,7 @@ from PIL import Image
 
 from feature_files import write_distilled
 from prosr.errors import DataError, ProSRError
-from prosr.training.failures import named_failures
+from prosr.training.loop import named_failures
 from prosr.training.run import stored_progress
 
 RECIPE = """\
@@ -114,7 +114,8 @@ def test_two_processes_train_against_one_discriminator(work: Path) -> None:
             for log in (one, two)
         )
         assert len(ours) == 6
-        assert theirs == pytest.approx(ours, rel=1e-3, abs=1e-4)
+        # The drift is a small difference of large numbers, in 8-bit levels.
+        assert theirs == pytest.approx(ours, rel=1e-3, abs=1e-3 if key == "drift_r" else 1e-4)
 
 
 @pytest.mark.timeout(600)

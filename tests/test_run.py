@@ -10,7 +10,7 @@ from torch import nn
 from prosr.checkpoints.weights import load_state, save_state
 from prosr.config import Recipe, Single
 from prosr.errors import CheckpointError, ConfigError
-from prosr.training.run import Run, RunProgress, open_run, stored_progress
+from prosr.training.run import Run, open_run
 
 NORMALIZED = Recipe(
     model="table1-block",
@@ -27,17 +27,18 @@ def opened(folder: Path, recipe: Recipe) -> Run:
 def test_a_recipe_without_a_newer_key_is_resumed(tmp_path: Path) -> None:
     recipe = Recipe(model="prosr-xs", steps=9)
     opened(tmp_path, recipe).save()
-    stored = json.loads((tmp_path / "recipe.json").read_text())
-    del stored["layout"], stored["schedule"]["kind"]
-    (tmp_path / "recipe.json").write_text(json.dumps(stored))
+    tensors, header = load_state(tmp_path / "state.safetensors")
+    progress = json.loads(header["progress"])
+    del progress["recipe"]["layout"], progress["recipe"]["schedule"]["kind"]
+    save_state(tmp_path / "state.safetensors", tensors, {"progress": json.dumps(progress)})
     opened(tmp_path, recipe)
-    with pytest.raises(ConfigError, match=r"layout = {}, this recipe says {'features': 8}"):
+    with pytest.raises(ConfigError, match=r"layout = {}, not {'features': 8}"):
         opened(tmp_path, recipe.model_copy(update={"layout": {"features": 8}}))
 
 
 def test_statistics_of_batch_normalization_are_kept(tmp_path: Path) -> None:
     run = opened(tmp_path, NORMALIZED)
-    run.net(torch.rand(2, 3, 4, 4), 4).sum().backward()
+    run.net(torch.rand(2, 3, 4, 4), 4).sum().backward()  # type: ignore[no-untyped-call]
     run.optimizer.step()
     run.save()
     again = opened(tmp_path, NORMALIZED)
@@ -63,16 +64,5 @@ def test_a_run_without_a_state_does_not_keep_its_folder(tmp_path: Path) -> None:
     other = NORMALIZED.model_copy(update={"batch": 3})
     opened(tmp_path, NORMALIZED)
     opened(tmp_path, other).save()
-    with pytest.raises(ConfigError, match="batch = 3, this recipe says 16"):
+    with pytest.raises(ConfigError, match="batch = 3, not 16"):
         opened(tmp_path, NORMALIZED)
-
-
-def test_a_state_of_an_older_version_is_resumed(tmp_path: Path) -> None:
-    run = opened(tmp_path, NORMALIZED)
-    run.save()
-    tensors, header = load_state(tmp_path / "state.safetensors")
-    progress = json.loads(header["progress"])
-    progress |= {"left_out": 0, "grown": [2], "useless": 3, "step": 4}
-    del progress["skipped_in_a_row"], progress["pretrained"]
-    save_state(tmp_path / "state.safetensors", tensors, {"progress": json.dumps(progress)})
-    assert stored_progress(tmp_path) == RunProgress(step=4, pretrained=(2,))

@@ -9,7 +9,6 @@ from PIL import Image
 
 from prosr.config import Recipe
 from prosr.data.benchmarks import open_benchmark
-from prosr.evaluation.protocol import find_protocol
 from prosr.scales import Scale
 from prosr.training.loop import train
 from prosr.training.objectives import StepResult
@@ -66,7 +65,6 @@ def job(pictures: Path, folder: Path, recipe: Recipe = RECIPE, workers: int = 0)
         data=[pictures],
         folder=folder,
         cache=pictures.parent / "cache",
-        protocol=find_protocol("paper"),
         validation=open_benchmark(pictures).first(1),
         workers=workers,
     )

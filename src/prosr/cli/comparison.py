@@ -58,9 +58,9 @@ def _watch(job: TrainingJob) -> Iterator[tuple[Session, TrainingDisplay]]:
     from prosr.training.session import prepare
 
     steps = job.recipe.steps
-    with TrainingDisplay(steps, job.protocol.name, line_every=max(1, steps // 5)) as display:
+    with TrainingDisplay(steps, line_every=max(1, steps // 5)) as display:
         session = prepare(job, display.opening)
         for line in session.notes:
             display.note(line)
-        display.start(session.run.progress.step)
+        display.begin(session.run.progress.step)
         yield session, display

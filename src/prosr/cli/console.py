@@ -15,7 +15,6 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
-    TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
@@ -27,55 +26,41 @@ if TYPE_CHECKING:
     from prosr.training.objectives import StepResult
 
 
-class TrainingDisplay:
+class TrainingDisplay(Progress):
     """A progress bar with the learning rate, the smoothed loss of each scale and the time left.
 
     If the output is not a terminal, a line every `line_every` steps instead.
     """
 
-    def __init__(
-        self, steps: int, protocol: str, quiet: bool = False, line_every: int = 100
-    ) -> None:
-        self._steps = steps
-        self._protocol = protocol
-        self._line_every = line_every
-        self._losses: dict[int, float] = {}
-        self._margin = 0.0
-        self._console = Console(quiet=quiet)
-        self._progress = Progress(
-            TextColumn("{task.description}"),
+    def __init__(self, steps: int, quiet: bool = False, line_every: int = 100) -> None:
+        console = Console(quiet=quiet)
+        super().__init__(
+            "{task.description}",
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[state]}"),
+            "{task.fields[state]}",
             TimeElapsedColumn(),
             TimeRemainingColumn(),
-            console=self._console,
-            transient=False,
-            disable=not self._console.is_terminal,
+            console=console,
+            disable=not console.is_terminal,
         )
-        self._task = self._progress.add_task("opening", total=None, state="")
-
-    def __enter__(self) -> TrainingDisplay:
-        self._progress.start()
-        return self
-
-    def __exit__(self, *raised: object) -> None:
-        self._progress.stop()
+        self._steps = steps
+        self._line_every = line_every
+        self._losses: dict[int, float] = {}
+        self._bar = self.add_task("opening", total=None, state="")
 
     def note(self, line: str) -> None:
         """Print a line above the bar."""
-        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def opening(self, done: int, total: int) -> None:
         """Show how many pictures have been opened."""
-        self._progress.update(self._task, completed=done, total=total)
+        self.update(self._bar, completed=done, total=total)
 
-    def start(self, step: int) -> None:
-        """Start counting steps, from `step`."""
-        self._progress.remove_task(self._task)
-        self._task = self._progress.add_task(
-            "training", total=self._steps, completed=step, state="starting"
-        )
+    def begin(self, step: int) -> None:
+        """Begin to count steps, from `step`."""
+        self.remove_task(self._bar)
+        self._bar = self.add_task("training", total=self._steps, completed=step, state="starting")
 
     def stepped(self, step: int, result: StepResult, rate: float) -> None:
         """Show a step: the loss of Eq. 5 in 8-bit levels, or of Eq. 4 with the scores of D."""
@@ -85,10 +70,9 @@ class TrainingDisplay:
         state = f"rate {rate:.2e}  loss {losses}"
         if result.health:
             real, fake = result.health["d_real"], result.health["d_fake"]
-            self._margin = 0.95 * self._margin + 0.05 * (real - fake)
-            state += f"  D(r) {real:.2f}  D(r̂) {fake:.2f}  margin {self._margin:.2f}"
-        self._progress.update(self._task, completed=step, state=state)
-        if not self._console.is_terminal and step % self._line_every == 0:
+            state += f"  D(r) {real:.2f}  D(r̂) {fake:.2f}"
+        self.update(self._bar, completed=step, state=state)
+        if not self.console.is_terminal and step % self._line_every == 0:
             self.note(f"step {step}/{self._steps}  {state}")
 
     def skipped(self, step: int, reason: str) -> None:
@@ -99,7 +83,7 @@ class TrainingDisplay:
         """Print the scores of a validation."""
         scores = "  ".join(f"×{scale} {value:.3f}" for scale, value in psnr.items())
         mark = "  (best so far)" if best else ""
-        self.note(f"step {step}: validation, protocol {self._protocol}: {scores} dB{mark}")
+        self.note(f"step {step}: validation, protocol paper: {scores} dB{mark}")
 
 
 @contextmanager
@@ -109,20 +93,17 @@ def stop_on_signals() -> Iterator[Callable[[], int]]:
     A second one raises `KeyboardInterrupt`, but not within `PATIENCE` of the first: senders
     often send two.
     """
-    received: list[int] = []
-    first = inf
+    received: list[tuple[float, int]] = []
 
     def remember(number: int, frame: FrameType | None) -> None:
-        nonlocal first
         notice_hangup(number)
-        received.append(number)
-        first = min(first, monotonic())
-        if monotonic() - first > PATIENCE:
+        received.append((monotonic(), number))
+        if received[-1][0] - received[0][0] > PATIENCE:
             raise KeyboardInterrupt
 
     previous = {number: signal.signal(number, remember) for number in heard()}
     try:
-        yield lambda: next(iter(received), 0)
+        yield lambda: received[0][1] if received else 0
     finally:
         for number, handler in previous.items():
             # `notice_hangup` may have set SIGHUP to be ignored.

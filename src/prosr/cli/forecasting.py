@@ -4,71 +4,55 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.table import Table
+import typer
+from rich.table import Column, Table
+
+from prosr.cli.tables import print_tables, status_line
 
 if TYPE_CHECKING:
     from prosr.config import Recipe
-    from prosr.training.forecast import Forecast, Phase, StepCost
-
-_ROUNDS = 3
-"""Steps measured at each scale."""
 
 
 def show_forecast(recipe: Recipe) -> None:
-    """Measure a few steps, and print the schedule and the cost of training."""
-    from prosr.cli.tables import status_line
-    from prosr.training.forecast import forecast
+    """Measure three steps of each scale; print the schedule and the cost of training."""
+    from prosr.nets.build import build
+    from prosr.training.curriculum import learning_rate_at, phases, stage_at
+    from prosr.training.steps import measure_steps
 
     with status_line() as tell:
-        expected = forecast(recipe, _ROUNDS, tell)
-    console = Console()
-    console.print(_schedule(expected.phases))
+        costs = measure_steps(recipe, 3, tell)
+    schedule = Table("steps", "open scales", "alpha", "learning rate", title="schedule")
+    for phase in phases(recipe):
+        first, last = stage_at(phase[0], recipe), stage_at(phase[-1], recipe)
+        schedule.add_row(
+            f"{phase[0]:,} to {phase[-1]:,}",
+            " ".join(f"×{scale}" for scale in first.scales),
+            _span(first.alpha, last.alpha, ".2f"),
+            _span(learning_rate_at(phase[0], recipe), learning_rate_at(phase[-1], recipe), ".2e"),
+        )
     work = "GFLOP of the generator" if recipe.adversarial else "GFLOP"
-    console.print(_costs(expected.steps, work))
-    for line in _summary(recipe, expected):
-        console.print(line, highlight=False, soft_wrap=True)
-
-
-def _schedule(phases: tuple[Phase, ...]) -> Table:
-    table = Table(title="schedule")
-    for name in ("steps", "open scales", "alpha", "learning rate"):
-        table.add_column(name)
-    for phase in phases:
+    columns = ("scale", "patch of x", "share", work, "seconds", "memory (GB)")
+    table = Table(*(Column(name, justify="right") for name in columns))
+    table.title = "one step on this machine"
+    for cost in costs:
         table.add_row(
-            f"{phase.first:,} to {phase.last:,}",
-            " ".join(f"×{scale}" for scale in phase.scales),
-            _span(*phase.alpha, ".2f"),
-            _span(*phase.rate, ".2e"),
+            f"×{cost.work.scale}",
+            f"{cost.work.patch}×{cost.work.patch}",
+            f"{cost.share:.0%}",
+            f"{2e-9 * cost.work.macs:.1f}",
+            f"{cost.seconds:.3f}",
+            f"{cost.memory / 1e9:.2f}",
         )
-    return table
-
-
-def _costs(steps: tuple[StepCost, ...], work: str) -> Table:
-    table = Table(title="one step on this machine")
-    for name in ("scale", "patch of x", "share", work, "seconds", "memory (GB)"):
-        table.add_column(name, justify="right")
-    for step in steps:
-        table.add_row(
-            f"×{step.scale}",
-            f"{step.patch}×{step.patch}",
-            f"{step.share:.0%}",
-            f"{2e-9 * step.macs:.1f}",
-            f"{step.seconds:.3f}",
-            f"{step.memory / 1e9:.2f}",
-        )
-    return table
-
-
-def _summary(recipe: Recipe, expected: Forecast) -> list[str]:
-    hours = expected.seconds(recipe) / 3600
-    memory = max(step.memory for step in expected.steps) / 1e9
-    return [
-        f"{recipe.model}: {expected.parameters:,} parameters, batches of {recipe.batch}",
+    print_tables([schedule, table])
+    parameters = build(recipe.net).parameter_count(recipe.net.scales[-1])
+    hours = recipe.steps * sum(cost.share * cost.seconds for cost in costs) / 3600
+    memory = max(cost.memory for cost in costs) / 1e9
+    typer.echo(f"{recipe.model}: {parameters:,} parameters, batches of {recipe.batch}")
+    typer.echo(
         f"{recipe.steps:,} steps: about {hours:.2g} hours in one process, without scoring; "
-        f"{memory:.2f} GB",
-        "nothing was started; to train, run the command without --dry-run",
-    ]
+        f"{memory:.2f} GB"
+    )
+    typer.echo("nothing was started; to train, run the command without --dry-run")
 
 
 def _span(first: float, last: float, digits: str) -> str:

@@ -15,15 +15,6 @@ from prosr.errors import ProSRError
 
 _PARENT = os.getppid()
 
-_SAVING = 3600
-"""Seconds in which stopped processes may finish their step and save; torchrun's default is 30."""
-
-
-def needs_processes(devices: int, nodes: int) -> bool:
-    """Whether this process has to start the others: several devices and no launcher."""
-    started = {"LOCAL_RANK", "RANK", "SLURM_PROCID"} & os.environ.keys()
-    return devices > 1 and nodes == 1 and not started
-
 
 def is_first_process() -> bool:
     """Whether this process is the only one or the one that logs, scores and saves."""
@@ -36,13 +27,16 @@ def is_orphaned() -> bool:
     return "TORCHELASTIC_RUN_ID" in os.environ and os.getppid() != _PARENT
 
 
-def run_processes(count: int) -> None:
+def run_processes(count: int, nodes: int) -> None:
     """Run this command in `count` processes until all have ended.
 
-    A signal is passed on to all of them, and each saves and stops. If one fails, the others
-    are stopped. Raises `typer.Exit` with 128 + the signal's number, with the exit code of
-    the process that failed first, or with 0; and `ProSRError` if a process was killed.
+    Returns at once if one process is enough or a launcher has started this one. A signal is
+    passed on to all processes, and each saves and stops. If one fails, the others are stopped.
+    Raises `typer.Exit` with 128 + the signal's number, with the exit code of the process that
+    failed first, or with 0; and `ProSRError` if a process was killed.
     """
+    if count == 1 or nodes > 1 or {"LOCAL_RANK", "RANK", "SLURM_PROCID"} & os.environ.keys():
+        return
     with signals_wait():
         from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException, Std
         from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -50,7 +44,8 @@ def run_processes(count: int) -> None:
 
     # torchrun logs what the lines below say, and every process prints the same errors.
     logging.disable(logging.ERROR)
-    os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", str(_SAVING))
+    # Seconds in which stopped processes may finish their step and save; the default is 30.
+    os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", "3600")
     with tempfile.TemporaryDirectory() as folder:
         config = LaunchConfig(
             min_nodes=1,

@@ -11,8 +11,7 @@ import typer
 from prosr.cli.options import Data, MaxMinutes, Workers
 
 if TYPE_CHECKING:
-    from prosr.cli.console import TrainingDisplay
-    from prosr.training.session import Session, TrainingJob
+    from prosr.training.session import TrainingJob
 
 # fmt: off
 RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE.toml", help="The network, its schedule and all settings.")]
@@ -55,10 +54,9 @@ def train(
     """
     from prosr.checkpoints.features import download_missing
     from prosr.cli.forecasting import show_forecast
-    from prosr.cli.launch import needs_processes, run_processes
+    from prosr.cli.launch import run_processes
     from prosr.config import load_recipe
     from prosr.data.benchmarks import open_benchmark
-    from prosr.evaluation.protocol import find_protocol
     from prosr.inference.memory import parse_size
     from prosr.training.session import TrainingJob
 
@@ -68,14 +66,12 @@ def train(
         return
     if download_features and loaded.adversarial:
         download_missing(loaded.adversarial.features, loaded.adversarial.file)
-    if needs_processes(devices, nodes):
-        run_processes(devices)
+    run_processes(devices, nodes)
     job = TrainingJob(
         recipe=loaded,
         data=data,
         folder=run,
         cache=cache or run / "cache",
-        protocol=find_protocol("paper"),
         validation=open_benchmark(validation) if validation else None,
         workers=workers,
         devices=devices,
@@ -88,37 +84,29 @@ def train(
 
 
 def _run(job: TrainingJob, max_minutes: float | None) -> None:
-    from prosr.cli.console import TrainingDisplay
-    from prosr.cli.launch import is_first_process
+    from prosr.cli.console import TrainingDisplay, stop_after, stop_on_signals
+    from prosr.cli.launch import is_first_process, is_orphaned
     from prosr.files import only_here
+    from prosr.training.loop import train
     from prosr.training.session import prepare
 
-    first, steps = is_first_process(), job.recipe.steps
+    first = is_first_process()
     lock = only_here(job.folder) if first else nullcontext()
-    with lock, TrainingDisplay(steps, job.protocol.name, quiet=not first) as display:
+    with lock, TrainingDisplay(job.recipe.steps, quiet=not first) as display:
         session = prepare(job, display.opening)
+        run = session.run
         if job.validation is None:
             display.note("no --validation folder: there will be no best weights, only the last")
         for note in session.notes:
             display.note(note)
-        display.start(session.run.progress.step)
-        _train(session, display, max_minutes)
-
-
-def _train(session: Session, display: TrainingDisplay, max_minutes: float | None) -> None:
-    from prosr.cli.console import stop_after, stop_on_signals
-    from prosr.cli.launch import is_orphaned
-    from prosr.training.loop import train
-
-    run = session.run
-    with stop_on_signals() as interrupted:
-        stop = stop_after(max_minutes, lambda: interrupted() or is_orphaned())
-        train(session, display, stop)
-        if run.progress.skipped:
-            display.note(f"{run.progress.skipped} steps diverged and were skipped")
-        if run.finished:
-            display.note(f"finished {run.recipe.steps} steps: {run.folder}")
-            return
-        display.note(f"stopped at step {run.progress.step}; run the same command to resume")
-        if number := interrupted():
-            raise typer.Exit(128 + number)
+        display.begin(run.progress.step)
+        with stop_on_signals() as interrupted:
+            train(session, display, stop_after(max_minutes, lambda: interrupted() or is_orphaned()))
+            if run.progress.skipped:
+                display.note(f"{run.progress.skipped} steps diverged and were skipped")
+            if run.finished:
+                display.note(f"finished {run.recipe.steps} steps: {run.folder}")
+                return
+            display.note(f"stopped at step {run.progress.step}; run the same command to resume")
+            if number := interrupted():
+                raise typer.Exit(128 + number)

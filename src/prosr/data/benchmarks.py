@@ -6,15 +6,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from prosr import images
+from prosr.data.decoded import Pixels
 from prosr.errors import DataError
 from prosr.resample import make_input
 from prosr.scales import check_scale
-
-Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)

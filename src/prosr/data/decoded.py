@@ -103,20 +103,18 @@ class DecodedPictures:
     def _evict(self) -> None:
         """Remove the least recently used pixels until 1/32 of the limit is free."""
         found = []
-        with os.scandir(self.folder) as entries:
-            for entry in entries:
-                # Another process may have removed it.
-                with suppress(FileNotFoundError):
-                    if entry.name.endswith(".npy") and not entry.name.startswith("."):
-                        status = entry.stat()
-                        found.append((status.st_mtime_ns, status.st_size, entry.path))
+        for path in self.folder.glob("[!.]*.npy"):
+            # Another process may have removed it.
+            with suppress(FileNotFoundError):
+                status = path.stat()
+                found.append((status.st_mtime_ns, status.st_size, path))
         total = sum(size for _, size, _ in found)
-        for _, size, name in sorted(found):
+        for _, size, path in sorted(found):
             if total <= self.limit - self.limit // _SHARE:
                 break
             # Windows does not remove a file that another process reads.
             with suppress(FileNotFoundError, PermissionError):
-                os.unlink(name)
+                path.unlink()
                 total -= size
 
     def _save(self, target: Path, array: NDArray[np.generic]) -> None:

@@ -1,12 +1,17 @@
-"""Training pictures, decoded once, and patches of them where there is detail."""
+"""Training pictures, decoded once, and batches of patches where there is detail.
+
+A batch is a function of the step: there is no state to save.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from torch.utils.data import DataLoader, Dataset
+from torch.utils.data._utils import signal_handling
 
 from prosr import images
 from prosr.data.decoded import CACHE_SIZE, CELL, DecodedPictures, Pixels
@@ -15,6 +20,9 @@ from prosr.resample import make_input
 
 EVEN_SHARE = 1e-3
 """Added to the detail of each cell, so that flat pictures can be drawn from too."""
+
+PREFETCHED = 4
+"""Batches that each worker prepares in advance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +42,6 @@ class TrainingPicture:
     def pixels(self) -> Pixels:
         """The pixels, [H, W, 3], memory-mapped or decoded at each access."""
         return self.decoded.pixels(self.key, self.path)
-
-    def holds(self, side: int) -> bool:
-        """Whether it contains a square of `side` pixels."""
-        return min(self.height, self.width) >= side
 
     def draw(self, rng: np.random.Generator, side: int, grid: int) -> tuple[int, int]:
         """Draw the top left corner of a square of `side`, in proportion to detail.
@@ -76,34 +80,110 @@ def cut(
     return reduced[row : row + patch, column : column + patch], y
 
 
-def find_pictures(folders: Sequence[Path]) -> list[Path]:
-    """All files below `folders` with the suffix of a picture, sorted by path."""
-    found: list[Path] = []
+def open_pictures(
+    folders: Sequence[Path],
+    cache: Path,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+    cache_size: int = CACHE_SIZE,
+) -> tuple[list[TrainingPicture], list[str]]:
+    """Open all pictures below `folders` through `cache`, sorted by path.
+
+    A picture is known by its suffix. `progress` gets the number of those opened and of all.
+    Also returns one line for each that cannot be read.
+    """
+    paths: list[Path] = []
     for folder in folders:
         if not folder.is_dir():
             raise DataError(f"{folder} is not a folder; give a folder of pictures")
-        found += sorted(
-            path
-            for path in folder.rglob("*")
-            if images.is_picture(path) and not path.name.startswith(".")
-        )
-    return found
-
-
-def open_pictures(
-    paths: Iterable[Path],
-    cache: Path,
-    progress: Callable[[], None] = lambda: None,
-    cache_size: int = CACHE_SIZE,
-) -> tuple[list[TrainingPicture], list[str]]:
-    """Open pictures through `cache`. Also return one line for each that cannot be read."""
+        found = (path for path in folder.rglob("*") if images.is_picture(path))
+        paths += sorted(path for path in found if not path.name.startswith("."))
     decoded = DecodedPictures(cache, cache_size)
     pictures, problems = [], []
-    for path in paths:
+    for number, path in enumerate(paths, 1):
         try:
             key, cells = decoded.open(path)
             pictures.append(TrainingPicture(path, int(cells[0]), int(cells[1]), key, decoded))
         except ImageError as error:
             problems.append(str(error))
-        progress()
+        progress(number, len(paths))
     return pictures, problems
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The pairs of a step: x is [B, P, P, 3] and y is [B, sP, sP, 3].
+
+    `sources` are the paths of the pictures. Arrays, because sending a tensor from a worker
+    opens a connection.
+    """
+
+    step: int
+    scale: int
+    x: Pixels
+    y: Pixels
+    sources: tuple[str, ...]
+
+
+class PatchSampler(Dataset[Batch]):
+    """Item `step` is the batch of that step.
+
+    `scale_at` gives the scale of a step, `patch` the side of x for each scale. Pair i of
+    step t depends on (seed, t, i) only. Process `rank` of `world` draws its part of the batch,
+    which must be a multiple of `world`.
+    """
+
+    def __init__(
+        self,
+        pictures: Sequence[TrainingPicture],
+        scale_at: Callable[[int], int],
+        patch: dict[int, int],
+        batch: int,
+        seed: int,
+        rank: int = 0,
+        world: int = 1,
+    ) -> None:
+        self.scale_at = scale_at
+        self.patch = patch
+        self.seed = seed
+        self.indices = range(rank * batch // world, (rank + 1) * batch // world)
+        self.eligible = {}
+        for scale, size in patch.items():
+            fitting = [one for one in pictures if min(one.height, one.width) >= size * scale]
+            if not fitting:
+                raise DataError(
+                    f"none of {len(pictures)} readable training pictures is at least "
+                    f"{size * scale}×{size * scale} pixels, which scale {scale} needs with "
+                    f"patches of {size}; add larger pictures or set a smaller patch"
+                )
+            self.eligible[scale] = fitting
+
+    def __getitem__(self, step: int) -> Batch:
+        scale = self.scale_at(step)
+        pairs = [self._pair(step, index, scale) for index in self.indices]
+        x, y = (np.stack([pair[i] for pair in pairs]) for i in (0, 1))
+        return Batch(step, scale, x, y, tuple(pair[2] for pair in pairs))
+
+    def _pair(self, step: int, index: int, scale: int) -> tuple[Pixels, Pixels, str]:
+        rng = np.random.default_rng((self.seed, step, index))
+        pictures = self.eligible[scale]
+        picture = pictures[int(rng.integers(len(pictures)))]
+        size = self.patch[scale]
+        x, y = cut(picture, *picture.draw(rng, size * scale, scale), size, scale)
+        turns, mirror = int(rng.integers(4)), bool(rng.integers(2))
+        x, y = np.rot90(x, turns), np.rot90(y, turns)
+        if mirror:
+            x, y = x[:, ::-1], y[:, ::-1]
+        return x, y, str(picture.path)
+
+
+def prepared(sampler: PatchSampler, steps: range, workers: int) -> Iterator[Batch]:
+    """Batches of `steps` in order, prepared by `workers` processes, or by this one if 0."""
+    # PyTorch would raise the death of a worker anywhere, even in a save, not only when its
+    # batch is awaited.
+    signal_handling._SIGCHLD_handler_set = True
+    ahead = PREFETCHED if workers else None
+    return iter(
+        DataLoader(
+            sampler, batch_size=None, sampler=steps, num_workers=workers, prefetch_factor=ahead
+        )
+    )

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from prosr.errors import CheckpointError, ConfigError, DataError, suggestion
 from prosr.evaluation.metrics import crop_border
 from prosr.evaluation.niqe import niqe
+from prosr.images import to_unit
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -77,10 +78,11 @@ def _compare(
     """A metric of two pictures, [1, 3, H, W] in [0, 1], of the result and the ground truth."""
     import torch  # the extra `train`
 
-    from prosr.data.tensors import to_tensor
-
     with torch.inference_mode():
-        ours, theirs = (to_tensor(crop_border(pixels, border)) for pixels in (y_hat, y))
+        ours, theirs = (
+            torch.from_numpy(to_unit(crop_border(pixels, border))).permute(2, 0, 1)[None]
+            for pixels in (y_hat, y)
+        )
         return float(metric(ours, theirs))
 
 

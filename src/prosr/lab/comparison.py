@@ -86,7 +86,6 @@ class Comparison:
             data=self.data,
             folder=self.place(cell, seed),
             cache=self.folder / "cache",
-            protocol=find_protocol(PROTOCOL),
             validation=self.validation.first(self.plan.validation_pictures),
             workers=self.workers,
             skip_nonfinite=True,

@@ -19,8 +19,7 @@ from torch.optim import Adam
 
 from prosr.config import Single
 from prosr.data.decoded import DecodedPictures
-from prosr.data.patches import TrainingPicture
-from prosr.data.sampler import PREFETCHED, PatchSampler, prepared
+from prosr.data.patches import PREFETCHED, PatchSampler, TrainingPicture, prepared
 from prosr.errors import ProSRError
 from prosr.evaluation.timing import Isolated, Subject, Timing, measure
 from prosr.inference.memory import reuse_freed_memory
@@ -28,8 +27,8 @@ from prosr.lab.measurements import PEAK_MACS, TimingRow, fast_types, matrix_prod
 from prosr.nets.build import build
 from prosr.training.curriculum import scale_at
 from prosr.training.losses import pixel_loss
-from prosr.training.objectives import supervised, update_average
-from prosr.training.steps import StepWork, TrainingStep, make_step
+from prosr.training.objectives import update_average
+from prosr.training.steps import StepWork, make_step, make_trainer
 
 _CLIP, _DECAY = 1.0, 0.999
 _PICTURES = 8
@@ -148,11 +147,10 @@ def make_variant(request: tuple[StepWork, StepVariant | None]) -> Subject:
     average = copy.deepcopy(net)
     foreach, fused = variant.adam == "foreach", variant.adam == "fused"
     optimizer = Adam(net.parameters(), 1e-4, foreach=foreach, fused=fused)
-    trained = supervised(net)
     if variant.compiled:
         # The cached function returns the bicubic's taps, which never change.
         warnings.filterwarnings("ignore", "Dynamo detected a call to a `functools.lru_cache`")
-    call: Any = torch.compile(trained) if variant.compiled else trained
+    call: Any = torch.compile(net) if variant.compiled else net
     batch = work.make_batch()
 
     def step() -> None:
@@ -184,7 +182,7 @@ def make_waiting(request: tuple[StepWork, int]) -> Subject:
 
 
 def _train_and_wait(work: StepWork, steps: int) -> float:
-    take_step = TrainingStep(work)
+    take_step = make_trainer(work.recipe)
     waited = total = 0.0
     with TemporaryDirectory() as folder:
         batches = prepared(_sampler(work, Path(folder)), range(PREFETCHED + steps), workers=1)

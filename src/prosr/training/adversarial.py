@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import fmean
 from types import EllipsisType
@@ -15,11 +13,11 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from prosr.config import SMALLEST, Adversarial
-from prosr.data.sampler import Batch
+from prosr.data.patches import Batch
 from prosr.errors import ProSRError
 from prosr.layouts import SRGANDiscriminatorConfig
 from prosr.resample.tensors import upscale
-from prosr.training.losses import Features, discriminator_loss, generator_loss
+from prosr.training.losses import discriminator_loss, generator_loss
 from prosr.training.objectives import (
     Learner,
     StepResult,
@@ -80,16 +78,20 @@ def adversarial_step(
             for i in range(settings.turns)
         ]
         scores = [_discriminator_step(discriminator, batch, *turn, alpha) for turn in turns]
-        with fabric.autocast(), _frozen(adversary.net):
+        # Gradients of L_R go through the discriminator, but not into its parameters.
+        adversary.net.requires_grad_(False)
+        with fabric.autocast():
+            seen_hat, seen = (_view(z, batch.step) if settings.views else z for z in (y_hat, y))
             loss, terms = generator_loss(
                 settings,
                 lambda residual: adversary.net(residual, s, alpha),
-                _features(adversary, y_hat, y, batch.step),
+                (adversary.features(seen_hat), adversary.features(seen)),
                 r_hat,
                 y_hat,
                 y,
                 s,
             )
+        adversary.net.requires_grad_(True)
         means = all_mean(fabric, torch.stack([*terms.values()]))
         drift = all_mean(fabric, 255 * (y_hat - y).mean(dim=(0, 2, 3)))
         health = {name: fmean(turn[name] for turn in scores) for name in scores[0]}
@@ -118,18 +120,6 @@ def _discriminator_step(
     return numbers | {"d_gradient": result.gradient_norm}
 
 
-def _features(
-    adversary: Adversary, y_hat: Tensor, y: Tensor, step: int
-) -> tuple[Features, Features]:
-    """Φ(ŷ) and Φ(y), or nothing if no term of Eq. 4 needs them."""
-    settings = adversary.settings
-    if not any(settings.perceptual) and not settings.distance:
-        return {}, {}
-    if settings.views:
-        y_hat, y = _view(y_hat, step), _view(y, step)
-    return adversary.features(y_hat), adversary.features(y)
-
-
 def _view(y: Tensor, step: int) -> Tensor:
     """Resize y, [N, 3, H, W], and permute its channels, in the same way within a step."""
     draw = random.Random(f"view {step}")
@@ -149,13 +139,3 @@ def _window(batch: Batch) -> tuple[slice | EllipsisType, ...]:
     draw = random.Random(f"window {batch.step}")
     top, left = draw.randrange(s), draw.randrange(s)
     return ..., slice(top, top + size), slice(left, left + size)
-
-
-@contextmanager
-def _frozen(net: nn.Module) -> Iterator[None]:
-    """Compute gradients through `net` but not for its parameters."""
-    net.requires_grad_(False)
-    try:
-        yield
-    finally:
-        net.requires_grad_(True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from bisect import bisect_right
 from dataclasses import dataclass
 
 from prosr.config import Curriculum, Recipe, Simultaneous
@@ -43,6 +44,22 @@ def opened_at(step: int, recipe: Recipe) -> tuple[Scale, ...]:
         return ()
     before = stage_at(step - 1, recipe).scales
     return tuple(scale for scale in stage_at(step, recipe).scales if scale not in before)
+
+
+def phases(recipe: Recipe) -> list[range]:
+    """Split the steps where a scale opens and where its blending ends."""
+
+    def kind(step: int) -> tuple[int, bool]:
+        # It never decreases from one step to the next.
+        stage = stage_at(step, recipe)
+        return len(stage.scales), stage.alpha == 1
+
+    found, first = [], 0
+    while first < recipe.steps:
+        end = bisect_right(range(recipe.steps), kind(first), lo=first, key=kind)
+        found.append(range(first, end))
+        first = end
+    return found
 
 
 def scale_at(step: int, recipe: Recipe) -> Scale:

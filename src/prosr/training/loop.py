@@ -2,38 +2,41 @@
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager, nullcontext
 from statistics import fmean
-from typing import Protocol, cast
+from typing import Protocol
 
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor
 
-from prosr.data.sampler import Batch, prepared
+from prosr.data.patches import Batch, prepared
+from prosr.errors import DataError, ImageError, ProSRError
+from prosr.evaluation.scoring import score
+from prosr.inference.engines.torch import TorchEngine
+from prosr.inference.memory import default_memory
+from prosr.inference.upscaler import Upscaler
+from prosr.nets.laplacian import LaplacianPyramid
 from prosr.scales import Scale
 from prosr.training.adversarial import CollapsedError, adversarial_step, is_useful
 from prosr.training.curriculum import ema_decay_at, learning_rate_at, opened_at, stage_at
-from prosr.training.failures import named_failures
-from prosr.training.log import RunLog
+from prosr.training.log import RunLog, draw_samples
 from prosr.training.objectives import (
     DivergedError,
+    Estimates,
     Learner,
     StepResult,
+    all_mean,
     pixel_step,
-    supervised,
     update_average,
 )
 from prosr.training.run import Run
-from prosr.training.session import Session
-from prosr.training.validation import draw_samples, validate
+from prosr.training.session import PROTOCOL, Session
 
 MOST_SKIPPED = 100
-"""Number of consecutive steps that may be skipped; one more ends the run."""
-
-Step = Callable[[Batch, float], StepResult]
-"""Trains on a batch, with the α of its scale."""
+"""Number of consecutive steps that may be skipped, but never all of a run; one more ends it."""
 
 
 class Observer(Protocol):
@@ -52,10 +55,10 @@ class Observer(Protocol):
 def train(session: Session, observer: Observer, should_stop: Callable[[], bool]) -> None:
     """Train from the run's step to the recipe's last, or until `should_stop` in any process.
 
-    Saves the state before it returns. A step that diverges raises `DivergedError`, after
-    restoring the last good state, or is skipped and counted if the job says so. Raises
-    `CollapsedError` if the discriminator is useless for too long, and what `named_failures`
-    raises. The first process logs, scores, draws and saves.
+    Saves the state before it returns. A step that diverges raises `DivergedError`, or is
+    skipped and counted if the job says so. Raises `CollapsedError` if the discriminator is
+    useless for too long, and what `named_failures` raises. The first process logs, scores,
+    draws and saves.
     """
     run, fabric = session.run, session.fabric
     recipe, progress, is_first = run.recipe, run.progress, fabric.is_global_zero
@@ -63,8 +66,8 @@ def train(session: Session, observer: Observer, should_stop: Callable[[], bool])
     take_step = make_stepper(run, fabric)
     unlogged: list[StepResult] = []
     saved = clock = time.monotonic()
-    log = RunLog(run.folder if is_first else None, progress.step)
-    with named_failures(fabric.world_size), log:
+    log = RunLog(run.folder, progress.step) if is_first else None
+    with named_failures(fabric.world_size), closing(log) if log else nullcontext():
         for batch in prepared(session.sampler, steps, session.job.workers):
             stage, rate = stage_at(batch.step, recipe), learning_rate_at(batch.step, recipe)
             run.set_rate(rate)
@@ -74,7 +77,11 @@ def train(session: Session, observer: Observer, should_stop: Callable[[], bool])
             try:
                 result = take_step(batch, stage.alpha_of(batch.scale))
             except DivergedError as error:
-                _skip(session, error)
+                progress.skipped_in_a_row += 1
+                most = min(MOST_SKIPPED, recipe.steps - 1)
+                if not session.job.skip_nonfinite or progress.skipped_in_a_row > most:
+                    raise
+                progress.skipped += 1
                 observer.skipped(progress.step, str(error))
             else:
                 progress.skipped_in_a_row = 0
@@ -84,15 +91,16 @@ def train(session: Session, observer: Observer, should_stop: Callable[[], bool])
                 observer.stepped(progress.step, result, rate)
             if progress.step % recipe.log_every == 0 or collapse:
                 numbers = {"rate": rate, "alpha": stage.alpha, "skipped": progress.skipped}
-                log.write("train", progress.step, numbers | _means(unlogged))
+                if log:
+                    log.write("train", progress.step, numbers | _means(unlogged))
                 unlogged.clear()
             if collapse:
                 raise CollapsedError(collapse)
             progress.seconds += time.monotonic() - clock
-            if is_first:
+            if log:
                 _validate(session, stage.scales, log, observer)
             clock = time.monotonic()
-            if _in_any_process(fabric, should_stop()):
+            if all_mean(fabric, torch.tensor(float(should_stop()))) > 0:
                 break
             if is_first and time.monotonic() - saved > 60 * recipe.save_minutes:
                 run.save()
@@ -102,9 +110,43 @@ def train(session: Session, observer: Observer, should_stop: Callable[[], bool])
         fabric.barrier()
 
 
-def make_stepper(run: Run, fabric: Fabric) -> Step:
-    """Prepare the run's networks for training in this process; return what trains on a batch."""
-    net, optimizer = fabric.setup(supervised(run.net), run.optimizer)
+@contextmanager
+def named_failures(processes: int) -> Iterator[None]:
+    """Name the process that failed and the remedy, in one line.
+
+    Raises `DataError` if a process that prepares batches was killed or has read a bad file,
+    and `ProSRError` if another of the `processes` that train has ended.
+    """
+    resume = "the last save is complete: run the same command to resume"
+    killed = DataError(
+        "a process that prepares batches was killed, most likely because memory ran out; "
+        f"{resume}, with fewer --workers if it happens again"
+    )
+    try:
+        yield
+    except (DataError, ImageError) as error:
+        # An error of a data worker contains its traceback; the last line is the message.
+        *traceback, line = str(error).strip().splitlines()
+        raise type(error)(line.partition("Error: ")[2] if traceback else line) from error
+    except (ConnectionError, EOFError) as error:
+        # The worker was killed while it sent a batch.
+        raise killed from error
+    except RuntimeError as error:
+        if "DataLoader worker" in str(error):
+            raise killed from error
+        lost = re.search(r"gloo|nccl|connection (closed|reset|refused)", str(error), re.IGNORECASE)
+        if processes > 1 and lost:
+            raise ProSRError(f"another training process has ended; {resume}") from error
+        raise
+
+
+def make_stepper(run: Run, fabric: Fabric) -> Callable[[Batch, float], StepResult]:
+    """Prepare the run's networks for training in this process.
+
+    Returns a function that trains on a batch, with the α of its scale.
+    """
+    trained = Estimates(run.net) if isinstance(run.net, LaplacianPyramid) else run.net
+    net, optimizer = fabric.setup(trained, run.optimizer)
     net.train()
     learner, pretrained = Learner(fabric, net, optimizer, run.recipe.clip), run.progress.pretrained
     if run.adversary is None:
@@ -132,24 +174,11 @@ def _means(results: Sequence[StepResult]) -> dict[str, float]:
     return means
 
 
-def _skip(session: Session, error: DivergedError) -> None:
-    """Count a step that diverged, or restore the last good state and raise `error`."""
-    progress = session.run.progress
-    progress.skipped_in_a_row += 1
-    never_good = session.run.finished and progress.skipped_in_a_row == progress.step
-    too_many = progress.skipped_in_a_row > MOST_SKIPPED or never_good
-    if too_many or not session.job.skip_nonfinite:
-        if session.fabric.is_global_zero:
-            session.run.restore_good_state()
-        raise error
-    progress.skipped += 1
-
-
 def _collapse(run: Run, result: StepResult) -> str:
     """The reason to end the run, if the discriminator was useless for too long; else empty."""
     if run.adversary is None:
         return ""
-    patience, scale = run.adversary.settings.collapse_after, str(result.scale)
+    patience, scale = run.adversary.settings.collapse_after, result.scale
     useless = 0 if is_useful(result) else run.progress.useless.get(scale, 0) + 1
     run.progress.useless[scale] = useless
     if useless < patience:
@@ -170,18 +199,12 @@ def _validate(session: Session, scales: tuple[Scale, ...], log: RunLog, observer
         return
     if run.finished or step % run.recipe.validate_every == 0:
         run.save()
-        psnr = validate(run, benchmark, session.job.protocol, scales)
+        engine = TorchEngine(run.average, default_memory())
+        upscaler = Upscaler(engine, run.recipe.model, sha256="")
+        psnr = {s: score(upscaler, benchmark, s, PROTOCOL, psnr_only=True).psnr for s in scales}
         best = run.keep_if_best(psnr)
         numbers = {f"psnr_x{scale}": value for scale, value in psnr.items()}
         log.write("validation", step, {"seconds": run.progress.seconds} | numbers)
         observer.validated(step, psnr, best)
     if run.adversary and (run.finished or step % run.adversary.settings.sheet_every == 0):
         log.draw("samples", step, draw_samples(run, benchmark, scales[-1]))
-
-
-def _in_any_process(fabric: Fabric, flag: bool) -> bool:
-    """Whether `flag` is set in any process."""
-    if fabric.world_size == 1:
-        return flag
-    flags = cast(Tensor, fabric.all_reduce(torch.tensor(float(flag)), reduce_op="sum"))
-    return flags.item() > 0

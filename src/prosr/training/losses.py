@@ -21,9 +21,6 @@ from prosr.resample.tensors import downscale
 Features = Mapping[int, Tensor]
 """Φ_k of a picture for each k, [N, C, H, W]."""
 
-Losses = dict[str, tuple[float, Callable[[], Tensor]]]
-"""Terms of a loss by name: the weight of each, and a function that computes it."""
-
 
 def discriminator_loss(d_r_hat: Tensor, d_r: Tensor) -> Tensor:
     """Eq. 3: L_D = (D(r̂))² + (D(r) − 1)², each a mean over all scores of the batch."""
@@ -41,15 +38,21 @@ def generator_loss(
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Eq. 4: L_R = (D(r̂) − 1)² + Σ_k ‖Φ_k(ŷ) − Φ_k(y)‖₂, each term times its weight.
 
-    `features` are Φ(ŷ) and Φ(y). Terms of weight 0 are not computed. Returns L_R and its
-    terms by name.
+    `features` are Φ(ŷ) and Φ(y). The last three terms are not the paper's and have weight 0
+    by default. Terms of weight 0 are not computed. Returns L_R and its terms by name.
     """
     phi_hat, phi = features
-    losses: Losses = {
+    losses: dict[str, tuple[float, Callable[[], Tensor]]] = {
         "gan": (w.gan, lambda: adversarial_loss(d(r_hat))),
         "pool2": (w.perceptual[0], lambda: perceptual_loss(phi_hat[2], phi[2])),
         "pool4": (w.perceptual[1], lambda: perceptual_loss(phi_hat[4], phi[4])),
-    } | _further_losses(w, phi_hat, phi, y_hat, y, scale)
+        "distance": (
+            w.distance,
+            lambda: feature_distance(phi_hat.values(), phi.values(), w.layers),
+        ),
+        "pixel": (w.pixel, lambda: pixel_loss(y_hat, y)),
+        "grid": (w.grid, lambda: grid_loss(y_hat, y, scale)),
+    }
     terms = {name: weight * loss() for name, (weight, loss) in losses.items() if weight}
     return torch.stack([*terms.values()]).sum(), terms
 
@@ -103,17 +106,3 @@ def grid_loss(y_hat: Tensor, y: Tensor, scale: int) -> Tensor:
     pattern = positions.mean(dim=(2, 4)).flatten(1)
     norms: Tensor = torch.linalg.vector_norm(pattern, dim=1)
     return norms.mean() / math.sqrt(pattern.shape[1])
-
-
-def _further_losses(
-    w: Adversarial, phi_hat: Features, phi: Features, y_hat: Tensor, y: Tensor, scale: int
-) -> Losses:
-    """Terms that this package adds to Eq. 4, with their weights: 0 by default."""
-    return {
-        "distance": (
-            w.distance,
-            lambda: feature_distance(phi_hat.values(), phi.values(), w.layers),
-        ),
-        "pixel": (w.pixel, lambda: pixel_loss(y_hat, y)),
-        "grid": (w.grid, lambda: grid_loss(y_hat, y, scale)),
-    }

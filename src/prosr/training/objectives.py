@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from prosr.data.sampler import Batch
+from prosr.data.patches import Batch
 from prosr.errors import ProSRError
 from prosr.nets.laplacian import LaplacianPyramid
 from prosr.training.losses import pixel_loss, pyramid_loss
@@ -86,11 +86,6 @@ class Estimates(nn.Module):
         return self.pyramid.estimates(x, scale, alpha)
 
 
-def supervised(net: nn.Module) -> nn.Module:
-    """Wrap a Laplacian pyramid so that all its estimates are trained; return others as is."""
-    return Estimates(net) if isinstance(net, LaplacianPyramid) else net
-
-
 def pixel_step(learner: Learner, batch: Batch, alpha: float) -> StepResult:
     """Take one gradient step on Eq. 5 or, if the network is `Estimates`, on Eq. 7.
 
@@ -121,9 +116,7 @@ def restoring_buffers(net: nn.Module) -> Iterator[None]:
 
 def all_mean(fabric: Fabric, values: Tensor) -> Tensor:
     """Mean of each value over all processes, without gradient."""
-    if fabric.world_size > 1:
-        return cast(Tensor, fabric.all_reduce(values.detach(), reduce_op="mean"))
-    return values.detach()
+    return cast(Tensor, fabric.all_reduce(values.detach(), reduce_op="mean"))
 
 
 def to_unit(fabric: Fabric, pixels: NDArray[np.uint8]) -> Tensor:
@@ -143,7 +136,5 @@ def update_average(average: nn.Module, net: nn.Module, decay: float) -> None:
     """
     torch._foreach_lerp_(list(average.parameters()), list(net.parameters()), 1 - decay)
     for ours, theirs in zip(average.buffers(), net.buffers(), strict=True):
-        if ours.is_floating_point():
-            ours.lerp_(theirs, 1 - decay)
-        else:
-            ours.copy_(theirs)
+        # Batch normalization counts its batches.
+        ours.copy_(ours.lerp(theirs, 1 - decay) if ours.is_floating_point() else theirs)

@@ -1,6 +1,5 @@
 """The folder of a training run: what it contains, and how to resume from it.
 
-recipe.json             the complete recipe; to resume, the same one must be given
 state.safetensors       everything that the next step depends on
 before.safetensors      the state of the save before
 best.safetensors        averaged weights with the best validation score so far
@@ -11,14 +10,13 @@ log.jsonl, tensorboard/ losses, learning rate and scores
 from __future__ import annotations
 
 import copy
-import json
-import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor, nn
 from torch.optim import Adam
 
@@ -33,9 +31,9 @@ from prosr.checkpoints.weights import (
     save_weights,
     weights_hash,
 )
-from prosr.config import Adversarial, Recipe, recipe_from
+from prosr.config import Recipe
 from prosr.errors import CheckpointError, ConfigError
-from prosr.files import write_bytes, write_text
+from prosr.files import write_bytes
 from prosr.nets.build import build, build_discriminator
 from prosr.nets.generator import ProSR
 from prosr.nets.laplacian import LaplacianPyramid
@@ -46,37 +44,35 @@ from prosr.training.curriculum import stage_at
 
 STATE, BEFORE = "state.safetensors", "before.safetensors"
 
-_T = TypeVar("_T")
-AnyModule = TypeVar("AnyModule", bound=nn.Module)
-
-_DAMAGED = f"it is damaged: put {BEFORE} in its place, or use another --run folder"
-_OLD_KEYS = {"grown": "pretrained", "left_out": "skipped_in_a_row"}
-"""Names of `RunProgress` fields in the states of older versions."""
+_MAY_MOVE = {"adversarial": {"file"}}
+"""The part of a recipe that is a path on this machine."""
 
 
-@dataclass
-class RunProgress:
+class RunProgress(BaseModel):
     """How far a run has come, stored with its state.
 
     `seconds` is the time of all steps, without validation. `best` is the number of scales
     and the mean PSNR of best.safetensors. `skipped` counts steps that diverged,
     `skipped_in_a_row` those since the last good step. `useless` counts, for each scale, the
     last consecutive steps with a useless discriminator. `pretrained` are the scales that the
-    first weights were trained at. `precision` is that of all steps. `pictures`, `started` and
-    `features` are hashes of the training pictures, of the first weights and of the feature
-    network. Fields that older versions did not write keep their defaults.
+    first weights were trained at. `precision` is that of all steps, `pictures` a hash of the
+    training pictures. A resumed run must be given the same `recipe`, first weights
+    (`start_from`) and feature network (`features`), which are known by their hashes.
     """
+
+    model_config = ConfigDict(extra="forbid", ser_json_inf_nan="constants")
 
     step: int = 0
     seconds: float = 0.0
     best: tuple[int, float] = (0, 0.0)
     skipped: int = 0
     skipped_in_a_row: int = 0
-    useless: dict[str, int] = field(default_factory=dict)
+    useless: dict[int, int] = Field(default_factory=dict)
     pretrained: tuple[Scale, ...] = ()
     precision: str = ""
     pictures: str = ""
-    started: str = ""
+    recipe: Recipe | None = None
+    start_from: str = ""
     features: str = ""
 
 
@@ -93,9 +89,9 @@ class Run:
     average: Network
     optimizer: Adam
     card: dict[str, Any]
-    first: Weights | None = None
-    adversary: Adversary | None = None
-    progress: RunProgress = field(default_factory=RunProgress)
+    first: Weights | None
+    adversary: Adversary | None
+    progress: RunProgress
 
     @property
     def finished(self) -> bool:
@@ -128,24 +124,16 @@ class Run:
         if self.progress.skipped_in_a_row and not self.finished:
             return
         tensors: dict[str, Tensor] = {}
-        for group, net in self.networks().items():
-            tensors |= {f"{group}.{name}": value for name, value in net.state_dict().items()}
-        for group, (net, optimizer) in self.optimizers().items():
+        for part, (net, optimizer) in self.parts().items():
+            tensors |= {f"{part}.{name}": value for name, value in net.state_dict().items()}
             for name, parameter in net.named_parameters():
-                for key, value in optimizer.state[parameter].items():
-                    tensors[f"{group}.{key}.{name}"] = value
+                for key, value in optimizer.state[parameter].items() if optimizer else ():
+                    tensors[f"{part}/{key}.{name}"] = value
         path = self.folder / STATE
         if path.exists():
             write_bytes(self.folder / BEFORE, path.read_bytes())
-        save_state(path, tensors, {"progress": json.dumps(asdict(self.progress))})
+        save_state(path, tensors, {"progress": self.progress.model_dump_json()})
         self.export("last")
-
-    def restore_good_state(self) -> None:
-        """Restore the save before the last one if all steps since the last one diverged."""
-        before = self.folder / BEFORE
-        last_good = self.progress.step - self.progress.skipped_in_a_row
-        if before.exists() and stored_progress(self.folder).step == last_good:
-            os.replace(before, self.folder / STATE)
 
     def keep_if_best(self, psnr: Mapping[Scale, float]) -> bool:
         """Export the averaged weights as best.safetensors if they are; more scales beat fewer.
@@ -167,21 +155,17 @@ class Run:
             "steps": self.progress.step,
             "hours": round(self.progress.seconds / 3600, 2),
         }
-        path = self.folder / f"{name}.safetensors"
-        save_weights(path, self.average, self.recipe.net, card)
+        save_weights(self.folder / f"{name}.safetensors", self.average, self.recipe.net, card)
 
-    def networks(self) -> dict[str, nn.Module]:
-        """All trained networks, by their names in the state file."""
-        networks: dict[str, nn.Module] = {"net": self.net, "average": self.average}
-        return networks | ({"discriminator": self.adversary.net} if self.adversary else {})
-
-    def optimizers(self) -> dict[str, tuple[nn.Module, Adam]]:
-        """All optimizers with their networks, by their names in the state file."""
-        optimizers: dict[str, tuple[nn.Module, Adam]] = {"optimizer": (self.net, self.optimizer)}
+    def parts(self) -> dict[str, tuple[nn.Module, Adam | None]]:
+        """All trained networks with their optimizers, by their names in the state file."""
+        parts: dict[str, tuple[nn.Module, Adam | None]] = {
+            "net": (self.net, self.optimizer),
+            "average": (self.average, None),
+        }
         if self.adversary is not None:
-            pair = self.adversary.net, self.adversary.optimizer
-            optimizers["discriminator_optimizer"] = pair
-        return optimizers
+            parts["discriminator"] = self.adversary.net, self.adversary.optimizer
+        return parts
 
 
 def open_run(
@@ -199,88 +183,43 @@ def open_run(
     other first weights, and `CheckpointError` if a file cannot be read.
     """
     first = find(start_from) if start_from is not None else None
-    _keep_recipe(folder, recipe)
-    _remove_temporary_files(folder)
+    # A killed process leaves half-written files.
+    for path in folder.glob(f".*.{'[0-9a-f]' * 8}.safetensors"):
+        path.unlink(missing_ok=True)
     torch.manual_seed(recipe.seed)
-    net = _on_device(build(recipe.net), device)
+    net, progress = build(recipe.net), RunProgress(recipe=recipe)
+    _move(net, device)
+    card = card | {"recipe": recipe.model_dump(mode="json", exclude=_MAY_MOVE)}
     if first is not None:
         fit(net, first.net.state_dict(), str(start_from))
-        card = card | _card_of_first(first, recipe)
+        progress.pretrained = tuple(first.card.get("scales", recipe.net.scales))
+        progress.start_from = first.sha256[:16]
+        card["started from"] = first.sha256
+        hours = sum(first.card.get(key, 0.0) for key in ("hours", "hours before"))
+        card["hours before"] = round(hours, 2)
     average = copy.deepcopy(net).eval().requires_grad_(False)
     optimizer = Adam(net.parameters(), recipe.learning_rate, betas=recipe.betas)
-    run = Run(folder, recipe, net, average, optimizer, card, first)
-    if first is not None:
-        run.progress.pretrained = tuple(first.card.get("scales", recipe.net.scales))
-        run.progress.started = first.sha256
-    if recipe.adversarial is not None:
-        run.adversary = _open_adversary(recipe.adversarial, recipe.betas, device)
-        run.progress.features = weights_hash(run.adversary.features.state_dict())
-        run.card = run.card | {"features": run.progress.features}
+    adversary = None
+    if (settings := recipe.adversarial) is not None:
+        judge = build_discriminator(settings.net)
+        features = open_features(settings.features, settings.file)
+        _move(judge, device)
+        _move(features, device)
+        its_optimizer = Adam(judge.parameters(), settings.learning_rate, betas=recipe.betas)
+        adversary = Adversary(settings, judge, its_optimizer, features)
+        card["features"] = weights_hash(features.state_dict())
+        progress.features = card["features"][:16]
+        if first is not None:
+            itself = {"model": first.card.get("model", first.name), "sha256": first.sha256}
+            card["partner"] = first.card.get("partner", itself)
+    run = Run(folder, recipe, net, average, optimizer, card, first, adversary, progress)
     if (folder / STATE).exists():
-        _restore(run, device)
+        _restore(run)
     return run
 
 
-def _card_of_first(first: Weights, recipe: Recipe) -> dict[str, Any]:
-    """Entries of a run's card about the weights that it started from."""
-    hours = sum(first.card.get(key, 0.0) for key in ("hours", "hours before"))
-    card = {"started from": first.sha256, "hours before": round(hours, 2)}
-    if recipe.adversarial is not None:
-        itself = {"model": first.card.get("model", first.name), "sha256": first.sha256}
-        card["partner"] = first.card.get("partner", itself)
-    return card
-
-
-def _open_adversary(
-    settings: Adversarial, betas: tuple[float, float], device: torch.device
-) -> Adversary:
-    net = _on_device(build_discriminator(settings.net), device)
-    optimizer = Adam(net.parameters(), settings.learning_rate, betas=betas)
-    features = _on_device(open_features(settings.features, settings.file), device)
-    return Adversary(settings, net, optimizer, features)
-
-
-def _on_device(net: AnyModule, device: torch.device) -> AnyModule:
-    return net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
-
-
-def _remove_temporary_files(folder: Path) -> None:
-    """Remove the half-written files of a killed process."""
-    for name in (STATE, BEFORE, "last.safetensors", "best.safetensors"):
-        for path in folder.glob(f".{Path(name).stem}.{'[0-9a-f]' * 8}.safetensors"):
-            path.unlink(missing_ok=True)
-
-
-def _keep_recipe(folder: Path, recipe: Recipe) -> None:
-    """Write the recipe of a new run, or raise `ConfigError` if a resumed run has another one."""
-    path = folder / "recipe.json"
-    ours = json.loads(recipe.model_dump_json())
-    if not (folder / STATE).exists():
-        write_text(path, json.dumps(ours, indent=2) + "\n")
-        return
-    try:
-        # Keys that an older version did not write get their defaults.
-        stored = recipe_from(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path}: not readable ({error}); use another --run folder") from error
-    theirs = json.loads(stored.model_dump_json())
-    for key, (before, now) in _differences(theirs, ours).items():
-        # The features' file may move; its contents are compared by their hash.
-        if key != "adversarial.file":
-            raise ConfigError(
-                f"{folder} holds a run with {key} = {before}, this recipe says {now}; "
-                "use the same recipe or another --run folder"
-            )
-
-
-def _differences(one: Any, other: Any, place: str = "") -> dict[str, tuple[Any, Any]]:
-    """Values that differ between two nested tables, by their dotted keys."""
-    if not (isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys()):
-        return {} if one == other else {place: (one, other)}
-    found: dict[str, tuple[Any, Any]] = {}
-    for key in one:
-        found |= _differences(one[key], other[key], f"{place}.{key}" if place else key)
-    return found
+def _move(net: nn.Module, device: torch.device) -> None:
+    net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def stored_progress(folder: Path) -> RunProgress:
@@ -291,65 +230,51 @@ def stored_progress(folder: Path) -> RunProgress:
     path = folder / STATE
     if not path.exists():
         return RunProgress()
-    header = _explain_damage(load_state_header, path)
     try:
-        stored = {_OLD_KEYS.get(k, k): v for k, v in json.loads(header["progress"]).items()}
-        if isinstance(stored.get("useless"), int):
-            # Older versions had one count for all scales.
-            del stored["useless"]
-        progress = RunProgress(**stored)
-        scales, psnr = progress.best
-        return replace(progress, best=(scales, psnr), pretrained=tuple(progress.pretrained))
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path}: its progress is missing; {_DAMAGED}") from error
+        return RunProgress.model_validate_json(load_state_header(path).get("progress", ""))
+    except (CheckpointError, ValidationError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise CheckpointError(
+            f"{path}: cannot be resumed ({reason}); if it is damaged, put {BEFORE} in its "
+            "place, or use another --run folder"
+        ) from error
 
 
-def _explain_damage(load: Callable[[Path], _T], path: Path) -> _T:
-    """Call `load(path)`; if the file is damaged, add the remedy to the message."""
-    try:
-        return load(path)
-    except CheckpointError as error:
-        # A file that the system cannot open may still be whole.
-        if isinstance(error.__cause__, OSError):
-            raise
-        raise CheckpointError(f"{error}; {_DAMAGED}") from error
-
-
-def _restore(run: Run, device: torch.device) -> None:
-    """Load the state of the run in the folder."""
+def _restore(run: Run) -> None:
+    """Load the state in the run's folder, or raise `ConfigError` if it is of another run."""
     path, old, new = run.folder / STATE, stored_progress(run.folder), run.progress
-    tensors, _ = _explain_damage(load_state, path)
+    given = {"recipe", "start_from", "features"}
+    before, now = (
+        one.model_dump(mode="json", include=given, exclude={"recipe": _MAY_MOVE})
+        for one in (old, new)
+    )
+    for change in _changes(before, now):
+        raise ConfigError(
+            f"{run.folder} holds a run with {change}; give the same again or use another --run "
+            "folder"
+        )
     groups: dict[str, dict[str, Tensor]] = {}
-    for name, value in tensors.items():
+    for name, value in load_state(path)[0].items():
         group, _, rest = name.partition(".")
         groups.setdefault(group, {})[rest] = value
-    for group, net in run.networks().items():
-        fit(net, groups.get(group, {}), f"{path} ({group})")
-    for group, (net, optimizer) in run.optimizers().items():
+    for part, (net, optimizer) in run.parts().items():
+        fit(net, groups.get(part, {}), f"{path} ({part})")
         parameters = dict(net.named_parameters())
-        for name, value in groups.get(group, {}).items():
-            key, _, parameter = name.partition(".")
-            if parameter not in parameters:
-                raise CheckpointError(f"{path}: has optimizer state for an unknown {parameter}")
-            layout = torch.channels_last if value.dim() == 4 else torch.preserve_format
-            # Adam keeps its step counts on the CPU.
-            target = torch.device("cpu") if key == "step" else device
-            moved = value.to(target, memory_format=layout)
-            optimizer.state[parameters[parameter]][key] = moved
-        whole = {"step", "exp_avg", "exp_avg_sq"}
-        if any(state.keys() != whole for state in optimizer.state.values()):
-            raise CheckpointError(f"{path}: lacks a part of Adam's state; {_DAMAGED}")
-    if old.pretrained and run.first is None:
-        raise ConfigError(f"{run.folder}: this run began with --start-from; give it again")
-    _check_same("--start-from weights", run, old.started, new.started)
-    _check_same("weights of the feature network", run, old.features, new.features)
-    run.progress = replace(old, started=new.started, features=new.features)
+        for group, values in groups.items():
+            owner, _, key = group.partition("/")
+            if optimizer is None or not key or owner != part:
+                continue
+            for name, value in values.items():
+                # Adam keeps its step counts on the CPU, the rest as it keeps the parameter.
+                own = value if key == "step" else torch.empty_like(parameters[name]).copy_(value)
+                optimizer.state[parameters[name]][key] = own
+    run.progress = old
 
 
-def _check_same(what: str, run: Run, before: str, now: str) -> None:
-    """Raise `ConfigError` if a resumed run is given other files than it began with."""
-    if before not in ("", now):
-        raise ConfigError(
-            f"{run.folder}: this run began with other {what} ({before[:12]}…, not {now[:12]}…); "
-            "give those again or use another --run folder"
-        )
+def _changes(before: Any, now: Any, key: str = "") -> Iterator[str]:
+    """The values that differ between two nested tables, with their dotted keys."""
+    if isinstance(before, dict) and isinstance(now, dict) and before.keys() == now.keys():
+        for name in now:
+            yield from _changes(before[name], now[name], f"{key}.{name}".lstrip("."))
+    elif before != now:
+        yield f"{key} = {before!r}, not {now!r}"

@@ -8,21 +8,17 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import count
 from pathlib import Path
-from typing import Any
 
 import torch
 from lightning_fabric import Fabric
-from lightning_fabric.strategies.ddp import DDPStrategy
 
 from prosr.config import Recipe
 from prosr.data.benchmarks import Benchmark
 from prosr.data.decoded import CACHE_SIZE
-from prosr.data.patches import TrainingPicture, find_pictures, open_pictures
-from prosr.data.sampler import PatchSampler
+from prosr.data.patches import PatchSampler, open_pictures
 from prosr.errors import ConfigError, DataError
-from prosr.evaluation.protocol import Protocol
+from prosr.evaluation.protocol import find_protocol
 from prosr.evaluation.provenance import machine
 from prosr.inference.engines.openvino import bf16_is_faster
 from prosr.inference.memory import reuse_freed_memory
@@ -31,22 +27,23 @@ from prosr.training.curriculum import scale_at
 from prosr.training.objectives import all_mean
 from prosr.training.run import Run, open_run, stored_progress
 
+PROTOCOL = find_protocol("paper")
+
 
 @dataclass(frozen=True)
 class TrainingJob:
     """What to train, on which pictures, and with which resources.
 
-    `cache` keeps decoded pictures, `cache_size` bytes at most. `validation` is scored under
-    `protocol`. `workers` processes prepare batches for each of the `devices` processes on
-    each of `nodes` machines. `skip_nonfinite` skips steps that diverge. A new run starts
-    from the parameters of `start_from`, a model or weights file.
+    `cache` keeps decoded pictures, `cache_size` bytes at most. `workers` processes prepare
+    batches for each of the `devices` processes on each of `nodes` machines. `skip_nonfinite`
+    skips steps that diverge. A new run starts from the parameters of `start_from`, a model or
+    weights file.
     """
 
     recipe: Recipe
     data: Sequence[Path]
     folder: Path
     cache: Path
-    protocol: Protocol
     validation: Benchmark | None = None
     workers: int = 1
     devices: int = 1
@@ -73,23 +70,18 @@ def prepare(job: TrainingJob, progress: Callable[[int, int], None]) -> Session:
     `progress` gets the number of pictures opened and of all. The notes name unreadable
     pictures. Raises `DataError` if there are too few pictures, and what `open_run` raises.
     """
-    paths = find_pictures(job.data)
-    if not paths:
-        names = ", ".join(map(str, job.data))
-        raise DataError(f"no pictures below {names}; training needs a folder of photographs")
-    before = stored_progress(job.folder)
-    recipe = _with_precision(job.recipe, before.precision)
-    fabric = launch(recipe, job.devices, job.nodes)
-    _check_processes(fabric, recipe)
+    recipe, before = job.recipe, stored_progress(job.folder)
+    precision = choose_precision(recipe, before.precision)
+    fabric = launch(precision, job.devices, job.nodes)
+    _check_processes(fabric, recipe, precision)
     with fabric.rank_zero_first():
-        opened = count(1)
-        pictures, problems = open_pictures(
-            paths, job.cache, lambda: progress(next(opened), len(paths)), job.cache_size
-        )
+        pictures, problems = open_pictures(job.data, job.cache, progress, job.cache_size)
     if not pictures:
-        raise DataError(
-            f"none of {len(paths)} training pictures can be read; the first: {problems[0]}"
+        names = ", ".join(map(str, job.data))
+        reason = (
+            f"{len(problems)} are unreadable; the first: {problems[0]}" if problems else "add some"
         )
+        raise DataError(f"{names}: no pictures to train on; {reason}")
     sampler = PatchSampler(
         pictures,
         # Not a lambda: workers that are not forked get it pickled.
@@ -101,39 +93,41 @@ def prepare(job: TrainingJob, progress: Callable[[int, int], None]) -> Session:
         fabric.world_size,
     )
     if job.validation is not None:
-        job.validation.check(recipe.scales, job.protocol.smallest)
-    card = _card(job, pictures) | {"precision": recipe.precision}
-    run = open_run(job.folder, job.recipe, card, fabric.device, job.start_from)
+        job.validation.check(recipe.scales, PROTOCOL.smallest)
+    here = machine()
+    card = {
+        "model": recipe.model,
+        "trained on": sorted({folder.name for folder in job.data}),
+        "pictures": len(pictures),
+        "precision": precision,
+        "machine": f"{here.cores} cores of {here.cpu}",
+    }
+    run = open_run(job.folder, recipe, card, fabric.device, job.start_from)
     lines = "\n".join(f"{one.path.name} {one.height} {one.width}" for one in pictures)
     digest = hashlib.sha256(lines.encode()).hexdigest()[:16]
-    run.progress.precision, run.progress.pictures = recipe.precision, digest
+    run.progress.precision, run.progress.pictures = precision, digest
     notes = [f"skipped, unreadable: {problem}" for problem in problems]
     if before.pictures not in ("", digest):
         notes.append("the training pictures differ from those of this run's earlier steps")
     notes.append(f"{len(pictures)} pictures, {len(problems)} unreadable")
     processes = f"{fabric.world_size} × " if fabric.world_size > 1 else ""
-    threads = f"{torch.get_num_threads()} threads"
-    notes.append(f"{processes}{fabric.device.type}, {recipe.precision}, {threads}")
+    notes.append(f"{processes}{fabric.device.type}, {precision}, {torch.get_num_threads()} threads")
     return Session(job, run, sampler, fabric, tuple(notes))
 
 
-def launch(recipe: Recipe, devices: int = 1, nodes: int = 1) -> Fabric:
+def launch(precision: str, devices: int = 1, nodes: int = 1) -> Fabric:
     """Join the processes that torchrun or SLURM has started, or be the only one."""
     several = devices * nodes > 1 or int(os.environ.get("WORLD_SIZE", "1")) > 1
-    strategy: str | DDPStrategy = "auto"
-    if several:
-        # A step uses the parameters of one scale; those of the others get no gradient.
-        strategy = DDPStrategy(find_unused_parameters=True)
     # The notes of a session already say what its banners say.
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    chosen = _with_precision(recipe, "").precision
     try:
         fabric = Fabric(
             accelerator="auto",
-            strategy=strategy,
+            # A step uses the parameters of one scale; those of the others get no gradient.
+            strategy="ddp_find_unused_parameters_true" if several else "auto",
             devices=devices,
             num_nodes=nodes,
-            precision="bf16-mixed" if chosen == "bf16" else "32-true",
+            precision="bf16-mixed" if precision == "bf16" else "32-true",
         )
     except ValueError as error:
         # The variables of SLURM contradict the command line.
@@ -147,23 +141,24 @@ def launch(recipe: Recipe, devices: int = 1, nodes: int = 1) -> Fabric:
     return fabric
 
 
-def _with_precision(recipe: Recipe, before: str) -> Recipe:
-    """Resolve "auto" to the precision of the steps before, or to the faster one here.
+def choose_precision(recipe: Recipe, before: str = "") -> str:
+    """The recipe's precision; for "auto" that of the steps before, or else the faster one here.
 
     A run keeps its first choice: a timing must not change its results.
     """
     if recipe.precision != "auto":
-        return recipe
+        return recipe.precision
+    if before:
+        return before
     if torch.cuda.is_available():
         faster = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
         faster = bf16_is_faster()
-    chosen = "bf16" if faster else "fp32"
-    return recipe.model_copy(update={"precision": before or chosen})
+    return "bf16" if faster else "fp32"
 
 
-def _check_processes(fabric: Fabric, recipe: Recipe) -> None:
-    share = all_mean(fabric, torch.tensor(float(recipe.precision == "bf16"), device=fabric.device))
+def _check_processes(fabric: Fabric, recipe: Recipe, precision: str) -> None:
+    share = all_mean(fabric, torch.tensor(float(precision == "bf16"), device=fabric.device))
     if 0 < share.item() < 1:
         raise ConfigError(
             "some of the processes would compute in bf16 and others in fp32; "
@@ -175,18 +170,3 @@ def _check_processes(fabric: Fabric, recipe: Recipe) -> None:
             f"a batch of {recipe.batch} cannot be shared by {fabric.world_size} processes "
             f"with {turns} turns each; set batch to a multiple of {fabric.world_size * turns}"
         )
-
-
-def _card(job: TrainingJob, pictures: Sequence[TrainingPicture]) -> dict[str, Any]:
-    here = machine()
-    recipe = job.recipe.model_dump(mode="json")
-    if recipe["adversarial"]:
-        # The path of a file on this machine means nothing on another.
-        del recipe["adversarial"]["file"]
-    return {
-        "model": job.recipe.model,
-        "trained on": sorted({folder.name for folder in job.data}),
-        "pictures": len(pictures),
-        "recipe": recipe,
-        "machine": f"{here.cores} cores of {here.cpu}",
-    }

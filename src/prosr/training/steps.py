@@ -1,7 +1,8 @@
-"""A training step on noise, to be timed."""
+"""A training step on noise, timed: what a run costs, before it starts."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
@@ -10,15 +11,16 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from prosr.config import Recipe
-from prosr.data.sampler import Batch
-from prosr.evaluation.timing import Subject
+from prosr.data.patches import Batch
+from prosr.evaluation.timing import Isolated, Subject, measure
 from prosr.nets.build import build
 from prosr.nets.cost import trace
 from prosr.scales import SCALES, Scale
+from prosr.training.curriculum import shares
 from prosr.training.loop import make_stepper
 from prosr.training.objectives import update_average
 from prosr.training.run import open_run
-from prosr.training.session import launch
+from prosr.training.session import choose_precision, launch
 
 
 @dataclass(frozen=True)
@@ -52,23 +54,47 @@ class StepWork:
         return Batch(0, self.scale, x, y, ("noise",))
 
 
-class TrainingStep:
+@dataclass(frozen=True)
+class StepCost:
+    """The share of a step's scale among all steps, and the step's cost on this machine.
+
+    `memory` is the peak of the process in bytes, Python and PyTorch included.
+    """
+
+    work: StepWork
+    share: float
+    seconds: float
+    memory: int
+
+
+def measure_steps(recipe: Recipe, rounds: int, progress: Callable[[str], None]) -> list[StepCost]:
+    """Measure `rounds` steps of each scale on noise; `progress` gets a line before each scale."""
+    costs = []
+    for scale, share in shares(recipe).items():
+        progress(f"steps of scale {scale}")
+        work = StepWork(recipe, scale)
+        with Isolated(make_step, work) as step:
+            seconds = measure({"step": step}, rounds)["step"].median
+            costs.append(StepCost(work, share, seconds, step.peak_memory()))
+    return costs
+
+
+def make_trainer(recipe: Recipe) -> Callable[[Batch], None]:
     """The step of a real run in a temporary folder, the averaged weights included."""
+    fabric = launch(choose_precision(recipe))
+    with TemporaryDirectory() as folder:
+        run = open_run(Path(folder), recipe, {}, fabric.device)
+    take_step = make_stepper(run, fabric)
 
-    def __init__(self, work: StepWork) -> None:
-        fabric = launch(work.recipe)
-        with TemporaryDirectory() as folder:
-            self._run = open_run(Path(folder), work.recipe, {}, fabric.device)
-        self._take_step = make_stepper(self._run, fabric)
+    def train_on(batch: Batch) -> None:
+        take_step(batch, 1.0)
+        update_average(run.average, run.net, recipe.ema)
 
-    def __call__(self, batch: Batch) -> None:
-        """Train on a batch."""
-        self._take_step(batch, 1.0)
-        update_average(self._run.average, self._run.net, self._run.recipe.ema)
+    return train_on
 
 
 def make_step(work: StepWork) -> Subject:
     """Make a training step on a batch of noise."""
-    take_step, batch, steps = TrainingStep(work), work.make_batch(), count()
+    train_on, batch, steps = make_trainer(work.recipe), work.make_batch(), count()
     # The step's number seeds its random draws, which may change its time.
-    return lambda: take_step(replace(batch, step=next(steps)))
+    return lambda: train_on(replace(batch, step=next(steps)))
