@@ -159,7 +159,8 @@ def compare(
         try:
             if not _train_and_score(comparison, number, job, watch, note, stop):
                 return False
-        except (DivergedError, CollapsedError, InferenceError) as error:
+        # ConfigError: what has diverged has no receptive radius.
+        except (DivergedError, CollapsedError, ConfigError, InferenceError) as error:
             note(f"{name} failed: {error}")
             failed.append(name)
             continue
