@@ -324,7 +324,8 @@ def read_table(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     # RecursionError comes of tables nested too deeply; the others are ValueErrors.
     except (OSError, ValueError, RecursionError) as error:
-        raise ConfigError(f"{path}: not a readable TOML recipe ({error})") from error
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ConfigError(f"{path}: not a readable TOML recipe ({reason})") from error
 
 
 def _override(table: dict[str, Any], override: str) -> None:
