@@ -11,7 +11,7 @@ from typing import Any
 
 from make_tables import to_markdown
 
-from prosr.checkpoints.weights import Weights, load_weights
+from prosr.checkpoints.weights import Weights, find
 from prosr.evaluation.results import ScoreRow, merge, read_results, to_json
 from prosr.files import write_rows, write_text
 from prosr.nets.cost import trace
@@ -126,6 +126,6 @@ if __name__ == "__main__":
     rows = known()
     write_rows(SCORES, map(to_json, merge([], rows)))
     for path in sorted(WEIGHTS.glob("*.safetensors")):
-        weights = load_weights(path)
+        weights = find(path)
         own = [row for row in rows if row.weights == weights.sha256]
         write_text(path.with_suffix(".md"), card(weights, own))

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 
-from prosr.config import recipe_from
+from prosr.config import Recipe
 from prosr.evaluation.provenance import Machine
 from prosr.evaluation.results import PictureScore, ScoreRow
 from prosr.lab.outcome import RunRecord, ValidationPoint
+from prosr.layouts import validated
 
 NOWHERE = Machine(cpu="none", cores=1, threads=1, torch="none")
 
@@ -15,7 +16,7 @@ def run(cell: str, seed: int, points: Sequence[ValidationPoint] = ()) -> RunReco
     return RunRecord(
         cell=cell,
         seed=seed,
-        recipe=recipe_from({"model": "prosr-xs", "steps": 10, "seed": seed}),
+        recipe=validated(Recipe, {"model": "prosr-xs", "steps": 10, "seed": seed}),
         seconds=60.0,
         skipped=0,
         parameters={scale: 1000 * scale for scale in (2, 4, 8)},

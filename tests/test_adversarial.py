@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from feature_files import write_distilled
-from prosr.checkpoints.weights import load_state, load_weights
+from prosr.checkpoints.weights import find, load_state
 from prosr.config import Adversarial, Recipe
 from prosr.data.patches import Batch
 from prosr.errors import CheckpointError, ConfigError
@@ -297,8 +297,8 @@ def test_the_first_weights_are_the_partner_and_on_the_samples(
     second = replace(job(pictures, tmp_path / "second", recipe), start_from=start)
     made = prepare(second, nothing)
     go(made, until=1)
-    weights = load_weights(tmp_path / "second" / "last.safetensors")
-    sha256 = load_weights(start).sha256
+    weights = find(tmp_path / "second" / "last.safetensors")
+    sha256 = find(start).sha256
     assert weights.card["partner"] == {"model": "progansr-xs", "sha256": sha256}
     assert "file" not in weights.card["recipe"]["adversarial"]
     assert second.validation is not None
@@ -317,7 +317,7 @@ def test_a_run_that_starts_from_a_gan_has_its_partner(
         start = tmp_path / f"{number}" / "last.safetensors"
         following = job(pictures, tmp_path / f"{number + 1}", recipe)
         go(prepare(replace(following, start_from=start), nothing), until=1)
-    first, third = (load_weights(tmp_path / name / "last.safetensors") for name in "13")
+    first, third = (find(tmp_path / name / "last.safetensors") for name in "13")
     assert third.card["partner"]["sha256"] == first.sha256 != third.card["started from"]
 
 

@@ -12,7 +12,6 @@ from safetensors.torch import save_file
 from prosr.checkpoints.weights import (
     find,
     load_state,
-    load_weights,
     save_state,
     save_weights,
     weights_hash,
@@ -33,16 +32,16 @@ def test_the_same_weights_make_the_same_bytes(tmp_path: Path) -> None:
         net = build(PRESETS["srcnn"])
         for parameter in net.parameters():
             torch.nn.init.constant_(parameter, 0.5)
-        save_weights(tmp_path / f"{name}.safetensors", net, PRESETS["srcnn"], {"model": "srcnn"})
+        save_weights(tmp_path / f"{name}.safetensors", net, {"model": "srcnn"})
     assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1
-    assert load_weights(tmp_path / "a.safetensors").card == {"model": "srcnn"}
+    assert find(tmp_path / "a.safetensors").card == {"model": "srcnn"}
 
 
 def test_round_trip_keeps_weights_layout_card_and_hash(tmp_path: Path) -> None:
     net, path = build(TINY), tmp_path / "n.safetensors"
-    digest = save_weights(path, net, TINY, {"hours": 1.5})
-    loaded = load_weights(path)
-    assert (loaded.config, loaded.card, loaded.sha256) == (TINY, {"hours": 1.5}, digest)
+    digest = save_weights(path, net, {"hours": 1.5})
+    loaded = find(path)
+    assert (loaded.net.layout, loaded.card, loaded.sha256) == (TINY, {"hours": 1.5}, digest)
     for name, value in net.state_dict().items():
         assert torch.equal(loaded.net.state_dict()[name], value)
     assert not loaded.net.training
@@ -50,8 +49,8 @@ def test_round_trip_keeps_weights_layout_card_and_hash(tmp_path: Path) -> None:
 
 def test_hash_is_of_the_parameters_alone(tmp_path: Path) -> None:
     net = build(TINY)
-    one = save_weights(tmp_path / "a.safetensors", net, TINY, {})
-    two = save_weights(tmp_path / "b.safetensors", net, TINY, {"other": "card"})
+    one = save_weights(tmp_path / "a.safetensors", net, {})
+    two = save_weights(tmp_path / "b.safetensors", net, {"other": "card"})
     assert one == two == weights_hash(net.state_dict())
     with torch.no_grad():
         next(net.parameters()).flatten()[0] += 1e-6
@@ -96,7 +95,7 @@ def test_a_file_that_does_not_fit_its_layout_is_refused_by_name(
 ) -> None:
     path = stored(tmp_path / "n.safetensors", change)
     with pytest.raises(CheckpointError, match=problem) as refusal:
-        load_weights(path)
+        find(path)
     assert str(path) in str(refusal.value)
     assert "\n" not in str(refusal.value)
 
@@ -106,8 +105,8 @@ def test_values_that_are_not_finite_are_refused_by_name(tmp_path: Path, value: f
     net, path = build(TINY), tmp_path / "n.safetensors"
     first = next(iter(net.state_dict()))
     net.state_dict()[first].view(-1)[0] = value
-    save_weights(path, net, TINY, {})
-    for read in (load_weights, find_weights):
+    save_weights(path, net, {})
+    for read in (find, find_weights):
         with pytest.raises(
             CheckpointError, match=rf"n\.safetensors: {first} holds values that are"
         ):
@@ -137,7 +136,7 @@ def test_types_that_no_network_has_are_refused_by_name(
 def test_the_counters_of_batch_norm_stay_integers(tmp_path: Path) -> None:
     layout = DirectConfig(scale=2, features=4, growth=2, dcus=(1,), batch_norm=True)
     path = tmp_path / "n.safetensors"
-    save_weights(path, build(layout), layout, {})
+    save_weights(path, build(layout), {})
     kinds = {value.dtype.kind for value in read_weights(path).tensors.values()}
     assert kinds == {"f", "i"}
     assert load(path).upscale(np.zeros((4, 4), np.uint8), 2).shape == (8, 8)
@@ -148,7 +147,7 @@ def test_a_header_that_is_nested_too_deeply_is_refused(tmp_path: Path, part: str
     deep = "[" * 100_000 + "]" * 100_000
     header = {"format": WEIGHTS_FORMAT, "config": TINY.model_dump_json(), part: deep}
     save_file(build(TINY).state_dict(), tmp_path / "n.safetensors", metadata=header)
-    for read in (load_weights, find_weights):
+    for read in (find, find_weights):
         with pytest.raises(CheckpointError, match="layout in its header cannot be used"):
             read(tmp_path / "n.safetensors")
 
@@ -159,7 +158,7 @@ def test_a_layout_larger_than_its_file_takes_no_memory(tmp_path: Path) -> None:
     save_file(build(TINY).state_dict(), tmp_path / "n.safetensors", metadata=header)
     before = peak_memory() or 0
     with pytest.raises(CheckpointError, match="has shape"):
-        load_weights(tmp_path / "n.safetensors")
+        find(tmp_path / "n.safetensors")
     assert (peak_memory() or 0) - before < 200_000_000
 
 
@@ -167,14 +166,14 @@ def test_a_layout_larger_than_its_file_takes_no_memory(tmp_path: Path) -> None:
 def test_damaged_files_are_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "n.safetensors"
     path.write_bytes(content)
-    for read in (load_weights, find_weights):
+    for read in (find, find_weights):
         with pytest.raises(CheckpointError, match=r"n\.safetensors"):
             read(path)
 
 
 def test_models_are_found_by_name_and_by_path(tmp_path: Path) -> None:
     assert find("bicubic").sha256 == find_weights("bicubic").sha256 == ""
-    save_weights(tmp_path / "mine.safetensors", build(TINY), TINY, {})
+    save_weights(tmp_path / "mine.safetensors", build(TINY), {})
     for found in (find(tmp_path / "mine.safetensors"), find_weights(tmp_path / "mine.safetensors")):
         assert found.name == "mine"
     assert set(bundled_models()) == {"bicubic", "progansr-xs", "prosr-xs"}
@@ -215,7 +214,7 @@ def test_training_state_round_trip(tmp_path: Path) -> None:
     assert torch.equal(tensors["a"], torch.arange(3))
     assert header["step"] == "7"
     with pytest.raises(CheckpointError, match="not of format prosr-weights-1"):
-        load_weights(path)
+        find(path)
 
 
 def test_presets_build() -> None:
@@ -227,7 +226,7 @@ def test_presets_build() -> None:
 def test_others_may_read_what_is_written_as_with_any_file(tmp_path: Path) -> None:
     plain, stored = tmp_path / "plain", tmp_path / "n.safetensors"
     plain.write_text("")
-    save_weights(stored, build(TINY), TINY, {})
+    save_weights(stored, build(TINY), {})
     assert stored.stat().st_mode == plain.stat().st_mode
     save_state(tmp_path / "s.safetensors", {"a": torch.zeros(1)}, {})
     assert (tmp_path / "s.safetensors").stat().st_mode == plain.stat().st_mode

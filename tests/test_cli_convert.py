@@ -14,7 +14,7 @@ import torch
 import fake_release
 from prosr import cli
 from prosr.checkpoints.foreign import read_foreign
-from prosr.checkpoints.weights import load_weights, save_weights
+from prosr.checkpoints.weights import find, save_weights
 from prosr.config import preset
 from prosr.layouts import ProSRConfig, VDSRConfig
 from prosr.nets.build import build
@@ -44,7 +44,7 @@ def test_the_converted_file_loads_as_the_same_network(
 ) -> None:
     output = tmp_path / "new" / "out.safetensors"
     assert convert(monkeypatch, released, output) == 0
-    weights = load_weights(output)
+    weights = find(output)
     x = torch.rand(1, 3, 8, 9)
     with torch.no_grad():
         assert torch.equal(weights.net(x, 4), read_foreign(released).net(x, 4))
@@ -77,7 +77,7 @@ def test_an_existing_output_is_kept_without_overwrite(
     assert "--overwrite" in refused(monkeypatch, capsys, released, output)
     assert output.read_bytes() == b"precious"
     assert convert(monkeypatch, released, output, "--overwrite") == 0
-    assert load_weights(output).card["model"] == "prosr-s-2018"
+    assert find(output).card["model"] == "prosr-s-2018"
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_a_weights_file_of_ours_is_refused(
 ) -> None:
     config = VDSRConfig(layers=2, features=2)
     ours = tmp_path / "ours.safetensors"
-    save_weights(ours, build(config), config, {})
+    save_weights(ours, build(config), {})
     message = refused(monkeypatch, capsys, ours, tmp_path / "out.safetensors")
     assert "weights file already" in message
 

@@ -11,7 +11,6 @@ from prosr.checkpoints.weights import find, find_or_build, save_weights
 from prosr.cli.info import model_scores
 from prosr.config import PRESETS
 from prosr.evaluation.results import PictureScore, ScoreRow, save_results
-from prosr.layouts import CommunityConfig
 from prosr.nets.build import build
 from prosr.nets.cost import trace
 
@@ -52,7 +51,7 @@ def test_a_preset_without_weights_has_layout_and_costs(name: str, info: Info) ->
 
 def test_a_weights_file_shows_its_card(tmp_path: Path, info: Info) -> None:
     layout = PRESETS["srcnn"]
-    digest = save_weights(tmp_path / "mine.safetensors", build(layout), layout, {"steps": 7})
+    digest = save_weights(tmp_path / "mine.safetensors", build(layout), {"steps": 7})
     printed = info("mine.safetensors")
     assert printed.startswith("mine: ")
     assert f"weights {digest}\nsteps: 7\n" in printed
@@ -97,7 +96,6 @@ def test_a_bundled_model_shows_its_training_and_scores(info: Info) -> None:
 
 def test_a_card_cannot_control_the_terminal(tmp_path: Path, info: Info) -> None:
     weights = find("prosr-xs")
-    assert not isinstance(weights.config, CommunityConfig)
     path = tmp_path / "n.safetensors"
-    save_weights(path, weights.net, weights.config, {"note": "\x1b[31mred\nand more"})
+    save_weights(path, weights.net, {"note": "\x1b[31mred\nand more"})
     assert r"note: \x1b[31mred\nand more" in info(str(path))

@@ -93,8 +93,8 @@ def test_a_community_network_gives_the_same_result_in_tiles(path: Path) -> None:
 @pytest.mark.parametrize(
     ("differing", "complaint"),
     [
-        ({"scale": 3}, "does not enlarge pictures by 2, 4 or 8"),
-        ({"input_channels": 1}, "does not map RGB to RGB"),
+        ({"scale": 3}, "does not enlarge RGB pictures by 2, 4 or 8"),
+        ({"input_channels": 1}, "does not enlarge RGB pictures by 2, 4 or 8"),
         ({"size_requirements": SimpleNamespace(multiple_of=8, square=False)}, "windows of 8"),
     ],
 )

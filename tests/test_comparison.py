@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from prosr.checkpoints.weights import load_state, load_weights
+from prosr.checkpoints.weights import find, load_state
 from prosr.data.benchmarks import open_benchmark
 from prosr.errors import ConfigError, ProSRError
 from prosr.lab import budget
@@ -168,12 +168,12 @@ def test_an_unfinished_repetition_is_not_taken_for_finished(made: Comparison) ->
     cells = {**PLAN.cells, "after": {**PLAN.cells["single-x2"], "start_from": "single-x2"}}
     followed = replace(made, plan=PLAN.model_copy(update={"cells": cells, "seeds": (0,)}))
     go(replace(followed, plan=PLAN))
-    weights = load_weights(made.place("single-x2", 0) / "last.safetensors").sha256
+    weights = find(made.place("single-x2", 0) / "last.safetensors").sha256
     shutil.rmtree(made.folder)
     assert not go(followed, 2)[0]
     assert (made.place("single-x2", 0) / "last.safetensors").exists()
     assert go(followed)[0]
-    assert load_weights(made.place("single-x2", 0) / "last.safetensors").sha256 == weights
+    assert find(made.place("single-x2", 0) / "last.safetensors").sha256 == weights
 
 
 def test_a_record_has_what_the_tables_need(made: Comparison) -> None:
@@ -204,7 +204,7 @@ def test_a_cell_can_start_from_the_weights_of_another(made: Comparison) -> None:
     assert go(both)[0]
     runs = {(run.cell, run.seed): run for run in read_outcome(made.output).runs}
     for seed in (0, 1):
-        card = load_weights(both.place("later", seed) / "last.safetensors").card
+        card = find(both.place("later", seed) / "last.safetensors").card
         assert card["started from"] == runs["first", seed].weights
         assert read_outcome(made.output).of("first", seed, 2).keys() == {"Set14", "Set5"}
         assert read_outcome(made.output).of("later", seed, 2).keys() == {"Set5"}

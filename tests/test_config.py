@@ -14,9 +14,9 @@ from prosr.config import (
     load_recipe,
     preset,
     read_table,
-    recipe_from,
 )
 from prosr.errors import ConfigError
+from prosr.layouts import validated
 
 XS = 'model = "prosr-xs"\nsteps = 1'
 ONE = 'model = "table1-dcus"\nsteps = 1'
@@ -119,11 +119,11 @@ def test_mistakes_of_an_adversarial_recipe_are_named(
     adversarial: dict[str, object] = {"discriminator": "progansr-xs", "features": "vgg16"}
     adversarial |= {"file": "vgg16.pth"}
     value = {"model": "progansr-xs", "steps": 1, "batch": 8, "adversarial": adversarial}
-    assert recipe_from(value).adversarial
+    assert validated(Recipe, value).adversarial
     changed = change.get("adversarial", {})
     assert isinstance(changed, dict)
     with pytest.raises(ConfigError, match=message):
-        recipe_from(value | change | {"adversarial": adversarial | changed})
+        validated(Recipe, value | change | {"adversarial": adversarial | changed})
 
 
 def test_a_recipe_may_begin_as_some_editors_begin_a_file(tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def test_what_a_stored_recipe_leaves_out_has_its_default() -> None:
     stored = Recipe(model="prosr-xs", steps=5, seed=3).model_dump(mode="json")
     for name in Recipe.model_fields.keys() - {"model", "steps", "seed"}:
         del stored[name]
-    assert recipe_from(stored) == Recipe(model="prosr-xs", steps=5, seed=3)
+    assert validated(Recipe, stored) == Recipe(model="prosr-xs", steps=5, seed=3)
 
 
 def test_every_recipe_in_the_repository_loads() -> None:

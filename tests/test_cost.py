@@ -159,8 +159,8 @@ def test_a_scale_that_the_network_lacks_is_refused() -> None:
 
 def test_tracing_does_not_import_the_compiler() -> None:
     code = (
-        "import sys; from prosr.nets.baselines.bicubic import Bicubic; "
-        "from prosr.nets.cost import trace; trace(Bicubic(), 2); "
+        "import sys; from prosr.config import preset; from prosr.nets.build import build; "
+        "from prosr.nets.cost import trace; trace(build(preset('bicubic')), 2); "
         "sys.exit('torch._dynamo' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -18,7 +18,7 @@ from typer.main import get_command
 
 from prosr import cli
 from prosr.checkpoints.export import export
-from prosr.checkpoints.weights import find, load_weights
+from prosr.checkpoints.weights import find
 from prosr.errors import ConfigError
 from prosr.evaluation.results import known_results
 from prosr.evaluation.timing import Timing
@@ -156,7 +156,7 @@ def test_every_bundled_network_has_the_card_that_its_header_and_the_results_give
     rows = cards.known()
     assert {row.key: row for row in known_results()} == {row.key: row for row in rows}
     for path in sorted(cards.WEIGHTS.glob("*.safetensors")):
-        weights = load_weights(path)
+        weights = find(path)
         own = [row for row in rows if row.weights == weights.sha256]
         expected = cards.card(weights, own)
         assert path.with_suffix(".md").read_text("utf-8") == expected

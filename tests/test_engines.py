@@ -64,7 +64,7 @@ def exported(layout: NetConfig, folder: Path) -> tuple[Network, Model]:
         if isinstance(module, torch.nn.BatchNorm2d):
             module.running_mean.uniform_()  # type: ignore[union-attr]
             module.running_var.uniform_(0.5, 2)  # type: ignore[union-attr]
-    save_weights(folder / "tiny.safetensors", net, layout, {})
+    save_weights(folder / "tiny.safetensors", net, {})
     return net, find_model(folder / "tiny.safetensors")
 
 
@@ -319,7 +319,7 @@ def test_a_network_that_cannot_be_exported_runs_in_torch(
     net = build(TINY).eval()
     monkeypatch.setattr("prosr.checkpoints.graphs.open_community", refuse)
     monkeypatch.setattr(
-        "prosr.checkpoints.weights.find", lambda name, strength: Weights("other", net, TINY, {}, "")
+        "prosr.checkpoints.weights.find", lambda name, strength: Weights("other", net, {}, "")
     )
     upscaler = load(tmp_path / "other.pth")
     assert (upscaler.name, upscaler.work.engine.name) == ("other", "torch")

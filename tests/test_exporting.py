@@ -26,7 +26,7 @@ SMALL = ProSRConfig(features=6, growth=(4, 4), dcus=((2,), (1,)), value_range=1.
 @pytest.fixture
 def weights() -> Weights:
     torch.manual_seed(0)
-    return Weights("small", build(SMALL).eval(), SMALL, {}, "0123abcd")
+    return Weights("small", build(SMALL).eval(), {}, "0123abcd")
 
 
 def picture(height: int, width: int) -> torch.Tensor:

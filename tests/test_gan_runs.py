@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from skimage import data
 
 import prosr
-from prosr.checkpoints.weights import load_weights, save_weights
+from prosr.checkpoints.weights import find, save_weights
 from prosr.config import Adversarial, Recipe
 from prosr.errors import ConfigError
 from prosr.evaluation.metrics import psnr
@@ -35,7 +35,7 @@ def beginning(pictures: Path, folder: Path, recipe: Recipe, seed: int) -> Traini
     """A run that starts from a random network with this seed."""
     torch.manual_seed(seed)
     path = folder.with_name(f"first-{seed}.safetensors")
-    save_weights(path, build(recipe.net), recipe.net, {})
+    save_weights(path, build(recipe.net), {})
     return replace(job(pictures, folder, recipe), start_from=path)
 
 
@@ -67,7 +67,7 @@ def test_features_may_move_but_not_change(pictures: Path, tmp_path: Path, recipe
     with pytest.raises(ConfigError, match="with features = "):
         session(pictures, folder, reading(other))
     go(session(pictures, folder, reading(moved)), until=3)
-    assert len(load_weights(folder / "last.safetensors").card["features"]) == 64
+    assert len(find(folder / "last.safetensors").card["features"]) == 64
 
 
 def test_the_differing_key_of_a_nested_table_is_named(

@@ -39,7 +39,7 @@ BUNDLED = [(name, scale) for name in bundled_models() for scale in (2, 4, 8)]
 
 def saved(folder: Path, layout: NetConfig = SMALL, name: str = "mine") -> Path:
     torch.manual_seed(0)
-    save_weights(folder / f"{name}.safetensors", build(layout), layout, {"hours": 1})
+    save_weights(folder / f"{name}.safetensors", build(layout), {"hours": 1})
     return folder / f"{name}.safetensors"
 
 
@@ -141,7 +141,7 @@ def test_other_graphs_are_not_taken_for_a_networks_own(
     else:
         net = find(path).net
         next(net.parameters()).data.view(-1)[0] += 1e-3
-        save_weights(path, net, SMALL, {})
+        save_weights(path, net, {})
     assert find_model(path).graphs[2].parent != before.graphs[2].parent
 
 

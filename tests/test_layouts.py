@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from prosr.config import PRESETS, net_config, preset, recipe_from
+from prosr.config import PRESETS, Recipe, net_config, preset
 from prosr.errors import ConfigError
-from prosr.layouts import DenseConfig, ProSRConfig
+from prosr.layouts import DenseConfig, ProSRConfig, validated
 from prosr.scales import SCALES, check_scale, choose_scales
 
 
@@ -49,9 +49,9 @@ def test_growth_may_equal_features_without_a_bottleneck() -> None:
 def test_a_curriculum_needs_levels_to_blend() -> None:
     recipe = {"model": "vdsr", "steps": 1}
     with pytest.raises(ConfigError, match='use kind = "simultaneous", or "single"'):
-        recipe_from(recipe)
-    assert recipe_from(recipe | {"schedule": {"kind": "simultaneous"}}).scales == (2, 4, 8)
-    assert recipe_from({"model": "edsr-x2", "steps": 1}).scales == (2,)
+        validated(Recipe, recipe)
+    assert validated(Recipe, recipe | {"schedule": {"kind": "simultaneous"}}).scales == (2, 4, 8)
+    assert validated(Recipe, {"model": "edsr-x2", "steps": 1}).scales == (2,)
 
 
 @pytest.mark.parametrize(

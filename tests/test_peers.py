@@ -13,7 +13,7 @@ from safetensors.torch import save, save_file
 import fake_matconvnet
 import prosr
 from prosr.checkpoints.foreign import read_foreign
-from prosr.checkpoints.weights import load_weights, save_weights
+from prosr.checkpoints.weights import find, save_weights
 from prosr.config import PRESETS
 from prosr.data.benchmarks import open_benchmark
 from prosr.errors import CheckpointError
@@ -44,9 +44,9 @@ def test_a_released_file_is_recognised_and_converted_exactly(
     peer = read_foreign(source)
     assert peer.name == name
     if name in PRESETS:
-        assert peer.config == PRESETS[name]
-    save_weights(tmp_path / "n.safetensors", peer.net, peer.config, peer.card)
-    loaded = load_weights(tmp_path / "n.safetensors")
+        assert peer.net.layout == PRESETS[name]
+    save_weights(tmp_path / "n.safetensors", peer.net, peer.card)
+    loaded = find(tmp_path / "n.safetensors")
     x, scale = torch.rand(1, 3, 5, 6), peer.net.scales[-1]
     with torch.inference_mode():
         assert torch.equal(loaded.net(x, scale), peer.net(x, scale))
@@ -57,7 +57,7 @@ def test_recursions_are_read_from_the_graph(tmp_path: Path) -> None:
     path, parameters = tmp_path / "n.mat", fake_matconvnet.mslapsrn()
     fake_matconvnet.save(path, parameters, fake_matconvnet.mslapsrn_layers(3))
     peer = read_foreign(path)
-    assert peer.config == MsLapSRNConfig(recursions=3)
+    assert peer.net.layout == MsLapSRNConfig(recursions=3)
     state = peer.net.state_dict()
     kernel = state["net.convs.4.weight"]
     assert kernel[7, 5, 2, 1] == parameters["conv5_f"][2, 1, 5, 7]
@@ -133,7 +133,7 @@ PAPER = PROTOCOLS["paper"]
 def upscaler(name: str, prosr_data: Path, tmp_path: Path) -> Upscaler:
     """The converted network of the test's parameter `name`."""
     peer = read_foreign(prosr_data / "peers" / FILES[name])
-    save_weights(tmp_path / "peer.safetensors", peer.net, peer.config, peer.card)
+    save_weights(tmp_path / "peer.safetensors", peer.net, peer.card)
     return prosr.load(tmp_path / "peer.safetensors", engine="torch")
 
 

@@ -46,7 +46,7 @@ def model(tmp_path: Path, int8_folder: Path) -> Model:
 
 def exported(path: Path, layout: ProSRConfig) -> Model:
     torch.manual_seed(0)
-    save_weights(path, build(layout), layout, {})
+    save_weights(path, build(layout), {})
     return find_model(path)
 
 

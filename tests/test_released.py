@@ -56,7 +56,7 @@ def test_golden_residuals_are_reproduced(prosr_data: Path, case: str, scale: int
     prefix = "weights."
     weights = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
     rename = partial(released.released_name, layout=config)
-    net = adapt(file, case, config, weights, rename, "").net
+    net = adapt(file, (case, config, weights, rename, "")).net
     assert isinstance(net, ProSR)
     # The stored input is already 255·(x − mean), the residual in 0…255.
     x = tensors["input"] / 255 + torch.tensor(MEAN_RGB).view(1, 3, 1, 1)
@@ -139,7 +139,7 @@ def test_the_large_model_is_recognised(tmp_path: Path) -> None:
 def test_the_authors_own_weights_score_as_measured(prosr_data: Path, tmp_path: Path) -> None:
     found = read_foreign(prosr_data / "released" / "proSRs_x2.pth")
     assert (found.name, len(found.net.state_dict())) == ("prosr-s-2018-x2", 107)
-    save_weights(tmp_path / "x2.safetensors", found.net, found.config, found.card)
+    save_weights(tmp_path / "x2.safetensors", found.net, found.card)
     upscaler = prosr.load(tmp_path / "x2.safetensors", engine="torch")
     for name, psnr in (("Set5", 37.84), ("Set14", 33.45)):
         benchmark = open_benchmark(prosr_data / "benchmarks" / name)

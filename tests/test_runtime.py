@@ -78,7 +78,7 @@ def test_the_command_enlarges_a_picture_without_torch(tmp_path: Path) -> None:
 def test_a_users_weights_run_without_torch_once_they_are_exported(tmp_path: Path) -> None:
     layout = ProSRConfig(features=4, growth=(2,), dcus=((1,),))
     torch.manual_seed(0)
-    save_weights(tmp_path / "mine.safetensors", build(layout), layout, {})
+    save_weights(tmp_path / "mine.safetensors", build(layout), {})
     code = """
 import numpy, prosr
 try:

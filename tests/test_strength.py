@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import prosr
-from prosr.checkpoints.weights import find, load_weights, save_weights, weights_hash
+from prosr.checkpoints.weights import find, save_weights, weights_hash
 from prosr.config import net_config, preset
 from prosr.errors import CheckpointError, ConfigError
 from prosr.inference.loading import find_model
@@ -31,10 +31,10 @@ def pair(tmp_path: Path) -> Path:
     """A GAN's weights file with that of its partner beside it."""
     torch.manual_seed(0)
     plain = layout("prosr-xs")
-    sha256 = save_weights(tmp_path / "prosr-xs.safetensors", build(plain), plain, {})
+    sha256 = save_weights(tmp_path / "prosr-xs.safetensors", build(plain), {})
     config = layout("progansr-xs")
     card = {"partner": {"model": "prosr-xs", "sha256": sha256}}
-    save_weights(tmp_path / "mine.safetensors", build(config), config, card)
+    save_weights(tmp_path / "mine.safetensors", build(config), card)
     return tmp_path / "mine.safetensors"
 
 
@@ -74,11 +74,11 @@ def test_every_parameter_of_a_gan_lies_in_its_weights_file_and_not_in_its_graphs
 
 
 def test_both_ends_are_exact(pair: Path) -> None:
-    partner = load_weights(pair.with_name("prosr-xs.safetensors"))
-    for strength, expected in ((0, partner), (1, load_weights(pair))):
+    partner = find(pair.with_name("prosr-xs.safetensors"))
+    for strength, expected in ((0, partner), (1, find(pair))):
         given = find(pair, strength)
         assert given.sha256 == expected.sha256
-        assert given.config == expected.config
+        assert given.net.layout == expected.net.layout
         x = torch.rand(1, 3, 5, 6)
         assert torch.equal(given.net(x, 4), expected.net(x, 4))
 
@@ -88,22 +88,22 @@ def test_between_them_each_parameter_is_between_them(pair: Path) -> None:
     given = find(pair, 0.25)
     for name, value in given.net.state_dict().items():
         torch.testing.assert_close(value, 0.75 * ends[0][name] + 0.25 * ends[1][name])
-    assert (given.name, given.config) == ("mine@0.25", load_weights(pair).config)
-    assert len({given.sha256, find(pair, 0.5).sha256, load_weights(pair).sha256}) == 3
+    assert (given.name, given.net.layout) == ("mine@0.25", find(pair).net.layout)
+    assert len({given.sha256, find(pair, 0.5).sha256, find(pair).sha256}) == 3
 
 
 def test_a_name_may_end_in_a_strength(pair: Path) -> None:
     given = find(f"{pair}@0.25")
     assert (given.name, given.sha256) == ("mine@0.25", find(pair, 0.25).sha256)
     assert find(f"{pair}@0").name == "prosr-xs"
-    assert find(f"{pair}@1").sha256 == load_weights(pair).sha256
+    assert find(f"{pair}@1").sha256 == find(pair).sha256
     with pytest.raises(ConfigError, match=r"no model is called 'prosr-xs@half'"):
         find("prosr-xs@half")
 
 
 def test_another_partner_is_refused_by_its_name(pair: Path) -> None:
     plain = layout("prosr-xs")
-    save_weights(pair.with_name("prosr-xs.safetensors"), build(plain), plain, {})
+    save_weights(pair.with_name("prosr-xs.safetensors"), build(plain), {})
     with pytest.raises(CheckpointError, match=r"mine was trained from prosr-xs with parameters"):
         find(pair, 0.5)
     pair.with_name("prosr-xs.safetensors").unlink()
@@ -134,7 +134,7 @@ def test_the_strength_reaches_the_picture(pair: Path) -> None:
 )
 def test_a_partner_that_nobody_could_find_is_refused(tmp_path: Path, partner: object) -> None:
     config = layout("progansr-xs")
-    save_weights(tmp_path / "a.safetensors", build(config), config, {"partner": partner})
+    save_weights(tmp_path / "a.safetensors", build(config), {"partner": partner})
     with pytest.raises(CheckpointError, match="was trained from"):
         find(tmp_path / "a.safetensors", 0.5)
 
@@ -142,6 +142,6 @@ def test_a_partner_that_nobody_could_find_is_refused(tmp_path: Path, partner: ob
 def test_a_partner_of_another_layout_is_refused(tmp_path: Path) -> None:
     config = layout("progansr-xs")
     card = {"partner": {"model": "bicubic", "sha256": ""}}
-    save_weights(tmp_path / "a.safetensors", build(config), config, card)
+    save_weights(tmp_path / "a.safetensors", build(config), card)
     with pytest.raises(CheckpointError, match="have different layouts"):
         find(tmp_path / "a.safetensors", 0.5)

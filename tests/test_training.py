@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch.utils.data._utils import signal_handling
 
-from prosr.checkpoints.weights import load_state, load_weights, save_weights
+from prosr.checkpoints.weights import find, load_state, save_weights
 from prosr.config import Schedule, Simultaneous, Single
 from prosr.errors import CheckpointError, ConfigError, DataError, ProSRError
 from prosr.scales import SCALES
@@ -122,7 +122,7 @@ def test_a_finished_run_has_weights_log_and_scores(pictures: Path, tmp_path: Pat
     assert set(watcher.scores) == {4, 8}
     assert set(watcher.scores[8]) == set(SCALES)
     for name in ("last", "best"):
-        weights = load_weights(folder / f"{name}.safetensors")
+        weights = find(folder / f"{name}.safetensors")
         assert weights.card["steps"] == 8
         assert weights.card["recipe"]["batch"] == 2
     lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
@@ -143,9 +143,9 @@ def test_a_run_can_start_from_weights_and_its_card_names_them(
 ) -> None:
     go(session(pictures, tmp_path / "first"), until=2)
     weights = tmp_path / "first" / "last.safetensors"
-    stored = load_weights(weights)
+    stored = find(weights)
     hours = {"hours": 1.5, "hours before": 0.25}
-    save_weights(weights, stored.net, stored.config, stored.card | hours)
+    save_weights(weights, stored.net, stored.card | hours)
     asked = replace(job(pictures, tmp_path / "second"), start_from=weights)
     run = prepare(asked, nothing).run
     for name, value in stored.net.state_dict().items():
@@ -159,7 +159,7 @@ def test_pretrained_scales_are_not_opened_or_blended_again(pictures: Path, tmp_p
     """Also in a run that is resumed, and when its weights start another run."""
     go(session(pictures, tmp_path / "whole"))
     start = tmp_path / "whole" / "last.safetensors"
-    assert load_weights(start).card["scales"] == [2, 4, 8]
+    assert find(start).card["scales"] == [2, 4, 8]
     seen: list[float] = []
     for name, stops in (("once", ()), ("stopped", (1,))):
         asked = replace(job(pictures, tmp_path / name), start_from=start)
@@ -171,7 +171,7 @@ def test_pretrained_scales_are_not_opened_or_blended_again(pictures: Path, tmp_p
             assert all(torch.equal(value, before[name]) for name, value in after.items())
             made.run.net.register_forward_hook(lambda m, inputs, _: seen.append(inputs[2]))
             go(made, until)
-            assert load_weights(tmp_path / name / "last.safetensors").card["scales"] == [2, 4, 8]
+            assert find(tmp_path / name / "last.safetensors").card["scales"] == [2, 4, 8]
     assert len(seen) == 2 * RECIPE.steps and set(seen) == {1.0}
     assert states_are_equal(tmp_path / "once", tmp_path / "stopped")
     with pytest.raises(ConfigError, match=r"with start_from = .* give the same again"):
@@ -181,7 +181,7 @@ def test_pretrained_scales_are_not_opened_or_blended_again(pictures: Path, tmp_p
 def test_scales_that_are_not_pretrained_are_opened(pictures: Path, tmp_path: Path) -> None:
     go(session(pictures, tmp_path / "first"), until=1)
     weights = tmp_path / "first" / "last.safetensors"
-    assert load_weights(weights).card["scales"] == [2]
+    assert find(weights).card["scales"] == [2]
     run = prepare(replace(job(pictures, tmp_path / "second"), start_from=weights), nothing).run
     run.open_scales((4,))
     state = run.net.state_dict()

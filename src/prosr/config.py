@@ -307,11 +307,6 @@ class Recipe(Settings):
                 )
 
 
-def recipe_from(value: Mapping[str, Any]) -> Recipe:
-    """Validate a mapping as a recipe, or raise `ConfigError` naming the first mistake."""
-    return validated(Recipe, value)
-
-
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     """Read a TOML recipe; `overrides` are `key=value` in TOML, dots reach into tables.
 

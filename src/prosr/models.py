@@ -131,9 +131,7 @@ def read_weights(path: Path) -> WeightsFile:
     return WeightsFile(path.stem, path, tensors, layout, card, weights_hash(tensors))
 
 
-def read_safetensors(
-    path: Path, expected: str, *, with_tensors: bool = True
-) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+def read_safetensors(path: Path, expected: str) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
     """The tensors and the header of a safetensors file of ours.
 
     Raises `CheckpointError` unless its header states the `expected` format, and for tensors
@@ -149,7 +147,7 @@ def read_safetensors(
                     f"{path}: not of format {expected} but {found!r}"
                     f"{hint if expected == WEIGHTS_FORMAT else ''}"
                 )
-            names = stored.keys() if with_tensors else []
+            names = stored.keys()
             for name in names:
                 if (kind := stored.get_slice(name).get_dtype()) not in _STORED:
                     raise CheckpointError(

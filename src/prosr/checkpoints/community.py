@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from prosr.checkpoints import torchfiles
 from prosr.errors import CheckpointError
@@ -16,18 +15,15 @@ from prosr.scales import SCALES
 
 
 class Community(Network):
-    """A network for one scale: `function` is a forward pass of `net`, with its preparations."""
+    """The network of a spandrel `ImageModelDescriptor`, which prepares pictures for it."""
 
-    layout: CommunityConfig
-
-    def __init__(
-        self, net: nn.Module, layout: CommunityConfig, function: Callable[[Tensor], Tensor]
-    ) -> None:
-        super().__init__(layout)
-        self.net, self._function = net, function
+    def __init__(self, found: Any) -> None:
+        super().__init__(CommunityConfig(scale=found.scale, architecture=found.architecture.name))
+        self.net = found.model.float().eval().requires_grad_(False)
+        self._found = found
 
     def enlarge(self, x: Tensor, scale: int) -> Tensor:
-        return self._function(x)
+        return cast(Tensor, self._found(x))
 
 
 def load_community(path: Path) -> Community:
@@ -38,7 +34,16 @@ def load_community(path: Path) -> Community:
     by 2, 4 or 8 or that computes in windows: its results would depend on where tiles begin.
     """
     torchfiles.head(path)
-    spandrel = _import_spandrel(path)
+    try:
+        import spandrel
+    # A torchvision built for another PyTorch fails on import in many ways.
+    except Exception as error:
+        raise CheckpointError(
+            f"{path}: not a .safetensors weights file; convert a released ProSR file with "
+            "`prosr convert`, or install what reads other projects' networks: pip install "
+            "'prosr[spandrel]', and the torchvision that belongs to your PyTorch "
+            f"({_reason(error)})"
+        ) from error
     try:
         state = spandrel.canonicalize_state_dict(torchfiles.load(path))
         found = spandrel.ModelLoader().load_from_state_dict(state)
@@ -51,31 +56,15 @@ def load_community(path: Path) -> Community:
             "ProSR file with `prosr convert`"
         ) from error
     name, needs = found.architecture.name, found.size_requirements
-    if not isinstance(found, spandrel.ImageModelDescriptor) or found.scale not in SCALES:
-        raise CheckpointError(f"{path}: this {name} does not enlarge pictures by 2, 4 or 8")
-    if (found.input_channels, found.output_channels) != (3, 3):
-        raise CheckpointError(f"{path}: this {name} does not map RGB to RGB")
+    rgb = (found.input_channels, found.output_channels) == (3, 3)
+    if not (isinstance(found, spandrel.ImageModelDescriptor) and found.scale in SCALES and rgb):
+        raise CheckpointError(f"{path}: this {name} does not enlarge RGB pictures by 2, 4 or 8")
     if needs.multiple_of > 1 or needs.square:
         raise CheckpointError(
             f"{path}: this {name} computes in windows of {needs.multiple_of} pixels, so tile "
             "borders would be visible; use a convolutional network"
         )
-    net = found.model.float().eval().requires_grad_(False)
-    return Community(net, CommunityConfig(scale=found.scale, architecture=name), found)
-
-
-def _import_spandrel(path: Path) -> Any:
-    try:
-        import spandrel
-    # A torchvision built for another PyTorch fails on import in many ways.
-    except Exception as error:
-        raise CheckpointError(
-            f"{path}: not a .safetensors weights file; convert a released ProSR file with "
-            "`prosr convert`, or install what reads other projects' networks: pip install "
-            "'prosr[spandrel]', and the torchvision that belongs to your PyTorch "
-            f"({_reason(error)})"
-        ) from error
-    return spandrel
+    return Community(found)
 
 
 def _reason(error: Exception) -> str:

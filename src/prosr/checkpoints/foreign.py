@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor
 
 from prosr.checkpoints.matconvnet import MAGIC, read_matconvnet
 from prosr.checkpoints.released import read_prosr
 from prosr.checkpoints.torchfiles import Refused, head
 from prosr.checkpoints.weights import (
     Found,
-    Rename,
     Weights,
     difference,
     expected,
@@ -24,7 +21,7 @@ from prosr.checkpoints.weights import (
     weights_hash,
 )
 from prosr.errors import CheckpointError
-from prosr.layouts import NetConfig, VDSRConfig
+from prosr.layouts import VDSRConfig
 from prosr.nets.build import build
 
 SUFFIXES = (".pth", ".pt", ".mat", ".safetensors")
@@ -40,25 +37,19 @@ def read_foreign(path: Path) -> Weights:
     start = head(path)
     try:
         if start == MAGIC:
-            return adapt(path, *read_matconvnet(path))
-        return adapt(path, *(_read_vdsr(path) if start[8:9] == b"{" else read_prosr(path)))
+            return adapt(path, read_matconvnet(path))
+        return adapt(path, _read_vdsr(path) if start[8:9] == b"{" else read_prosr(path))
     except Refused as refusal:
         raise CheckpointError(f"{path}: cannot be converted; {refusal}") from refusal
 
 
-def adapt(
-    path: Path,
-    name: str,
-    layout: NetConfig,
-    theirs: Mapping[str, Tensor],
-    rename: Rename,
-    origin: str,
-) -> Weights:
-    """Return the network in `path` whose tensors are `theirs` and whose layout is known.
+def adapt(path: Path, found: Found) -> Weights:
+    """Return the network that was found in `path`.
 
-    `name` is that of the preset with this layout, or a name like it. Raises `Refused` where a
-    tensor is missing, unexpected, of another shape or not finite.
+    Its name is that of the preset with this layout, or a name like it. Raises `Refused` where
+    a tensor is missing, unexpected, of another shape or not finite.
     """
+    name, layout, theirs, rename, origin = found
     _, problem = difference(shapes(theirs), expected(layout, rename))
     if problem:
         raise Refused(f"it looks like {name}, but {problem}")
@@ -75,7 +66,7 @@ def adapt(
     }
     net = build(layout).eval()
     net.load_state_dict({own: theirs[rename(own)] for own in net.state_dict()})
-    return Weights(name, net, layout, card, weights_hash(net.state_dict()))
+    return Weights(name, net, card, weights_hash(net.state_dict()))
 
 
 def _read_vdsr(path: Path) -> Found:

@@ -74,7 +74,7 @@ def export_weights(weights: WeightsFile, folder: Path) -> None:
         if weights.strength == 1:
             beside.write_bytes(weights.path.read_bytes())
         else:
-            save_weights(beside, loaded.net, loaded.config, loaded.card)
+            save_weights(beside, loaded.net, loaded.card)
     write_graphs(loaded.net, weights.name, weights.sha256, folder, beside)
 
 
@@ -86,7 +86,7 @@ def open_community(path: Path) -> Model:
     """
     found = find(path)
     name, state = path.stem, found.net.state_dict()
-    key = cache_key(name, found.sha256, found.config.model_dump())
+    key = cache_key(name, found.sha256, found.net.layout.model_dump())
     folder = cached_folder(key, lambda new: write_graphs(found.net, name, found.sha256, new, None))
     size = sum(value.numel() * value.element_size() for value in state.values())
     graphs: dict[int, Path] = {s: folder / f"{name}.x{s}.onnx" for s in found.net.scales}

@@ -37,7 +37,6 @@ _TEXTS = {1: "latin-1", 2: "latin-1", 4: "utf-16-le", 16: "utf-8", 17: "utf-16-l
 
 Elements = Iterator[tuple[int, memoryview]]
 
-_LAPSRN = ("lapsrn-x2", "lapsrn-x4", "lapsrn-x8")
 _KINDS = {"weight": "f", "bias": "b"}
 _PARTS = {
     "entry": "input_conv",
@@ -60,9 +59,9 @@ def read_matconvnet(path: Path) -> Found:
         origin = "released by the authors of MS-LapSRN"
         return name, shared, theirs, _mslapsrn_name, origin
     levels = sum(key.endswith("_upconv_f") for key in theirs)
-    if not 1 <= levels <= len(_LAPSRN):
+    name = f"lapsrn-x{1 << levels}"
+    if name not in PRESETS:
         raise Refused("it is neither LapSRN for scale 2, 4 or 8 nor MS-LapSRN")
-    name = _LAPSRN[levels - 1]
     rename = partial(_lapsrn_name, levels=levels)
     return name, PRESETS[name], theirs, rename, "released by the authors of LapSRN"
 

@@ -16,7 +16,7 @@ import zipfile
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import torch
 from torch import Tensor
@@ -42,13 +42,6 @@ _DAMAGED = "it is damaged, or torch.save did not write it with its default proto
 
 class Refused(CheckpointError):
     """The reason why a file is not read: a clause, before which the caller puts the file's name."""
-
-
-class _Options:
-    """Stands in for `easydict.EasyDict`: unpickled, it is an `OrderedDict`."""
-
-    def __new__(cls, *_: object) -> Any:
-        return OrderedDict()
 
 
 def head(path: Path, limit: int = MAX_BYTES) -> bytes:
@@ -87,7 +80,7 @@ def load(path: Path, limit: int = MAX_BYTES) -> object:
         else:
             raise Refused(_DAMAGED if start else "it is empty")
         file.seek(0)
-        allowed = torch.serialization.safe_globals([(_Options, "easydict.EasyDict")])
+        allowed = torch.serialization.safe_globals([(OrderedDict, "easydict.EasyDict")])
         # PyTorch warns of pickle protocols and of its own deprecated storages.
         with allowed, warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -21,7 +21,7 @@ from prosr.checkpoints.community import load_community
 from prosr.config import PRESETS, net_config
 from prosr.errors import CheckpointError, ConfigError, printable
 from prosr.files import write_bytes
-from prosr.layouts import CommunityConfig, NetConfig
+from prosr.layouts import NetConfig
 from prosr.models import COMMUNITY_SUFFIXES, WEIGHTS_FORMAT, WeightsFile, read_safetensors
 from prosr.nets.build import build
 from prosr.nets.network import Network
@@ -45,7 +45,6 @@ class Weights:
 
     name: str
     net: Network
-    config: NetConfig | CommunityConfig
     card: dict[str, Any]
     sha256: str
 
@@ -57,22 +56,15 @@ def weights_hash(state: Mapping[str, Tensor]) -> str:
     )
 
 
-def save_weights(
-    path: Path, net: Network, config: NetConfig | CommunityConfig, card: Mapping[str, Any]
-) -> str:
+def save_weights(path: Path, net: Network, card: Mapping[str, Any]) -> str:
     """Write the network's parameters, layout and model card; return the parameters' hash."""
     header = {
         "format": WEIGHTS_FORMAT,
-        "config": config.model_dump_json(),
+        "config": net.layout.model_dump_json(),
         "card": json.dumps(dict(card)),
     }
     write_bytes(path, _serialized(net.state_dict(), header))
     return weights_hash(net.state_dict())
-
-
-def load_weights(path: Path) -> Weights:
-    """Rebuild the network of a weights file; every parameter must fit exactly."""
-    return from_file(models.read_weights(path))
 
 
 def from_file(weights: WeightsFile) -> Weights:
@@ -94,7 +86,7 @@ def from_file(weights: WeightsFile) -> Weights:
         net = build(config)
     _compare(net, tensors, source)
     net.load_state_dict(tensors, assign=True)
-    return Weights(weights.name, net.eval(), config, weights.card, weights.sha256)
+    return Weights(weights.name, net.eval(), weights.card, weights.sha256)
 
 
 def fit(net: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
@@ -149,7 +141,7 @@ def find(name: str | Path, strength: float = 1.0) -> Weights:
     if path.suffix not in COMMUNITY_SUFFIXES or strength != 1:
         return from_file(models.find_weights(name, strength))
     net = load_community(path)
-    return Weights(path.stem, net, net.layout, {}, weights_hash(net.state_dict()))
+    return Weights(path.stem, net, {}, weights_hash(net.state_dict()))
 
 
 def find_or_build(name: str) -> Weights:
@@ -157,7 +149,7 @@ def find_or_build(name: str) -> Weights:
     config = PRESETS.get(name)
     if config is None or name in models.bundled_models():
         return find(name)
-    return Weights(name, build(config).eval(), config, {}, "")
+    return Weights(name, build(config).eval(), {}, "")
 
 
 def save_state(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, str]) -> None:
@@ -169,11 +161,6 @@ def load_state(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Read what `save_state` wrote."""
     tensors, header = read_safetensors(path, STATE_FORMAT)
     return {name: torch.from_numpy(value) for name, value in tensors.items()}, header
-
-
-def load_state_header(path: Path) -> dict[str, str]:
-    """What `save_state` wrote beside the tensors."""
-    return read_safetensors(path, STATE_FORMAT, with_tensors=False)[1]
 
 
 def _serialized(tensors: Mapping[str, Tensor], header: dict[str, str]) -> bytes:

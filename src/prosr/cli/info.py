@@ -36,7 +36,7 @@ def info(
     weights = find_or_build(model)
     parameters = sum(parameter.numel() for parameter in weights.net.parameters())
     scores = model_scores(weights, results or [])
-    layout = weights.config.model_dump(exclude_none=True).items()
+    layout = weights.net.layout.model_dump(exclude_none=True).items()
     lines = [f"{weights.name}: {parameters:,} parameters", *(f"  {k} = {v}" for k, v in layout)]
     for line in map(printable, lines):
         typer.echo(line)
@@ -71,7 +71,7 @@ def _costs(weights: Weights) -> Table:
     table = Table()
     for name in ("scale", "parameters", "GFLOP per megapixel", "radius"):
         table.add_column(name, justify="right")
-    for scale in weights.config.scales:
+    for scale in weights.net.scales:
         cost, count = trace(weights.net, scale), weights.net.parameter_count(scale)
         gflop = 2e-3 * cost.macs / scale**2
         table.add_row(f"×{scale}", f"{count:,}", f"{gflop:.0f}", str(cost.radius))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import prosr
-from prosr.checkpoints.weights import load_weights
+from prosr.checkpoints.weights import find
 from prosr.data.benchmarks import Benchmark, open_benchmark
 from prosr.errors import ConfigError, InferenceError, ProSRError
 from prosr.evaluation.protocol import find_protocol
@@ -251,7 +251,7 @@ def _finished(comparison: Comparison, cell: str, seed: int) -> RunRecord | None:
         return None
     # The folder may hold the weights of an unfinished repetition.
     last = comparison.place(cell, seed) / LAST
-    if last.exists() and load_weights(last).sha256 == record.weights:
+    if last.exists() and find(last).sha256 == record.weights:
         return record
     plan = comparison.plan
     followers = [other for other in plan.cells if plan.start_from(other) == cell]
@@ -288,7 +288,7 @@ def _train(
         skipped=run.progress.skipped,
         precision=run.progress.precision,
         parameters={scale: net.parameter_count(scale) for scale in job.recipe.scales},
-        weights=load_weights(job.folder / LAST).sha256,
+        weights=find(job.folder / LAST).sha256,
         validation=tuple(points),
     )
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from prosr.config import Recipe, read_table, recipe_from
+from prosr.config import Recipe, read_table
 from prosr.errors import ConfigError, suggestion
 from prosr.layouts import Settings, validated
 
@@ -54,7 +54,7 @@ class ComparisonPlan(Settings):
         own = {"steps": steps, "seed": seed, "validate_every": math.ceil(steps / self.validations)}
         theirs = {k: v for k, v in self.cells[cell].items() if k not in _NOT_IN_RECIPE}
         try:
-            return recipe_from(self.recipe | theirs | own)
+            return validated(Recipe, self.recipe | theirs | own)
         except ConfigError as error:
             raise ConfigError(f"cells.{cell}: {error}") from error
 

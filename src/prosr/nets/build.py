@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from torch import nn
 
 from prosr import layouts
-from prosr.layouts import DiscriminatorConfig, NetConfig, SRGANDiscriminatorConfig
+from prosr.layouts import DiscriminatorConfig, Layout, NetConfig, SRGANDiscriminatorConfig
 from prosr.nets.baselines.bicubic import Bicubic
 from prosr.nets.baselines.drrn import DRRN
 from prosr.nets.baselines.edsr import EDSR
@@ -24,36 +27,29 @@ from prosr.nets.laplacian import LaplacianPyramid
 from prosr.nets.luminance import LuminanceModel
 from prosr.nets.network import Network
 
+_RGB: dict[type[Layout], Callable[[Any], Network]] = {
+    layouts.ProSRConfig: ProSR,
+    layouts.LaplacianConfig: LaplacianPyramid,
+    layouts.DirectConfig: Direct,
+    layouts.BicubicConfig: Bicubic,
+    layouts.EDSRConfig: EDSR,
+    layouts.SRResNetConfig: SRResNet,
+    layouts.EnhanceNetConfig: EnhanceNet,
+}
+_LUMINANCE: dict[type[Layout], Callable[[Any], Network]] = {
+    layouts.SRCNNConfig: SRCNN,
+    layouts.VDSRConfig: VDSR,
+    layouts.DRRNConfig: DRRN,
+    layouts.LapSRNConfig: LapSRN,
+    layouts.MsLapSRNConfig: MsLapSRN,
+    layouts.SRDenseNetConfig: SRDenseNet,
+}
+
 
 def build(layout: NetConfig) -> Network:
     """Build the network of a layout, for RGB, with fresh parameters, in training mode."""
-    match layout:
-        case layouts.ProSRConfig():
-            return ProSR(layout)
-        case layouts.LaplacianConfig():
-            return LaplacianPyramid(layout)
-        case layouts.DirectConfig():
-            return Direct(layout)
-        case layouts.BicubicConfig():
-            return Bicubic()
-        case layouts.EDSRConfig():
-            return EDSR(layout)
-        case layouts.SRResNetConfig():
-            return SRResNet(layout)
-        case layouts.EnhanceNetConfig():
-            return EnhanceNet(layout)
-        case layouts.SRCNNConfig():
-            return LuminanceModel(SRCNN(layout))
-        case layouts.VDSRConfig():
-            return LuminanceModel(VDSR(layout))
-        case layouts.DRRNConfig():
-            return LuminanceModel(DRRN(layout))
-        case layouts.LapSRNConfig():
-            return LuminanceModel(LapSRN(layout))
-        case layouts.MsLapSRNConfig():
-            return LuminanceModel(MsLapSRN(layout))
-        case layouts.SRDenseNetConfig():
-            return LuminanceModel(SRDenseNet(layout))
+    kind = type(layout)
+    return _RGB[kind](layout) if kind in _RGB else LuminanceModel(_LUMINANCE[kind](layout))
 
 
 def build_discriminator(layout: DiscriminatorConfig | SRGANDiscriminatorConfig) -> nn.Module:

@@ -26,7 +26,6 @@ from prosr.checkpoints.weights import (
     find,
     fit,
     load_state,
-    load_state_header,
     save_state,
     save_weights,
     weights_hash,
@@ -155,7 +154,7 @@ class Run:
             "steps": self.progress.step,
             "hours": round(self.progress.seconds / 3600, 2),
         }
-        save_weights(self.folder / f"{name}.safetensors", self.average, self.recipe.net, card)
+        save_weights(self.folder / f"{name}.safetensors", self.average, card)
 
     def parts(self) -> dict[str, tuple[nn.Module, Adam | None]]:
         """All trained networks with their optimizers, by their names in the state file."""
@@ -231,7 +230,7 @@ def stored_progress(folder: Path) -> RunProgress:
     if not path.exists():
         return RunProgress()
     try:
-        return RunProgress.model_validate_json(load_state_header(path).get("progress", ""))
+        return RunProgress.model_validate_json(load_state(path)[1].get("progress", ""))
     except (CheckpointError, ValidationError) as error:
         reason = " ".join(str(error).split())[:200]
         raise CheckpointError(

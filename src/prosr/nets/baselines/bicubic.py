@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from prosr.layouts import BicubicConfig
 from prosr.nets.network import Network
 from prosr.resample.tensors import upscale
 
 
 class Bicubic(Network):
     """φ_s(x) alone, without parameters; x may have any number of channels."""
-
-    def __init__(self) -> None:
-        super().__init__(BicubicConfig())
 
     def enlarge(self, x: Tensor, scale: int) -> Tensor:
         return upscale(x, scale)

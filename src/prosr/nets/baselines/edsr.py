@@ -9,9 +9,6 @@ from prosr.layouts import EDSRConfig
 from prosr.nets.blocks import MEAN_RGB, conv
 from prosr.nets.network import Network
 
-VALUE_RANGE = 255.0
-"""Colours have this range inside the network."""
-
 
 class EDSRBlock(nn.Module):
     """conv → ReLU → conv without batch norm, scaled and added to the input."""
@@ -30,7 +27,7 @@ class EDSRBlock(nn.Module):
 class EDSR(Network):
     """Residual blocks at the input's size, then a sub-pixel convolution for each doubling.
 
-    Its authors have ×2, ×3 and ×4; ×8 has one doubling more.
+    Its authors have ×2, ×3 and ×4; ×8 has one doubling more. Inside, colours are in [0, 255].
     """
 
     def __init__(self, layout: EDSRConfig) -> None:
@@ -47,12 +44,12 @@ class EDSR(Network):
 
     def enlarge(self, x: Tensor, scale: int) -> Tensor:
         mean = x.new_tensor(MEAN_RGB).view(1, 3, 1, 1)
-        entered = self.entry(VALUE_RANGE * (x - mean))
+        entered = self.entry(255 * (x - mean))
         z = entered
         for block in self.blocks:
             z = block(z)
         z = self.after(z) + entered
         for upsampler in self.upsamplers:
             z = F.pixel_shuffle(upsampler(z), 2)
-        y_hat: Tensor = self.last(z) / VALUE_RANGE + mean
+        y_hat: Tensor = self.last(z) / 255 + mean
         return y_hat

@@ -35,15 +35,12 @@ class MsLapSRN(Network):
     def enlarge(self, x: Tensor, scale: int) -> Tensor:
         z, y_hat = self.entry(x), x
         for _ in range(levels_below(self.scales, scale) + 1):
-            z = self.upconv(leaky_relu(self.embed(z)))
+            source = z
+            # Activations come before convolutions.
+            for _ in range(self.recursions):
+                for layer in self.convs:
+                    z = layer(leaky_relu(z))
+                z = z + source
+            z = self.upconv(leaky_relu(z))
             y_hat = self.image_up(y_hat) + self.residual(z)
         return y_hat
-
-    def embed(self, source: Tensor) -> Tensor:
-        """The feature embedding of a level; activations come before convolutions."""
-        z = source
-        for _ in range(self.recursions):
-            for layer in self.convs:
-                z = layer(leaky_relu(z))
-            z = z + source
-        return z
