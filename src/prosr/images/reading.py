@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -56,7 +55,10 @@ class Picture:
         self.height, self.width = size[::-1] if self._orientation >= 5 else size
         self.channels = image.bands
         self.dtype = DTYPES[image.format]
-        self.bits = _bits(image, self.dtype)
+        # Deep AVIF states its bits; 1-bit and palette pictures are decoded to 8 bits.
+        stated = self.dtype == np.uint16 and image.get_typeof("bits-per-sample")
+        depth = max(10, int(image.get("bits-per-sample"))) if stated else 0
+        self.bits = depth or 8 * self.dtype.itemsize
         self.decoding = _decoder_bytes(image, self.format, path)
         with explaining(path):
             self.metadata = collect(image, path, self.format, turned=self._orientation > 1)
@@ -111,22 +113,19 @@ class Picture:
             return samples_of(image.crop(left, top, width, height))
 
     def is_opaque(self) -> bool:
-        """Whether no pixel is even partly transparent; decodes the picture if it has alpha."""
-        if self.channels in (1, 3):
-            return True
+        """Whether no pixel of a picture with alpha is even partly transparent; decodes it."""
         full = 1 if self.dtype.kind == "f" else np.iinfo(self.dtype).max
         image, _ = open_image(self.path)
         with explaining(self.path):
             return bool(image[self.channels - 1].min() >= full)
 
 
-def read_rgb(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
+def read_rgb(path: Path) -> NDArray[np.uint8]:
     """Read a whole picture as [H, W, 3] 8-bit RGB in its own colour space, upright.
 
     For training and scoring: drops alpha, repeats gray, rounds deeper samples to 8 bits.
     Raises `ImageError`, also for float samples outside [0, 1].
     """
-    path = Path(path)
     image, _ = open_image(path)
     with explaining(path):
         samples = upright(samples_of(image), orientation_of(image))
@@ -188,10 +187,3 @@ def _decoder_bytes(image: pyvips.Image, file_format: str, path: Path) -> int:
         halved = image.get("jpeg-chroma-subsample").startswith("4:2:0")
         return int(_SCANNED / (2 if halved else 1) * bands * pixels)
     return _DECODED.get(file_format, 0) * pixels
-
-
-def _bits(image: pyvips.Image, dtype: np.dtype[Any]) -> int:
-    """Bits per sample. Deep AVIF states them; 1-bit and palette pictures are decoded to 8 bits."""
-    if dtype == np.uint16 and image.get_typeof("bits-per-sample"):
-        return max(10, int(image.get("bits-per-sample")))
-    return 8 * dtype.itemsize
