@@ -42,8 +42,9 @@ class Picture:
 
     `format` is the name of the content's format. `channels` is 1 (gray), 2 (gray, alpha),
     3 (RGB) or 4 (RGB, alpha). `dtype` is the type of its samples, `bits` their depth in
-    the file (8, 10, 12, 16, 32). `metadata` is what an enlargement inherits, `making` its
-    provenance. `decoding` is about how many bytes the decoder needs; 0 if it streams rows.
+    the file (1 to 32), None if it states none. `metadata` is what an enlargement inherits,
+    `making` its provenance. `decoding` is about how many bytes the decoder needs; 0 if it
+    streams rows.
     Raises `ImageError` with what is wrong and the remedy.
     """
 
@@ -55,10 +56,8 @@ class Picture:
         self.height, self.width = size[::-1] if self._orientation >= 5 else size
         self.channels = image.bands
         self.dtype = DTYPES[image.format]
-        # Deep AVIF states its bits; 1-bit and palette pictures are decoded to 8 bits.
-        stated = self.dtype == np.uint16 and image.get_typeof("bits-per-sample")
-        depth = max(10, int(image.get("bits-per-sample"))) if stated else 0
-        self.bits = depth or 8 * self.dtype.itemsize
+        stated = image.get_typeof("bits-per-sample")
+        self.bits = int(image.get("bits-per-sample")) if stated else None
         self.decoding = _decoder_bytes(image, self.format, path)
         with explaining(path):
             self.metadata = collect(image, path, self.format, turned=self._orientation > 1)
@@ -110,7 +109,8 @@ class Picture:
         height, width = min(side, image.height), min(side, image.width)
         top, left = (image.height - height) // 2, (image.width - width) // 2
         with explaining(self.path):
-            return samples_of(image.crop(left, top, width, height))
+            piece = np.asarray(image.crop(left, top, width, height))
+            return piece.reshape(height, width, self.channels)
 
     def is_opaque(self) -> bool:
         """Whether no pixel of a picture with alpha is even partly transparent; decodes it."""
@@ -128,17 +128,13 @@ def read_rgb(path: Path) -> NDArray[np.uint8]:
     """
     image, _ = open_image(path)
     with explaining(path):
-        samples = upright(samples_of(image), orientation_of(image))
+        stored = np.asarray(image).reshape(image.height, image.width, image.bands)
+        samples = upright(stored, orientation_of(image))
     _check_range(path, samples)
     if samples.dtype != np.uint8:
         samples = from_unit(to_unit(samples), np.uint8)
     colours = samples[..., :3] if image.bands > 2 else samples[..., :1]
     return np.ascontiguousarray(np.broadcast_to(colours, (*samples.shape[:2], 3)))
-
-
-def samples_of(image: pyvips.Image) -> NDArray[Any]:
-    """Decode all of an image, [H, W, bands]. Raises `pyvips.Error`."""
-    return np.asarray(image).reshape(image.height, image.width, image.bands)
 
 
 def orientation_of(image: pyvips.Image) -> int:
