@@ -43,7 +43,10 @@ def load(
         # The exporter cannot follow every network of another project; PyTorch runs them all.
         if engine != "auto":
             raise
-        return _on_torch(name_or_path, limit, strength, ensemble)
+        upscaler = _on_torch(name_or_path, limit, strength, ensemble)
+        # Refuses a network without a receptive radius now rather than at the first picture.
+        upscaler.memory((1, 1), upscaler.scales[0])
+        return upscaler
     return Upscaler(open_engine(model, limit, chosen), model.name, model.sha256, ensemble)
 
 

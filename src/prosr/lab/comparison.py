@@ -158,8 +158,7 @@ def compare(
         try:
             if not _train_and_score(comparison, number, job, watch, note, stop):
                 return False
-        # ConfigError: what has diverged has no receptive radius.
-        except (DivergedError, ConfigError, InferenceError) as error:
+        except (DivergedError, InferenceError) as error:
             note(f"{name} failed: {error}")
             failed.append(name)
             continue
