@@ -12,7 +12,8 @@ import numpy as np
 
 from prosr.evaluation import niqe
 from prosr.files import replacing
-from prosr.images import is_picture, read_rgb
+from prosr.images.formats import is_picture
+from prosr.images.reading import read_rgb
 
 TARGET = Path(__file__).parents[1] / "src" / "prosr" / "evaluation" / "niqe.npz"
 MOST = 960

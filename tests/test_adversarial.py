@@ -23,7 +23,7 @@ from prosr.errors import CheckpointError, ConfigError
 from prosr.nets.features import feature_distance
 from prosr.resample.tensors import upscale
 from prosr.training import loop
-from prosr.training.adversarial import CollapsedError, adversarial_step
+from prosr.training.adversarial import adversarial_step
 from prosr.training.log import draw_samples
 from prosr.training.losses import (
     adversarial_loss,
@@ -258,7 +258,7 @@ def test_a_useless_discriminator_ends_the_run(
     with torch.no_grad():
         for value in score.parameters():
             value.zero_()
-    with pytest.raises(CollapsedError, match=r"step 4: .* 3 steps of ×2 \(D\(r\) 0\.00, D\(r̂\)"):
+    with pytest.raises(DivergedError, match=r"step 4: .* 3 steps of ×2 \(D\(r\) 0\.00, D\(r̂\)"):
         go(made)
 
 
@@ -269,7 +269,7 @@ def test_the_count_of_useless_steps_is_resumed(
     patient = adversarial_of(recipe).model_copy(update={"collapse_after": 4})
     recipe = recipe.model_copy(update={"adversarial": patient})
     go(session(pictures, tmp_path / "run", recipe), until=3)
-    with pytest.raises(CollapsedError, match="step 5:"):
+    with pytest.raises(DivergedError, match="step 5:"):
         go(session(pictures, tmp_path / "run", recipe))
 
 

@@ -50,7 +50,7 @@ def test_the_least_recently_used_pixels_are_evicted_and_every_picture_stays_usab
     cached = {path.stem for path in kept(tmp_path)}
     assert last.key in cached and first.key not in cached
     for index, picture in enumerate(pictures):
-        assert np.array_equal(picture.pixels, noise(SIDE, index))
+        assert np.array_equal(picture.decoded.pixels(picture.key, picture.path), noise(SIDE, index))
     assert sum(path.stat().st_size for path in kept(tmp_path)) <= 5 * BYTES
 
 
@@ -68,7 +68,7 @@ def test_a_picture_larger_than_the_limit_is_decoded_on_demand(tmp_path: Path) ->
     make_folder(tmp_path / "pictures", 1)
     (picture,) = opened(tmp_path, 100)
     assert not kept(tmp_path)
-    assert np.array_equal(picture.pixels, noise(SIDE, 0))
+    assert np.array_equal(picture.decoded.pixels(picture.key, picture.path), noise(SIDE, 0))
 
 
 def test_batches_do_not_depend_on_the_cache(tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_a_picture_changed_during_training_is_named(tmp_path: Path) -> None:
     (picture,) = opened(tmp_path, 100)
     Image.fromarray(noise(20, 1)).save(picture.path)
     with pytest.raises(DataError, match=r"00000\.png was changed"):
-        _ = picture.pixels
+        _ = picture.decoded.pixels(picture.key, picture.path)
 
 
 def test_a_cache_that_cannot_be_written_is_named_with_the_remedy(
@@ -133,7 +133,7 @@ def test_a_truncated_file_of_the_cache_is_written_again(
     whole = stored.read_bytes()
     stored.write_bytes(whole[:left])
     (picture,) = opened(tmp_path, 100 * BYTES)
-    assert np.array_equal(picture.pixels, noise(SIDE, 0))
+    assert np.array_equal(picture.decoded.pixels(picture.key, picture.path), noise(SIDE, 0))
     assert stored.read_bytes() == whole
 
 

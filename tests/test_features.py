@@ -12,7 +12,7 @@ from feature_files import write_distilled
 from prosr.checkpoints import features
 from prosr.checkpoints.features import download_missing, open_features
 from prosr.errors import CheckpointError
-from prosr.images import read_rgb
+from prosr.images.reading import read_rgb
 from prosr.nets.features import VGG16, DistilledVGG19
 
 

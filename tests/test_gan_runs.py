@@ -22,7 +22,7 @@ from prosr.evaluation.metrics import psnr
 from prosr.nets.build import build
 from prosr.resample import imresize_uint8
 from prosr.training import loop
-from prosr.training.adversarial import CollapsedError
+from prosr.training.objectives import DivergedError
 from prosr.training.session import TrainingJob, prepare
 from test_adversarial import adversarial_of, recipe
 from test_training import pictures
@@ -87,7 +87,7 @@ def test_a_collapse_at_one_scale_ends_the_run_and_is_in_the_log(
     patient = adversarial_of(recipe).model_copy(update={"collapse_after": 2})
     update = {"adversarial": patient, "steps": 60, "log_every": 50, "validate_every": 1000}
     made = session(pictures, tmp_path / "run", recipe.model_copy(update=update))
-    with pytest.raises(CollapsedError, match="for 2 steps of ×4"):
+    with pytest.raises(DivergedError, match="for 2 steps of ×4"):
         go(made)
     lines = (tmp_path / "run" / "log.jsonl").read_text().splitlines()
     assert json.loads(lines[-1])["step"] == made.run.progress.step

@@ -17,7 +17,6 @@ from prosr.nets.laplacian import LaplacianPyramid
 from prosr.training.losses import pixel_loss, pyramid_loss
 from prosr.training.objectives import (
     DivergedError,
-    Estimates,
     Learner,
     StepResult,
     pixel_step,
@@ -45,8 +44,9 @@ def batch() -> Batch:
 
 def step(net: nn.Module, batch: Batch, alpha: float = 1.0) -> StepResult:
     optimizer = torch.optim.Adam(net.parameters(), 1e-3)
-    trained = Estimates(net) if isinstance(net, LaplacianPyramid) else net
-    module, wrapped = FABRIC.setup(trained, optimizer)
+    module, wrapped = FABRIC.setup(net, optimizer)
+    if isinstance(net, LaplacianPyramid):
+        module.mark_forward_method("estimates")
     return pixel_step(Learner(FABRIC, module, wrapped), batch, alpha)
 
 

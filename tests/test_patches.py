@@ -30,10 +30,14 @@ def opened(tmp_path: Path, *sizes: tuple[int, int]) -> list[TrainingPicture]:
     return open_pictures(paths, tmp_path / "cache")[0]
 
 
+def pixels_of(picture: TrainingPicture) -> NDArray[np.uint8]:
+    return picture.decoded.pixels(picture.key, picture.path)
+
+
 @pytest.mark.parametrize("scale", SCALES)
 def test_x_is_the_part_of_the_whole_pictures_input(tmp_path: Path, scale: int) -> None:
     (picture,) = opened(tmp_path, (133, 117))
-    y = picture.pixels[: 133 // scale * scale, : 117 // scale * scale]
+    y = pixels_of(picture)[: 133 // scale * scale, : 117 // scale * scale]
     whole = make_input(np.ascontiguousarray(y), scale)
     patch = 6
     last = [(length // scale) - patch for length in y.shape[:2]]
@@ -61,9 +65,9 @@ def test_patches_come_from_where_the_detail_is(tmp_path: Path) -> None:
 def test_pictures_are_decoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = folder_of(tmp_path, (40, 40))
     paths = [folder]
-    first = open_pictures(paths, tmp_path / "cache")[0][0].pixels
-    monkeypatch.setattr("prosr.images.read_rgb", lambda path: pytest.fail("decoded again"))
-    again = open_pictures(paths, tmp_path / "cache")[0][0].pixels
+    first = pixels_of(open_pictures(paths, tmp_path / "cache")[0][0])
+    monkeypatch.setattr("prosr.data.decoded.read_rgb", lambda path: pytest.fail("decoded again"))
+    again = pixels_of(open_pictures(paths, tmp_path / "cache")[0][0])
     np.testing.assert_array_equal(first, again)
 
 

@@ -22,7 +22,7 @@ from prosr.evaluation.perceptual import find_scorers
 from prosr.evaluation.protocol import find_protocol
 from prosr.evaluation.results import read_results, save_results
 from prosr.evaluation.scoring import score
-from prosr.images import read_rgb
+from prosr.images.reading import read_rgb
 from prosr.nets.features import SqueezeNet, feature_distance
 from prosr.resample import make_input
 

@@ -220,4 +220,3 @@ def test_opacity_is_known(tmp_path: Path) -> None:
     assert Picture(saved(tmp_path, Image.fromarray(alpha), "a.png")).is_opaque()
     alpha[5, 5, 3] = 254
     assert not Picture(saved(tmp_path, Image.fromarray(alpha), "a.png")).is_opaque()
-    assert Picture(saved(tmp_path, Image.fromarray(NOISE[..., :3]), "a.png")).is_opaque()

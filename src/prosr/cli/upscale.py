@@ -54,7 +54,7 @@ def upscale(
         import prosr
         from prosr import jobs
         from prosr.cli.display import BatchDisplay
-        from prosr.images import find_format
+        from prosr.images.formats import find_format
         from prosr.inference.memory import default_memory, parse_size
 
     _refuse_empty(path=paths, model=[model], output=[output], format=[file_format])

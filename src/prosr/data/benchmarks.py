@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from prosr import images
 from prosr.data.decoded import Pixels
 from prosr.errors import DataError
+from prosr.images.formats import is_picture
+from prosr.images.reading import read_rgb
 from prosr.resample import make_input
 from prosr.scales import check_scale
 
@@ -43,7 +44,7 @@ class Benchmark:
         """
         needed = max(-(-smallest(s) // s) * s for s in scales)
         for path in self.paths:
-            height, width = images.read_rgb(path).shape[:2]
+            height, width = read_rgb(path).shape[:2]
             if min(height, width) < needed:
                 raise DataError(
                     f"{path} has {width}×{height} pixels, but scoring needs {needed} in both "
@@ -59,7 +60,7 @@ class Benchmark:
         """
         s = check_scale(scale)
         for path in self.paths:
-            y = images.read_rgb(path)
+            y = read_rgb(path)
             height, width = (length // s * s for length in y.shape[:2])
             if not height or not width:
                 raise DataError(
@@ -75,7 +76,7 @@ def open_benchmark(folder: Path) -> Benchmark:
     if not folder.is_dir():
         raise DataError(f"{folder} is not a folder; give a folder of pictures")
     entries = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-    paths = tuple(path for path in entries if images.is_picture(path) and path.is_file())
+    paths = tuple(path for path in entries if is_picture(path) and path.is_file())
     if not paths:
         inner = [path.name for path in entries if path.is_dir()]
         remedy = f"give one of its folders ({', '.join(inner[:4])})" if inner else "add some"

@@ -18,9 +18,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from prosr import images
-from prosr.errors import DataError, ImageError
+from prosr.errors import DataError
 from prosr.files import replacing
+from prosr.images.loading import explaining
+from prosr.images.reading import read_rgb
 
 CELL = 32
 """Side in pixels of the squares for which the amount of detail is stored."""
@@ -55,7 +56,7 @@ class DecodedPictures:
             return key, self.cells(key)
         # A power cut may have truncated it.
         except (FileNotFoundError, NotADirectoryError, ValueError, EOFError):
-            return key, self.add(key, images.read_rgb(path))
+            return key, self.add(key, read_rgb(path))
 
     def add(self, key: str, pixels: Pixels) -> NDArray[np.float64]:
         """Store a new picture and return its cells file."""
@@ -66,8 +67,7 @@ class DecodedPictures:
 
     def cells(self, key: str) -> NDArray[np.float64]:
         """Read a cells file: height, width and the detail of each cell."""
-        with open(self.folder / f"{key}.cells", "rb") as stored:
-            cells: NDArray[np.float64] = np.load(stored)
+        cells: NDArray[np.float64] = np.load(self.folder / f"{key}.cells")
         return cells
 
     def pixels(self, key: str, path: Path) -> Pixels:
@@ -86,7 +86,7 @@ class DecodedPictures:
                 raise DataError(
                     f"{path} was changed during training; run the same command to resume"
                 ) from None
-            mapped = images.read_rgb(path)
+            mapped = read_rgb(path)
             self.keep(key, mapped)
         return mapped
 
@@ -139,9 +139,7 @@ def detail(pixels: Pixels) -> NDArray[np.float64]:
 
 
 def _key(path: Path) -> str:
-    try:
+    with explaining(path):
         status = path.stat()
-    except OSError as error:
-        raise ImageError(f"{path}: {error.strerror}") from error
     identity = f"{path.resolve()}\0{status.st_size}\0{status.st_mtime_ns}"
     return hashlib.sha256(identity.encode()).hexdigest()[:24]

@@ -13,9 +13,9 @@ import numpy as np
 from torch.utils.data import DataLoader, Dataset
 from torch.utils.data._utils import signal_handling
 
-from prosr import images
 from prosr.data.decoded import CACHE_SIZE, CELL, DecodedPictures, Pixels
 from prosr.errors import DataError, ImageError
+from prosr.images.formats import is_picture
 from prosr.resample import make_input
 
 EVEN_SHARE = 1e-3
@@ -37,11 +37,6 @@ class TrainingPicture:
     width: int
     key: str
     decoded: DecodedPictures
-
-    @property
-    def pixels(self) -> Pixels:
-        """The pixels, [H, W, 3], memory-mapped or decoded at each access."""
-        return self.decoded.pixels(self.key, self.path)
 
     def draw(self, rng: np.random.Generator, side: int, grid: int) -> tuple[int, int]:
         """Draw the top left corner of a square of `side`, in proportion to detail.
@@ -73,7 +68,7 @@ def cut(
     side = patch * scale
     y0, x0 = max(top - margin, 0), max(left - margin, 0)
     y1, x1 = min(top + side + margin, height), min(left + side + margin, width)
-    surroundings = picture.pixels[y0:y1, x0:x1]
+    surroundings = picture.decoded.pixels(picture.key, picture.path)[y0:y1, x0:x1]
     reduced = make_input(surroundings, scale)
     row, column = (top - y0) // scale, (left - x0) // scale
     y = surroundings[top - y0 : top - y0 + side, left - x0 : left - x0 + side]
@@ -95,7 +90,7 @@ def open_pictures(
     for folder in folders:
         if not folder.is_dir():
             raise DataError(f"{folder} is not a folder; give a folder of pictures")
-        found = (path for path in folder.rglob("*") if images.is_picture(path))
+        found = (path for path in folder.rglob("*") if is_picture(path))
         paths += sorted(path for path in found if not path.name.startswith("."))
     decoded = DecodedPictures(cache, cache_size)
     pictures, problems = [], []

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from prosr.errors import CheckpointError, ConfigError, DataError, suggestion
 from prosr.evaluation.metrics import crop_border
 from prosr.evaluation.niqe import niqe
-from prosr.images import to_unit
+from prosr.images.samples import to_unit
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

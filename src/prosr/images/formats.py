@@ -41,6 +41,9 @@ _PNG = {"compression": 6, "filter": "all"}
 _TIFF = {"compression": "deflate"}
 _AVIF = {"compression": "av1", "Q": 90, "subsample_mode": "off", "effort": 2}
 
+UNREAD_SUFFIXES = (".bmp", ".jp2", ".jxl", ".ppm", ".psd", ".tga")
+"""Suffixes of pictures that cannot be read but may lie in a folder of pictures."""
+
 # fmt: off
 FORMATS = (
     Format("JPEG", (".jpg", ".jpeg", ".jpe", ".jfif"), "jpegsave", _JPEG, 65_500, alpha=False),
@@ -49,12 +52,7 @@ FORMATS = (
     Format("TIFF", (".tif", ".tiff"),                  "tiffsave", _TIFF, deepest=_F32),
     Format("AVIF", (".avif",),                         "heifsave", _AVIF, 16_384, _U16, memory=55),
 )
-# fmt: on
 
-UNREAD_SUFFIXES = (".bmp", ".jp2", ".jxl", ".ppm", ".psd", ".tga")
-"""Suffixes of pictures that cannot be read but may lie in a folder of pictures."""
-
-# fmt: off
 CONTENTS = (
     ("animation", "", re.compile(rb"\x89PNG((?!IDAT).)*\0\0\0\x08acTL", re.S)),
     ("animation", "", re.compile(rb".{4}ftyp(avis|msf1|hevc|hevx)", re.S)),

@@ -22,7 +22,6 @@ _CARRIED = re.compile(
 _SOFTWARE = "exif-ifd0-Software"
 _COLOUR_SPACE = "exif-ifd2-ColorSpace"
 _ICC = "icc-profile-data"
-_SRGB = "1"
 _XMP_ORIENTATION = re.compile(rb"(tiff:Orientation(?:\s*=\s*[\"']|>\s*))[2-8]")
 
 _PNG_COLOURS = (b"sRGB", b"cHRM", b"gAMA", b"cICP", b"mDCV", b"cLLI")
@@ -85,10 +84,10 @@ def attach(image: pyvips.Image, metadata: Metadata, made_by: str) -> pyvips.Imag
         before = MAKING.sub("", software(metadata)).strip("; ")
         line = f"{before}; {made_by}" if before else made_by
         image.set_type(pyvips.GValue.gstr_type, _SOFTWARE, line)
-    # Without this libexif adds "uncalibrated", which is wrong if there is no profile.
+    # Without 1, sRGB, libexif adds "uncalibrated", which is wrong if there is no profile.
     other = metadata.png_colours and b"sRGB" not in metadata.png_colours
     if not metadata.fields.keys() & {_COLOUR_SPACE, _ICC} and not other:
-        image.set_type(pyvips.GValue.gstr_type, _COLOUR_SPACE, _SRGB)
+        image.set_type(pyvips.GValue.gstr_type, _COLOUR_SPACE, "1")
     return image
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -43,8 +42,9 @@ class Picture:
 
     `format` is the name of the content's format. `channels` is 1 (gray), 2 (gray, alpha),
     3 (RGB) or 4 (RGB, alpha). `dtype` is the type of its samples, `bits` their depth in
-    the file (8, 10, 12, 16, 32). `metadata` is what an enlargement inherits, `making` its
-    provenance. `decoding` is about how many bytes the decoder needs; 0 if it streams rows.
+    the file (1 to 32), None if it states none. `metadata` is what an enlargement inherits,
+    `making` its provenance. `decoding` is about how many bytes the decoder needs; 0 if it
+    streams rows.
     Raises `ImageError` with what is wrong and the remedy.
     """
 
@@ -56,7 +56,8 @@ class Picture:
         self.height, self.width = size[::-1] if self._orientation >= 5 else size
         self.channels = image.bands
         self.dtype = DTYPES[image.format]
-        self.bits = _bits(image, self.dtype)
+        stated = image.get_typeof("bits-per-sample")
+        self.bits = int(image.get("bits-per-sample")) if stated else None
         self.decoding = _decoder_bytes(image, self.format, path)
         with explaining(path):
             self.metadata = collect(image, path, self.format, turned=self._orientation > 1)
@@ -108,38 +109,32 @@ class Picture:
         height, width = min(side, image.height), min(side, image.width)
         top, left = (image.height - height) // 2, (image.width - width) // 2
         with explaining(self.path):
-            return samples_of(image.crop(left, top, width, height))
+            piece = np.asarray(image.crop(left, top, width, height))
+            return piece.reshape(height, width, self.channels)
 
     def is_opaque(self) -> bool:
-        """Whether no pixel is even partly transparent; decodes the picture if it has alpha."""
-        if self.channels in (1, 3):
-            return True
+        """Whether no pixel of a picture with alpha is even partly transparent; decodes it."""
         full = 1 if self.dtype.kind == "f" else np.iinfo(self.dtype).max
         image, _ = open_image(self.path)
         with explaining(self.path):
             return bool(image[self.channels - 1].min() >= full)
 
 
-def read_rgb(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
+def read_rgb(path: Path) -> NDArray[np.uint8]:
     """Read a whole picture as [H, W, 3] 8-bit RGB in its own colour space, upright.
 
     For training and scoring: drops alpha, repeats gray, rounds deeper samples to 8 bits.
     Raises `ImageError`, also for float samples outside [0, 1].
     """
-    path = Path(path)
     image, _ = open_image(path)
     with explaining(path):
-        samples = upright(samples_of(image), orientation_of(image))
+        stored = np.asarray(image).reshape(image.height, image.width, image.bands)
+        samples = upright(stored, orientation_of(image))
     _check_range(path, samples)
     if samples.dtype != np.uint8:
         samples = from_unit(to_unit(samples), np.uint8)
     colours = samples[..., :3] if image.bands > 2 else samples[..., :1]
     return np.ascontiguousarray(np.broadcast_to(colours, (*samples.shape[:2], 3)))
-
-
-def samples_of(image: pyvips.Image) -> NDArray[Any]:
-    """Decode all of an image, [H, W, bands]. Raises `pyvips.Error`."""
-    return np.asarray(image).reshape(image.height, image.width, image.bands)
 
 
 def orientation_of(image: pyvips.Image) -> int:
@@ -188,10 +183,3 @@ def _decoder_bytes(image: pyvips.Image, file_format: str, path: Path) -> int:
         halved = image.get("jpeg-chroma-subsample").startswith("4:2:0")
         return int(_SCANNED / (2 if halved else 1) * bands * pixels)
     return _DECODED.get(file_format, 0) * pixels
-
-
-def _bits(image: pyvips.Image, dtype: np.dtype[Any]) -> int:
-    """Bits per sample. Deep AVIF states them; 1-bit and palette pictures are decoded to 8 bits."""
-    if dtype == np.uint16 and image.get_typeof("bits-per-sample"):
-        return max(10, int(image.get("bits-per-sample")))
-    return 8 * dtype.itemsize

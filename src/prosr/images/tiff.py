@@ -53,9 +53,7 @@ class TagValue(NamedTuple):
         return cls(kind, len(numbers), np.array(numbers, f"<u{_SIZES[kind]}").tobytes())
 
 
-Directory = dict[int, TagValue]
-
-Exif = dict[int, Directory]
+Exif = dict[int, dict[int, TagValue]]
 """Directories that are not empty: the main one by 0, others by the tags that point to them."""
 
 Entry = tuple[int, int, bytes]
@@ -141,7 +139,7 @@ class Tiff:
         entries = [self._read(self._entry) for _ in range(length)]
         return {tag: (kind, count, data) for tag, kind, count, data in entries}
 
-    def directory(self, place: int) -> Directory:
+    def directory(self, place: int) -> dict[int, TagValue]:
         """The values of a directory, without those that are too long or of an unknown type."""
         values = {tag: self._value(*entry) for tag, entry in self.entries(place).items()}
         return {tag: value for tag, value in values.items() if value}

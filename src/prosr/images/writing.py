@@ -14,6 +14,7 @@ import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -37,11 +38,12 @@ _LARGE = 4_000_000_000
 _TROUBLE = "cannot be written", "free disk space or name another output"
 
 
+@dataclass(eq=False)
 class Canvas:
     """A result under construction: `put` its tiles in a `with` block, then `save`.
 
     `size` is (height, width), `channels` 1 to 4 as in `Picture`, `dtype` the type that
-    samples are rounded to; `file_format` must hold it. `made_by` is the provenance for
+    samples are rounded to; `format` must hold it. `made_by` is the provenance for
     EXIF's Software. `bits` is the depth of an AVIF with 16-bit samples, 10 or 12.
 
     A thread encodes the rows that are complete while later ones are still computed.
@@ -52,22 +54,18 @@ class Canvas:
     folder is read-only, or the disk is too full for the samples.
     """
 
-    def __init__(
-        self,
-        target: Path,
-        file_format: Format,
-        size: tuple[int, int],
-        channels: int,
-        dtype: np.dtype[Any],
-        metadata: Metadata,
-        made_by: str = "",
-        bits: int | None = None,
-    ) -> None:
-        self.target, self.format, self.dtype = target, file_format, dtype
-        self.height, self.width = size
-        self.channels, self.metadata, self.made_by = channels, metadata, made_by
-        self._bits = bits
-        self._bytes = self.height * self.width * channels * dtype.itemsize
+    target: Path
+    format: Format
+    size: tuple[int, int]
+    channels: int
+    dtype: np.dtype[Any]
+    metadata: Metadata
+    made_by: str = ""
+    bits: int | None = None
+
+    def __post_init__(self) -> None:
+        self.height, self.width = self.size
+        self._bytes = self.height * self.width * self.channels * self.dtype.itemsize
         self._check()
 
     def __enter__(self) -> Canvas:
@@ -78,7 +76,7 @@ class Canvas:
             undoing.enter_context(file)
             # Undone in reverse order: stop the encoder, wait for its thread, close the file.
             thread = undoing.enter_context(ThreadPoolExecutor(1, "encoder"))
-            header = _header((self.height, self.width), self.channels, self.dtype)
+            header = _header(self.size, self.channels, self.dtype)
             self._rows = _Rows(file, header, self.height, self._bytes, bool(self.format.memory))
             undoing.callback(self._rows.close)
             source, load = self._rows.source, pyvips.Image.tiffload_source
@@ -133,7 +131,7 @@ class Canvas:
             options["predictor"] = "float" if self.dtype.kind == "f" else "horizontal"
             options["bigtiff"] = self._bytes > _LARGE
         if self.format.name == "AVIF":
-            options["bitdepth"] = 8 if self.dtype.itemsize == 1 else min(self._bits or 12, 12)
+            options["bitdepth"] = 8 if self.dtype.itemsize == 1 else min(self.bits or 12, 12)
         return options
 
     def _check(self) -> None:

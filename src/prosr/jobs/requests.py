@@ -16,7 +16,7 @@ from prosr.images.loading import shown
 from prosr.inference.pictures import result_suffix
 from prosr.jobs.results import results_among
 from prosr.scales import check_scale
-from prosr.video import NEEDS_AV, OUTPUT_SUFFIXES, clip_suffix, is_clip
+from prosr.video import OUTPUT_SUFFIXES, clip_suffix, is_clip
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ def _suffix(path: Path, file_format: Format | None) -> str:
 
 def _job(path: Path, target: Path, trouble: str = "") -> Job:
     if not trouble and is_clip(path) and find_spec("av") is None:
-        trouble = NEEDS_AV
+        trouble = "clips need av; install it with: pip install 'prosr[video]'"
     return Job(path, target, trouble and f"{shown(path)}: {trouble}")
 
 

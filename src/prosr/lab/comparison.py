@@ -27,7 +27,6 @@ from prosr.lab.outcome import (
 from prosr.lab.plan import ComparisonPlan
 from prosr.nets.build import build
 from prosr.scales import Scale
-from prosr.training.adversarial import CollapsedError
 from prosr.training.loop import Observer, train
 from prosr.training.objectives import DivergedError
 from prosr.training.session import Session, TrainingJob
@@ -159,7 +158,7 @@ def compare(
         try:
             if not _train_and_score(comparison, number, job, watch, note, stop):
                 return False
-        except (DivergedError, CollapsedError, InferenceError) as error:
+        except (DivergedError, InferenceError) as error:
             note(f"{name} failed: {error}")
             failed.append(name)
             continue

@@ -23,7 +23,7 @@ from prosr.evaluation.metrics import psnr
 from prosr.evaluation.protocol import DATA_RANGE, find_protocol
 from prosr.evaluation.timing import measure
 from prosr.files import explaining
-from prosr.images import from_unit, to_unit
+from prosr.images.samples import from_unit, to_unit
 from prosr.inference.engines.openvino import OpenVinoEngine, core, int8_path, read_graph
 from prosr.inference.tiling import Block
 from prosr.models import Model

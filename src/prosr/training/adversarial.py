@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 from types import EllipsisType
 
@@ -14,7 +14,6 @@ from torch.optim import Adam
 
 from prosr.config import SMALLEST, Adversarial
 from prosr.data.patches import Batch
-from prosr.errors import ProSRError
 from prosr.layouts import SRGANDiscriminatorConfig
 from prosr.resample.tensors import upscale
 from prosr.training.losses import discriminator_loss, generator_loss
@@ -33,10 +32,6 @@ At 0 it cannot tell r from r̂, at 1 it has no doubt; neither gives a useful gra
 
 VIEWS = (0.66, 0.8, 1.0, 1.0, 1.25, 1.5)
 """Relative sizes in which the feature network sees pictures, drawn with equal probability."""
-
-
-class CollapsedError(ProSRError):
-    """The discriminator was useless for too many steps. The last saved state is unchanged."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +93,7 @@ def adversarial_step(
         shares = (means / means.sum()).tolist()
         health |= {f"share_{name}": v for name, v in zip(terms, shares, strict=True)}
         health |= {f"drift_{c}": v for c, v in zip("rgb", drift.tolist(), strict=True)}
-        return generator.descend(batch, loss, health)
+        return replace(generator.descend(batch, loss), health=health)
 
 
 def is_useful(result: StepResult) -> bool:

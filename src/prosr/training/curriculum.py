@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import random
-from bisect import bisect_right
+from bisect import bisect_left
 from dataclasses import dataclass
+from itertools import pairwise
 
 from prosr.config import Curriculum, Recipe, Simultaneous
 from prosr.scales import SCALES, Scale
@@ -48,18 +49,14 @@ def opened_at(step: int, recipe: Recipe) -> tuple[Scale, ...]:
 
 def phases(recipe: Recipe) -> list[range]:
     """Split the steps where a scale opens and where its blending ends."""
-
-    def kind(step: int) -> tuple[int, bool]:
-        # It never decreases from one step to the next.
-        stage = stage_at(step, recipe)
-        return len(stage.scales), stage.alpha == 1
-
-    found, first = [], 0
-    while first < recipe.steps:
-        end = bisect_right(range(recipe.steps), kind(first), lo=first, key=kind)
-        found.append(range(first, end))
-        first = end
-    return found
+    schedule = recipe.schedule
+    times: list[float] = []
+    if isinstance(schedule, Curriculum):
+        blends = {4: schedule.blend_4, 8: schedule.blend_8}
+        times = [time for scale in recipe.scales[1:] for time in blends[scale]]
+    steps = range(recipe.steps)
+    ends = {bisect_left(steps, time, key=lambda step: step / recipe.steps) for time in times}
+    return [range(*edges) for edges in pairwise(sorted({0, *ends, recipe.steps}))]
 
 
 def scale_at(step: int, recipe: Recipe) -> Scale:

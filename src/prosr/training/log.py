@@ -12,7 +12,10 @@ from torch.utils.tensorboard import SummaryWriter
 
 from prosr.data.benchmarks import Benchmark
 from prosr.files import write_text
-from prosr.images import Canvas, Metadata, find_format, to_unit
+from prosr.images.formats import find_format
+from prosr.images.metadata import Metadata
+from prosr.images.samples import to_unit
+from prosr.images.writing import Canvas
 from prosr.inference.engines.torch import TorchEngine
 from prosr.inference.memory import default_memory
 from prosr.resample import upscale

@@ -20,12 +20,11 @@ from prosr.inference.memory import default_memory
 from prosr.inference.upscaler import Upscaler
 from prosr.nets.laplacian import LaplacianPyramid
 from prosr.scales import Scale
-from prosr.training.adversarial import CollapsedError, adversarial_step, is_useful
+from prosr.training.adversarial import adversarial_step, is_useful
 from prosr.training.curriculum import ema_decay_at, learning_rate_at, opened_at, stage_at
 from prosr.training.log import RunLog, draw_samples
 from prosr.training.objectives import (
     DivergedError,
-    Estimates,
     Learner,
     StepResult,
     all_mean,
@@ -56,8 +55,8 @@ def train(session: Session, observer: Observer, should_stop: Callable[[], bool])
     """Train from the run's step to the recipe's last, or until `should_stop` in any process.
 
     Saves the state before it returns. A step that diverges raises `DivergedError`, or is
-    skipped and counted if the job says so. Raises `CollapsedError` if the discriminator is
-    useless for too long, and what `named_failures` raises. The first process logs, scores,
+    skipped and counted if the job says so. A discriminator that is useless for too long raises
+    `DivergedError` too. Raises what `named_failures` raises. The first process logs, scores,
     draws and saves.
     """
     run, fabric = session.run, session.fabric
@@ -95,7 +94,7 @@ def train(session: Session, observer: Observer, should_stop: Callable[[], bool])
                     log.write("train", progress.step, numbers | _means(unlogged))
                 unlogged.clear()
             if collapse:
-                raise CollapsedError(collapse)
+                raise DivergedError(collapse)
             progress.seconds += time.monotonic() - clock
             if log:
                 _validate(session, stage.scales, log, observer)
@@ -145,8 +144,9 @@ def make_stepper(run: Run, fabric: Fabric) -> Callable[[Batch, float], StepResul
 
     Returns a function that trains on a batch, with the α of its scale.
     """
-    trained = Estimates(run.net) if isinstance(run.net, LaplacianPyramid) else run.net
-    net, optimizer = fabric.setup(trained, run.optimizer)
+    net, optimizer = fabric.setup(run.net, run.optimizer)
+    if isinstance(run.net, LaplacianPyramid):
+        net.mark_forward_method("estimates")
     net.train()
     learner, pretrained = Learner(fabric, net, optimizer, run.recipe.clip), run.progress.pretrained
     if run.adversary is None:

@@ -18,9 +18,6 @@ from prosr.config import Adversarial
 from prosr.nets.features import feature_distance
 from prosr.resample.tensors import downscale
 
-Features = Mapping[int, Tensor]
-"""Φ_k of a picture for each k, [N, C, H, W]."""
-
 
 def discriminator_loss(d_r_hat: Tensor, d_r: Tensor) -> Tensor:
     """Eq. 3: L_D = (D(r̂))² + (D(r) − 1)², each a mean over all scores of the batch."""
@@ -30,7 +27,7 @@ def discriminator_loss(d_r_hat: Tensor, d_r: Tensor) -> Tensor:
 def generator_loss(
     w: Adversarial,
     d: Callable[[Tensor], Tensor],
-    features: tuple[Features, Features],
+    features: tuple[Mapping[int, Tensor], Mapping[int, Tensor]],
     r_hat: Tensor,
     y_hat: Tensor,
     y: Tensor,
@@ -38,8 +35,9 @@ def generator_loss(
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Eq. 4: L_R = (D(r̂) − 1)² + Σ_k ‖Φ_k(ŷ) − Φ_k(y)‖₂, each term times its weight.
 
-    `features` are Φ(ŷ) and Φ(y). The last three terms are not the paper's and have weight 0
-    by default. Terms of weight 0 are not computed. Returns L_R and its terms by name.
+    `features` are Φ(ŷ) and Φ(y), [N, C, H, W] for each k. The last three terms are not the
+    paper's and have weight 0 by default. Terms of weight 0 are not computed. Returns L_R and
+    its terms by name.
     """
     phi_hat, phi = features
     losses: dict[str, tuple[float, Callable[[], Tensor]]] = {
@@ -89,9 +87,7 @@ def perceptual_loss(phi_hat: Tensor, phi: Tensor) -> Tensor:
     Both are [N, C, H, W]. The norm of each picture is divided by √(CHW), which makes it a
     root mean square. It is not squared, as in the paper.
     """
-    difference = (phi_hat.float() - phi.float()).flatten(1)
-    norms: Tensor = torch.linalg.vector_norm(difference, dim=1)
-    return norms.mean() / math.sqrt(difference.shape[1])
+    return _root_mean_square((phi_hat.float() - phi.float()).flatten(1))
 
 
 def grid_loss(y_hat: Tensor, y: Tensor, scale: int) -> Tensor:
@@ -103,6 +99,9 @@ def grid_loss(y_hat: Tensor, y: Tensor, scale: int) -> Tensor:
     """
     n, c, height, width = y.shape
     positions = (y_hat - y).reshape(n, c, height // scale, scale, width // scale, scale)
-    pattern = positions.mean(dim=(2, 4)).flatten(1)
-    norms: Tensor = torch.linalg.vector_norm(pattern, dim=1)
-    return norms.mean() / math.sqrt(pattern.shape[1])
+    return _root_mean_square(positions.mean(dim=(2, 4)).flatten(1))
+
+
+def _root_mean_square(rows: Tensor) -> Tensor:
+    norms: Tensor = torch.linalg.vector_norm(rows, dim=1)
+    return norms.mean() / math.sqrt(rows.shape[1])

@@ -22,7 +22,7 @@ from prosr.training.losses import pixel_loss, pyramid_loss
 
 
 class DivergedError(ProSRError):
-    """A loss or gradient was not finite. The parameters are those before the step."""
+    """Training cannot go on: a loss is not finite, or a discriminator useless for too long."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,7 @@ class Learner:
     optimizer: Optimizer
     clip: float | None = None
 
-    def descend(
-        self, batch: Batch, loss: Tensor, health: Mapping[str, float] | None = None
-    ) -> StepResult:
+    def descend(self, batch: Batch, loss: Tensor) -> StepResult:
         """Take one gradient step on `loss`, the gradient scaled down to a norm of `clip`.
 
         Raises `DivergedError` if the loss or gradient is not finite in any process, before
@@ -69,32 +67,23 @@ class Learner:
                 f"{', '.join(name for some in sources for name in some)}"
             )
         self.optimizer.step()
-        return StepResult(batch.scale, mean, norm, health or {})
-
-
-class Estimates(nn.Module):
-    """A pyramid whose forward pass returns all estimates, for deep supervision (4.2).
-
-    It is a module because precision and gradient exchange only work in calls of modules.
-    """
-
-    def __init__(self, pyramid: LaplacianPyramid) -> None:
-        super().__init__()
-        self.pyramid = pyramid
-
-    def forward(self, x: Tensor, scale: int, alpha: float) -> tuple[Tensor, ...]:
-        return self.pyramid.estimates(x, scale, alpha)
+        return StepResult(batch.scale, mean, norm)
 
 
 def pixel_step(learner: Learner, batch: Batch, alpha: float) -> StepResult:
-    """Take one gradient step on Eq. 5 or, if the network is `Estimates`, on Eq. 7.
+    """Take one gradient step on Eq. 5, or on Eq. 7 if the network is a Laplacian pyramid.
+
+    Fabric must have `estimates` of the pyramid marked as a method that computes a forward pass.
 
     Raises `DivergedError` before the network changes.
     """
     x, y = to_unit(learner.fabric, batch.x), to_unit(learner.fabric, batch.y)
     with restoring_buffers(learner.net):
-        y_hat: Tensor | tuple[Tensor, ...] = learner.net(x, batch.scale, alpha)
-        loss = pixel_loss(y_hat, y) if isinstance(y_hat, Tensor) else pyramid_loss(y_hat, y)
+        if isinstance(learner.net.module, LaplacianPyramid):
+            pyramid = cast(LaplacianPyramid, learner.net)
+            loss = pyramid_loss(pyramid.estimates(x, batch.scale, alpha), y)
+        else:
+            loss = pixel_loss(learner.net(x, batch.scale, alpha), y)
         result = learner.descend(batch, loss)
     return replace(result, loss=255 * result.loss)
 

@@ -7,8 +7,6 @@ from pathlib import Path
 OUTPUT_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv")
 """Of containers that hold H.264 with any sound."""
 
-NEEDS_AV = "clips need av; install it with: pip install 'prosr[video]'"
-
 
 def is_clip(path: Path) -> bool:
     """Whether the name ends like a clip's; its content may still be something else."""
