@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from prosr.config import PRESETS
-from prosr.errors import ConfigError
+from prosr.errors import ConfigError, InferenceError
 from prosr.layouts import NetConfig, ProSRConfig
 from prosr.nets.build import build
 from prosr.nets.cost import Cost, find_radius, observe, trace
@@ -148,7 +148,7 @@ def test_the_longer_axis_counts() -> None:
 
 
 def test_an_unlimited_receptive_field_is_refused() -> None:
-    with pytest.raises(ConfigError, match="cannot run in tiles"):
+    with pytest.raises(InferenceError, match="cannot run in tiles"):
         find_radius(Function(lambda x: x - x.mean(dim=(2, 3), keepdim=True)), 1)
 
 

@@ -329,7 +329,8 @@ def read_table(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     # RecursionError comes of tables nested too deeply; the others are ValueErrors.
     except (OSError, ValueError, RecursionError) as error:
-        raise ConfigError(f"{path}: not a readable TOML recipe ({error})") from error
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"{path}: not a readable TOML recipe ({reason})") from error
 
 
 def _override(table: dict[str, Any], override: str) -> None:

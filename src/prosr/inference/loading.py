@@ -49,7 +49,11 @@ def load(
 
     weights = find(name_or_path, strength)
     on_torch = TorchEngine(weights.net, limit, best_device())
-    return Upscaler(on_torch, weights.name, weights.sha256, ensemble)
+    upscaler = Upscaler(on_torch, weights.name, weights.sha256, ensemble)
+    if chosen != "torch":
+        # Refuses a network without a receptive radius now rather than at the first picture.
+        upscaler.memory((1, 1), upscaler.scales[0])
+    return upscaler
 
 
 def find_model(name_or_path: str | Path, strength: float = 1.0) -> Model:

@@ -159,8 +159,7 @@ def compare(
         try:
             if not _train_and_score(comparison, number, job, watch, note, stop):
                 return False
-        # ConfigError: what has diverged has no receptive radius.
-        except (DivergedError, CollapsedError, ConfigError, InferenceError) as error:
+        except (DivergedError, CollapsedError, InferenceError) as error:
             note(f"{name} failed: {error}")
             failed.append(name)
             continue

@@ -14,7 +14,7 @@ from torch.nn.modules.module import register_module_forward_hook
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from prosr.errors import ConfigError
+from prosr.errors import InferenceError
 
 _SIDES = (4, 10, 16)
 """Sides of the inputs that are traced. Padding costs small inputs relatively more memory than
@@ -47,7 +47,7 @@ def trace(net: nn.Module, scale: int) -> Cost:
     """Measure the cost of `net(x, scale)` in evaluation mode, once for each network and scale.
 
     The network must have the same structure for every size of x. Raises `ConfigError` for a
-    scale that it does not have, and for an unlimited receptive field.
+    scale that it does not have, and `InferenceError` for an unlimited receptive field.
     """
     known = _KNOWN.setdefault(net, {})
     if scale not in known:
@@ -75,13 +75,13 @@ def find_radius(net: nn.Module, scale: int) -> int:
     """The exact receptive radius in input pixels; see `Cost.radius`.
 
     One column of a strip is NaN, and NaN reaches whatever depends on it, however weakly.
-    Raises `ConfigError` if that is everything in a strip of 2048 pixels.
+    Raises `InferenceError` if that is everything in a strip of 2048 pixels.
     """
     for length in _LENGTHS:
         radius = max(_reach(net, scale, length, turned) for turned in (False, True))
         if radius < length // 2 - 1:
             return radius
-    raise ConfigError(
+    raise InferenceError(
         f"every result of this network depends on all pixels within {_LENGTHS[-1] // 2}, or is "
         "not finite, so it cannot run in tiles; use an intact, purely convolutional network"
     )
