@@ -14,7 +14,6 @@ import os
 import signal
 import sys
 from math import inf
-from threading import current_thread, main_thread
 from time import monotonic
 from types import FrameType
 from typing import Annotated, NoReturn
@@ -128,9 +127,8 @@ def _end_in_order() -> None:
             raise KeyboardInterrupt
         raise SystemExit(128 + number)
 
-    if current_thread() is main_thread():
-        for number in heard():
-            signal.signal(number, end)
+    for number in heard():
+        signal.signal(number, end)
 
 
 def _explain(error: Exception) -> int:

@@ -12,7 +12,6 @@ from prosr.cli.options import EngineOption, ListCommand, Rounds, RowsFile
 
 if TYPE_CHECKING:
     from prosr.lab.measurements import TimingRow
-    from prosr.lab.models import ModelCase
 
 app = typer.Typer(
     help="Measure time and memory on this machine; the subjects take turns in one run.",

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from prosr.cli.console import TrainingDisplay
     from prosr.lab.comparison import Comparison
     from prosr.lab.outcome import ComparisonOutcome
-    from prosr.training.session import Session, TrainingJob
 
 # fmt: off
 PlanFile = Annotated[Path, typer.Argument(metavar="PLAN.toml", help="What to compare: cells, seeds and their budget.")]
@@ -33,7 +31,7 @@ def run_comparison(
     dry_run: bool,
 ) -> None:
     """Train and score what is missing, or only list it."""
-    from prosr.cli.console import stop_after, stop_on_signals
+    from prosr.cli.console import stop_after, stop_on_signals, watch
     from prosr.files import only_here
     from prosr.lab.comparison import compare, describe
 
@@ -43,24 +41,9 @@ def run_comparison(
         return
     with only_here(comparison.folder), stop_on_signals() as interrupted:
         stop = stop_after(max_minutes, interrupted)
-        if compare(comparison, _watch, typer.echo, stop, report):
+        if compare(comparison, partial(watch, lines=5), typer.echo, stop, report):
             typer.echo(f"finished: {comparison.output}")
             return
         typer.echo("stopped; the same command resumes")
         if number := interrupted():
             raise typer.Exit(128 + number)
-
-
-@contextmanager
-def _watch(job: TrainingJob) -> Iterator[tuple[Session, TrainingDisplay]]:
-    """Open a run, print its notes, and show its progress inside the block."""
-    from prosr.cli.console import TrainingDisplay
-    from prosr.training.session import prepare
-
-    steps = job.recipe.steps
-    with TrainingDisplay(steps, line_every=max(1, steps // 5)) as display:
-        session = prepare(job, display.opening)
-        for line in session.notes:
-            display.note(line)
-        display.begin(session.run.progress.step)
-        yield session, display

@@ -1,4 +1,4 @@
-"""The display of `prosr train`, and stopping it by signals."""
+"""The display of a run in training, and stopping it by signals."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from prosr.cli.signals import PATIENCE, heard, notice_hangup
 if TYPE_CHECKING:
     from prosr.scales import Scale
     from prosr.training.objectives import StepResult
+    from prosr.training.session import Session, TrainingJob
 
 
 class TrainingDisplay(Progress):
@@ -32,7 +33,7 @@ class TrainingDisplay(Progress):
     If the output is not a terminal, a line every `line_every` steps instead.
     """
 
-    def __init__(self, steps: int, quiet: bool = False, line_every: int = 100) -> None:
+    def __init__(self, steps: int, quiet: bool, line_every: int) -> None:
         console = Console(quiet=quiet)
         super().__init__(
             "{task.description}",
@@ -84,6 +85,25 @@ class TrainingDisplay(Progress):
         scores = "  ".join(f"×{scale} {value:.3f}" for scale, value in psnr.items())
         mark = "  (best so far)" if best else ""
         self.note(f"step {step}: validation, protocol paper: {scores} dB{mark}")
+
+
+@contextmanager
+def watch(
+    job: TrainingJob, quiet: bool = False, lines: int | None = None
+) -> Iterator[tuple[Session, TrainingDisplay]]:
+    """Open a run, print its notes, and show its progress inside the block.
+
+    If the output is not a terminal, in `lines` lines, by default one for every 100 steps.
+    """
+    from prosr.training.session import prepare
+
+    steps = job.recipe.steps
+    with TrainingDisplay(steps, quiet, max(1, steps // lines) if lines else 100) as display:
+        session = prepare(job, display.opening)
+        for note in session.notes:
+            display.note(note)
+        display.begin(session.run.progress.step)
+        yield session, display
 
 
 @contextmanager

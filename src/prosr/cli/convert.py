@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from prosr.cli.options import Overwrite
+from prosr.cli.options import Overwrite, check_output
 
 
 def convert(
@@ -32,10 +32,7 @@ def convert(
     # Refuse what can be refused before the file is read.
     if source.suffix.lower() not in SUFFIXES:
         raise CheckpointError(f"{source}: cannot be converted; give a {', '.join(SUFFIXES)} file")
-    if output.suffix != ".safetensors":
-        raise CheckpointError(f"{output}: the output's name must end in .safetensors")
-    if output.exists() and not overwrite:
-        raise CheckpointError(f"{output}: exists already; replace it with --overwrite")
+    check_output(output, ".safetensors", overwrite)
 
     released = read_foreign(source)
     count = sum(parameter.numel() for parameter in released.net.parameters())

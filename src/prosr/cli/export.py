@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from prosr.cli.options import Model, Overwrite
+from prosr.cli.options import Model, Overwrite, check_output
 
 # fmt: off
 Format = Annotated[Literal["onnx", "openvino", "graphs"], typer.Option("--format", help="onnx, openvino, or graphs: what prosr itself runs.")]
@@ -36,7 +36,6 @@ def export(
     Example: prosr export prosr-xs --format onnx --scale 4
     """
     from prosr.checkpoints.weights import find
-    from prosr.errors import ConfigError
     from prosr.scales import check_scale
 
     if file_format == "graphs":
@@ -49,10 +48,7 @@ def export(
     check_scale(scale)
     weights = find(model)
     target = output or Path(f"{weights.name}_x{scale}{suffix}")
-    if target.suffix != suffix:
-        raise ConfigError(f"{target}: the output's name must end in {suffix}")
-    if target.exists() and not overwrite:
-        raise ConfigError(f"{target}: exists already; replace it with --overwrite")
+    check_output(target, suffix, overwrite)
     metadata = write(weights, scale, file_format, precision, target)
     typer.echo(f"{target}: written, computes the same as PyTorch; its metadata:")
     for key, value in metadata.items():
@@ -61,7 +57,6 @@ def export(
 
 def _export_graphs(model: str, folder: Path, overwrite: bool) -> None:
     from prosr.checkpoints.graphs import export_weights
-    from prosr.errors import ConfigError
     from prosr.files import write_bytes
     from prosr.models import find_weights
 
@@ -70,10 +65,7 @@ def _export_graphs(model: str, folder: Path, overwrite: bool) -> None:
         export_weights(weights, Path(temporary))
         made = sorted(Path(temporary).iterdir())
         for path in made:
-            if (folder / path.name).exists() and not overwrite:
-                raise ConfigError(
-                    f"{folder / path.name}: exists already; replace it with --overwrite"
-                )
+            check_output(folder / path.name, path.suffix, overwrite)
         for path in made:
             write_bytes(folder / path.name, path.read_bytes())
     typer.echo(f"{folder}: written: {', '.join(path.name for path in made)}")

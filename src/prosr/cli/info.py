@@ -64,13 +64,12 @@ def model_scores(weights: Weights, results: list[Path]) -> list[ScoreRow]:
 
 def _costs(weights: Weights) -> Table:
     """Parameters that training up to a scale trains, GFLOP per output megapixel, and radius."""
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from prosr.nets.cost import trace
 
-    table = Table()
-    for name in ("scale", "parameters", "GFLOP per megapixel", "radius"):
-        table.add_column(name, justify="right")
+    columns = ("scale", "parameters", "GFLOP per megapixel", "radius")
+    table = Table(*(Column(name, justify="right") for name in columns))
     for scale in weights.net.scales:
         cost, count = trace(weights.net, scale), weights.net.parameter_count(scale)
         gflop = 2e-3 * cost.macs / scale**2

@@ -9,6 +9,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
+from prosr.errors import ConfigError
+
 # fmt: off
 EngineOption = Annotated[str, typer.Option("--engine", metavar="NAME", help="What runs the network: auto, openvino, onnx or torch.")]
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="Name of a model, or a .safetensors file.")]
@@ -23,6 +25,14 @@ Strength = Annotated[float, typer.Option(metavar="0…1", help="How much texture
 MaxMinutes = Annotated[float | None, typer.Option(min=0, metavar="MINUTES", help="Save and stop after this time; the same command resumes.")]
 Workers = Annotated[int, typer.Option(min=0, metavar="N", help="Processes that prepare batches.")]
 # fmt: on
+
+
+def check_output(path: Path, suffix: str, overwrite: bool) -> None:
+    """Raise `ConfigError` for another suffix, and for a file that exists without `overwrite`."""
+    if path.suffix != suffix:
+        raise ConfigError(f"{path}: the output's name must end in {suffix}")
+    if path.exists() and not overwrite:
+        raise ConfigError(f"{path}: exists already; replace it with --overwrite")
 
 
 class ListCommand(TyperCommand):

@@ -76,9 +76,8 @@ def _table(
     from prosr.evaluation.protocol import find_protocol
     from prosr.lab.tables import NOTHING, psnr_by_set, sorted_sets, values_of, worst_first
 
-    table = Table(title=f"protocol {find_protocol(protocol).describe()}")
-    for column in ("set", "scale", "model"):
-        table.add_column(column)
+    title = f"protocol {find_protocol(protocol).describe()}"
+    table = Table("set", "scale", "model", title=title)
     for column in columns:
         table.add_column(column, justify="right")
     measured = {(row.set, row.scale, row.model): row for row in rows}

@@ -84,22 +84,17 @@ def train(
 
 
 def _run(job: TrainingJob, max_minutes: float | None) -> None:
-    from prosr.cli.console import TrainingDisplay, stop_after, stop_on_signals
+    from prosr.cli.console import stop_after, stop_on_signals, watch
     from prosr.cli.launch import is_first_process, is_orphaned
     from prosr.files import only_here
     from prosr.training.loop import train
-    from prosr.training.session import prepare
 
     first = is_first_process()
     lock = only_here(job.folder) if first else nullcontext()
-    with lock, TrainingDisplay(job.recipe.steps, quiet=not first) as display:
-        session = prepare(job, display.opening)
+    with lock, watch(job, quiet=not first) as (session, display):
         run = session.run
         if job.validation is None:
             display.note("no --validation folder: there will be no best weights, only the last")
-        for note in session.notes:
-            display.note(note)
-        display.begin(run.progress.step)
         with stop_on_signals() as interrupted:
             train(session, display, stop_after(max_minutes, lambda: interrupted() or is_orphaned()))
             if run.progress.skipped:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from prosr.cli.options import EngineOption, EnsembleOption, Strength
 from prosr.cli.signals import signals_wait
-
-if TYPE_CHECKING:
-    from prosr.jobs import Outcome
+from prosr.errors import ConfigError, ImageError
 
 # fmt: off
 Paths = Annotated[list[str], typer.Argument(metavar="PATH", help="Pictures, clips, folders, or patterns such as '*.jpg'.")]
@@ -57,7 +54,11 @@ def upscale(
         from prosr.images.formats import find_format
         from prosr.inference.memory import default_memory, parse_size
 
-    _refuse_empty(path=paths, model=[model], output=[output], format=[file_format])
+    # An unset shell variable must not stand for the current folder.
+    named = {"model": model, "output": output, "format": file_format}
+    for what, word in (*(("path", path) for path in paths), *named.items()):
+        if word == "":
+            raise ConfigError(f"the {what} is empty; give a value")
     limit = default_memory() if max_memory is None else parse_size(max_memory)
     wanted = find_format(file_format) if file_format else None
     found, memory = jobs.fit(jobs.find(paths, scale, output, wanted), scale, limit)
@@ -71,27 +72,11 @@ def upscale(
         ):
             display.done(outcome)
     failed = [outcome for outcome in display.outcomes if outcome.status == "failed"]
-    _raise_errors(failed, alone=len(found) == 1)
+    for outcome in failed:
+        if outcome.error and (len(found) == 1 or os.environ.get("PROSR_DEBUG")):
+            raise outcome.error
+        if len(found) == 1:
+            raise ImageError(outcome.reason)
     display.close(upscaler.work)
     if failed:
         raise typer.Exit(1)
-
-
-def _refuse_empty(**given: Sequence[str | None]) -> None:
-    """Refuse empty words: an unset shell variable must not stand for the current folder."""
-    from prosr.errors import ConfigError
-
-    for what, words in given.items():
-        if "" in words:
-            raise ConfigError(f"the {what} is empty; give a value")
-
-
-def _raise_errors(failed: Sequence[Outcome], alone: bool) -> None:
-    """Raise the failure of the only job, and with PROSR_DEBUG the first bug."""
-    from prosr.errors import ImageError
-
-    for outcome in failed:
-        if outcome.error and (alone or os.environ.get("PROSR_DEBUG")):
-            raise outcome.error
-        if alone:
-            raise ImageError(outcome.reason)

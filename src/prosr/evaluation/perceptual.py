@@ -18,17 +18,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from prosr.errors import CheckpointError, ConfigError, DataError, suggestion
 from prosr.evaluation.metrics import crop_border
 from prosr.evaluation.niqe import niqe
+from prosr.evaluation.protocol import Pixels
 from prosr.images.samples import to_unit
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-Pixels = NDArray[np.uint8]
 Scorer = Callable[[Pixels, Pixels, Pixels, int], float]
 """Scores a result: input, result and ground truth, [H, W, 3], and the border in pixels."""
 

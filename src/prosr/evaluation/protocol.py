@@ -17,7 +17,6 @@ from prosr.evaluation.metrics import SSIM_WINDOW, crop_border, psnr, rgb_to_y
 from prosr.layouts import Frozen
 from prosr.resample import make_input
 
-DATA_RANGE = 255.0
 Pixels = NDArray[np.uint8]
 
 
@@ -43,7 +42,7 @@ class Protocol(Frozen):
         [H', W'] luminance, not rounded, or [H', W', 3] RGB.
         """
         inner = crop_border(picture, self.crop(scale))
-        return rgb_to_y(inner, data_range=DATA_RANGE) if self.channel == "Y" else inner
+        return rgb_to_y(inner) if self.channel == "Y" else inner
 
     def describe(self) -> str:
         """One line for a table's caption."""
@@ -78,4 +77,4 @@ def consistency(x: Pixels, estimate: Pixels, scale: int) -> float:
     calls this LR-PSNR. It compares R, G and B and includes the border, so that it is the same
     under every protocol.
     """
-    return psnr(make_input(estimate, scale), x, data_range=DATA_RANGE)
+    return psnr(make_input(estimate, scale), x)

@@ -8,7 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from prosr.errors import ConfigError
 from prosr.evaluation.provenance import Machine
@@ -18,12 +18,8 @@ from prosr.layouts import Frozen
 T = TypeVar("T")
 
 
-class _Scores(Frozen):
-    # Equal pictures have infinite PSNR, and JSON has no number for that.
-    model_config = ConfigDict(ser_json_inf_nan="strings")
-
-
-class PictureScore(_Scores):
+# Equal pictures have infinite PSNR, and JSON has no number for that.
+class PictureScore(Frozen, ser_json_inf_nan="strings"):
     """Scores of one picture, and the seconds that upscaling it took.
 
     `also` has the further scores of `prosr.evaluation.perceptual` by name.
@@ -37,7 +33,7 @@ class PictureScore(_Scores):
     also: dict[str, float] = Field(default_factory=dict)
 
 
-class ScoreRow(_Scores):
+class ScoreRow(Frozen, ser_json_inf_nan="strings"):
     """Scores of one model on one set at one scale under one protocol.
 
     PSNR and consistency are in dB. Scores are means over the pictures; `seconds` and

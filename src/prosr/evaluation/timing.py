@@ -13,8 +13,10 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from statistics import median, quantiles
+from statistics import median
 from typing import Generic, TypeVar
+
+import numpy as np
 
 from prosr.errors import InferenceError
 from prosr.inference import memory
@@ -45,9 +47,7 @@ class Timing:
     @property
     def quartiles(self) -> tuple[float, float]:
         """First and third quartile."""
-        if len(self.seconds) == 1:
-            return self.seconds[0], self.seconds[0]
-        first, _, third = quantiles(self.seconds, n=4, method="inclusive")
+        first, third = np.quantile(self.seconds, (0.25, 0.75)).tolist()
         return first, third
 
 

@@ -35,19 +35,25 @@ def load(
     """
     chosen = check_engine(engine)
     limit = default_memory() if max_memory is None else max_memory
-    try:
-        if chosen == "torch":
-            return _on_torch(name_or_path, limit, strength, ensemble)
-        model = find_model(name_or_path, strength)
-    except InferenceError:
-        # The exporter cannot follow every network of another project; PyTorch runs them all.
-        if engine != "auto":
-            raise
-        upscaler = _on_torch(name_or_path, limit, strength, ensemble)
+    if chosen != "torch":
+        try:
+            model = find_model(name_or_path, strength)
+        except InferenceError:
+            # The exporter cannot follow every network of another project; PyTorch runs them all.
+            if engine != "auto":
+                raise
+        else:
+            return Upscaler(open_engine(model, limit, chosen), model.name, model.sha256, ensemble)
+    from prosr.checkpoints.weights import find
+    from prosr.inference.engines.torch import TorchEngine, best_device
+
+    weights = find(name_or_path, strength)
+    on_torch = TorchEngine(weights.net, limit, best_device())
+    upscaler = Upscaler(on_torch, weights.name, weights.sha256, ensemble)
+    if chosen != "torch":
         # Refuses a network without a receptive radius now rather than at the first picture.
         upscaler.memory((1, 1), upscaler.scales[0])
-        return upscaler
-    return Upscaler(open_engine(model, limit, chosen), model.name, model.sha256, ensemble)
+    return upscaler
 
 
 def find_model(name_or_path: str | Path, strength: float = 1.0) -> Model:
@@ -56,37 +62,23 @@ def find_model(name_or_path: str | Path, strength: float = 1.0) -> Model:
     Raises what `load` raises, and `InferenceError` for a network that cannot be exported.
     """
     path = Path(name_or_path)
-    if path.suffix not in COMMUNITY_SUFFIXES or strength != 1:
-        return open_model(find_weights(name_or_path, strength), _export)
     try:
+        if path.suffix not in COMMUNITY_SUFFIXES or strength != 1:
+            return open_model(find_weights(name_or_path, strength), _export)
         from prosr.checkpoints.graphs import open_community
+
+        return open_community(path)
     except ModuleNotFoundError as error:
-        raise _needs_train(path) from error
-    return open_community(path)
-
-
-def _on_torch(name: str | Path, max_memory: int, strength: float, ensemble: bool) -> Upscaler:
-    from prosr.checkpoints.weights import find
-    from prosr.inference.engines.torch import TorchEngine, best_device
-
-    weights = find(name, strength)
-    engine = TorchEngine(weights.net, max_memory, best_device())
-    return Upscaler(engine, weights.name, weights.sha256, ensemble)
+        raise ConfigError(
+            f"{path}: must be exported once, which needs torch and onnx; "
+            "run: pip install 'prosr[train]'"
+        ) from error
 
 
 def _export(weights: WeightsFile, folder: Path) -> None:
-    try:
-        from prosr.checkpoints.graphs import export_weights
-    except ModuleNotFoundError as error:
-        raise _needs_train(weights.path or weights.name) from error
+    from prosr.checkpoints.graphs import export_weights
+
     export_weights(weights, folder)
-
-
-def _needs_train(source: str | Path) -> ConfigError:
-    return ConfigError(
-        f"{source}: must be exported once, which needs torch and onnx; "
-        "run: pip install 'prosr[train]'"
-    )
 
 
 def installed() -> list[str]:
@@ -104,8 +96,7 @@ def check_engine(wanted: str) -> str:
         raise ConfigError(f"no engine is called {wanted!r}; use one of: {', '.join(ENGINES)}")
     chosen = ("torch" if _has_gpu() else "openvino") if wanted == "auto" else wanted
     if chosen not in installed():
-        extra = {"onnx": "onnx", "torch": "train"}.get(chosen, "")
-        package = f"prosr[{extra}]" if extra else "openvino"
+        package = {"onnx": "prosr[onnx]", "torch": "prosr[train]"}.get(chosen, "openvino")
         raise ConfigError(f"engine {chosen} is not installed; run: pip install '{package}'")
     return chosen
 

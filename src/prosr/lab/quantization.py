@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from prosr.data.benchmarks import Benchmark, Pair
 from prosr.errors import ConfigError
 from prosr.evaluation.metrics import psnr
-from prosr.evaluation.protocol import DATA_RANGE, find_protocol
+from prosr.evaluation.protocol import find_protocol
 from prosr.evaluation.timing import measure
 from prosr.files import explaining
 from prosr.images.samples import from_unit, to_unit
@@ -143,7 +143,7 @@ def _score(
     for x, y in pairs:
         y_hat = from_unit(engine(_block(x), scale)[0].transpose(1, 2, 0), np.uint8)
         a, b = (protocol.prepare(picture, scale) for picture in (y_hat, y))
-        scores.append(min(psnr(a, b, data_range=DATA_RANGE), 100.0))
+        scores.append(min(psnr(a, b), 100.0))
     return fmean(scores)
 
 
