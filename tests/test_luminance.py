@@ -47,7 +47,7 @@ def test_colours_are_matlabs(rgb: tuple[float, ...], ycbcr: tuple[float, ...]) -
 
 def test_luminance_is_that_of_the_metrics() -> None:
     rgb = torch.rand(1, 3, 6, 5, dtype=torch.float64)
-    y = rgb_to_y(255 * rgb[0].permute(1, 2, 0).numpy())
+    y = rgb_to_y(255 * rgb[0].permute(1, 2, 0).numpy(), data_range=255)
     torch.testing.assert_close(
         255 * rgb_to_ycbcr(rgb)[0, 0], torch.from_numpy(y), rtol=0, atol=1e-3
     )

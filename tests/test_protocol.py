@@ -30,7 +30,7 @@ def test_the_cropped_border_is_the_scale_and_the_protocols_extra(
 
 def test_luminance_protocols_compare_unrounded_luminance() -> None:
     y = picture()
-    expected = rgb_to_y(y)[4:-4, 4:-4]
+    expected = rgb_to_y(y, data_range=255)[4:-4, 4:-4]
     np.testing.assert_array_equal(find_protocol("paper").prepare(y, 4), expected)
 
 

@@ -54,7 +54,7 @@ def fitted_to() -> str:
 
 def patch_features(pixels: NDArray[np.uint8], *, sharp_only: bool) -> Float:
     """36 features of each patch, [patches, 36], or only of sharp patches."""
-    y = rgb_to_y(pixels)
+    y = rgb_to_y(pixels, data_range=255)
     rows, columns = (length // PATCH for length in y.shape)
     y = y[: rows * PATCH, : columns * PATCH]
     if not y.size:

@@ -19,6 +19,8 @@ from prosr.resample import make_input
 
 Pixels = NDArray[np.uint8]
 
+DATA_RANGE = 255.0
+
 
 class Protocol(Frozen):
     """The channels that are compared, and the pixels cropped beyond the scale on each side."""
@@ -42,7 +44,7 @@ class Protocol(Frozen):
         [H', W'] luminance, not rounded, or [H', W', 3] RGB.
         """
         inner = crop_border(picture, self.crop(scale))
-        return rgb_to_y(inner) if self.channel == "Y" else inner
+        return rgb_to_y(inner, data_range=DATA_RANGE) if self.channel == "Y" else inner
 
     def describe(self) -> str:
         """One line for a table's caption."""
@@ -77,4 +79,4 @@ def consistency(x: Pixels, estimate: Pixels, scale: int) -> float:
     calls this LR-PSNR. It compares R, G and B and includes the border, so that it is the same
     under every protocol.
     """
-    return psnr(make_input(estimate, scale), x)
+    return psnr(make_input(estimate, scale), x, data_range=DATA_RANGE)

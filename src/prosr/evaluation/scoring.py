@@ -16,7 +16,7 @@ from prosr.data.benchmarks import Benchmark, Pair
 from prosr.errors import ConfigError, DataError
 from prosr.evaluation.metrics import psnr, ssim
 from prosr.evaluation.perceptual import Scorer
-from prosr.evaluation.protocol import Protocol, consistency
+from prosr.evaluation.protocol import DATA_RANGE, Protocol, consistency
 from prosr.evaluation.provenance import commit, machine
 from prosr.evaluation.results import PictureScore, ScoreRow
 from prosr.scales import check_scale
@@ -120,7 +120,7 @@ def _score_picture(
         a, b = (protocol.prepare(picture, scale) for picture in (y_hat, pair.y))
         border = protocol.crop(scale)
         more = {name: scorer(pair.x, y_hat, pair.y, border) for name, scorer in also.items()}
-        similarity = None if psnr_only else ssim(a, b)
+        similarity = None if psnr_only else ssim(a, b, data_range=DATA_RANGE)
     except (ConfigError, DataError) as error:
         raise DataError(
             f"picture {pair.name} of {set_name} cannot be scored under protocol {protocol.name} "
@@ -128,7 +128,7 @@ def _score_picture(
         ) from error
     return PictureScore(
         name=pair.name,
-        psnr=round(psnr(a, b), 4),
+        psnr=round(psnr(a, b, data_range=DATA_RANGE), 4),
         ssim=None if similarity is None else round(similarity, 6),
         consistency=None if psnr_only else round(consistency(pair.x, y_hat, scale), 4),
         seconds=round(seconds, 4),

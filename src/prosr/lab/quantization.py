@@ -143,7 +143,7 @@ def _score(
     for x, y in pairs:
         y_hat = from_unit(engine(_block(x), scale)[0].transpose(1, 2, 0), np.uint8)
         a, b = (protocol.prepare(picture, scale) for picture in (y_hat, y))
-        scores.append(min(psnr(a, b), 100.0))
+        scores.append(min(psnr(a, b, data_range=255), 100.0))
     return fmean(scores)
 
 
