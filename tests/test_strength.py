@@ -158,3 +158,7 @@ def test_an_exported_strength_does_not_take_the_cached_graphs_of_the_model(
     exported = find_model(file)
     assert (exported.name, exported.sha256) == (given.name, given.sha256)
     assert exported.scales == given.scales
+    for graph in given.graphs.values():
+        graph.unlink()
+    with pytest.raises(CheckpointError, match="holds no graphs of progansr-xs; delete this folder"):
+        find_model("progansr-xs@0.7")

@@ -206,6 +206,8 @@ def open_model(weights: WeightsFile, export: Callable[[WeightsFile, Path], None]
         folder = cached_folder(key, lambda new: _write_interpolated(weights, source, new))
     paths = {scale: folder / f"{origin.name}.x{scale}.onnx" for scale in SCALES}
     graphs: dict[int, Path] = {scale: path for scale, path in paths.items() if path.exists()}
+    if not graphs:
+        raise CheckpointError(f"{folder}: holds no graphs of {origin.name}; delete this folder")
     size = sum(value.nbytes for value in weights.tensors.values())
     return Model(weights.name, weights.sha256, size, graphs)
 
