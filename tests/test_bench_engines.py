@@ -15,6 +15,8 @@ import pytest
 from prosr import cli
 from prosr.errors import ConfigError
 from prosr.evaluation.timing import Timing
+from prosr.inference.engines.openvino import int8_path
+from prosr.inference.loading import find_model
 from prosr.lab import engines
 from prosr.lab.engines import PLAIN, EngineCase, make_subject, parse_picture
 from prosr.lab.measurements import TimingRow, measured, read_rows
@@ -97,3 +99,15 @@ def test_finished_rows_are_kept_when_a_later_picture_is_interrupted(
 def test_a_case_names_its_memory_unless_it_is_the_usual() -> None:
     assert str(CASE) == "bicubic ×2, 16×12"
     assert str(replace(CASE, max_memory=8 * 10**9)) == "bicubic ×2, 16×12, 8 GB"
+
+
+def test_bundled_models_are_looked_up_among_8_bit_graphs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROSR_CACHE", str(tmp_path))
+    case = EngineCase("prosr-xs", 2, 12, 16)
+    assert not engines._has_int8(case)
+    place = int8_path(find_model("prosr-xs"), 2)
+    place.parent.mkdir()
+    place.touch()
+    assert engines._has_int8(case)

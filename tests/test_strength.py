@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import prosr
+from prosr.checkpoints.graphs import export_weights
 from prosr.checkpoints.weights import find, save_weights, weights_hash
 from prosr.config import net_config, preset
 from prosr.errors import CheckpointError, ConfigError
@@ -145,3 +146,19 @@ def test_a_partner_of_another_layout_is_refused(tmp_path: Path) -> None:
     save_weights(tmp_path / "a.safetensors", build(config), card)
     with pytest.raises(CheckpointError, match="have different layouts"):
         find(tmp_path / "a.safetensors", 0.5)
+
+
+def test_an_exported_strength_does_not_take_the_cached_graphs_of_the_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROSR_CACHE", str(tmp_path / "cache"))
+    given = find_model("progansr-xs@0.7")
+    file = tmp_path / "progansr-xs@0.7.safetensors"
+    export_weights(find_weights("progansr-xs@0.7"), tmp_path)
+    exported = find_model(file)
+    assert (exported.name, exported.sha256) == (given.name, given.sha256)
+    assert exported.scales == given.scales
+    for graph in given.graphs.values():
+        graph.unlink()
+    with pytest.raises(CheckpointError, match="holds no graphs of progansr-xs; delete this folder"):
+        find_model("progansr-xs@0.7")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -294,3 +295,13 @@ def test_the_largest_tile_has_20_halos_or_256_pixels_a_side(model: str) -> None:
     most = max(tile.area for tile in upscaler._plan((4000, 4000), 2))
     side = max(20 * halo, 256)
     assert (0.8 * side) ** 2 < most <= side**2
+
+
+def test_threads_can_share_an_upscaler() -> None:
+    upscaler = prosr.load("bicubic", engine="openvino")
+    pictures = [RNG.integers(0, 256, (side, 140, 3), dtype=np.uint8) for side in (20, 150)]
+    expected = [upscaler.upscale(picture, 2) for picture in pictures]
+    with ThreadPoolExecutor(4) as threads:
+        given = list(threads.map(lambda picture: upscaler.upscale(picture, 2), 8 * pictures))
+    for y, same in zip(given, 8 * expected, strict=True):
+        np.testing.assert_array_equal(y, same)

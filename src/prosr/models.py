@@ -200,10 +200,14 @@ def open_model(weights: WeightsFile, export: Callable[[WeightsFile, Path], None]
         key = cache_key(origin.name, origin.sha256, origin.layout)
         folder = cached_folder(key, lambda new: export(origin, new))
     if weights.strength < 1:
-        source, key = folder, cache_key(weights.name, weights.sha256, weights.layout)
+        # Not the key of a file with this name and these parameters: its graphs have other names.
+        named = f"{weights.name} of {origin.name}"
+        source, key = folder, cache_key(named, weights.sha256, weights.layout)
         folder = cached_folder(key, lambda new: _write_interpolated(weights, source, new))
     paths = {scale: folder / f"{origin.name}.x{scale}.onnx" for scale in SCALES}
     graphs: dict[int, Path] = {scale: path for scale, path in paths.items() if path.exists()}
+    if not graphs:
+        raise CheckpointError(f"{folder}: holds no graphs of {origin.name}; delete this folder")
     size = sum(value.nbytes for value in weights.tensors.values())
     return Model(weights.name, weights.sha256, size, graphs)
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import ClassVar
 
 import numpy as np
@@ -76,6 +77,8 @@ class Engine(ABC):
         self.max_memory, self.scales = max_memory, tuple(scales)
         self.reserved = int(memory.reserved + memory.weights * weights)
         self._cost, self._memory = cache(cost), memory
+        # Callers may use threads; the memory limit allows one tile at a time.
+        self._running = Lock()
         self._budget = max_memory - self.reserved
         if self._budget <= 0:
             raise ConfigError(
@@ -95,7 +98,8 @@ class Engine(ABC):
         lacking = [max(0, self._cost(scale).smallest - side) for side in (height, width)]
         if any(lacking):
             x = np.pad(x, ((0, 0), (0, 0), *((0, count) for count in lacking)), "edge")
-        parts = [self.run(np.ascontiguousarray(one[None]), scale) for one in x]
+        with self._running:
+            parts = [self.run(np.ascontiguousarray(one[None]), scale) for one in x]
         y = parts[0] if len(parts) == 1 else np.concatenate(parts)
         return y[:, :, : scale * height, : scale * width]
 

@@ -26,7 +26,7 @@ from prosr.inference.engine import Engine
 from prosr.inference.loading import find_model, open_engine
 from prosr.inference.upscaler import Upscaler
 from prosr.lab.measurements import PEAK_MACS, TimingRow, fast_types, matrix_products, measured
-from prosr.models import Model, bundled_models, find_weights
+from prosr.models import Model, bundled_models
 from prosr.scales import Scale
 
 if TYPE_CHECKING:
@@ -208,8 +208,7 @@ def _has_int8(case: EngineCase) -> bool:
 
     if case.untrained:
         return False
-    model = Model(case.model, find_weights(case.model).sha256, 0, {})
-    return int8_path(model, case.scale).exists()
+    return int8_path(find_model(case.model), case.scale).exists()
 
 
 def _agreement(case: EngineCase, engine: str) -> tuple[str, float]:
