@@ -29,7 +29,7 @@ def convert(
     from prosr.checkpoints.weights import save_weights
     from prosr.errors import CheckpointError
 
-    # Refuse what can be refused before the file is read.
+    # Check everything possible before reading the file.
     if source.suffix.lower() not in SUFFIXES:
         raise CheckpointError(f"{source}: cannot be converted; give a {', '.join(SUFFIXES)} file")
     check_output(output, ".safetensors", overwrite)

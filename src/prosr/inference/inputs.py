@@ -1,4 +1,4 @@
-"""Pictures in memory, as callers hold them: what is taken, and what is given back."""
+"""Pictures in memory, PIL images and arrays: validation and conversion."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def check_array(array: NDArray[Any]) -> None:
-    """Raise `ConfigError`, with what is wrong and what helps, for an array that is no picture."""
+    """Raise `ConfigError`, with the problem and the remedy, for an array that is not a picture."""
     shape = array.shape
     if array.ndim not in (2, 3) or (array.ndim == 3 and shape[2] not in (1, 2, 3, 4)):
         hint = "; move the channels to the end" if array.ndim == 3 and shape[0] in (1, 3, 4) else ""
@@ -42,7 +42,7 @@ def check_array(array: NDArray[Any]) -> None:
 
 
 def is_pil(image: object) -> TypeGuard[PilImage]:
-    """Whether it is a PIL image; PIL is not needed, and not imported, to find out."""
+    """Whether an object is a PIL image. Does not import PIL."""
     module = sys.modules.get("PIL.Image")
     return module is not None and isinstance(image, module.Image)
 
@@ -50,10 +50,10 @@ def is_pil(image: object) -> TypeGuard[PilImage]:
 def upscale_pil(image: PilImage, upscale: Callable[[NDArray[Any]], NDArray[Any]]) -> PilImage:
     """Enlarge a PIL image through `upscale`, keeping its mode where that is possible.
 
-    Gray, RGB and alpha stay as they are, also with 16 bits; 1-bit becomes gray, palettes
-    become RGB or RGBA, CMYK becomes sRGB. Colour profile, EXIF, XMP and resolution are
-    carried in `info`; pixels are not turned, so that the EXIF orientation stays true.
-    Raises `ConfigError` for other modes.
+    Gray, RGB and alpha stay as they are, also with 16 bits; 1-bit becomes gray, palettes become RGB
+    or RGBA, CMYK becomes sRGB. Colour profile, EXIF, XMP and resolution are copied in `info`.
+    Pixels are not rotated, so the EXIF orientation remains valid. Raises `ConfigError` for other
+    modes.
     """
     from PIL import Image
 
@@ -63,7 +63,7 @@ def upscale_pil(image: PilImage, upscale: Callable[[NDArray[Any]], NDArray[Any]]
     if image.mode == "CMYK":
         array: NDArray[Any] = cmyk_array_to_rgb(np.asarray(image), info.pop("icc_profile", None))
     elif image.mode.startswith("I"):
-        # Mode "I" has 32 bits a sample, of which results keep 16.
+        # Mode "I" has 32 bits per sample; results have 16.
         array = np.asarray(image)
         low, high = array.min(), array.max()
         if low < 0 or high > 65_535:

@@ -1,4 +1,4 @@
-"""What changes during training, as functions of the step: curriculum, rates, decay (3.4)."""
+"""Curriculum, learning rate and averaging decay as functions of the step (3.4)."""
 
 from __future__ import annotations
 
@@ -103,5 +103,5 @@ def learning_rate_at(step: int, recipe: Recipe) -> float:
 
 
 def ema_decay_at(step: int, recipe: Recipe) -> float:
-    """Decay of the averaged weights, lower at first to forget the initial ones."""
+    """Decay of the averaged weights, lower at first to forget the initial weights."""
     return min(recipe.ema, (step + 1) / (step + 10))

@@ -35,7 +35,8 @@ from prosr.training.run import Run
 from prosr.training.session import PROTOCOL, Session
 
 MOST_SKIPPED = 100
-"""Number of consecutive steps that may be skipped, but never all of a run; one more ends it."""
+"""Number of consecutive steps that may be skipped, but never all of a run; one more ends the
+run."""
 
 
 class Observer(Protocol):
@@ -175,7 +176,7 @@ def _means(results: Sequence[StepResult]) -> dict[str, float]:
 
 
 def _collapse(run: Run, result: StepResult) -> str:
-    """The reason to end the run, if the discriminator was useless for too long; else empty."""
+    """The reason to end the run if the discriminator was useless for too long, else empty."""
     if run.adversary is None:
         return ""
     patience, scale = run.adversary.settings.collapse_after, result.scale
