@@ -65,7 +65,7 @@ def explaining(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         reason = error.strerror or error
-        raise ProSRError(f"{path}: cannot be written ({reason}); give another place") from error
+        raise ProSRError(f"{path}: cannot be written ({reason}); use another path") from error
 
 
 def write_text(path: Path, text: str) -> None:

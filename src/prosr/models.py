@@ -283,7 +283,7 @@ def _partner(weights: WeightsFile, path: Path) -> WeightsFile:
     if named is None:
         raise CheckpointError(
             f"{weights.name} has one strength only: it was not trained from another network "
-            "against a discriminator; leave the strength out"
+            "against a discriminator; remove the strength"
         )
     try:
         model, sha256 = str(named["model"]), str(named["sha256"])
@@ -299,7 +299,7 @@ def _partner(weights: WeightsFile, path: Path) -> WeightsFile:
     if found is None or found.sha256 != sha256:
         raise CheckpointError(
             f"{weights.name} was trained from {model} with parameters {sha256[:12]}…, which are "
-            f"not here; put {beside.name} of its own beside it"
+            f"not here; put that {beside.name} beside it"
         )
     return found
 

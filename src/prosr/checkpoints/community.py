@@ -40,7 +40,7 @@ def load_community(path: Path) -> Community:
     except Exception as error:
         raise CheckpointError(
             f"{path}: not a .safetensors weights file; convert a released ProSR file with "
-            "`prosr convert`, or install what reads other projects' networks: pip install "
+            "`prosr convert`, or install the reader of other projects' networks: pip install "
             "'prosr[spandrel]', and the torchvision that belongs to your PyTorch "
             f"({_reason(error)})"
         ) from error
@@ -52,8 +52,8 @@ def load_community(path: Path) -> Community:
     # spandrel raises many kinds of error for untrusted content.
     except Exception as error:
         raise CheckpointError(
-            f"{path}: no network that spandrel knows ({_reason(error):.120}); convert a released "
-            "ProSR file with `prosr convert`"
+            f"{path}: not a network that spandrel recognises ({_reason(error):.120}); "
+            "convert a released ProSR file with `prosr convert`"
         ) from error
     name, needs = found.architecture.name, found.size_requirements
     rgb = (found.input_channels, found.output_channels) == (3, 3)

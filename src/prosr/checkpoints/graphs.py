@@ -155,7 +155,7 @@ def check(path: Path, net: nn.Module, scale: int, atol: float) -> None:
         y = torch.from_numpy(compiled(x.numpy())[0])
         error = (y - expected).abs().max().item() if y.shape == expected.shape else math.inf
         if not error <= atol * max(1, expected.abs().max().item()):
-            raise InferenceError(f"the exported network is {error:g} off at {size[1]}×{size[0]}")
+            raise InferenceError(f"the exported graph differs by {error:g} at {size[1]}×{size[0]}")
 
 
 class _Traced(nn.Module):

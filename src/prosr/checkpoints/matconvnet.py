@@ -83,7 +83,7 @@ def unpack(data: bytes) -> tuple[dict[str, Tensor], dict[str, list[str]]]:
         raise Refused("it is a .mat file, but not a network saved by MatConvNet") from error
     if leaks != {LEAK}:
         shown = ", ".join(map(str, sorted(leaks))) or "none"
-        raise Refused(f"its ReLUs need the leak {LEAK}, and have: {shown}")
+        raise Refused(f"its leaky ReLUs need slope {LEAK}, but have: {shown}")
     return tensors, layers
 
 

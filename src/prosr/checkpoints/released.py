@@ -108,7 +108,7 @@ def _parts(content: object) -> tuple[dict[str, Tensor], Mapping[str, object]]:
 def _check_options(options: Mapping[str, object], layout: ProSRConfig) -> None:
     """Refuse options that change what the network computes without changing any shape."""
     if options.get("ps_woReLU"):
-        raise Refused("its option ps_woReLU leaves out the upsampler's ReLU, which ours needs")
+        raise Refused("its option ps_woReLU removes the upsampler's ReLU, which this network needs")
     factor = options.get("res_factor", layout.residual_scale)
     if layout.residual and factor != layout.residual_scale:
         raise Refused(f"its option res_factor is not {layout.residual_scale}, as ours is")

@@ -54,7 +54,7 @@ def head(path: Path, limit: int = MAX_BYTES) -> bytes:
             raise CheckpointError(f"{path}: no such file")
         if path.stat().st_size > limit:
             size = f"{limit >> 20} MiB"
-            raise CheckpointError(f"{path}: larger than {size}; no released file is, get another")
+            raise CheckpointError(f"{path}: larger than {size}; get another copy")
         with open(path, "rb") as file:
             return file.read(19)
     except OSError as error:
@@ -136,7 +136,7 @@ def _check_pickle(data: IO[bytes]) -> None:
                 raise Refused(f"its pickle has more than {MAX_INSTRUCTIONS:,} instructions")
             if opcode.name == "GLOBAL" and not _NAMES.fullmatch(str(argument)):
                 name = printable(str(argument).replace(" ", ".", 1)[:100])
-                raise Refused(f"it asks for {name}, which no weights need; nothing was run")
+                raise Refused(f"it asks for {name}, which is not for weights; it was not run")
     except (ValueError, OverflowError, MemoryError) as error:
         raise Refused(_DAMAGED) from error
 

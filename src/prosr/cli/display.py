@@ -99,10 +99,10 @@ class BatchDisplay:
         parts = [f"{counts['planned']} planned" if planned else f"{counts['made']} made"]
         parts += [f"{counts['skipped']} skipped", f"{counts['failed']} failed"]
         if left := self._files - len(self.outcomes):
-            parts.append(f"{left} not begun")
+            parts.append(f"{left} not started")
         if planned:
             seconds = sum(estimate.seconds for estimate in planned)
-            parts.append(f"{_time(seconds)} in all, nothing written")
+            parts.append(f"{_time(seconds)} in total, nothing written")
         return ", ".join(parts)
 
 

@@ -46,7 +46,7 @@ def open_image(path: Path) -> tuple[pyvips.Image, str]:
         with open_file(path) as file:
             about = os.fstat(file.fileno())
             if not stat.S_ISREG(about.st_mode):
-                raise refusal(path, "is no regular file; copy it to one first")
+                raise refusal(path, "is not a regular file; copy it to one first")
             head = file.read(65_536)
             file.seek(0)
             # A descriptor, because libvips parses "[…]" in a name as options.
@@ -60,7 +60,7 @@ def open_image(path: Path) -> tuple[pyvips.Image, str]:
             raise refusal(path, "YCbCr without JPEG compression; convert it to RGB")
         if file_format == "JPEG" and _JPEG_PIXELS * about.st_size < image.width * image.height:
             size = f"{about.st_size} bytes are too few for {image.width}×{image.height} pixels"
-            raise refusal(path, f"is cut off ({size}); get a complete copy")
+            raise refusal(path, f"is truncated ({size}); get a complete copy")
         return _normalised(image, path), file_format
 
 

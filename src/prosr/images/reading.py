@@ -160,9 +160,9 @@ def _check_range(path: Path, samples: NDArray[Any]) -> None:
         return
     low, high = float(samples.min()), float(samples.max())
     if math.isnan(low + high):
-        raise refusal(path, "some float samples are not finite; bring them to 0…1")
+        raise refusal(path, "some float samples are not finite; scale them to 0…1")
     if low < 0 or high > 1:
-        raise refusal(path, f"float samples from {low:g} to {high:g}; bring them to 0…1")
+        raise refusal(path, f"float samples from {low:g} to {high:g}; scale them to 0…1")
 
 
 def _decoder_bytes(image: pyvips.Image, file_format: str, path: Path) -> int:

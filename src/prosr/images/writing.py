@@ -141,7 +141,7 @@ class Canvas:
             raise refusal(self.target, f"{self.width}×{self.height} pixels are too many for {most}")
         if self.channels in (2, 4) and not self.format.alpha:
             instead = "use PNG, WebP, TIFF or AVIF"
-            raise refusal(self.target, f"{self.format.name} holds no transparency; {instead}")
+            raise refusal(self.target, f"{self.format.name} cannot hold transparency; {instead}")
         folder = self.target.absolute()
         while not folder.exists():
             folder = folder.parent

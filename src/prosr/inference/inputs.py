@@ -23,21 +23,21 @@ def check_array(array: NDArray[Any]) -> None:
     if array.ndim not in (2, 3) or (array.ndim == 3 and shape[2] not in (1, 2, 3, 4)):
         hint = "; move the channels to the end" if array.ndim == 3 and shape[0] in (1, 3, 4) else ""
         raise ConfigError(
-            f"an array of shape {shape} is no picture: expected [height, width] or "
+            f"an array of shape {shape} is not a picture: expected [height, width] or "
             f"[height, width, 1 to 4 channels]{hint}"
         )
     if 0 in shape:
         raise ConfigError(f"an array of shape {shape} has no pixels")
     if array.dtype not in SAMPLE_TYPES:
         raise ConfigError(
-            f"an array of {array.dtype} is no picture: use uint8, uint16, or float32 or "
+            f"an array of {array.dtype} is not a picture: use uint8, uint16, or float32 or "
             "float64 in [0, 1]"
         )
     if array.dtype.kind == "f":
         low, high = float(array.min()), float(array.max())
         if not (low >= 0 and high <= 1):
             raise ConfigError(
-                f"an array of {array.dtype} from {low:g} to {high:g}: bring it to [0, 1] first"
+                f"an array of {array.dtype} from {low:g} to {high:g}: convert it to [0, 1] first"
             )
 
 
@@ -67,7 +67,7 @@ def upscale_pil(image: PilImage, upscale: Callable[[NDArray[Any]], NDArray[Any]]
         array = np.asarray(image)
         low, high = array.min(), array.max()
         if low < 0 or high > 65_535:
-            why = f"from {low} to {high}: bring it to 0…65535 first"
+            why = f"from {low} to {high}: convert it to 0…65535 first"
             raise ConfigError(f"a PIL image of mode {image.mode} {why}")
         array = array.astype(np.uint16)
     elif image.mode in _MODES:

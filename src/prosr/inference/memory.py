@@ -122,6 +122,6 @@ def parse_size(text: str) -> int:
     """Bytes of "2G", "512 MB", "1.5g" or "2000000000", by powers of 1000."""
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)b?\s*", text, re.IGNORECASE)
     if match is None:
-        raise ConfigError(f"{text!r} is no size; write for example 2G or 512M")
+        raise ConfigError(f"{text!r} is not a size; write for example 2G or 512M")
     size = float(match[1]) * 1000 ** " kmgt".index(match[2].lower() or " ")
     return int(min(size, _MOST))

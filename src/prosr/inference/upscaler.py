@@ -264,7 +264,7 @@ class Upscaler:
         except ConfigError as error:
             raise ConfigError(
                 f"{self.max_memory / 1e9:.2g} GB are too little memory for {self.name} at scale "
-                f"{scale}; allow twice as much"
+                f"{scale}; allow twice that"
             ) from error
 
 

@@ -147,7 +147,7 @@ def _folder_jobs(
         if is_picture(path) or is_clip(path):
             yield _job(path, target.with_suffix(_suffix(path, file_format)))
         elif path.is_dir():
-            yield _job(path, target, "this folder cannot be read; allow it")
+            yield _job(path, target, "this folder cannot be read; change its permissions")
         elif path.suffix.lower() in UNREAD_SUFFIXES:
             yield _job(path, target, "this format is not supported; make it a PNG first")
 

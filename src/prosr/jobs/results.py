@@ -70,7 +70,7 @@ def is_done(source: Path, target: Path, mark: str) -> bool:
     by another network, or cannot be read.
     """
     if not os.access(target, os.R_OK):
-        raise refusal(target, "cannot be read; allow it, or give another output")
+        raise refusal(target, "cannot be read; allow reading or give another output")
     making = making_of(target)
     if making.mark != mark:
         what = f"made by {making.mark}" if making.mark else "not known to be made by prosr"

@@ -74,7 +74,7 @@ def run(
         if dry_run:
             return Outcome(job, "planned", estimate=_estimate(upscaler, job, scale))
         remark = _enlarge(upscaler, job, scale, progress)
-        changed = f"made anew: the {job.kind} has changed" if there else ""
+        changed = f"replaced: the {job.kind} has changed" if there else ""
         return Outcome(job, "made", "; ".join(filter(None, (changed, remark))))
 
     for job in jobs:

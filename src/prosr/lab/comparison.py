@@ -62,8 +62,8 @@ class Comparison:
         for cell, recipe in cells.items():
             if recipe.adversarial and not recipe.adversarial.file.is_file():
                 raise ConfigError(
-                    f"cells.{cell}: there is no {recipe.adversarial.file} here; run the command "
-                    "where adversarial.file is"
+                    f"cells.{cell}: there is no {recipe.adversarial.file} here; the path is "
+                    "relative to the current folder"
                 )
             if not any(self.plan.is_scored_on(cell, one.name) for one in self.sets):
                 names = ", ".join(one.name for one in self.sets)

@@ -68,7 +68,7 @@ def try_int8(
     graph = model.graphs[scale]
     if not read_graph(graph)[1].may_round:
         raise ConfigError(
-            "a network without a residual of its own cannot be quantized; leave it as it is"
+            "a network without a residual (Eq. 2) cannot be quantized; use it as it is"
         )
     everything = chain.from_iterable(one.pairs(scale) for one in benchmarks)
     pairs = [_middle(pair, scale) for pair, _ in zip(everything, range(_PICTURES), strict=False)]

@@ -83,7 +83,7 @@ def reserve(path: Path, scale: int, max_memory: int) -> int:
     held = _frame_memory(open_clip(path), scale)
     if (need := held + LEAST) > max_memory:
         limit = f"a memory limit of {math.ceil(need / 1e6)} MB"
-        raise refusal(path, f"its enlarged frames need {limit}; allow it, or enlarge less")
+        raise refusal(path, f"its enlarged frames need {limit}; raise it or use a smaller scale")
     return held
 
 
@@ -122,7 +122,7 @@ def enlarge(
             end = _join(_finished(folder), clip, temporary, str(making))
         shutil.rmtree(folder)
     if clip.seconds - end > _CUT_OFF:
-        return f"ends at {end:.1f} of {clip.seconds:.1f} s: the clip seems to be cut off"
+        return f"ends at {end:.1f} of {clip.seconds:.1f} s: the clip seems to be truncated"
     return ""
 
 
@@ -136,7 +136,7 @@ def check_target(clip: Clip, target: Path, scale: int) -> None:
         trial = Path(folder, f"trial{target.suffix}")
         if why := _trouble(trial, partial(_add_frames, clip=clip, scale=scale)):
             size = f"{scale * clip.width}×{scale * clip.height} pixels"
-            raise refusal(target, f"{size} cannot be encoded as H.264 ({why}); enlarge less")
+            raise refusal(target, f"{size} cannot be encoded as H.264 ({why}); use a smaller scale")
         for kept in _kept(source):
             copy = partial(OutputContainer.add_stream_from_template, template=kept)
             if why := _trouble(trial, copy):
