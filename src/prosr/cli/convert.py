@@ -1,4 +1,4 @@
-"""`prosr convert`: turn a released file into a weights file of ours."""
+"""`prosr convert`: convert a released file to a prosr weights file."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def status_line() -> Iterator[Callable[[str], None]]:
-    """Yield a function that shows what is being measured, if stderr is a terminal."""
+    """Yield a function that shows the current measurement, if stderr is a terminal."""
     with Console(stderr=True).status("starting") as status:
         yield status.update
 

@@ -1,4 +1,4 @@
-"""Training pictures, decoded once, and batches of patches where there is detail.
+"""Training pictures, decoded once, and batches of patches that favour detail.
 
 A batch is a function of the step: there is no state to save.
 """

@@ -42,7 +42,7 @@ _TIFF = {"compression": "deflate"}
 _AVIF = {"compression": "av1", "Q": 90, "subsample_mode": "off", "effort": 2}
 
 UNREAD_SUFFIXES = (".bmp", ".jp2", ".jxl", ".ppm", ".psd", ".tga")
-"""Suffixes of pictures that cannot be read but may lie in a folder of pictures."""
+"""Suffixes of unsupported pictures that a folder of pictures may contain."""
 
 # fmt: off
 FORMATS = (

@@ -166,7 +166,7 @@ def _check_range(path: Path, samples: NDArray[Any]) -> None:
 
 
 def _decoder_bytes(image: pyvips.Image, file_format: str, path: Path) -> int:
-    """Bytes that a decoder keeps; 0 if it streams rows."""
+    """Bytes of a decoder's buffers; 0 if it streams rows."""
     pixels, bands = int(image.width) * int(image.height), int(image.bands)
     sample = DTYPES[image.format].itemsize
     if file_format == "TIFF" and image.get_typeof("tile-height"):

@@ -58,7 +58,7 @@ Exif = dict[int, dict[int, TagValue]]
 """Directories that are not empty: the main one by 0, others by the tags that point to them."""
 
 Entry = tuple[int, int, bytes]
-"""Type, number of values, and the values in the file's byte order or where they are."""
+"""Type, number of values, and the values in the file's byte order, or their offset."""
 
 _DAMAGED = (struct.error, KeyError, ValueError, OverflowError)
 """Errors that reading raises if a file is not TIFF or an offset points beyond its end."""

@@ -148,7 +148,7 @@ class Canvas:
         if not os.access(folder, os.W_OK):
             raise refusal(self.target, "its folder is read-only; name another output")
         need, disk = 2 * self._bytes, shutil.disk_usage(folder)
-        # A folder without a size, such as /proc, is no disk; writing to it says what is wrong.
+        # A folder without a size, such as /proc, is not on a disk; writing to it raises the error.
         if need > disk.free and disk.total:
             free = f"{disk.free / 1e6:,.1f} MB are free; write to another disk"
             raise refusal(

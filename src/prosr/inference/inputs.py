@@ -48,7 +48,7 @@ def is_pil(image: object) -> TypeGuard[PilImage]:
 
 
 def upscale_pil(image: PilImage, upscale: Callable[[NDArray[Any]], NDArray[Any]]) -> PilImage:
-    """Enlarge a PIL image through `upscale`, keeping its mode where that is possible.
+    """Enlarge a PIL image through `upscale`, keeping its mode if possible.
 
     Gray, RGB and alpha stay as they are, also with 16 bits; 1-bit becomes gray, palettes become RGB
     or RGBA, CMYK becomes sRGB. Colour profile, EXIF, XMP and resolution are copied in `info`.

@@ -88,7 +88,7 @@ def installed() -> list[str]:
 
 
 def check_engine(wanted: str) -> str:
-    """Return the name of an engine; "auto" is PyTorch where it has a GPU, else OpenVINO.
+    """Return the name of an engine; "auto" is PyTorch if it finds a GPU, else OpenVINO.
 
     Raises `ConfigError` for an unknown name, or an engine that is not installed.
     """

@@ -44,7 +44,7 @@ def target_of(path: Path, scale: int, output: str | os.PathLike[str] | None) -> 
 
 
 def result_suffix(path: Path, file_format: Format | None = None) -> str:
-    """The suffix of a file's result: its own where that fits the format asked for.
+    """The suffix of a file's result: its own if it fits the requested format.
 
     Files of formats that cannot be written (GIF, HEIC) become PNG.
     """

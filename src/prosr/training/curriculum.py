@@ -48,7 +48,7 @@ def opened_at(step: int, recipe: Recipe) -> tuple[Scale, ...]:
 
 
 def phases(recipe: Recipe) -> list[range]:
-    """Split the steps where a scale opens and where its blending ends."""
+    """Split the steps at the points where a scale opens or its blending ends."""
     schedule = recipe.schedule
     times: list[float] = []
     if isinstance(schedule, Curriculum):

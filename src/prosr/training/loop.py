@@ -55,10 +55,10 @@ class Observer(Protocol):
 def train(session: Session, observer: Observer, should_stop: Callable[[], bool]) -> None:
     """Train from the run's step to the recipe's last, or until `should_stop` in any process.
 
-    Saves the state before it returns. A step that diverges raises `DivergedError`, or is
-    skipped and counted if the job says so. A discriminator that is useless for too long raises
-    `DivergedError` too. Raises what `named_failures` raises. The first process logs, scores,
-    draws and saves.
+    Saves the state before it returns. A step that diverges raises `DivergedError`, or is skipped
+    and counted with `skip_nonfinite`. A discriminator that is useless for too long raises
+    `DivergedError` too. Raises what `named_failures` raises. The first process logs, scores, draws
+    and saves.
     """
     run, fabric = session.run, session.fabric
     recipe, progress, is_first = run.recipe, run.progress, fabric.is_global_zero

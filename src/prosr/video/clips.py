@@ -157,7 +157,7 @@ def explaining(path: Path) -> Iterator[None]:
 
 @contextmanager
 def reading(path: Path) -> Iterator[InputContainer]:
-    """Open a clip. Raises `ImageError` for what is wrong with it, also while it is read."""
+    """Open a clip. Raises `ImageError` for any problem, also while it is read."""
     with explaining(path):
         try:
             with open_container(path) as source:
