@@ -68,7 +68,7 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
 
 
 def test_an_empty_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="holds no pictures; add some"):
+    with pytest.raises(DataError, match="contains no pictures; add some"):
         open_benchmark(tmp_path)
 
 

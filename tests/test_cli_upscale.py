@@ -97,7 +97,7 @@ def test_a_dry_run_prints_estimates_and_writes_nothing(run: Run) -> None:
         "skipped  in_x4/a.png (done already)",
         "planned  in_x4/b.png (20×16 pixels, 1 tile, less than 1 s, 0.4 GB of memory)",
         "failed   in/c.png: empty file",
-        "1 planned, 1 skipped, 1 failed, less than 1 s in all, nothing written",
+        "1 planned, 1 skipped, 1 failed, less than 1 s in total, nothing written",
     ]
     assert sorted(Path().rglob("*")) == before
     assert run("in/b.png", "--dry-run", "--output", "b.bmp")[0] == 2
@@ -121,7 +121,7 @@ def test_quiet_prints_only_failures(run: Run) -> None:
         (["a.png", "--format", "bmp"], "'bmp' is not a format that can be written; use JPEG"),
         (["a.png", "--output", "a.png", "--overwrite"], "a.png: is the input itself"),
         (["a.png", "--output", "a.png"], "a.png: is the input itself; give another output"),
-        (["a.png", "--max-memory", "much"], "'much' is no size; write for example 2G or 512M"),
+        (["a.png", "--max-memory", "much"], "'much' is not a size; write for example 2G or 512M"),
         ([""], "the path is empty; give a value"),
         (["a.png", "--output", ""], "the output is empty; give a value"),
         (["a.png", "--format", ""], "the format is empty; give a value"),
@@ -150,7 +150,7 @@ def test_successes_with_a_remark_are_always_listed(
     Image.new("RGB", (4, 3), "blue").save("in/c.png")
     code, out, _ = run("in")
     assert code == 0
-    assert "made     in_x4/c.png (made anew: the picture has changed)" in out
+    assert "made     in_x4/c.png (replaced: the picture has changed)" in out
     assert "…        and 1 more" in out
 
 
@@ -171,7 +171,7 @@ def test_after_an_interruption_the_outcomes_so_far_are_printed(
     monkeypatch.setattr(Upscaler, "upscale", interrupted)
     code, out, err = run("in")
     assert (code, err) == (130, "interrupted\n")
-    assert out == "made     in_x4/a.png\n1 made, 0 skipped, 0 failed, 2 not begun\n"
+    assert out == "made     in_x4/a.png\n1 made, 0 skipped, 0 failed, 2 not started\n"
     assert os.listdir("in_x4") == ["a.png"]
 
 

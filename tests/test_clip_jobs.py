@@ -196,7 +196,7 @@ def test_the_result_of_another_clip_is_not_skipped(tmp_path: Path) -> None:
     assert (outcome.status, "made from another file" in outcome.reason) == ("failed", True)
     other.replace(tmp_path / "a.mp4")
     outcome = enlarge(tmp_path / "a.mp4", tmp_path / "b.mp4")
-    assert (outcome.status, outcome.reason) == ("made", "made anew: the clip has changed")
+    assert (outcome.status, outcome.reason) == ("made", "replaced: the clip has changed")
 
 
 def test_patterns_match_clips_and_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

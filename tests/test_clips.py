@@ -242,7 +242,7 @@ def test_a_remark_says_that_a_clip_is_cut_off(tmp_path: Path) -> None:
     whole.write_bytes(content[: len(content) // 2])
     outcome = enlarge(whole, tmp_path / "c.mkv")
     assert outcome.status == "made"
-    assert "of 4.0 s: the clip seems to be cut off" in outcome.reason
+    assert "of 4.0 s: the clip seems to be truncated" in outcome.reason
 
 
 def samples(plane: Any, pixels: str) -> NDArray[Any]:

@@ -112,7 +112,7 @@ def test_a_file_without_a_network_is_refused_in_one_line(tmp_path: Path) -> None
     torch.save({"stranger": torch.zeros(1)}, tmp_path / "other.pth")
     torch.save(Stranger(), tmp_path / "pickled.pth")
     for name in ("text.pth", "other.pth", "pickled.pth"):
-        with pytest.raises(CheckpointError, match=f"^[^\n]*{name}: no network that [^\n]*$"):
+        with pytest.raises(CheckpointError, match=f"^[^\n]*{name}: not a network that [^\n]*$"):
             prosr.load(tmp_path / name)
 
 

@@ -238,7 +238,7 @@ class Odd(Network):
 
 
 def test_a_graph_that_computes_something_else_is_an_error_of_one_line(tmp_path: Path) -> None:
-    with pytest.raises(InferenceError, match="the exported network is 1 off at 14×9"):
+    with pytest.raises(InferenceError, match="the exported graph differs by 1 at 14×9"):
         write_graphs(Odd(), "odd", "", tmp_path, None)
 
 

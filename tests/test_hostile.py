@@ -98,7 +98,7 @@ CASES: dict[str, tuple[bytes, str]] = {
     "half.png": (halved(encoded(RGB, "png")), "damaged or not supported"),
     "tail.png": (encoded(RGB, "png")[:-20], "damaged or not supported"),
     "half.jpg": (halved(encoded(RGB, "jpeg")), "damaged or not supported"),
-    "grown.jpg": (grown(encoded(RGB, "jpeg")), "is cut off"),
+    "grown.jpg": (grown(encoded(RGB, "jpeg")), "is truncated"),
     "black.jpg": (encoded(Image.new("L", (400, 300)), "jpeg", optimize=True), MADE),
     "flipped.png": (flipped(encoded(RGB, "png")), "damaged or not supported"),
     "empty.jpg": (b"", "empty file"),
@@ -127,7 +127,7 @@ CASES: dict[str, tuple[bytes, str]] = {
         bytes(pyvips.Image.new_from_array(NOISE[..., :3]).tiffsave_buffer(compression="jpeg")),
         MADE,
     ),
-    "bright.tif": (tiff(FLOATS * 300, "b-w"), "bring them to 0…1"),
+    "bright.tif": (tiff(FLOATS * 300, "b-w"), "scale them to 0…1"),
     "int.tif": (tiff(np.ones((9, 9), np.int32), "b-w"), "int samples; convert it"),
     "five.tif": (tiff(np.ones((9, 9, 5), np.uint8), "multiband"), "5 channels; keep only"),
     "float.tif": (tiff(FLOATS, "b-w"), MADE),
@@ -173,7 +173,7 @@ def test_a_file_gives_a_result_or_an_error_of_one_line(name: str, tmp_path: Path
 
 
 SPECIAL: list[tuple[Callable[[Path], None], str]] = [
-    (os.mkfifo, "is no regular file"),
+    (os.mkfifo, "is not a regular file"),
     (lambda path: path.symlink_to("nowhere.png"), "no such file"),
     (lambda path: path.symlink_to(path.name), "Too many levels of symbolic links"),
 ]

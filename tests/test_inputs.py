@@ -28,8 +28,8 @@ def double(array: NDArray[Any]) -> NDArray[Any]:
         ((20, 30, 5), "uint8", "expected"),
         ((1, 3, 20, 30), "float32", "expected"),
         ((0, 5, 3), "uint8", "has no pixels"),
-        ((5, 5, 3), "int64", "int64 is no picture: use uint8"),
-        ((5, 5, 3), "bool", "bool is no picture"),
+        ((5, 5, 3), "int64", "int64 is not a picture: use uint8"),
+        ((5, 5, 3), "bool", "bool is not a picture"),
     ],
 )
 def test_an_array_that_is_no_picture_is_refused(
@@ -43,7 +43,7 @@ def test_an_array_that_is_no_picture_is_refused(
 def test_floats_outside_the_range_are_refused(worst: float) -> None:
     array = np.zeros((4, 4))
     array[2, 1] = worst
-    with pytest.raises(ConfigError, match=r"bring it to \[0, 1\] first"):
+    with pytest.raises(ConfigError, match=r"convert it to \[0, 1\] first"):
         check_array(array)
 
 
@@ -76,7 +76,7 @@ def test_pil_16_bit_samples_stay(mode: str) -> None:
 
 
 def test_pil_32_bit_samples_are_refused() -> None:
-    with pytest.raises(ConfigError, match=r"from 70000 to 70000: bring it to 0…65535"):
+    with pytest.raises(ConfigError, match=r"from 70000 to 70000: convert it to 0…65535"):
         upscale_pil(Image.fromarray(np.full((2, 2), 70_000, np.int32)), double)
 
 

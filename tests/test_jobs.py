@@ -202,7 +202,7 @@ def test_a_folder_that_cannot_be_read_is_a_failure(
     monkeypatch.setattr(os, "scandir", refuse)
     outcomes = run("in")
     assert statuses(outcomes) == ["made", "failed"]
-    assert outcomes[1].reason == "in/far: this folder cannot be read; allow it"
+    assert outcomes[1].reason == "in/far: this folder cannot be read; change its permissions"
 
 
 def test_linked_folders_are_followed_but_not_in_circles(make: Make) -> None:
@@ -232,7 +232,7 @@ def test_a_changed_picture_is_made_anew(make: Make) -> None:
     Image.new("RGB", (4, 3), "blue").save("a.png")
     os.utime("a.png", ns=(0, 0))
     (outcome,) = run("a.png")
-    assert (outcome.status, outcome.reason) == ("made", "made anew: the picture has changed")
+    assert (outcome.status, outcome.reason) == ("made", "replaced: the picture has changed")
     assert read_rgb(Path("a_x2.png"))[0, 0].tolist() == [0, 0, 255]
 
 
@@ -303,7 +303,7 @@ def test_a_result_that_cannot_be_read_is_a_failure(
     run("a.png")
     monkeypatch.setattr(os, "access", lambda path, mode: path != Path("a_x2.png"))
     (outcome,) = run("a.png")
-    assert outcome.reason == "a_x2.png: cannot be read; allow it, or give another output"
+    assert outcome.reason == "a_x2.png: cannot be read; allow reading or give another output"
 
 
 @pytest.mark.parametrize("foreign", ["another network", "another scale", "a stranger", "half"])

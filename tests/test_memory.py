@@ -38,7 +38,7 @@ def test_sizes_are_read(text: str, size: float) -> None:
 
 @pytest.mark.parametrize("text", ["", "2X", "-1G", "two", "1,5G"])
 def test_other_texts_are_refused(text: str) -> None:
-    with pytest.raises(ConfigError, match="is no size; write for example 2G"):
+    with pytest.raises(ConfigError, match="is not a size; write for example 2G"):
         parse_size(text)
 
 

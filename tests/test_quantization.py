@@ -131,7 +131,7 @@ def test_too_few_pictures_are_refused(model: Model, pictures: Benchmark) -> None
 
 
 def test_networks_without_a_residual_are_refused(pictures: Benchmark) -> None:
-    with pytest.raises(ConfigError, match="without a residual of its own cannot be quantized"):
+    with pytest.raises(ConfigError, match=r"without a residual \(Eq\. 2\) cannot be quantized"):
         try_int8(find_model("bicubic"), 2, [pictures], 10**9, print)
 
 

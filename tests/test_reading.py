@@ -98,7 +98,7 @@ def test_float_samples_outside_the_range_are_refused(tmp_path: Path) -> None:
             whole(path)
         else:
             for read in (whole, read_rgb):
-                with pytest.raises(ImageError, match="from 0 to 255; bring them to 0…1"):
+                with pytest.raises(ImageError, match="from 0 to 255; scale them to 0…1"):
                     read(path)
 
 

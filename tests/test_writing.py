@@ -203,7 +203,7 @@ def test_the_longest_sides_are_written(tmp_path: Path, name: str, side: int) -> 
 
 
 def test_alpha_is_not_dropped_silently(tmp_path: Path) -> None:
-    with pytest.raises(ImageError, match="JPEG holds no transparency; use PNG"):
+    with pytest.raises(ImageError, match="JPEG cannot hold transparency; use PNG"):
         Canvas(tmp_path / "a.jpg", find_format("jpg"), (9, 9), 4, np.dtype(np.uint8), Metadata())
 
 

@@ -30,7 +30,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import what is asked for, when it is asked for: `import prosr` alone is instant."""
+    """Import a public name on first use, so that `import prosr` alone is instant."""
     if name not in _HOMES:
         raise AttributeError(f"module 'prosr' has no attribute {name!r}")
     from importlib import import_module

@@ -7,7 +7,7 @@ from typing import NoReturn
 
 
 def main() -> NoReturn:
-    """Run the command line. Ctrl-C during its import ends the process in one line, too."""
+    """Run the command line. Ctrl-C during its import also ends the process with one line."""
     try:
         from prosr.cli import main as run
     except KeyboardInterrupt:
@@ -16,6 +16,6 @@ def main() -> NoReturn:
     run()
 
 
-# Processes for measuring and training, which multiprocessing starts, import this module too.
+# Processes that multiprocessing starts, for measuring and training, also import this module.
 if __name__ == "__main__":
     main()

@@ -1,4 +1,4 @@
-"""The user's cache: folders that are made once and kept from one run to the next."""
+"""The user's cache: folders that are created once and kept between runs."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from prosr.errors import ProSRError
 
 
 def cache_folder() -> Path:
-    """`$PROSR_CACHE`, or "prosr" where the system keeps users' caches.
+    """`$PROSR_CACHE`, or "prosr" in the system's cache folder.
 
-    Users without a home get a temporary folder, which lasts as long as this process.
+    Users without a home directory get a temporary folder, which is deleted when this process ends.
     """
     if chosen := os.environ.get("PROSR_CACHE"):
         return Path(chosen)
@@ -32,11 +32,11 @@ def cache_folder() -> Path:
 
 
 def cached_folder(name: str, make: Callable[[Path], None]) -> Path:
-    """The folder "graphs/`name`" in the cache; `make` fills it unless it exists already.
+    """Return the folder "graphs/`name`" in the cache; `make` fills it unless it exists already.
 
-    It appears under its name once it is complete. Where the cache cannot be written, as in a
-    container without a home or on a full disk, the folder lasts as long as this process.
-    Raises `ProSRError` where no place takes it, and whatever else `make` raises.
+    The folder gets its name once it is complete. If the cache is not writable, as in a container
+    without a home directory or on a full disk, the folder is temporary and is deleted when this
+    process ends. Raises `ProSRError` if no folder is writable, and whatever `make` raises.
     """
     for base in (cache_folder(), _spare_folder()):
         path = base / "graphs" / name
@@ -53,12 +53,12 @@ def cached_folder(name: str, make: Callable[[Path], None]) -> Path:
 
 
 def _is_readable(folder: Path) -> bool:
-    # Unlike `Path.is_dir`, this does not raise where a folder above is closed to this user.
+    # Unlike `Path.is_dir`, this does not raise if the user may not read a parent folder.
     return os.access(folder, os.R_OK | os.X_OK)
 
 
 def _make(path: Path, make: Callable[[Path], None]) -> None:
-    # Not of `mkdtemp`, whose folders are closed to the other users of a shared cache.
+    # Not `mkdtemp`: other users of a shared cache could not read its folders.
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     temporary.mkdir(parents=True)
     try:
@@ -69,7 +69,7 @@ def _make(path: Path, make: Callable[[Path], None]) -> None:
         try:
             temporary.rename(path)
         except OSError:
-            # Another process has finished the same folder first.
+            # Another process finished the same folder first.
             if not _is_readable(path):
                 raise
     finally:

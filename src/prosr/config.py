@@ -141,7 +141,7 @@ class Simultaneous(Settings):
     """Trains all scales of the network from the first step, without blending (4.1).
 
     `often` are the relative frequencies of ×2, ×4 and ×8; by default they are equal. (1, 2, 2)
-    gives ×2 a fifth of the steps. Entries of scales that the network lacks do not count.
+    gives ×2 a fifth of the steps. Entries for scales that the network lacks are ignored.
     """
 
     kind: Literal["simultaneous"] = "simultaneous"
@@ -166,7 +166,7 @@ class Adversarial(Settings):
     `layout` replaces fields of the preset `discriminator`. `features` names the feature
     network and `file` its weights.
 
-    Weights of the loss; a term of weight 0 is left out. From Eq. 4: `gan`, and `perceptual`
+    Weights of the loss; terms with weight 0 are not computed. From Eq. 4: `gan`, and `perceptual`
     for pooling layers 2 and 4. From Eq. 5: `pixel`. Not in the paper: `distance`, for
     `prosr.nets.features.feature_distance` with the weights `layers`, and `grid`, for
     `prosr.training.losses.grid_loss`.
@@ -322,7 +322,7 @@ def read_table(path: Path) -> dict[str, Any]:
     """Parse a TOML file, or raise `ConfigError` naming it."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    # RecursionError comes of tables nested too deeply; the others are ValueErrors.
+    # Tables nested too deeply raise RecursionError; all other failures are ValueErrors.
     except (OSError, ValueError, RecursionError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ConfigError(f"{path}: not a readable TOML recipe ({reason})") from error

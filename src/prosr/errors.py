@@ -1,4 +1,4 @@
-"""Errors that are no bugs of ours.
+"""Errors that are not bugs of prosr.
 
 Each message is one line that names the value or file at fault, and the remedy. The command
 line prints it unchanged.
@@ -14,7 +14,7 @@ _OUT_OF_MEMORY = re.compile(r"(out of|enough) memory|allocate|bad.?alloc|alloc_f
 
 
 class ProSRError(Exception):
-    """A request that cannot be met as it is, with these files on this machine."""
+    """A request that cannot be fulfilled with these files on this machine."""
 
 
 class ConfigError(ProSRError, ValueError):
@@ -53,7 +53,7 @@ def suggestion(word: str, known: Iterable[str], listed: Sequence[str] = ()) -> s
     """The end of a message about an unknown word, such as "; did you mean 'edsr-x4'?".
 
     Suggests the known words that continue `word` after a hyphen, or else the most similar one.
-    If there is none, gives those `listed`, by default all known ones.
+    If there is none, lists the words in `listed`, by default all known ones.
     """
     names = list(known)
     family = [name for name in names if name.startswith(f"{word}-")]

@@ -14,10 +14,10 @@ from prosr.errors import ConfigError, ProSRError
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Lend a temporary path beside `path`; the file there replaces `path` after the block.
+    """Yield a temporary path beside `path`; the file there replaces `path` after the block.
 
-    Its name starts with a dot and has the suffix of `path`, by which savers choose a format.
-    It is removed if the block raises, also for `KeyboardInterrupt`.
+    Its name starts with a dot and has the suffix of `path`, from which savers infer the format. The
+    file is removed if the block raises, also on `KeyboardInterrupt`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem[:60]}.{secrets.token_hex(4)}{path.suffix}")
@@ -32,7 +32,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def only_here(folder: Path) -> Iterator[None]:
-    """Lock a folder during the block. The lock ends with this process at the latest.
+    """Lock a folder during the block. The lock is released when this process ends at the latest.
 
     Raises `ConfigError` if another process has locked it, and `ProSRError` if it cannot be
     written.
@@ -65,7 +65,7 @@ def explaining(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         reason = error.strerror or error
-        raise ProSRError(f"{path}: cannot be written ({reason}); give another place") from error
+        raise ProSRError(f"{path}: cannot be written ({reason}); use another path") from error
 
 
 def write_text(path: Path, text: str) -> None:

@@ -1,6 +1,6 @@
-"""Frozen layouts: everything that a network or discriminator is built from.
+"""Frozen layouts: the complete structure of a network or discriminator.
 
-This module needs no PyTorch. `prosr.nets.build` makes networks of layouts.
+This module needs no PyTorch. `prosr.nets.build` builds networks from layouts.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ Layers = Annotated[tuple[Annotated[int, Field(gt=0, le=100)], ...], Field(max_le
 
 
 class Frozen(BaseModel):
-    """A record that does not change."""
+    """An immutable record."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
 
 class Settings(Frozen):
-    """A record that a person may have written: finite numbers, and no unknown keys."""
+    """A record from user input: finite numbers, and no unknown keys."""
 
     model_config = ConfigDict(allow_inf_nan=False)
 
@@ -42,9 +42,9 @@ class Settings(Frozen):
 
 
 def validated(model: type[_Model], value: Mapping[str, Any], where: str = "") -> _Model:
-    """Make a record of a mapping.
+    """Create a record from a mapping.
 
-    Raises `ConfigError`: one line on the first mistake, with `where`, the key and a remedy.
+    Raises `ConfigError` in one line for the first mistake, with `where`, the key and a remedy.
     """
     try:
         return model.model_validate(value)
@@ -80,7 +80,7 @@ class OneScale(Layout):
 
 
 class DenseConfig(Layout):
-    """What networks of dense compression units (DCUs) have in common (3.2).
+    """Common fields of networks of dense compression units (DCUs) (3.2).
 
     A DCU's CONV(1,1) keeps the fraction `dcu_compression` of its concatenated channels.
     Inside the network, colours have the range [0, `value_range`].
@@ -184,7 +184,7 @@ class DRRNConfig(Layout):
 
 
 class LapSRNConfig(Layout):
-    """A network of `levels` was trained for its last scale; its lower levels give the others."""
+    """A network of `levels` was trained for its last scale; its lower levels return the others."""
 
     kind: Literal["lapsrn"] = "lapsrn"
     levels: Literal[1, 2, 3]
@@ -197,7 +197,7 @@ class LapSRNConfig(Layout):
 
 
 class MsLapSRNConfig(Layout):
-    """Each level passes `recursions` times through the same `depth` convolutions."""
+    """Each level applies the same `depth` convolutions `recursions` times."""
 
     kind: Literal["mslapsrn"] = "mslapsrn"
     depth: Count = 5
@@ -247,11 +247,11 @@ NetConfig = (
     | SRResNetConfig
     | EnhanceNetConfig
 )
-"""Every layout that this package builds a network of."""
+"""All layouts that this package can build a network from."""
 
 
 class CommunityConfig(OneScale):
-    """What the file of another project's network says; nothing is built from it."""
+    """Description of another project's network; nothing is built from it."""
 
     architecture: str
 

@@ -45,7 +45,7 @@ Tensors = Mapping[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class WeightsFile:
-    """What a weights file holds: parameters by name, layout and card as JSON tables.
+    """Content of a weights file: parameters by name, layout and card as JSON tables.
 
     `sha256` covers the names, shapes and values of parameters, not the card; it is empty for
     a model without parameters. `path` is the file, or None for a model without one.
@@ -65,7 +65,7 @@ class WeightsFile:
 class Model:
     """A network that is ready to run: its name, and a graph file for each of its scales.
 
-    `sha256` is that of its parameters, `size` their number of bytes.
+    `sha256` is the hash of its parameters, `size` their number of bytes.
     """
 
     name: str
@@ -86,10 +86,10 @@ def bundled_models() -> list[str]:
 def find_weights(name: str | Path, strength: float = 1.0) -> WeightsFile:
     """Read a bundled model by its name, or a .safetensors file by its path.
 
-    `strength` below 1 moves the parameters towards those of the network that a GAN was
-    trained from, its partner: 0 gives exactly the partner. The name may end in a strength
-    instead, as in "progansr-xs@0.7". Raises `ConfigError` for an unknown name or strength,
-    and `CheckpointError` for a file that cannot be used or a model without a partner.
+    `strength` below 1 moves the parameters towards those of the network that a GAN was trained
+    from, its partner: 0 returns exactly the partner. The name may end in a strength instead, as in
+    "progansr-xs@0.7". Raises `ConfigError` for an unknown name or strength, and `CheckpointError`
+    for a file that cannot be used or a model without a partner.
     """
     if (named := _STRENGTH.fullmatch(str(name))) and not os.path.exists(name):
         return find_weights(named[1], float(named[2]) * strength)
@@ -109,15 +109,15 @@ def weights_name(model: str) -> str:
 def read_weights(path: Path) -> WeightsFile:
     """Read a weights file; nothing in it is executed.
 
-    Raises `CheckpointError` for a file that is none, is damaged, or holds values that are not
-    finite.
+    Raises `CheckpointError` for another kind of file, and for one that is damaged or holds values
+    that are not finite.
     """
     tensors, header = read_safetensors(path, WEIGHTS_FORMAT)
     try:
         layout, card = json.loads(header["config"]), json.loads(header.get("card", "{}"))
         if not (isinstance(layout, dict) and isinstance(card, dict)):
             raise ValueError("layout and card must be tables")
-    # RecursionError comes of JSON nested too deeply.
+    # JSON nested too deeply raises RecursionError.
     except (KeyError, ValueError, RecursionError) as error:
         raise CheckpointError(
             f"{path}: the layout in its header cannot be used ({error}); "
@@ -162,7 +162,7 @@ def read_safetensors(path: Path, expected: str) -> tuple[dict[str, NDArray[Any]]
 
 
 def tensor_places(path: Path) -> dict[str, tuple[int, int]]:
-    """Where in a safetensors file the bytes of each tensor begin and end."""
+    """Start and end of each tensor's bytes in a safetensors file."""
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         header = json.loads(file.read(length))
@@ -181,7 +181,7 @@ def weights_hash(tensors: Tensors) -> str:
     digest = hashlib.sha256()
     for name in sorted(tensors):
         value = np.ascontiguousarray(tensors[name])
-        # Types have PyTorch's names, and a scalar no dimension.
+        # Types have PyTorch's names, and scalars have no dimensions.
         shape = tensors[name].shape
         digest.update(f"{name} torch.{value.dtype} {tuple(shape)}\n".encode())
         digest.update(value.tobytes())
@@ -213,14 +213,14 @@ def open_model(weights: WeightsFile, export: Callable[[WeightsFile, Path], None]
 
 
 def cache_key(name: str, sha256: str, layout: Mapping[str, Any]) -> str:
-    """A name for a model's graphs in the cache: a hash of all that decides what is in them."""
+    """A name for a model's graphs in the cache: a hash of everything that determines them."""
     what = f"{name} {sha256} {json.dumps(layout, sort_keys=True)} {__version__} {_code()}"
     return hashlib.sha256(what.encode()).hexdigest()[:24]
 
 
 @cache
 def _code() -> str:
-    """A hash of the code that graphs are traced from, which changes between versions as well."""
+    """A hash of the code that graphs are traced from, since it also changes between versions."""
     digest = hashlib.sha256()
     for pattern in ("nets/**/*.py", "resample/*.py", "checkpoints/graphs.py"):
         for path in sorted(_PACKAGE.glob(pattern)):
@@ -232,7 +232,7 @@ def _find(name: str | Path) -> WeightsFile:
     path = Path(name)
     if path.suffix == ".safetensors":
         return read_weights(path)
-    # This takes names of any length; `Path.exists` does not.
+    # This accepts names of any length; `Path.exists` does not.
     if os.path.exists(path):
         raise CheckpointError(
             f"{path}: not a .safetensors weights file; `prosr convert` makes one of a released file"
@@ -241,7 +241,7 @@ def _find(name: str | Path) -> WeightsFile:
         return WeightsFile("bicubic", None, {}, {"kind": "bicubic"}, {}, "")
     if str(name) in bundled_models():
         return read_weights(_BUNDLED / f"{name}.safetensors")
-    # Only for the error's text: reading presets takes longer than all else here.
+    # Only for the error message: importing the presets is slow.
     from prosr.config import PRESETS
 
     if str(name) in PRESETS:
@@ -275,7 +275,7 @@ def _interpolated(weights: WeightsFile, path: Path, strength: float) -> WeightsF
 
 
 def _lerp(start: NDArray[Any], end: NDArray[Any], weight: float) -> NDArray[np.float32]:
-    """From `start` at weight 0 to `end` at weight 1, rounded once, bit for bit as `torch.lerp`."""
+    """Interpolate from `start` (weight 0) to `end` (weight 1), bit for bit like `torch.lerp`."""
     share, step = np.float32(weight), (end - start).astype(np.float64)
     base, share = (start, share) if share < 0.5 else (end, share - np.float32(1))
     between: NDArray[np.float64] = base + np.float64(share) * step
@@ -287,7 +287,7 @@ def _partner(weights: WeightsFile, path: Path) -> WeightsFile:
     if named is None:
         raise CheckpointError(
             f"{weights.name} has one strength only: it was not trained from another network "
-            "against a discriminator; leave the strength out"
+            "against a discriminator; remove the strength"
         )
     try:
         model, sha256 = str(named["model"]), str(named["sha256"])
@@ -303,7 +303,7 @@ def _partner(weights: WeightsFile, path: Path) -> WeightsFile:
     if found is None or found.sha256 != sha256:
         raise CheckpointError(
             f"{weights.name} was trained from {model} with parameters {sha256[:12]}…, which are "
-            f"not here; put {beside.name} of its own beside it"
+            f"not here; put that {beside.name} beside it"
         )
     return found
 

@@ -1,1 +1,1 @@
-"""Weights on disk: our own files, and files of others, read with nothing in them executed."""
+"""Weights on disk: our own files and other projects' files, read without executing anything."""

@@ -1,4 +1,4 @@
-"""Networks of other projects, recognised by spandrel, as networks of ours."""
+"""Adapts other projects' networks, which spandrel recognises, to `prosr.nets`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from prosr.scales import SCALES
 
 
 class Community(Network):
-    """The network of a spandrel `ImageModelDescriptor`, which prepares pictures for it."""
+    """A network that calls a spandrel `ImageModelDescriptor`, which preprocesses the pictures."""
 
     def __init__(self, found: Any) -> None:
         super().__init__(CommunityConfig(scale=found.scale, architecture=found.architecture.name))
@@ -27,11 +27,11 @@ class Community(Network):
 
 
 def load_community(path: Path) -> Community:
-    """Return the network in a file that spandrel knows.
+    """Return the network in a file that spandrel recognises. Executes nothing in the file.
 
-    Nothing in the file is executed. Raises `CheckpointError` if the file or spandrel is
-    missing, if spandrel does not know the file, and for a network that does not enlarge RGB
-    by 2, 4 or 8 or that computes in windows: its results would depend on where tiles begin.
+    Raises `CheckpointError` if the file or spandrel is missing, if spandrel does not recognise the
+    file, or if the network does not enlarge RGB by 2, 4 or 8 or computes in windows, whose results
+    would depend on the positions of tiles.
     """
     torchfiles.head(path)
     try:
@@ -40,7 +40,7 @@ def load_community(path: Path) -> Community:
     except Exception as error:
         raise CheckpointError(
             f"{path}: not a .safetensors weights file; convert a released ProSR file with "
-            "`prosr convert`, or install what reads other projects' networks: pip install "
+            "`prosr convert`, or install the reader of other projects' networks: pip install "
             "'prosr[spandrel]', and the torchvision that belongs to your PyTorch "
             f"({_reason(error)})"
         ) from error
@@ -49,11 +49,11 @@ def load_community(path: Path) -> Community:
         found = spandrel.ModelLoader().load_from_state_dict(state)
     except (OSError, MemoryError):
         raise
-    # spandrel meets untrusted content and raises many kinds of error for it.
+    # spandrel raises many kinds of error for untrusted content.
     except Exception as error:
         raise CheckpointError(
-            f"{path}: no network that spandrel knows ({_reason(error):.120}); convert a released "
-            "ProSR file with `prosr convert`"
+            f"{path}: not a network that spandrel recognises ({_reason(error):.120}); "
+            "convert a released ProSR file with `prosr convert`"
         ) from error
     name, needs = found.architecture.name, found.size_requirements
     rgb = (found.input_channels, found.output_channels) == (3, 3)

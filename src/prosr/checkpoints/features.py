@@ -1,4 +1,4 @@
-"""Files of feature networks, as others released them."""
+"""Released weights files of feature networks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from prosr.errors import CheckpointError
 from prosr.nets.features import VGG16, DistilledVGG19, SqueezeNet
 
 MAX_BYTES = 1 << 30
-"""VGG16's file has 553 MB, most of it a classifier that is not needed."""
+"""VGG16's file has 553 MB, mostly an unused classifier."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,8 @@ SOURCES = {
 def open_features(name: str, path: Path) -> nn.Module:
     """Return the feature network `name` with the weights in `path`: frozen, in evaluation mode.
 
-    `path` is a .pth, in which nothing is executed, or a .safetensors. It may hold more than
-    is needed. A tensor belongs to the layer that its name begins with; its shape tells whether
+    `path` is a .pth, in which nothing is executed, or a .safetensors. It may contain unused
+    tensors. A tensor belongs to the layer that its name begins with; its shape determines whether
     it is the weight or the bias. Raises `CheckpointError`.
     """
     source = SOURCES[name]
@@ -74,7 +74,7 @@ def open_features(name: str, path: Path) -> nn.Module:
 def download_missing(name: str, path: Path) -> None:
     """Download the file of a feature network to `path` unless it exists.
 
-    Keeps no file with another hash than expected. Raises `CheckpointError`.
+    Deletes a file with an unexpected hash. Raises `CheckpointError`.
     """
     if path.exists():
         return
@@ -84,7 +84,7 @@ def download_missing(name: str, path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         download_url_to_file(source.url, str(path), source.sha256, progress=False)
-    # RuntimeError comes of a file with another hash.
+    # A file with an unexpected hash raises RuntimeError.
     except (OSError, RuntimeError) as error:
         raise CheckpointError(f"{source.url}: download failed ({error}); try again") from error
 

@@ -1,4 +1,4 @@
-"""The one entry for foreign weights: a released file becomes a network of ours."""
+"""Converts released weights files of ProSR and other systems to networks of `prosr.nets`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from prosr.layouts import VDSRConfig
 from prosr.nets.build import build
 
 SUFFIXES = (".pth", ".pt", ".mat", ".safetensors")
-"""Of the files that can be converted."""
+"""Suffixes of the files that can be converted."""
 
 
 def read_foreign(path: Path) -> Weights:
@@ -46,8 +46,8 @@ def read_foreign(path: Path) -> Weights:
 def adapt(path: Path, found: Found) -> Weights:
     """Return the network that was found in `path`.
 
-    Its name is that of the preset with this layout, or a name like it. Raises `Refused` where
-    a tensor is missing, unexpected, of another shape or not finite.
+    It has the name of the preset with this layout, or a similar one. Raises `Refused` if a tensor
+    is missing, unexpected, of another shape or not finite.
     """
     name, layout, theirs, rename, origin = found
     _, problem = difference(shapes(theirs), expected(layout, rename))

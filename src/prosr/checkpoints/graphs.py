@@ -1,4 +1,4 @@
-"""Networks to graphs: ONNX with open height and width, parameters in the weights file beside it.
+"""Exports networks to ONNX graphs with dynamic height and width and parameters in a weights file.
 
 Needs the extra `train`: PyTorch traces, onnx edits, and OpenVINO checks the written file.
 """
@@ -28,22 +28,21 @@ from prosr.version import __version__
 _OPSET = 17
 
 _EXAMPLE = (18, 20)
-"""Height and width of the input that is traced: any, as both stay open."""
+"""Height and width of the traced input. Any would do, since both are dynamic."""
 
 _SIZES = ((9, 14), (33, 2))
 """Heights and widths at which a written graph is compared with its network."""
 
 TOLERANCE = {"fp32": 1e-4, "fp16": 1e-2}
-"""Largest error of a written graph in each precision, for results in the order of 1."""
+"""Largest error of a written graph in each precision, for results of magnitude 1."""
 
 
 def write_graphs(net: Network, name: str, sha256: str, folder: Path, weights: Path | None) -> None:
     """Write `folder`/NAME.x2.onnx and so on, a graph for each of the network's scales.
 
-    Parameters are references into the safetensors file `weights`, which must be in the same
-    folder, or are stored in the graph where that is None. Each graph is run and compared
-    with the network. Raises `InferenceError` for a network that cannot be traced, or whose
-    graph computes something else.
+    Parameters refer to the safetensors file `weights`, which must be in the same folder; if it is
+    None, the graph stores them. Each graph is run and compared with the network. Raises
+    `InferenceError` if the network cannot be traced or its graph computes something else.
     """
     places = tensor_places(weights) if weights else {}
     for scale in net.scales:
@@ -64,8 +63,8 @@ def write_graphs(net: Network, name: str, sha256: str, folder: Path, weights: Pa
 def export_weights(weights: WeightsFile, folder: Path) -> None:
     """Write graphs for a weights file, and a file of its parameters in float32 beside them.
 
-    Raises `CheckpointError` where layout and parameters do not fit each other, and `OSError`
-    where the folder takes no files.
+    Raises `CheckpointError` if layout and parameters do not match, and `OSError` if the folder is
+    not writable.
     """
     loaded = from_file(weights)
     beside = None
@@ -94,11 +93,11 @@ def open_community(path: Path) -> Model:
 
 
 def describe(net: Network, scale: int, name: str, sha256: str) -> dict[str, str]:
-    """A graph's metadata: all that is needed to run it in tiles, and where it is from.
+    """A graph's metadata: everything needed to run it in tiles, and its origin.
 
-    `bytes_per_pixel` is the peak of all activations in float32, per pixel of the input.
-    `precision` is "any" where the graph adds a residual to φ_s(x) (Eq. 2), which stays in
-    float32 by itself; other networks lose a tenth of a decibel in bfloat16.
+    `bytes_per_pixel` is the peak of all activations in float32, per pixel of the input. `precision`
+    is "any" if the graph adds a residual to φ_s(x) (Eq. 2), which stays in float32. Other networks
+    would lose a tenth of a decibel in bfloat16.
     """
     cost = trace_cost(net, scale)
     return {
@@ -117,7 +116,7 @@ def describe(net: Network, scale: int, name: str, sha256: str) -> dict[str, str]
 def trace(net: nn.Module, scale: int, path: Path) -> None:
     """Write `net(x, scale)` as an ONNX graph with input "x" and output "y".
 
-    Batch, height and width stay open. Raises `InferenceError` for what cannot be traced.
+    Batch, height and width are dynamic. Raises `InferenceError` if the network cannot be traced.
     """
     axes = {0: "batch", 2: "height", 3: "width"}
     with warnings.catch_warnings(), torch.no_grad():
@@ -137,15 +136,15 @@ def trace(net: nn.Module, scale: int, path: Path) -> None:
             )
         except OSError:
             raise
-        # Another project's network may do anything, and the exporter fail in any way.
+        # Another project's network may do anything, so the exporter may fail in any way.
         except Exception as error:
             raise InferenceError(f"{type(net).__name__} cannot be exported ({error})") from error
 
 
 def check(path: Path, net: nn.Module, scale: int, atol: float) -> None:
-    """Raise `InferenceError` unless a file computes what the network does, at sizes not traced.
+    """Raise `InferenceError` unless a file's output equals the network's at untraced sizes.
 
-    `atol` holds for results in the order of 1, and grows with larger ones.
+    `atol` is for results of magnitude 1 and scales with larger ones.
     """
     compiled = compile_model(core().read_model(path), "fp32")
     generator = torch.Generator().manual_seed(0)
@@ -156,7 +155,7 @@ def check(path: Path, net: nn.Module, scale: int, atol: float) -> None:
         y = torch.from_numpy(compiled(x.numpy())[0])
         error = (y - expected).abs().max().item() if y.shape == expected.shape else math.inf
         if not error <= atol * max(1, expected.abs().max().item()):
-            raise InferenceError(f"the exported network is {error:g} off at {size[1]}×{size[0]}")
+            raise InferenceError(f"the exported graph differs by {error:g} at {size[1]}×{size[0]}")
 
 
 class _Traced(nn.Module):

@@ -1,7 +1,7 @@
 """LapSRN and MS-LapSRN as their authors released them: MatConvNet's networks in `.mat` files.
 
-MATLAB 5 files hold data and no code. Every length is checked before use. scipy's reader would
-do for undamaged files, but flipped bits crash the interpreter in it (scipy 1.17).
+MATLAB 5 files hold data and no code. Every length is checked before use. scipy's reader handles
+undamaged files, but flipped bits make it crash the interpreter (scipy 1.17).
 """
 
 from __future__ import annotations
@@ -67,10 +67,10 @@ def read_matconvnet(path: Path) -> Found:
 
 
 def unpack(data: bytes) -> tuple[dict[str, Tensor], dict[str, list[str]]]:
-    """Return a file's tensors, and for each layer the names of those that it uses.
+    """Return a file's tensors, and for each layer the names of its tensors.
 
-    Tensors have PyTorch's order of dimensions. Raises `Refused`, also for ReLUs that leak
-    more or less than ours.
+    Tensors have PyTorch's order of dimensions. Raises `Refused`, also for leaky ReLUs with another
+    slope than ours.
     """
     variables = read_variables(data)
     try:
@@ -83,12 +83,12 @@ def unpack(data: bytes) -> tuple[dict[str, Tensor], dict[str, list[str]]]:
         raise Refused("it is a .mat file, but not a network saved by MatConvNet") from error
     if leaks != {LEAK}:
         shown = ", ".join(map(str, sorted(leaks))) or "none"
-        raise Refused(f"its ReLUs need the leak {LEAK}, and have: {shown}")
+        raise Refused(f"its leaky ReLUs need slope {LEAK}, but have: {shown}")
     return tensors, layers
 
 
 def _tensor(array: Any) -> Tensor:
-    """Kernels are height × width × in × out (transposed: out × in), less trailing ones."""
+    """Kernels are height × width × in × out (transposed: out × in), without trailing 1s."""
     if array.ndim > 4:
         raise ValueError("not a kernel")
     array = array.astype(np.float32)
@@ -105,7 +105,7 @@ def _mslapsrn_name(name: str) -> str:
 
 
 def _lapsrn_name(name: str, levels: int) -> str:
-    """Their levels count down to the largest picture, ours count up."""
+    """Their level numbers decrease towards the largest picture; ours increase."""
     if not name.startswith("net.levels."):
         return _mslapsrn_name(name)
     i, inner = name.removeprefix("net.levels.").split(".", 1)
@@ -134,7 +134,7 @@ def read_variables(data: bytes) -> dict[str, Any]:
                 if inner == _MATRIX:
                     name, value = _matrix(matrix)
                     variables[name] = value
-    # What damage looks like to numpy, zlib and the elements that are looked for.
+    # Damage makes numpy, zlib and the lookup of elements raise these.
     except (LookupError, RecursionError, StopIteration, ValueError, struct.error, zlib.error) as e:
         raise Refused("it is damaged; get another copy") from e
     return variables

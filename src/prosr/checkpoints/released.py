@@ -1,4 +1,4 @@
-"""The networks that the authors of ProSR released: their options and their tensors' names."""
+"""Networks released by the authors of ProSR: options and tensor names."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ RELEASED = ("prosr-l", "prosr-s-2018")
 
 
 def read_prosr(path: Path) -> Found:
-    """Return the network in a released `.pth`, executing nothing in the file.
+    """Return the network in a released `.pth` without executing anything in the file.
 
     A file may hold only the first levels of a preset: with one level the network is called
-    "prosr-s-2018-x2". Raises `Refused` for anything but a released network.
+    "prosr-s-2018-x2". Raises `Refused` for any other file.
     """
     tensors, options = _parts(torchfiles.load(path))
     name, layout = recognise(shapes(tensors))
@@ -34,9 +34,9 @@ def read_prosr(path: Path) -> Found:
 
 
 def recognise(found: Mapping[str, Shape]) -> tuple[str, ProSRConfig]:
-    """Return the name and layout that have tensors of these released names and shapes.
+    """Return the name and layout whose tensors have these released names and shapes.
 
-    Raises `Refused` with what differs from the nearest layout.
+    Raises `Refused` with the difference from the nearest layout.
     """
     problems = []
     for name, layout in _layouts().items():
@@ -108,7 +108,7 @@ def _parts(content: object) -> tuple[dict[str, Tensor], Mapping[str, object]]:
 def _check_options(options: Mapping[str, object], layout: ProSRConfig) -> None:
     """Refuse options that change what the network computes without changing any shape."""
     if options.get("ps_woReLU"):
-        raise Refused("its option ps_woReLU leaves out the upsampler's ReLU, which ours needs")
+        raise Refused("its option ps_woReLU removes the upsampler's ReLU, which this network needs")
     factor = options.get("res_factor", layout.residual_scale)
     if layout.residual and factor != layout.residual_scale:
         raise Refused(f"its option res_factor is not {layout.residual_scale}, as ours is")

@@ -1,8 +1,8 @@
-"""PyTorch's checkpoint files, read by `torch.load` with nothing in them executed.
+"""Reads PyTorch's checkpoint files by `torch.load` without executing anything in them.
 
-`torch.load(weights_only=True)` refuses code, but a small file can still make it take any
-amount of memory: with a compressed member, a `bytearray` of a given length, or a storage that
-the file does not hold. This module looks for these first.
+`torch.load(weights_only=True)` refuses code, but a small file can still make it allocate any amount
+of memory: with a compressed member, a `bytearray` of a given length, or a storage that is not in
+the file. This module refuses these first.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _DAMAGED = "it is damaged, or torch.save did not write it with its default proto
 
 
 class Refused(CheckpointError):
-    """The reason why a file is not read: a clause, before which the caller puts the file's name."""
+    """The reason why a file was refused: a clause that the caller prefixes with the file's name."""
 
 
 def head(path: Path, limit: int = MAX_BYTES) -> bytes:
@@ -54,7 +54,7 @@ def head(path: Path, limit: int = MAX_BYTES) -> bytes:
             raise CheckpointError(f"{path}: no such file")
         if path.stat().st_size > limit:
             size = f"{limit >> 20} MiB"
-            raise CheckpointError(f"{path}: larger than {size}; no released file is, get another")
+            raise CheckpointError(f"{path}: larger than {size}; get another copy")
         with open(path, "rb") as file:
             return file.read(19)
     except OSError as error:
@@ -63,9 +63,9 @@ def head(path: Path, limit: int = MAX_BYTES) -> bytes:
 
 
 def load(path: Path, limit: int = MAX_BYTES) -> object:
-    """Return what `torch.save` wrote to a file of at most `limit` bytes, tensors on the CPU.
+    """Return the object that `torch.save` wrote to a file of at most `limit` bytes, on the CPU.
 
-    Reads zip files (PyTorch 1.6 and later) and the streams before them. An `EasyDict` is
+    Reads zip files (PyTorch 1.6 and later) and the older streams. An `EasyDict` is
     returned as an `OrderedDict`. Raises `Refused` for a file that is damaged, names anything
     but tensors and containers, or holds less than its tensors need, and `CheckpointError`
     as `head` does.
@@ -95,7 +95,7 @@ def load(path: Path, limit: int = MAX_BYTES) -> object:
         storages[storage.data_ptr()] = storage.nbytes()
         if tensor.numel() * tensor.itemsize > storage.nbytes():
             raise Refused("one of its tensors has more elements than the file holds")
-    # torch.load gives uninitialised memory for a storage that a stream does not list.
+    # torch.load returns uninitialised memory for a storage that a stream does not list.
     if sum(storages.values()) > path.stat().st_size:
         raise Refused("its tensors need more bytes than the file holds")
     return content
@@ -136,7 +136,7 @@ def _check_pickle(data: IO[bytes]) -> None:
                 raise Refused(f"its pickle has more than {MAX_INSTRUCTIONS:,} instructions")
             if opcode.name == "GLOBAL" and not _NAMES.fullmatch(str(argument)):
                 name = printable(str(argument).replace(" ", ".", 1)[:100])
-                raise Refused(f"it asks for {name}, which no weights need; nothing was run")
+                raise Refused(f"it asks for {name}, which is not for weights; it was not run")
     except (ValueError, OverflowError, MemoryError) as error:
         raise Refused(_DAMAGED) from error
 

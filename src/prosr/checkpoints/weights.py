@@ -30,17 +30,17 @@ STATE_FORMAT = "prosr-training-state-1"
 
 Shape = tuple[int, ...]
 Rename = Callable[[str], str]
-"""From the name of a tensor in our network to its name in a foreign file."""
+"""Maps the name of a tensor in our network to its name in a foreign file."""
 Found = tuple[str, NetConfig, Mapping[str, Tensor], Rename, str]
 """A foreign network: name and layout, its tensors, their names, and who released it."""
 
 
 @dataclass(frozen=True)
 class Weights:
-    """A network in evaluation mode with what its file says of it.
+    """A network in evaluation mode with the information in its file.
 
-    `sha256` is of the parameters (names, shapes and values), so it stays the same when
-    only the card changes; it is empty for a network without parameters.
+    `sha256` covers the parameters (names, shapes and values), not the card. It is empty for a
+    network without parameters.
     """
 
     name: str
@@ -70,7 +70,7 @@ def save_weights(path: Path, net: Network, card: Mapping[str, Any]) -> str:
 def from_file(weights: WeightsFile) -> Weights:
     """Rebuild the network that a weights file describes, in evaluation mode.
 
-    Raises `CheckpointError` where layout and parameters do not fit each other.
+    Raises `CheckpointError` if layout and parameters do not match.
     """
     source = str(weights.path or weights.name)
     try:
@@ -81,7 +81,7 @@ def from_file(weights: WeightsFile) -> Weights:
             "it was made by another version of prosr or is damaged"
         ) from error
     tensors = {name: torch.from_numpy(value) for name, value in weights.tensors.items()}
-    # Without memory of its own: the file may have fewer parameters than its layout.
+    # Build it without allocating memory: the file may have fewer parameters than its layout.
     with torch.device("meta"):
         net = build(config)
     _compare(net, tensors, source)
@@ -90,7 +90,7 @@ def from_file(weights: WeightsFile) -> Weights:
 
 
 def fit(net: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
-    """Copy `tensors` into `net`, or raise `CheckpointError` with what differs."""
+    """Copy `tensors` into `net`, or raise `CheckpointError` with the difference."""
     _compare(net, tensors, source)
     net.load_state_dict(dict(tensors))
 
@@ -145,7 +145,7 @@ def find(name: str | Path, strength: float = 1.0) -> Weights:
 
 
 def find_or_build(name: str) -> Weights:
-    """`find`, or of a preset that comes without weights a network with fresh parameters."""
+    """`find`, or for a preset without weights a network with random parameters."""
     config = PRESETS.get(name)
     if config is None or name in models.bundled_models():
         return find(name)
@@ -153,18 +153,18 @@ def find_or_build(name: str) -> Weights:
 
 
 def save_state(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, str]) -> None:
-    """Write training state atomically: the old file stays whole until the new one is."""
+    """Write training state atomically: the old file stays intact until the new one is complete."""
     write_bytes(path, _serialized(tensors, {"format": STATE_FORMAT, **header}))
 
 
 def load_state(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Read what `save_state` wrote."""
+    """Read a file that `save_state` wrote."""
     tensors, header = read_safetensors(path, STATE_FORMAT)
     return {name: torch.from_numpy(value) for name, value in tensors.items()}, header
 
 
 def _serialized(tensors: Mapping[str, Tensor], header: dict[str, str]) -> bytes:
-    """A safetensors file of these; safetensors alone would write the header in any order."""
+    """Serialize to safetensors with a sorted header; safetensors itself writes it in any order."""
     state = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     data = save(state, metadata=header)
     start = 8 + int.from_bytes(data[:8], "little")

@@ -45,7 +45,7 @@ _EXTRA = {
     "onnxruntime": "onnx",
     "spandrel": "spandrel",
 }
-"""The extra of this package that brings an optional import."""
+"""The extra of this package that installs an optional import."""
 
 _ENDS = {129: "hung up", 130: "interrupted", 143: "terminated"}
 
@@ -99,7 +99,7 @@ def main() -> NoReturn:
         code = 1
     except ProSRError as error:
         code = _fail(str(error), 2)
-    # Users see one line for a bug of ours. PROSR_DEBUG shows the traceback.
+    # A bug of ours is reported in one line. PROSR_DEBUG shows the traceback.
     except Exception as error:
         if os.environ.get("PROSR_DEBUG"):
             raise
@@ -111,9 +111,10 @@ def main() -> NoReturn:
 
 
 def _end_in_order() -> None:
-    """Let SIGTERM and SIGHUP raise, as Ctrl-C does, so that temporary files are removed.
+    """Make SIGTERM and SIGHUP raise, as Ctrl-C does, so that temporary files are removed.
 
-    For a while after the first signal, others are ignored, so that they do not stop this.
+    Signals that follow the first one shortly are ignored, so that they do not interrupt this
+    cleanup.
     """
     ended = -inf
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from prosr.lab.measurements import TimingRow
 
 app = typer.Typer(
-    help="Measure time and memory on this machine; the subjects take turns in one run.",
+    help="Measure time and memory on this machine, in alternating rounds.",
     no_args_is_help=True,
 )
 
@@ -47,7 +47,7 @@ def engines(
     max_memory: MaxMemory = "2G",
     output: RowsFile = None,
 ) -> None:
-    """Time engines on the same pictures, beside plain PyTorch and the machine's peak.
+    """Time engines on the same pictures, with plain PyTorch and the machine's peak speed.
 
     Plain PyTorch is eager, float32 and contiguous, and runs on the whole picture. The rows of
     each picture are printed and saved as soon as they are complete.
@@ -117,9 +117,9 @@ def train(
 ) -> None:
     """Time a training step, plain and with each change that might make it faster.
 
-    The plain step is float32, contiguous and eager, with PyTorch's own settings. The table
-    also has the machine's peak in matrix products, and the share of its time in which
-    training with one worker waits for data.
+    The plain step is float32, contiguous and eager, with PyTorch's own settings. The table also
+    shows the machine's peak speed in matrix products, and the fraction of time that training with
+    one worker waits for data.
     """
     from prosr.cli.tables import status_line
     from prosr.config import Recipe, Single

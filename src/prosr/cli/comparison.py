@@ -30,7 +30,7 @@ def run_comparison(
     max_minutes: float | None,
     dry_run: bool,
 ) -> None:
-    """Train and score what is missing, or only list it."""
+    """Train and score the missing runs, or only list them."""
     from prosr.cli.console import stop_after, stop_on_signals, watch
     from prosr.files import only_here
     from prosr.lab.comparison import compare, describe

@@ -1,4 +1,4 @@
-"""`prosr convert`: turn a released file into a weights file of ours."""
+"""`prosr convert`: convert a released file to a prosr weights file."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def convert(
     from prosr.checkpoints.weights import save_weights
     from prosr.errors import CheckpointError
 
-    # Refuse what can be refused before the file is read.
+    # Check everything possible before reading the file.
     if source.suffix.lower() not in SUFFIXES:
         raise CheckpointError(f"{source}: cannot be converted; give a {', '.join(SUFFIXES)} file")
     check_output(output, ".safetensors", overwrite)

@@ -1,4 +1,4 @@
-"""What `prosr upscale` shows: bars while it runs, and the outcome of each file at the end."""
+"""The output of `prosr upscale`: progress bars, then the outcome of each file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from prosr.jobs import Job, Outcome
 
 _LISTED = 40
-"""Successes in the closing list. It also names all others that have a remark."""
+"""Number of successes in the closing list. It also lists all others that have a remark."""
 
 
 class BatchDisplay:
@@ -34,7 +34,7 @@ class BatchDisplay:
         self._files, self._quiet = files, quiet
         self._bars = None
         if not quiet and sys.stderr.isatty():
-            # Imported only where bars are shown: this takes as long as to read a small picture.
+            # Imported only if bars are shown: the import takes as long as reading a small picture.
             from prosr.cli.tables import open_bars
 
             self._bars = open_bars()
@@ -99,10 +99,10 @@ class BatchDisplay:
         parts = [f"{counts['planned']} planned" if planned else f"{counts['made']} made"]
         parts += [f"{counts['skipped']} skipped", f"{counts['failed']} failed"]
         if left := self._files - len(self.outcomes):
-            parts.append(f"{left} not begun")
+            parts.append(f"{left} not started")
         if planned:
             seconds = sum(estimate.seconds for estimate in planned)
-            parts.append(f"{_time(seconds)} in all, nothing written")
+            parts.append(f"{_time(seconds)} in total, nothing written")
         return ", ".join(parts)
 
 

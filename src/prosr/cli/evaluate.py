@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 # fmt: off
 Models = Annotated[list[str], typer.Argument(metavar="MODEL", help="Model names, 'bicubic', or weights files; GANs at a strength as progansr-xs@0.7.")]
 ProtocolName = Annotated[str, typer.Option(metavar="NAME", help="How to score: paper, released or ntire.")]
-Also = Annotated[list[str] | None, typer.Option(metavar="NAME...", help="More scores, less is better: colour, niqe, squeezenet=FILE, lpips, dists.")]
+Also = Annotated[list[str] | None, typer.Option(metavar="NAME...", help="More scores, lower is better: colour, niqe, squeezenet=FILE, lpips, dists.")]
 Output = Annotated[Path | None, typer.Option(metavar="FILE", help="Results file (JSON) to add the scores to.")]
 Published = Annotated[bool, typer.Option("--published", metavar="", help="Show published scores as well.")]
 # fmt: on
@@ -37,9 +37,8 @@ def evaluate(
 ) -> None:
     """Score models on folders of pictures: PSNR, SSIM, consistency and time.
 
-    Low-resolution inputs are made from the pictures by bicubic downscaling.
-    Write models before --set and --scale, which take all words that follow, or after
-    "--". Example:
+    Low-resolution inputs are made from the pictures by bicubic downscaling. Write models before
+    --set and --scale, which consume all words that follow, or after "--". Example:
 
     prosr evaluate prosr-xs bicubic --set Set5 Set14 --scale 2 4
     """

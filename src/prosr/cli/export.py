@@ -28,7 +28,7 @@ def export(
 ) -> None:
     """Export a network for one scale to ONNX or OpenVINO.
 
-    Height and width stay open. The file's metadata state scale, receptive radius, model and
+    Height and width are dynamic. The file's metadata state scale, receptive radius, model and
     weights. The command runs the written file and compares it with PyTorch. MODEL may
     include a strength: progansr-xs@0.7. With --format graphs the command writes a weights file
     and a graph for each scale, as they are bundled. Needs the extra "train".

@@ -23,7 +23,7 @@ def is_first_process() -> bool:
 
 
 def is_orphaned() -> bool:
-    """Whether the torchrun that started this process is gone: nobody can stop it any more."""
+    """Whether the torchrun that started this process has ended and can no longer stop it."""
     return "TORCHELASTIC_RUN_ID" in os.environ and os.getppid() != _PARENT
 
 

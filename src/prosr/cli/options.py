@@ -17,7 +17,7 @@ Model = Annotated[str, typer.Argument(metavar="MODEL", help="Name of a model, or
 Sets = Annotated[list[Path], typer.Option("--set", metavar="DIR...", help="Folders of test pictures.")]
 Scales = Annotated[list[int] | None, typer.Option("--scale", metavar="2|4|8...", help="Scales (default: all of the model).")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", metavar="", help="Replace the output if it exists.")]
-Rounds = Annotated[int, typer.Option(min=1, help="Rounds in which all are measured in turn.")]
+Rounds = Annotated[int, typer.Option(min=1, help="Number of rounds; each measures every subject once.")]
 RowsFile = Annotated[Path | None, typer.Option(metavar="FILE.json", help="Append the rows to this file, and write a Markdown table beside it.")]
 EnsembleOption = Annotated[bool, typer.Option("--ensemble", metavar="", help="Average over 8 flips and rotations: slightly better, 8 times slower.")]
 Data = Annotated[list[Path], typer.Option(metavar="DIR...", help="Folders of training pictures, searched recursively.")]

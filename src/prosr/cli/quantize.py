@@ -1,4 +1,4 @@
-"""`prosr quantize`: a network in 8-bit integers, where that pays."""
+"""`prosr quantize`: use 8-bit integers if they are faster and accurate enough."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import typer
 from prosr.cli.options import Model, Scales
 
 # fmt: off
-Data = Annotated[list[Path], typer.Option("--data", metavar="DIR...", help="Folders of pictures, none of them scored on.")]
+Data = Annotated[list[Path], typer.Option("--data", metavar="DIR...", help="Folders of pictures that are not used for scoring.")]
 # fmt: on
 
 
 def quantize(model: Model, data: Data, scales: Scales = None) -> None:
-    """Compute a network in 8-bit integers, if that is faster on this machine.
+    """Quantize a network to 8-bit integers, if that is faster on this machine.
 
-    Half of the pictures calibrate the value ranges, the other half measure the loss. Unless
-    the loss is at most 0.03 dB, nothing changes. The quantized graph stays in the user's
-    cache, and OpenVINO uses it from then on. It suits photographs: drawings and small text
-    look better with --engine torch or onnx. Needs the extra "int8".
+    Half of the pictures are for calibration, the other half for measuring the loss. If the loss
+    exceeds 0.03 dB, nothing changes. The quantized graph stays in the user's cache, and OpenVINO
+    uses it from then on. It suits photographs: drawings and small text look better with --engine
+    torch or onnx. Needs the extra "int8".
 
     Example: prosr quantize prosr-xs --data photographs/ --scale 4
     """

@@ -31,7 +31,7 @@ def signals_wait() -> Iterator[None]:
 
 
 def heard() -> list[signal.Signals]:
-    """Signals that ask a process to end, without those that it was started to ignore.
+    """Signals that ask a process to end, except those that it inherited as ignored.
 
     nohup ignores SIGHUP, and a shell ignores SIGINT for background jobs.
     """
@@ -40,7 +40,7 @@ def heard() -> list[signal.Signals]:
 
 
 def notice_hangup(number: int) -> None:
-    """On SIGHUP, ignore repeats and silence terminal streams: nobody reads them any more."""
+    """On SIGHUP, ignore repeats and silence terminal streams, which have no reader now."""
     if signal.Signals(number).name != "SIGHUP":
         return
     signal.signal(number, signal.SIG_IGN)

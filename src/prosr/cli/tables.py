@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def status_line() -> Iterator[Callable[[str], None]]:
-    """Yield a function that shows what is being measured, if stderr is a terminal."""
+    """Yield a function that shows the current measurement, if stderr is a terminal."""
     with Console(stderr=True).status("starting") as status:
         yield status.update
 
@@ -37,9 +37,9 @@ def open_bars() -> progress.Progress:
 
 
 def print_tables(tables: Iterable[Table]) -> None:
-    """Print tables, wider than the terminal if they need it.
+    """Print tables, wider than the terminal if necessary.
 
-    A wrapped line can still be read; a truncated number cannot.
+    Wrapped lines are readable, truncated numbers are not.
     """
     console = Console()
     wide = console.options.update(width=1000)
@@ -53,9 +53,9 @@ def score_tables(
 ) -> list[Table]:
     """One table for each protocol among `rows`, which its title names.
 
-    `published` scores are added where the protocol is theirs. Seconds are shown if `timed`:
-    all rows are from one machine. Scores beyond PSNR and SSIM get their own table, because
-    80 columns hold no more.
+    `published` scores are added if they use the same protocol. Seconds are shown if `timed`, that
+    is, if all rows are from one machine. Scores beyond PSNR and SSIM get their own table, because
+    they do not fit into 80 columns.
     """
     from prosr.lab.tables import COLUMNS, by_protocol
 

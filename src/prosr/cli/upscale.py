@@ -43,7 +43,7 @@ def upscale(
     Pictures keep transparency, gray, 16 bits, ICC profile, EXIF and XMP. Clips keep frame
     times, sound and subtitles; they need the extra `video`.
 
-    Run again, the command makes only what is missing or whose source has changed.
+    A second run makes only results that are missing or whose source has changed.
 
     Example: prosr upscale photo.jpg holiday/ --scale 4
     """

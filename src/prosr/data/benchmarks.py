@@ -48,7 +48,7 @@ class Benchmark:
             if min(height, width) < needed:
                 raise DataError(
                     f"{path} has {width}×{height} pixels, but scoring needs {needed} in both "
-                    "directions; take it out of the set"
+                    "directions; remove it from the set"
                 )
 
     def pairs(self, scale: int) -> Iterator[Pair]:
@@ -65,7 +65,7 @@ class Benchmark:
             if not height or not width:
                 raise DataError(
                     f"{path} has {y.shape[1]}×{y.shape[0]} pixels, too few for scale {s}; "
-                    f"take it out of the set or use a smaller scale"
+                    f"remove it from the set or use a smaller scale"
                 )
             y = y[:height, :width]
             yield Pair(path.stem, make_input(y, s), y)
@@ -80,5 +80,5 @@ def open_benchmark(folder: Path) -> Benchmark:
     if not paths:
         inner = [path.name for path in entries if path.is_dir()]
         remedy = f"give one of its folders ({', '.join(inner[:4])})" if inner else "add some"
-        raise DataError(f"{folder} holds no pictures; {remedy}")
+        raise DataError(f"{folder} contains no pictures; {remedy}")
     return Benchmark(folder.resolve().name, paths)

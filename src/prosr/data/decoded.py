@@ -73,7 +73,7 @@ class DecodedPictures:
     def pixels(self, key: str, path: Path) -> Pixels:
         """The pixels, memory-mapped, or decoded again if they were evicted.
 
-        A map keeps its file open, so do not keep many.
+        Each map keeps a file open, so do not hold many.
         """
         stored = self.folder / f"{key}.npy"
         try:

@@ -1,4 +1,4 @@
-"""Training pictures, decoded once, and batches of patches where there is detail.
+"""Training pictures, decoded once, and batches of patches that favour detail.
 
 A batch is a function of the step: there is no state to save.
 """
@@ -22,14 +22,14 @@ EVEN_SHARE = 1e-3
 """Added to the detail of each cell, so that flat pictures can be drawn from too."""
 
 PREFETCHED = 4
-"""Batches that each worker prepares in advance."""
+"""Number of batches that each worker prepares in advance."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingPicture:
     """A training picture: its size, and the key of its pixels and detail in `decoded`.
 
-    Nothing else is in memory, so that there can be very many.
+    Nothing else is kept in memory, so data sets can be very large.
     """
 
     path: Path
@@ -83,7 +83,7 @@ def open_pictures(
 ) -> tuple[list[TrainingPicture], list[str]]:
     """Open all pictures below `folders` through `cache`, sorted by path.
 
-    A picture is known by its suffix. `progress` gets the number of those opened and of all.
+    Pictures are recognised by suffix. `progress` gets the number of opened pictures and of all.
     Also returns one line for each that cannot be read.
     """
     paths: list[Path] = []

@@ -65,8 +65,8 @@ def psnr(a: Picture, b: Picture, *, data_range: float) -> float:
 def ssim(a: Picture, b: Picture, *, data_range: float) -> float:
     """Mean structural similarity (Wang et al. 2004), averaged over channels.
 
-    11×11 Gaussian window with σ = 1.5 and unit sum, K1 = 0.01, K2 = 0.03, no sample
-    correction, only where the window fits: each side must have at least 11 pixels.
+    11×11 Gaussian window with σ = 1.5 and unit sum, K1 = 0.01, K2 = 0.03, no sample correction,
+    only at positions where the window fits. Each side must have at least 11 pixels.
     """
     _check_pair(a, b, data_range)
     if min(a.shape[:2]) < SSIM_WINDOW:

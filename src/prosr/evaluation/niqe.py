@@ -1,9 +1,9 @@
-"""NIQE: how natural a picture is, without its ground truth (Mittal et al., SPL 2013).
+"""NIQE: naturalness of a picture without its ground truth (Mittal et al., SPL 2013).
 
 Locally normalized pixels of sharp photographs have similar distributions. NIQE fits these
 distributions in patches of a picture, and measures the distance to those of sharp training
-pictures. Lower is more natural. The parameters are our own, made by docs/fit_niqe.py, so that
-scores compare only with each other.
+pictures. Lower is more natural. docs/fit_niqe.py fitted our own parameters, so scores are
+comparable only with each other.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from prosr.resample import imresize_double
 
 PATCH = 96
 _SHARP = 0.75
-"""Patches are fitted to if they are more than this times as sharp as the picture's sharpest."""
+"""Fits use patches with more than this fraction of the sharpness of the picture's sharpest."""
 _WINDOW, _SIGMA = 7, 7 / 6
 _PARAMETERS = Path(str(files("prosr") / "evaluation" / "niqe.npz"))
 _NEIGHBOURS = ((0, 1), (1, 0), (1, 1), (1, -1))

@@ -1,4 +1,4 @@
-"""Optional scores of how a result looks. For all of them, less is better.
+"""Optional perceptual scores. For all of them, lower is better.
 
 colour          largest difference of a channel's mean from the input's, in 8-bit levels
 niqe            naturalness without a ground truth, see `evaluation.niqe`
@@ -39,7 +39,7 @@ _NAMES = ("colour", "squeezenet", "niqe", *_TORCHMETRICS)
 
 
 def find_scorers(names: Sequence[str]) -> dict[str, Scorer]:
-    """The scorers that `names` ask for, by name without "=FILE".
+    """The scorers in `names`, keyed by name without "=FILE".
 
     Raises `ConfigError` for an unknown name or a missing package, and `CheckpointError` for a
     missing or unsuitable file.

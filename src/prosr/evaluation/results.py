@@ -18,7 +18,7 @@ from prosr.layouts import Frozen
 T = TypeVar("T")
 
 
-# Equal pictures have infinite PSNR, and JSON has no number for that.
+# Equal pictures have infinite PSNR, which JSON cannot represent as a number.
 class PictureScore(Frozen, ser_json_inf_nan="strings"):
     """Scores of one picture, and the seconds that upscaling it took.
 
@@ -100,7 +100,7 @@ def merge(old: Iterable[ScoreRow], new: Iterable[ScoreRow]) -> list[ScoreRow]:
 def save_results(path: Path, rows: Sequence[ScoreRow]) -> None:
     """Merge `rows` into the results file `path` atomically; create it if it does not exist.
 
-    Without rows, this shows whether results can be saved. Raises `ConfigError` for another
+    Without rows, this checks that results can be saved. Raises `ConfigError` for another
     file, and `ProSRError` for a place that cannot be written.
     """
     old = read_results(path) if path.exists() else ()

@@ -1,7 +1,7 @@
-"""Time several functions fairly: in rounds, and each in its own process if need be.
+"""Time several functions fairly: in rounds, and each in its own process if necessary.
 
-`torch.utils.benchmark` times one function after the other and warms each up before every
-number. For functions that take minutes, that loses minutes.
+`torch.utils.benchmark` times one function after the other and warms up before each measurement.
+This wastes minutes for functions that take minutes.
 """
 
 from __future__ import annotations
@@ -59,9 +59,9 @@ def measure(
 ) -> dict[str, Timing]:
     """Call every subject once in each of `rounds` rounds, after one round to warm up.
 
-    A subject that has taken more than `limit` seconds in total gets no further round. If its
-    first call already takes that long, this call is its only measurement. Before each call,
-    `before` gets the subject's name, to show or to prepare it; that is not timed.
+    A subject that has taken more than `limit` seconds in total gets no further round. If its first
+    call already takes longer, this call is its only measurement. Before each call, `before` gets
+    the subject's name, to show or to prepare it; that is not timed.
     """
     seconds: dict[str, list[float]] = {name: [] for name in subjects}
     for turn in range(rounds + 1):
@@ -88,7 +88,7 @@ def _synchronize() -> None:
 
 
 class Isolated(Generic[T]):
-    """A subject in a fresh process: no memory or compiled kernels left by others.
+    """A subject in a fresh process, without memory or compiled kernels of other subjects.
 
     The process calls `make(argument)` once and then the subject that it returns. `make` must
     be a function of a module, since both are pickled. The process ends with the `with` block.
@@ -135,7 +135,7 @@ class Isolated(Generic[T]):
 
 
 _subjects: list[Subject] = []
-"""The subject of this process, once it is made."""
+"""The subject of this process, created on first use."""
 
 
 def _call(make: Callable[[T], Subject], argument: T) -> object:

@@ -1,4 +1,4 @@
-"""File formats: what each can hold, how to recognise it, how to save it."""
+"""File formats: limits, recognition and saving."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _TIFF = {"compression": "deflate"}
 _AVIF = {"compression": "av1", "Q": 90, "subsample_mode": "off", "effort": 2}
 
 UNREAD_SUFFIXES = (".bmp", ".jp2", ".jxl", ".ppm", ".psd", ".tga")
-"""Suffixes of pictures that cannot be read but may lie in a folder of pictures."""
+"""Suffixes of unsupported pictures that a folder of pictures may contain."""
 
 # fmt: off
 FORMATS = (
@@ -67,9 +67,9 @@ CONTENTS = (
 # fmt: on
 """Names, libvips loaders and first bytes of the formats that can be read.
 
-The suffix may be wrong, and libvips would pass unknown content to other loaders, such as those
-of SVG and PDF. So the content decides, among these. Of the animations, which are PNG with an acTL
-chunk before the pixels, AVIF and HEIC, libvips sees only one picture.
+The suffix may be wrong, and libvips would pass unknown content to other loaders, such as those of
+SVG and PDF. So the content determines the format. Animations are PNG with an acTL chunk before the
+pixels, AVIF and HEIC; libvips sees only one picture.
 """
 
 

@@ -22,8 +22,8 @@ MAX_PIXELS = 1_000_000_000
 """Larger pictures are refused as decompression bombs."""
 
 _JPEG_PIXELS = 8 * 64
-"""Most pixels per byte of a JPEG: a block of 8×8 takes at least a bit. A file with fewer bytes
-is cut off, and libjpeg would fill the rest with gray."""
+"""Maximum pixels per byte of a JPEG: a block of 8×8 takes at least a bit. A file with fewer bytes
+is truncated, and libjpeg would fill the rest with gray."""
 
 DTYPES = dict(zip(("uchar", "ushort", "float"), SAMPLE_TYPES, strict=False))
 """Sample types of pictures, by the names of libvips."""
@@ -33,10 +33,10 @@ _EXTRACT = "extract its pictures, then enlarge those"
 
 
 def open_image(path: Path) -> tuple[pyvips.Image, str]:
-    """Open a picture; return its image and the name of its format, which the content decides.
+    """Open a picture; return its image and the name of its format, which the content determines.
 
     The image has 1 to 4 bands (gray, gray and alpha, RGB, RGB and alpha) of 8-bit, 16-bit
-    or float samples. It is as stored, not upright, and can be read once from top to bottom.
+    or float samples. It has the stored orientation and can be read once, from top to bottom.
     Raises `ImageError` if the file cannot be opened. Damage further down raises
     `pyvips.Error` when its rows are decoded; `explaining` translates that.
     """
@@ -46,7 +46,7 @@ def open_image(path: Path) -> tuple[pyvips.Image, str]:
         with open_file(path) as file:
             about = os.fstat(file.fileno())
             if not stat.S_ISREG(about.st_mode):
-                raise refusal(path, "is no regular file; copy it to one first")
+                raise refusal(path, "is not a regular file; copy it to one first")
             head = file.read(65_536)
             file.seek(0)
             # A descriptor, because libvips parses "[…]" in a name as options.
@@ -60,12 +60,12 @@ def open_image(path: Path) -> tuple[pyvips.Image, str]:
             raise refusal(path, "YCbCr without JPEG compression; convert it to RGB")
         if file_format == "JPEG" and _JPEG_PIXELS * about.st_size < image.width * image.height:
             size = f"{about.st_size} bytes are too few for {image.width}×{image.height} pixels"
-            raise refusal(path, f"is cut off ({size}); get a complete copy")
+            raise refusal(path, f"is truncated ({size}); get a complete copy")
         return _normalised(image, path), file_format
 
 
 def open_file(path: Path) -> FileIO:
-    """Open for reading; a pipe without a writer reads as empty instead of blocking."""
+    """Open for reading; a pipe without a writer is empty instead of blocking."""
     flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
     return open(os.open(path, flags), "rb", buffering=0)
 
@@ -97,7 +97,7 @@ def shown(path: Path) -> str:
 
 
 def refusal(path: Path, why: str) -> ImageError:
-    """The error that names a file and says why it cannot be read, enlarged or written."""
+    """Return an error with a file's name and why it cannot be read, enlarged or written."""
     return ImageError(f"{shown(path)}: {why}")
 
 
@@ -111,7 +111,7 @@ def cmyk_array_to_rgb(samples: NDArray[np.uint8], profile: bytes | None) -> NDAr
 
 
 def _recognise(head: bytes, path: Path) -> tuple[str, str]:
-    """The format's name and libvips loader, or `ImageError` for what the loaders get wrong."""
+    """The format's name and libvips loader, or `ImageError` for files that the loaders misread."""
     for name, loader, start in CONTENTS:
         if start.match(head):
             if not loader:
@@ -125,7 +125,7 @@ def _recognise(head: bytes, path: Path) -> tuple[str, str]:
 
 
 def _normalised(image: pyvips.Image, path: Path) -> pyvips.Image:
-    """A gray or RGB image with or without alpha, or `ImageError`, from an opened one."""
+    """Convert an opened image to gray or RGB with or without alpha, or raise `ImageError`."""
     if image.width * image.height > MAX_PIXELS:
         parts = f"cut it into parts of at most {MAX_PIXELS // 10**6} megapixels"
         raise refusal(path, f"{image.width}×{image.height} pixels; {parts}")

@@ -25,7 +25,7 @@ _ICC = "icc-profile-data"
 _XMP_ORIENTATION = re.compile(rb"(tiff:Orientation(?:\s*=\s*[\"']|>\s*))[2-8]")
 
 _PNG_COLOURS = (b"sRGB", b"cHRM", b"gAMA", b"cICP", b"mDCV", b"cLLI")
-"""The PNG chunks that describe colours beside the ICC profile. libvips ignores them."""
+"""The PNG chunks, other than the ICC profile, that describe colours. libvips ignores them."""
 
 _PNG_SIGNATURE, _PNG_HEADER = 8, 33
 """Bytes before the first chunk, and before the second."""
@@ -35,11 +35,11 @@ _LONGEST_CHUNK = 1000
 
 @dataclass(frozen=True)
 class Metadata:
-    """What an enlargement inherits.
+    """Metadata that an enlargement inherits.
 
-    `fields` holds items by name as libvips stores them: the number of the type, the value.
-    Resolutions are in pixels per millimetre. `png_colours` holds chunks of a PNG file as
-    `read_png_colours` returns them; only another PNG file inherits these.
+    `fields` maps names to libvips' type number and value. Resolutions are in pixels per millimetre.
+    `png_colours` holds chunks of a PNG file as `read_png_colours` returns them; only another PNG
+    file inherits these.
     """
 
     fields: dict[str, tuple[int, Any]] = field(default_factory=dict)
@@ -51,7 +51,7 @@ class Metadata:
 def collect(image: pyvips.Image, path: Path, file_format: str, *, turned: bool) -> Metadata:
     """Take the inherited items from an opened picture; skip EXIF that cannot be parsed.
 
-    `turned` says that the EXIF orientation has been applied to the pixels.
+    `turned` states whether the EXIF orientation has been applied to the pixels.
     """
     fields = _fields(image)
     if turned and "xmp-data" in fields:
@@ -78,13 +78,13 @@ def attach(image: pyvips.Image, metadata: Metadata, made_by: str) -> pyvips.Imag
     for name, (kind, value) in metadata.fields.items():
         image.set_type(kind, name, value)
     image.set_type(pyvips.GValue.gint_type, "orientation", 1)
-    # Without this savers copy the thumbnail, which is not upright.
+    # Otherwise savers copy the thumbnail, which is not upright.
     image.set_type(pyvips.GValue.blob_type, "jpeg-thumbnail-data", b"")
     if made_by:
         before = MAKING.sub("", software(metadata)).strip("; ")
         line = f"{before}; {made_by}" if before else made_by
         image.set_type(pyvips.GValue.gstr_type, _SOFTWARE, line)
-    # Without 1, sRGB, libexif adds "uncalibrated", which is wrong if there is no profile.
+    # Without the value 1 (sRGB), libexif adds "uncalibrated", which is wrong without a profile.
     other = metadata.png_colours and b"sRGB" not in metadata.png_colours
     if not metadata.fields.keys() & {_COLOUR_SPACE, _ICC} and not other:
         image.set_type(pyvips.GValue.gstr_type, _COLOUR_SPACE, "1")
@@ -92,7 +92,7 @@ def attach(image: pyvips.Image, metadata: Metadata, made_by: str) -> pyvips.Imag
 
 
 def _exif_fields(block: bytes) -> dict[str, tuple[int, Any]]:
-    """Parse an EXIF block with libvips; empty if libvips cannot."""
+    """Parse an EXIF block with libvips; return nothing if libvips cannot parse it."""
     plain = pyvips.Image.black(1, 1).jpegsave_buffer(keep="none")
     segment = b"\xff\xe1" + (len(block) + 2).to_bytes(2, "big") + block
     try:

@@ -1,7 +1,6 @@
-"""Provenance of results: which network made them, at which scale, from which file.
+"""Provenance of results: network, scale and source file.
 
-A picture states its provenance in EXIF's Software, a clip in its comment. Text that was
-there before stays in front.
+A picture stores its provenance in EXIF's Software, a clip in its comment, after any existing text.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ MAKING = re.compile(
     r"(prosr [^;]+ x[248] (?:[0-9a-f]{12}|-))"
     r"(?: of ([0-9a-f]{12})@([0-9a-f]{8})\.([0-9a-f]{8}))?(?=;|$)"
 )
-"""A mark, and the content, place and dates of an `Origin` if it is stated."""
+"""A mark, and optionally the content, place and dates of an `Origin`."""
 
 
 class Origin(NamedTuple):
@@ -34,7 +33,7 @@ class Origin(NamedTuple):
 
 
 class Making(NamedTuple):
-    """The provenance of a result; `mark` is empty for a file that is not a result of ours."""
+    """The provenance of a result; `mark` is empty for a file that prosr did not write."""
 
     mark: str = ""
     origin: Origin = Origin()
@@ -55,7 +54,7 @@ def mark(model: str, scale: int, sha256: str) -> str:
 
 
 def origin_of(path: Path, *, read: bool = True) -> Origin:
-    """Hash a source file's path and dates, and its content if it may be read.
+    """Hash a source file's path and dates, and its content if reading it is allowed.
 
     Raises `ImageError`.
     """
@@ -73,6 +72,6 @@ def origin_of(path: Path, *, read: bool = True) -> Origin:
 
 
 def find_making(text: str) -> Making:
-    """The last provenance that a text states."""
+    """Return the last provenance in a text."""
     found = MAKING.findall(text)
     return Making(found[-1][0], Origin(*found[-1][1:])) if found else Making()

@@ -23,7 +23,7 @@ from prosr.images.tiff import largest_strip
 _BATCH = 1_000_000
 """Bytes decoded at a time, at least a row. libvips buffers several times as much."""
 
-# What decoders keep in memory; measured with libvips 8.18.
+# Memory of decoders, measured with libvips 8.18.
 _DECODED = {"WebP": 10, "AVIF": 30, "HEIC": 30, "GIF": 10}
 """Bytes per pixel, on noise."""
 
@@ -40,12 +40,11 @@ _TILE_ROWS = 3
 class Picture:
     """A picture whose header has been read. All attributes describe it upright.
 
-    `format` is the name of the content's format. `channels` is 1 (gray), 2 (gray, alpha),
-    3 (RGB) or 4 (RGB, alpha). `dtype` is the type of its samples, `bits` their depth in
-    the file (1 to 32), None if it states none. `metadata` is what an enlargement inherits,
-    `making` its provenance. `decoding` is about how many bytes the decoder needs; 0 if it
-    streams rows.
-    Raises `ImageError` with what is wrong and the remedy.
+    `format` is the name of the content's format. `channels` is 1 (gray), 2 (gray, alpha), 3 (RGB)
+    or 4 (RGB, alpha). `dtype` is the type of its samples, `bits` their depth in the file (1 to 32),
+    None if the file does not state it. `metadata` is inherited by an enlargement, `making` is the
+    provenance. `decoding` is the approximate memory of the decoder in bytes; 0 if it streams rows.
+    Raises `ImageError` with the problem and the remedy.
     """
 
     def __init__(self, path: Path) -> None:
@@ -65,12 +64,12 @@ class Picture:
 
     @contextmanager
     def decoded(self, folder: Path) -> Iterator[Callable[[], NDArray[Any]]]:
-        """Decode the whole picture, once, into a nameless file in `folder`.
+        """Decode the whole picture once into an unnamed file in `folder`.
 
-        Lends a function that returns all samples, [H, W, channels]. Each call maps the file
-        anew, so that memory holds only the pages in use. So damage is found before any other
-        work, and windows can be read in any order with little memory. Raises `ImageError`,
-        also for float samples outside [0, 1].
+        Yields a function that returns all samples, [H, W, channels]. Each call maps the file again,
+        so that memory holds only the pages in use. Damage is detected before any other work, and
+        windows can be read in any order with little memory. Raises `ImageError`, also for float
+        samples outside [0, 1].
 
         libvips could do this with a temporary image and `autorot`. But it puts the temporary
         image into the system's temporary folder, which may be in memory, and its operation
@@ -90,7 +89,7 @@ class Picture:
             yield read
 
     def _decode(self, file: FileIO) -> None:
-        """Write the samples as stored. What the decoder holds is freed at the end."""
+        """Write the samples as stored. The decoder's memory is freed at the end."""
         image, _ = open_image(self.path)
         region = pyvips.Region.new(image)
         rows = max(1, _BATCH // (image.width * self.channels * self.dtype.itemsize))
@@ -101,7 +100,7 @@ class Picture:
             file.write(data)
 
     def middle(self, side: int) -> NDArray[Any]:
-        """Samples of the middle, at most `side` × `side` pixels, as stored: [H, W, channels].
+        """Samples of the central `side` × `side` pixels or fewer, as stored: [H, W, channels].
 
         Raises `ImageError`.
         """
@@ -113,7 +112,7 @@ class Picture:
             return piece.reshape(height, width, self.channels)
 
     def is_opaque(self) -> bool:
-        """Whether no pixel of a picture with alpha is even partly transparent; decodes it."""
+        """Whether all pixels of a picture with alpha are fully opaque. Decodes the picture."""
         full = 1 if self.dtype.kind == "f" else np.iinfo(self.dtype).max
         image, _ = open_image(self.path)
         with explaining(self.path):
@@ -161,13 +160,13 @@ def _check_range(path: Path, samples: NDArray[Any]) -> None:
         return
     low, high = float(samples.min()), float(samples.max())
     if math.isnan(low + high):
-        raise refusal(path, "some float samples are not finite; bring them to 0…1")
+        raise refusal(path, "some float samples are not finite; scale them to 0…1")
     if low < 0 or high > 1:
-        raise refusal(path, f"float samples from {low:g} to {high:g}; bring them to 0…1")
+        raise refusal(path, f"float samples from {low:g} to {high:g}; scale them to 0…1")
 
 
 def _decoder_bytes(image: pyvips.Image, file_format: str, path: Path) -> int:
-    """Bytes that a decoder keeps; 0 if it streams rows."""
+    """Bytes of a decoder's buffers; 0 if it streams rows."""
     pixels, bands = int(image.width) * int(image.height), int(image.bands)
     sample = DTYPES[image.format].itemsize
     if file_format == "TIFF" and image.get_typeof("tile-height"):

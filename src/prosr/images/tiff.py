@@ -1,7 +1,8 @@
-r"""What libvips does not know of TIFF files: EXIF, stored strips, YCbCr without JPEG.
+r"""TIFF features that libvips lacks: EXIF, stored strips, YCbCr without JPEG.
 
-A TIFF file consists of directories (IFDs) of tagged values. So does EXIF: in other formats it
-is a block, "Exif\0\0" and a TIFF of its own; in a TIFF its directories are those of the file.
+A TIFF file consists of directories (IFDs) of tagged values, and so does EXIF. Other formats store
+EXIF as a block: "Exif\0\0" and a TIFF file. In a TIFF file the EXIF directories belong to the file
+itself.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _STRIP_BYTES, _PLANES, _SEPARATE = 279, 284, 2
 _COMPRESSION, _JPEGS, _PHOTOMETRIC, _YCBCR = 259, (6, 7), 262, 6
 _FRACTIONS = (5, 10)
 _MOST_ENTRIES, _MOST_BYTES = 1000, 60_000
-"""Longer directories are damaged; longer values, such as some maker notes, are left out."""
+"""Longer directories are damaged; longer values, such as some maker notes, are dropped."""
 
 _EXIF_IFD, _GPS_IFD, _INTEROP_IFD = 0x8769, 0x8825, 0xA005
 _WIDTH, _HEIGHT = 0xA002, 0xA003
@@ -57,14 +58,14 @@ Exif = dict[int, dict[int, TagValue]]
 """Directories that are not empty: the main one by 0, others by the tags that point to them."""
 
 Entry = tuple[int, int, bytes]
-"""Type, number of values, and the values in the file's byte order or where they are."""
+"""Type, number of values, and the values in the file's byte order, or their offset."""
 
 _DAMAGED = (struct.error, KeyError, ValueError, OverflowError)
-"""What reading raises if a file is no TIFF or an offset points beyond its end."""
+"""Errors that reading raises if a file is not TIFF or an offset points beyond its end."""
 
 
 def read_exif(path: Path) -> bytes:
-    """The EXIF block of a TIFF file; empty if it has no EXIF, is damaged, or JPEG has no room."""
+    """The EXIF block of a TIFF file; empty if missing, damaged or too long for JPEG."""
     with path.open("rb") as stream:
         found = _read_exif(stream)
     alone = io.BytesIO(b"II*\0\0\0\0\0")
@@ -145,7 +146,7 @@ class Tiff:
         return {tag: value for tag, value in values.items() if value}
 
     def append(self, entries: Mapping[int, Entry]) -> int:
-        """Write a directory that no other follows at the end; return its place."""
+        """Append a directory without a successor; return its offset."""
         place = self._end()
         self._write(self._length, len(entries))
         for tag, entry in sorted(entries.items()):

@@ -1,8 +1,8 @@
 """Write results: samples go to a file on disk, and the encoder follows from top to bottom.
 
-Tiles arrive side by side, encoders want whole rows, and memory may not hold a whole result.
-So samples go to a nameless file beside the result. It is an uncompressed TIFF, which libvips
-reads strip by strip; it would map a file of raw samples into memory as a whole.
+Tiles arrive side by side, encoders need whole rows, and memory may not hold a whole result. So
+samples go to an unnamed file beside the result. The file is an uncompressed TIFF, which libvips
+reads strip by strip. libvips would map a file of raw samples into memory as a whole.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ class Canvas:
     samples are rounded to; `format` must hold it. `made_by` is the provenance for
     EXIF's Software. `bits` is the depth of an AVIF with 16-bit samples, 10 or 12.
 
-    A thread encodes the rows that are complete while later ones are still computed.
-    Encoders that need the whole picture in memory begin in `save`. A block that ends
-    without `save` leaves nothing behind.
+    A thread encodes the rows that are complete while later ones are still computed. Encoders that
+    need the whole picture in memory begin in `save`. A block that ends without `save` leaves no
+    file.
 
     Raises `ImageError` before any work if the format cannot hold the size or the alpha, the
     folder is read-only, or the disk is too full for the samples.
@@ -71,7 +71,7 @@ class Canvas:
     def __enter__(self) -> Canvas:
         with explaining(self.target, *_TROUBLE), ExitStack() as undoing:
             self.target.parent.mkdir(parents=True, exist_ok=True)
-            # A nameless file vanishes however the process ends.
+            # The system removes an unnamed file however the process ends.
             file = tempfile.TemporaryFile(dir=self.target.parent, buffering=0)
             undoing.enter_context(file)
             # Undone in reverse order: stop the encoder, wait for its thread, close the file.
@@ -135,20 +135,20 @@ class Canvas:
         return options
 
     def _check(self) -> None:
-        """The format must hold the result, its folder the samples and as much for the result."""
+        """Check that the format can hold the result, and the disk the samples and the result."""
         if max(self.height, self.width) > self.format.side:
             most = f"{self.format.name} ({self.format.side:,} a side); use PNG or TIFF"
             raise refusal(self.target, f"{self.width}×{self.height} pixels are too many for {most}")
         if self.channels in (2, 4) and not self.format.alpha:
             instead = "use PNG, WebP, TIFF or AVIF"
-            raise refusal(self.target, f"{self.format.name} holds no transparency; {instead}")
+            raise refusal(self.target, f"{self.format.name} cannot hold transparency; {instead}")
         folder = self.target.absolute()
         while not folder.exists():
             folder = folder.parent
         if not os.access(folder, os.W_OK):
             raise refusal(self.target, "its folder is read-only; name another output")
         need, disk = 2 * self._bytes, shutil.disk_usage(folder)
-        # A folder without a size, such as /proc, is no disk; writing to it says what is wrong.
+        # A folder without a size, such as /proc, is not on a disk; writing to it raises the error.
         if need > disk.free and disk.total:
             free = f"{disk.free / 1e6:,.1f} MB are free; write to another disk"
             raise refusal(
@@ -180,7 +180,7 @@ class _Rows:
         self._file.truncate(self._size)
 
     def put(self, top: int, left: int, samples: NDArray[Any]) -> None:
-        """Write a block, [rows, columns, channels]; let the encoder have the complete rows."""
+        """Write a block, [rows, columns, channels]; release complete rows to the encoder."""
         pixel = samples.shape[2] * samples.itemsize
         with self._changed:
             for row, line in enumerate(samples, top):
@@ -194,7 +194,7 @@ class _Rows:
                 self._changed.notify_all()
 
     def finish(self) -> None:
-        """Let the encoder have everything; pixels that were never put are 0."""
+        """Release all rows to the encoder; pixels that were never put are 0."""
         with self._changed:
             self._readable = self._size
             self._changed.notify_all()

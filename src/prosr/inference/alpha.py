@@ -1,4 +1,4 @@
-"""Colour where a picture is transparent, so that edges are enlarged without fringes."""
+"""Fills colour under transparent pixels, so that enlarged edges have no fringes."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 FILL_RADIUS = 8
-"""Pixels on each side that a filled pixel's colour can come from."""
+"""Radius in pixels of the neighbourhood that determines a filled pixel's colour."""
 
 _OPAQUE = 1 / 16
-"""From this alpha on, a pixel's own colour counts alone."""
+"""At and above this alpha, a pixel keeps its own colour."""
 
 _FAINT = np.float32(1e-6)
 
@@ -17,13 +17,12 @@ _FAINT = np.float32(1e-6)
 def fill_transparent(
     colour: NDArray[np.float32], alpha: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """Give (nearly) transparent pixels the colour of visible ones around them.
+    """Fill (nearly) transparent pixels with the colour of visible pixels around them.
 
-    `colour` is [H, W, C] and `alpha` [H, W, 1], both in [0, 1] and not premultiplied.
-    Transparent pixels hold arbitrary colours, mostly black or white, which a network would
-    smear over the edge. They get the alpha-weighted mean of the neighbourhood, or keep
-    their colour where that is transparent too. Where alpha is at least 1/16 the colour
-    comes back unchanged, bit for bit.
+    `colour` is [H, W, C] and `alpha` [H, W, 1], both in [0, 1] and not premultiplied. Transparent
+    pixels hold arbitrary colours, mostly black or white, which a network would smear over the edge.
+    They get the alpha-weighted mean of the neighbourhood, or keep their colour if it is all
+    transparent. Where alpha is at least 1/16, the colour is unchanged, bit for bit.
     """
     own = np.clip(alpha / np.float32(_OPAQUE), 0, 1)
     if (own == 1).all():
@@ -33,7 +32,7 @@ def fill_transparent(
 
 
 def _blur(x: NDArray[np.float32]) -> NDArray[np.float32]:
-    """A triangular window of radius 8; pixels outside the picture weigh nothing."""
+    """A triangular window of radius 8; pixels outside the picture have weight 0."""
     side = FILL_RADIUS + 1
     taps = side - np.abs(np.arange(-FILL_RADIUS, FILL_RADIUS + 1))
     for axis in (0, 1):

@@ -18,20 +18,20 @@ from prosr.inference.memory import reuse_freed_memory
 from prosr.inference.tiling import Block
 
 _ROUNDING = 10
-"""Results' worth of memory for bringing a tile to samples."""
+"""Memory for converting a tile to samples, in multiples of its result."""
 
 _READING = 150
-"""Bytes per pixel for bringing samples to a tile."""
+"""Bytes per pixel for converting samples to a tile."""
 
 
 @dataclass(frozen=True)
 class ScaleCost:
-    """What a network needs at one scale.
+    """Requirements of a network at one scale.
 
-    `radius` is its receptive radius in input pixels, `bytes` the peak of its activations in
-    float32 per input pixel, `smallest` the height and width from which it takes inputs:
-    smaller ones are extended by repeating their last row and column. `may_round` is whether
-    the network may be computed in bfloat16.
+    `radius` is its receptive radius in input pixels, `bytes` the peak of its activations in float32
+    per input pixel, and `smallest` the least height and width of its input: smaller inputs are
+    extended by repeating their last row and column. `may_round` states whether the network may be
+    computed in bfloat16.
     """
 
     radius: int
@@ -42,11 +42,11 @@ class ScaleCost:
 
 @dataclass(frozen=True)
 class MemoryModel:
-    """How an engine's memory follows from a network's, as measured.
+    """Measured factors that convert a network's memory to an engine's.
 
-    `reserved` is what the process has before the first tile, in bytes, with what reading and
-    writing take. `weights` is how many times the parameters are in memory. Per tile there
-    are `activations` times their float32 peak, and `results` float32 results.
+    `reserved` is the memory of the process before the first tile, in bytes, including that for
+    reading and writing. `weights` is the number of copies of the parameters. A tile takes
+    `activations` times the float32 peak of its activations, and `results` times its float32 result.
     """
 
     reserved: int
@@ -56,10 +56,10 @@ class MemoryModel:
 
 
 class Engine(ABC):
-    """A network that enlarges tiles within `max_memory` bytes, all of the process included.
+    """A network that enlarges tiles within `max_memory` bytes for the whole process.
 
-    `cost` is asked for the costs of a scale when they are first needed. Raises `ConfigError`
-    where the limit leaves nothing for tiles.
+    `cost` returns the costs of a scale and is called when they are first needed. Raises
+    `ConfigError` if the limit leaves no memory for tiles.
     """
 
     name: ClassVar[str]
@@ -94,7 +94,7 @@ class Engine(ABC):
     def __call__(self, x: Block, scale: int) -> Block:
         """x, float32 [N, 3, H, W] RGB in [0, 1] → [N, 3, sH, sW], not clipped."""
         height, width = x.shape[2:]
-        # A single row has nothing to reflect: it goes in twice, and its own part comes back.
+        # A single row cannot be reflected: repeat it, and crop the result.
         lacking = [max(0, self._cost(scale).smallest - side) for side in (height, width)]
         if any(lacking):
             x = np.pad(x, ((0, 0), (0, 0), *((0, count) for count in lacking)), "edge")
@@ -108,7 +108,7 @@ class Engine(ABC):
         return self._cost(scale).radius
 
     def pixels(self, scale: int) -> int:
-        """The most pixels that a tile may have within the budget."""
+        """The maximum number of pixels of a tile within the budget."""
         network = self._memory.activations * self._cost(scale).bytes
         results = (self._memory.results + _ROUNDING) * 3 * 4 * scale**2
         return int(self._budget / (network + results + _READING))
@@ -124,7 +124,7 @@ def thread_count() -> int:
 
 
 def parse_metadata(metadata: Mapping[str, str], path: Path) -> ScaleCost:
-    """Read a graph's metadata. Raises `CheckpointError` for a graph of another program."""
+    """Read a graph's metadata. Raises `CheckpointError` for another program's graph."""
     try:
         radius, size, smallest = (
             int(metadata[key]) for key in ("receptive_radius", "bytes_per_pixel", "smallest_side")

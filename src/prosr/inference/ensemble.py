@@ -10,14 +10,14 @@ from prosr.inference.tiling import Block
 _FLIPS: tuple[tuple[int, ...], ...] = ((), (2,), (3,), (2, 3))
 
 _SHARE = 0.8
-"""Of the engine's largest tile, so that there is room for the results to be averaged."""
+"""Fraction of the engine's largest tile, which leaves memory for the results to average."""
 
 
 class Ensemble:
-    """An engine that gives the mean of another engine's results for a tile's eight views.
+    """An engine that returns the mean of another engine's results for a tile's eight views.
 
-    Each view is enlarged and turned back. A view sees no further than the tile itself, so
-    that tiled stays equal to whole.
+    Each view is enlarged and transformed back. Views contain only the tile's own pixels, so tiled
+    results still equal those of the whole picture.
     """
 
     def __init__(self, engine: Engine) -> None:

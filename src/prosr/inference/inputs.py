@@ -1,4 +1,4 @@
-"""Pictures in memory, as callers hold them: what is taken, and what is given back."""
+"""Pictures in memory, PIL images and arrays: validation and conversion."""
 
 from __future__ import annotations
 
@@ -18,42 +18,42 @@ if TYPE_CHECKING:
 
 
 def check_array(array: NDArray[Any]) -> None:
-    """Raise `ConfigError`, with what is wrong and what helps, for an array that is no picture."""
+    """Raise `ConfigError`, with the problem and the remedy, for an array that is not a picture."""
     shape = array.shape
     if array.ndim not in (2, 3) or (array.ndim == 3 and shape[2] not in (1, 2, 3, 4)):
         hint = "; move the channels to the end" if array.ndim == 3 and shape[0] in (1, 3, 4) else ""
         raise ConfigError(
-            f"an array of shape {shape} is no picture: expected [height, width] or "
+            f"an array of shape {shape} is not a picture: expected [height, width] or "
             f"[height, width, 1 to 4 channels]{hint}"
         )
     if 0 in shape:
         raise ConfigError(f"an array of shape {shape} has no pixels")
     if array.dtype not in SAMPLE_TYPES:
         raise ConfigError(
-            f"an array of {array.dtype} is no picture: use uint8, uint16, or float32 or "
+            f"an array of {array.dtype} is not a picture: use uint8, uint16, or float32 or "
             "float64 in [0, 1]"
         )
     if array.dtype.kind == "f":
         low, high = float(array.min()), float(array.max())
         if not (low >= 0 and high <= 1):
             raise ConfigError(
-                f"an array of {array.dtype} from {low:g} to {high:g}: bring it to [0, 1] first"
+                f"an array of {array.dtype} from {low:g} to {high:g}: convert it to [0, 1] first"
             )
 
 
 def is_pil(image: object) -> TypeGuard[PilImage]:
-    """Whether it is a PIL image; PIL is not needed, and not imported, to find out."""
+    """Whether an object is a PIL image. Does not import PIL."""
     module = sys.modules.get("PIL.Image")
     return module is not None and isinstance(image, module.Image)
 
 
 def upscale_pil(image: PilImage, upscale: Callable[[NDArray[Any]], NDArray[Any]]) -> PilImage:
-    """Enlarge a PIL image through `upscale`, keeping its mode where that is possible.
+    """Enlarge a PIL image through `upscale`, keeping its mode if possible.
 
-    Gray, RGB and alpha stay as they are, also with 16 bits; 1-bit becomes gray, palettes
-    become RGB or RGBA, CMYK becomes sRGB. Colour profile, EXIF, XMP and resolution are
-    carried in `info`; pixels are not turned, so that the EXIF orientation stays true.
-    Raises `ConfigError` for other modes.
+    Gray, RGB and alpha stay as they are, also with 16 bits; 1-bit becomes gray, palettes become RGB
+    or RGBA, CMYK becomes sRGB. Colour profile, EXIF, XMP and resolution are copied in `info`.
+    Pixels are not rotated, so the EXIF orientation remains valid. Raises `ConfigError` for other
+    modes.
     """
     from PIL import Image
 
@@ -63,11 +63,11 @@ def upscale_pil(image: PilImage, upscale: Callable[[NDArray[Any]], NDArray[Any]]
     if image.mode == "CMYK":
         array: NDArray[Any] = cmyk_array_to_rgb(np.asarray(image), info.pop("icc_profile", None))
     elif image.mode.startswith("I"):
-        # Mode "I" has 32 bits a sample, of which results keep 16.
+        # Mode "I" has 32 bits per sample; results have 16.
         array = np.asarray(image)
         low, high = array.min(), array.max()
         if low < 0 or high > 65_535:
-            why = f"from {low} to {high}: bring it to 0…65535 first"
+            why = f"from {low} to {high}: convert it to 0…65535 first"
             raise ConfigError(f"a PIL image of mode {image.mode} {why}")
         array = array.astype(np.uint16)
     elif image.mode in _MODES:

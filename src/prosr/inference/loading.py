@@ -1,4 +1,4 @@
-"""From a model's name or file to an upscaler."""
+"""Creates an upscaler from a model's name or file."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def load(
 ) -> Upscaler:
     """An upscaler with a bundled model ("prosr-xs", "bicubic") or a weights file.
 
-    `max_memory` is the limit in bytes for the whole process; by default half of what the
-    system has free, and at least 512 MB. `engine` is one of `ENGINES`. With `ensemble` results
-    are means over flips and quarter turns, and the name gets a plus sign. A `strength` below
-    1 reduces what a GAN invents, 0 leaves nothing of it; see `prosr.models.find_weights`. A
-    weights file other than the bundled ones is exported once into the user's cache, which
-    needs the extra `train`. Raises `CheckpointError` or `ConfigError` with what is wrong.
+    `max_memory` is the limit in bytes for the whole process; by default half of the system's free
+    memory, at least 512 MB. `engine` is one of `ENGINES`. With `ensemble` results are means over
+    flips and quarter turns, and the name gets a plus sign. A `strength` below 1 reduces the texture
+    that a GAN invents, 0 removes it; see `prosr.models.find_weights`. Weights files that are not
+    bundled are exported once into the user's cache, which needs the extra `train`. Raises
+    `CheckpointError` or `ConfigError`.
     """
     chosen = check_engine(engine)
     limit = default_memory() if max_memory is None else max_memory
@@ -51,13 +51,13 @@ def load(
     on_torch = TorchEngine(weights.net, limit, best_device())
     upscaler = Upscaler(on_torch, weights.name, weights.sha256, ensemble)
     if chosen != "torch":
-        # Refuses a network without a receptive radius now rather than at the first picture.
+        # Refuse a network without a receptive radius now rather than at the first picture.
         upscaler.memory((1, 1), upscaler.scales[0])
     return upscaler
 
 
 def find_model(name_or_path: str | Path, strength: float = 1.0) -> Model:
-    """The graphs of a bundled model or of a file, which is exported if it has not been yet.
+    """The graphs of a bundled model, or of a file, which is exported if necessary.
 
     Raises what `load` raises, and `InferenceError` for a network that cannot be exported.
     """
@@ -82,13 +82,13 @@ def _export(weights: WeightsFile, folder: Path) -> None:
 
 
 def installed() -> list[str]:
-    """The engines that can be asked for by name."""
+    """The names of the engines."""
     packages = {"openvino": "openvino", "onnx": "onnxruntime", "torch": "torch"}
     return [name for name, package in packages.items() if find_spec(package)]
 
 
 def check_engine(wanted: str) -> str:
-    """Return the name of an engine; "auto" is PyTorch where it has a GPU, else OpenVINO.
+    """Return the name of an engine; "auto" is PyTorch if it finds a GPU, else OpenVINO.
 
     Raises `ConfigError` for an unknown name, or an engine that is not installed.
     """
@@ -102,7 +102,7 @@ def check_engine(wanted: str) -> str:
 
 
 def _has_gpu() -> bool:
-    """Whether PyTorch is installed and finds a GPU; it is imported only where there may be one."""
+    """Whether PyTorch is installed and finds a GPU. Imports it only if there may be a GPU."""
     may = sys.platform == "darwin" or bool(shutil.which("nvidia-smi") or shutil.which("rocm-smi"))
     if not (may and find_spec("torch")):
         return False
@@ -112,7 +112,7 @@ def _has_gpu() -> bool:
 
 
 def open_engine(model: Model, max_memory: int, name: str) -> Engine:
-    """The engine of a name that `check_engine` gave, for a model's graphs."""
+    """Create the engine that `check_engine` returned, for a model's graphs."""
     if name == "onnx":
         from prosr.inference.engines.onnx import OnnxEngine
 

@@ -1,4 +1,4 @@
-"""Memory of this process and of the system: limits, readings, and what freed memory becomes."""
+"""Memory of this process and of the system: limits, measurements, and reuse of freed memory."""
 
 from __future__ import annotations
 
@@ -14,42 +14,42 @@ import psutil
 from prosr.errors import ConfigError
 
 LEAST = 512_000_000
-"""Bytes of the smallest default for `max_memory`."""
+"""Lower bound of the default for `max_memory`, in bytes."""
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _KEPT_BLOCK = 2**30
 _MOST = 2.0**60
-"""Bytes that no machine has, and that engines still can count with."""
+"""A number of bytes that no machine has, but that engines can still calculate with."""
 
 
 @cache
 def reuse_freed_memory() -> None:
     """Make glibc keep freed memory for the next tile, instead of returning it to the system.
 
-    Every layer of every tile takes and frees blocks of many megabytes. Returned to the
-    system, they come back as pages to be zeroed one by one: that was half of the time for
-    `prosr-xs` ×4 on tiles of 384×384. It holds for the process, from the first call on; on
-    systems without glibc nothing happens.
+    Every layer of every tile allocates and frees blocks of many megabytes. If they return to the
+    system, it zeroes their pages one by one at the next allocation: half of the time of `prosr-xs`
+    ×4 on tiles of 384×384. The setting applies to the whole process, from the first call on.
+    Systems without glibc ignore it.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):
         return
-    # The second alone would only stop glibc from raising the first by itself.
+    # Setting only the second would merely stop glibc from raising the first automatically.
     if mallopt(_M_MMAP_THRESHOLD, _KEPT_BLOCK):
         mallopt(_M_TRIM_THRESHOLD, _KEPT_BLOCK)
 
 
 def release_freed_memory() -> None:
-    """Give back to the system what `reuse_freed_memory` kept, before others need memory."""
+    """Return the memory that `reuse_freed_memory` kept to the system, before others need it."""
     with contextlib.suppress(AttributeError, OSError, TypeError):
         ctypes.CDLL(None).malloc_trim(0)
 
 
 def available_memory() -> int:
-    """Bytes that this process may take without others being swapped out or it being ended.
+    """Bytes that this process can allocate without swapping or being killed.
 
-    That is the system's available memory, or what a container's limit leaves.
+    The system's available memory, or the remainder of a container's limit.
     """
     free = int(psutil.virtual_memory().available)
     return max(0, min([free, *_left_by_cgroups()]))
@@ -63,7 +63,7 @@ def default_memory() -> int:
 def _left_by_cgroups(
     root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")
 ) -> list[int]:
-    """What the limits of this process's control groups leave, version 2 and version 1."""
+    """Bytes that the limits of this process's control groups leave, version 2 and version 1."""
     try:
         groups = own.read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -97,7 +97,7 @@ def _left_in(group: Path, limit: str, usage: str, cached: str) -> int | None:
     # A limit of "max" is none.
     except (OSError, ValueError):
         return None
-    # The system takes back what it cached of files when the group needs memory.
+    # The system frees cached file pages when the group needs memory.
     with contextlib.suppress(OSError, ValueError):
         lines = (group / "memory.stat").read_text().splitlines()
         left += int(dict(line.split() for line in lines).get(cached, 0))
@@ -105,7 +105,7 @@ def _left_in(group: Path, limit: str, usage: str, cached: str) -> int | None:
 
 
 def peak_memory() -> int | None:
-    """Most bytes that this process had in memory so far, or None on systems without a record."""
+    """Peak resident bytes of this process so far, or None if the system does not report it."""
     # On Linux `getrusage` includes the parent's memory from before this process started.
     with contextlib.suppress(OSError, IndexError):
         status = Path("/proc/self/status").read_text(encoding="ascii")
@@ -122,6 +122,6 @@ def parse_size(text: str) -> int:
     """Bytes of "2G", "512 MB", "1.5g" or "2000000000", by powers of 1000."""
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)b?\s*", text, re.IGNORECASE)
     if match is None:
-        raise ConfigError(f"{text!r} is no size; write for example 2G or 512M")
+        raise ConfigError(f"{text!r} is not a size; write for example 2G or 512M")
     size = float(match[1]) * 1000 ** " kmgt".index(match[2].lower() or " ")
     return int(min(size, _MOST))

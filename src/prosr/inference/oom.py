@@ -14,10 +14,10 @@ _LOG = logging.getLogger(__name__)
 
 
 class RetryingEngine:
-    """An engine's results, in ever smaller tiles once its device runs out of memory.
+    """An engine that retries in smaller tiles after out-of-memory.
 
-    A tile that does not fit is cut into tiles with overlaps of their own, so that its result
-    is the same; later tiles are cut likewise. Each halving is logged as a warning.
+    It cuts a tile that does not fit into overlapping tiles, so that the result is the same. It cuts
+    later tiles in the same way. Each halving is logged as a warning.
     """
 
     def __init__(self, engine: Engine | Ensemble) -> None:
@@ -32,7 +32,7 @@ class RetryingEngine:
             y = self._try(x, scale, pixels)
             if y is not None:
                 return y
-            # Outside of the handler, whose traceback would keep the failed tile's arrays.
+            # Retry outside of the handler, whose traceback would keep the failed tile's arrays.
             self._pixels[scale] = pixels // 2
             _LOG.warning("out of memory: continuing in tiles of half the size")
 

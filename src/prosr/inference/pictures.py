@@ -1,4 +1,4 @@
-"""Picture files through an upscaler: checks before any work, tiles from file to file, estimates."""
+"""Enlarges picture files: checks before any work, tiles from file to file, estimates."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from prosr.images.reading import Picture
 from prosr.images.writing import Canvas
 
 _SIDE = 192
-"""Pixels of an estimate's trial on each side: enough for kernels to run as on whole tiles."""
+"""Side in pixels of an estimate's trial: large enough for kernels to run as on whole tiles."""
 
 
 class Estimate(NamedTuple):
-    """What a picture will become: result in pixels, seconds, peak bytes of the process.
+    """Estimate for a picture: size in pixels, seconds, peak bytes of the process.
 
-    `tiles` are parts of the work, which for a clip are frames, as `unit` says.
+    `tiles` is the number of parts of the work, and `unit` their name ("frame" for a clip).
     """
 
     width: int
@@ -36,7 +36,7 @@ class Estimate(NamedTuple):
 
 
 def target_of(path: Path, scale: int, output: str | os.PathLike[str] | None) -> Path:
-    """Where the result of a file goes: `output`, into it if it is a folder, or beside the file."""
+    """The path of a file's result: `output`, a file in it if it is a folder, or beside the file."""
     beside = path.with_name(f"{path.stem}_x{scale}{result_suffix(path)}")
     if output is None:
         return beside
@@ -44,7 +44,7 @@ def target_of(path: Path, scale: int, output: str | os.PathLike[str] | None) -> 
 
 
 def result_suffix(path: Path, file_format: Format | None = None) -> str:
-    """The suffix of a file's result: its own where that fits the format asked for.
+    """The suffix of a file's result: its own if it fits the requested format.
 
     Files of formats that cannot be written (GIF, HEIC) become PNG.
     """
@@ -71,11 +71,10 @@ def prepare(
     reserved: int,
     mark: str = "",
 ) -> tuple[Picture, Canvas]:
-    """Open a picture and the canvas of its result; refuse what can be refused before any work.
+    """Open a picture and the canvas of its result, after all checks that are possible.
 
-    Decoders and encoders that hold a picture as a whole must fit into `max_memory` bytes,
-    `reserved` of which are taken. `mark` identifies the network in the result. Raises
-    `ImageError`.
+    Decoders and encoders that hold a whole picture must fit into `max_memory` bytes, of which
+    `reserved` are in use. `mark` identifies the network in the result. Raises `ImageError`.
     """
     picture = Picture(path)
     file_format = find_format(target.suffix)
@@ -109,13 +108,13 @@ def measure(
     enlarge: Callable[[NDArray[Any]], NDArray[Any]],
     pixels: int,
 ) -> tuple[float, float]:
-    """Seconds for each pixel that goes through the network, and for each that is encoded.
+    """Seconds per pixel of the network's input, and per encoded pixel.
 
-    Enlarges and encodes a piece from the middle of `picture`, of at most as many `pixels` as a
-    tile; nothing is written. Decoding hardly counts beside the network.
+    Enlarges and encodes a central piece of `picture` with at most `pixels`, the size of a tile;
+    nothing is written. The time of decoding is negligible.
     """
     piece = picture.middle(min(_SIDE, math.isqrt(pixels)))
-    # The first call includes what happens once, such as choosing kernels.
+    # The first call includes one-time work, such as choosing kernels.
     enlarge(piece)
     start = perf_counter()
     result = enlarge(piece)

@@ -1,10 +1,9 @@
-"""Cutting a picture into overlapping tiles so that tiled equals whole.
+"""Cuts a picture into overlapping tiles so that tiled results equal those of the whole.
 
-A network's output pixel depends on input pixels at most a radius away. If every tile
-brings that many pixels more than it keeps, on each side that is not the picture's own
-border, each kept pixel is computed from the same input as in the whole picture. At the
-picture's borders a tile ends where the picture ends, so the network's own padding acts
-there and nowhere else that matters.
+A network's output pixel depends on input pixels at most a radius away. Each tile overlaps its kept
+rectangle by that many pixels, except at the picture's borders. So each kept pixel is computed from
+the same input as in the whole picture. At the picture's borders a tile ends where the picture ends,
+so that the network pads there as it does for the whole picture.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ Enlarge = Callable[[Block, int], Block]
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Pixels start…stop−1 of an axis are kept from what first…last−1 give."""
+    """Pixels start…stop−1 of an axis are kept; pixels first…last−1 are the input for them."""
 
     start: int
     stop: int
@@ -39,7 +38,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """A rectangle to keep and the larger one to compute it from, in input pixels."""
+    """A rectangle to keep and the larger input rectangle that it is computed from."""
 
     rows: Span
     columns: Span
@@ -58,9 +57,8 @@ class Tile:
 def plan(size: tuple[int, int], tile: tuple[int, int], halo: int) -> list[Tile]:
     """Tiles that cover a picture of `size` (height, width), row by row from the top.
 
-    A tile computes from at most `tile` pixels, halo included, give or take one to make
-    it even; all are equally large, so that a network sees one shape only. Raises
-    `ConfigError` if a tile would be all halo.
+    The input of a tile has at most `tile` pixels a side, halo included and rounded to an even
+    number. All tiles have the same shape. Raises `ConfigError` if the halo would fill a tile.
     """
     rows, columns = (_spans(length, most, halo) for length, most in zip(size, tile, strict=True))
     return [Tile(row, column) for row in rows for column in columns]
@@ -68,9 +66,9 @@ def plan(size: tuple[int, int], tile: tuple[int, int], halo: int) -> list[Tile]:
 
 @cache
 def fit(size: tuple[int, int], pixels: int, halo: int) -> tuple[int, int]:
-    """Height and width of tiles of at most `pixels` that together compute the least.
+    """Height and width of tiles of at most `pixels` with the least total computation.
 
-    Raises `ConfigError` if even the smallest useful tile is larger than that.
+    Raises `ConfigError` if even the smallest useful tile is larger.
     """
     height, width = size
     best: tuple[int, int, int, int] | None = None
@@ -94,14 +92,14 @@ def enlarge_tile(function: Enlarge, x: Block, scale: int, tile: Tile, name: str)
     """`function(x, scale)` for a tile's pixels, overlap included, cut to the part that is kept.
 
     The result is [N, C', s·rows, s·columns]. Raises `InferenceError`, naming the tile, if
-    `function` fails, gives another size than it must, or values that are not finite.
+    `function` fails, or returns a wrong size or values that are not finite.
     """
     try:
         y = function(x, scale)
     except InferenceError as error:
         raise InferenceError(f"{name}: {error}") from error
-    # Any callable may be tiled, so anything may go wrong in it, and whatever does must
-    # end the picture: a tile left out or pasted wrongly would look like a result.
+    # Any callable may be tiled and may raise anything. Every failure must end the picture: a result
+    # with a missing or wrong tile would look valid.
     except Exception as error:
         summary = " ".join(f"{type(error).__name__}: {error}".split())
         raise InferenceError(f"{name} failed with {summary}") from error
@@ -119,7 +117,7 @@ def enlarge_tile(function: Enlarge, x: Block, scale: int, tile: Tile, name: str)
 
 
 def tiled(function: Enlarge, x: Block, scale: int, tile: tuple[int, int], halo: int) -> Block:
-    """`function(x, scale)` computed in tiles, x and the result being whole in memory."""
+    """Compute `function(x, scale)` in tiles; x and the result are whole in memory."""
     height, width = x.shape[2:]
     whole: Block | None = None
     tiles = plan((height, width), tile, halo)
@@ -136,7 +134,7 @@ def tiled(function: Enlarge, x: Block, scale: int, tile: tuple[int, int], halo: 
 
 
 def _windows(length: int, most: int, halo: int) -> tuple[int, int]:
-    """How many windows cover an axis, and their even length of about `most` or less."""
+    """The number of windows that cover an axis, and their even length, about `most` or less."""
     if length <= most:
         return 1, length
     count = math.ceil((length - 2 * halo) / (most - 2 * halo))
@@ -146,7 +144,7 @@ def _windows(length: int, most: int, halo: int) -> tuple[int, int]:
 
 
 def _spans(length: int, most: int, halo: int) -> list[Span]:
-    """Cut an axis: windows of one even length, evenly spread, cut midway in the overlaps."""
+    """Split an axis into evenly spaced windows of one even length, cut mid-overlap."""
     if most <= 2 * halo and most < length:
         raise ConfigError(f"tiles of {most} pixels have no room for a halo of {halo} on each side")
     count, window = _windows(length, most, halo)

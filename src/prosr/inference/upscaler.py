@@ -1,4 +1,4 @@
-"""The one way in: users, the evaluator and the command line enlarge pictures through it."""
+"""The `Upscaler`, through which users, the evaluator and the command line enlarge pictures."""
 
 from __future__ import annotations
 
@@ -37,23 +37,23 @@ Progress = Callable[[int, int], None]
 """Called with the number of tiles done and of all tiles."""
 
 Source = Callable[[], NDArray[Any]]
-"""Returns all samples, [H, W, channels], of which a tile takes what it needs."""
+"""Returns all samples, [H, W, channels], from which each tile is cut."""
 
 Sink = Callable[[int, int, NDArray[np.float32]], None]
 """Takes a tile's top row, left column and values in [0, 1], [rows, columns, channels]."""
 
 _ENOUGH, _HALOS = 256, 20
-"""Side of the largest tile, in pixels and in receptive radii. Larger tiles compute less twice but
-hardly finish sooner: in 2 GB `prosr-xs` took 2 to 18 % longer in bfloat16 (AMX), in float32 up
-to 4 % less; memory rose up to threefold."""
+"""Side of the largest tile, in pixels and in receptive radii. Larger tiles overlap less but are
+hardly faster: in 2 GB `prosr-xs` took 2 to 18 % longer in bfloat16 (AMX) and up to 4 % less in
+float32; memory rose up to threefold."""
 
 _LUMA = np.array((0.299, 0.587, 0.114), np.float32)
-"""BT.601: a gray picture goes through the network as RGB and comes back by these."""
+"""BT.601 weights that convert the network's RGB result for a gray picture back to gray."""
 
 
 @dataclass
 class Work:
-    """What an upscaler has done so far: pixels of results, and the seconds for them."""
+    """The work of an upscaler so far: pixels of results, and the seconds for them."""
 
     engine: Engine | Ensemble
     pixels: int = 0
@@ -122,7 +122,7 @@ class Upscaler:
         - An array, [H, W] or [H, W, 1 to 4] (gray, gray and alpha, RGB, RGB and alpha) of
           uint8, uint16, or float32 or float64 in [0, 1]: the same rank and type.
 
-        Raises `ConfigError` for a request that makes no sense, `ImageError` for a file that
+        Raises `ConfigError` for an invalid request, `ImageError` for a file that
         cannot be read or written, and `InferenceError` if the network fails.
         """
         (scale,) = choose_scales(self.name, self.scales, [scale])
@@ -146,7 +146,7 @@ class Upscaler:
         )
 
     def mark(self, scale: int) -> str:
-        """What this upscaler's results at `scale` carry to be recognised."""
+        """The mark that identifies this upscaler's results at `scale`."""
         return mark(self.name, scale, self.sha256)
 
     def estimate(
@@ -157,7 +157,7 @@ class Upscaler:
         output: str | os.PathLike[str] | None = None,
         overwrite: bool = False,
     ) -> Estimate:
-        """What `upscale` would take for a file, by a short trial run; nothing is written.
+        """Estimate the cost of `upscale` for a file from a short trial run; nothing is written.
 
         Raises what `upscale` raises before it begins.
         """
@@ -213,7 +213,7 @@ class Upscaler:
     def _enlarge(
         self, source: Source, sink: Sink, scale: int, progress: Progress | None, channels: int
     ) -> None:
-        """Tile by tile from source to sink, the first `channels` of what the source has.
+        """Enlarge the first `channels` of the source tile by tile into the sink.
 
         Another thread reads the next tile and writes the previous one while the engine runs.
         """
@@ -264,15 +264,15 @@ class Upscaler:
         except ConfigError as error:
             raise ConfigError(
                 f"{self.max_memory / 1e9:.2g} GB are too little memory for {self.name} at scale "
-                f"{scale}; allow twice as much"
+                f"{scale}; allow twice that"
             ) from error
 
 
 def _read_tile(source: Source, tile: Tile) -> Block:
     """A tile with its overlap, [1, C, H, W] in [0, 1].
 
-    Colour under transparent pixels is filled from a margin that is then cut off, so that
-    the network sees the same tile whether a picture has an (opaque) alpha or not.
+    Colour under transparent pixels is filled with the help of a margin, which is then cut off. So
+    an opaque alpha channel does not change the tile that the network gets.
     """
     rows, columns, samples = tile.rows, tile.columns, source()
     channels = samples.shape[2]

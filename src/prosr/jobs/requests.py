@@ -1,4 +1,4 @@
-"""From files, folders and patterns to jobs: one for each picture and each clip."""
+"""Expands files, folders and patterns to jobs: one for each picture and each clip."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from prosr.video import OUTPUT_SUFFIXES, clip_suffix, is_clip
 
 @dataclass(frozen=True)
 class Job:
-    """A file and the place of its result; `refusal` says why it cannot be enlarged."""
+    """A file and the path of its result; `refusal` is the reason why it cannot be enlarged."""
 
     source: Path
     target: Path
@@ -43,15 +43,15 @@ def find(
     - The result of a file is "photo_x4.jpg" beside it, or in the folder `output`. If the file
       is the only request and `output` has a suffix, `output` is the result itself.
     - The results of a folder copy its tree, linked folders included, to "folder_x4" beside it,
-      or to `output`. Several folders become folders of their own names in `output`. Hidden
-      files are left out.
-    - Results of earlier runs are left out if their sources are among the jobs.
+      or to `output`. Several folders become folders of their own names in `output`. Hidden files
+      are skipped.
+    - Results of earlier runs are skipped if their sources are among the jobs.
 
-    `file_format` is the format of all pictures' results; by default they keep their own. A job
-    is refused if its file does not exist or is known not to be readable, if its result would
-    replace the source or result of another job, and, for clips, if PyAV is not installed.
-    Raises `ConfigError` if `scale`, `output` or `file_format` does not fit the requests or if
-    there is nothing to enlarge, and `ImageError` if no format has the suffix of `output`.
+    `file_format` is the format of all pictures' results; by default they keep their own. A job is
+    refused if its file does not exist or cannot be read, if its result would replace the source or
+    result of another job, and, for clips, if PyAV is not installed. Raises `ConfigError` if
+    `scale`, `output` or `file_format` does not fit the requests or if there is nothing to enlarge,
+    and `ImageError` if no format has the suffix of `output`.
     """
     check_scale(scale)
     paths = [path for request in requests for path in _matches(request)]
@@ -88,7 +88,7 @@ def _matches(request: str) -> list[Path]:
 
 
 def _output_folder(paths: Sequence[Path], output: str | None) -> Path | None:
-    """The folder that `output` names, or None if it names a file or nothing."""
+    """The folder that `output` names, or None if it names a file or is None."""
     if output is None:
         return None
     path = Path(output)
@@ -104,7 +104,7 @@ def _output_folder(paths: Sequence[Path], output: str | None) -> Path | None:
 def _target(
     path: Path, scale: int, output: str | None, into: Path | None, file_format: Format | None
 ) -> Path:
-    """Where the result of a file goes.
+    """The path of a file's result.
 
     Raises `ConfigError` or `ImageError` if no result of the file can have the suffix of `output`.
     """
@@ -133,7 +133,7 @@ def _job(path: Path, target: Path, trouble: str = "") -> Job:
 def _folder_jobs(
     folder: Path, scale: int, into: Path | None, file_format: Format | None, several: bool
 ) -> Iterator[Job]:
-    """Jobs for what is in a folder, and refused ones for what cannot be read in it."""
+    """Jobs for the files in a folder, and refused jobs for files that cannot be read."""
     root = folder.resolve()
     if into is None:
         beside = root if folder.name in ("", "..") else folder
@@ -147,7 +147,7 @@ def _folder_jobs(
         if is_picture(path) or is_clip(path):
             yield _job(path, target.with_suffix(_suffix(path, file_format)))
         elif path.is_dir():
-            yield _job(path, target, "this folder cannot be read; allow it")
+            yield _job(path, target, "this folder cannot be read; change its permissions")
         elif path.suffix.lower() in UNREAD_SUFFIXES:
             yield _job(path, target, "this format is not supported; make it a PNG first")
 

@@ -1,4 +1,4 @@
-"""How the results of earlier runs are recognised: by what they say of their making."""
+"""Recognises results of earlier runs by their provenance."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ENLARGED = re.compile(r"_x[248]\Z")
 
 
 def making_of(path: Path) -> Making:
-    """What a picture or clip says of its making; nothing if it cannot be read."""
+    """The provenance of a picture or clip; empty if it cannot be read."""
     try:
         if not is_clip(path):
             return Picture(path).making
@@ -31,10 +31,10 @@ def making_of(path: Path) -> Making:
 
 
 def results_among(sources: Sequence[Path]) -> set[Path]:
-    """Those of the `sources` that were made from others of them.
+    """The `sources` that are results of other sources.
 
-    A source is opened only if its name is that of another one, with or without "_x4". It is
-    a result if it was made from a file at the place or with the content of such a source.
+    A source is opened only if it has the name of another one, with or without "_x4". It is a result
+    if it was made from a file with the path or content of such a source.
     """
     named: defaultdict[tuple[bool, str], list[Path]] = defaultdict(list)
     for path in sources:
@@ -64,13 +64,13 @@ def _content(path: Path) -> str:
 
 
 def is_done(source: Path, target: Path, mark: str) -> bool:
-    """Whether `target` is the result, with this mark, of `source` as it is now.
+    """Whether `target` is the result, with this mark, of `source` in its current state.
 
-    False if the source has changed since. Raises `ImageError` if the target was made from
-    another file or in another way, or cannot be read.
+    False if the source has changed. Raises `ImageError` if the target was made from another file or
+    by another network, or cannot be read.
     """
     if not os.access(target, os.R_OK):
-        raise refusal(target, "cannot be read; allow it, or give another output")
+        raise refusal(target, "cannot be read; allow reading or give another output")
     making = making_of(target)
     if making.mark != mark:
         what = f"made by {making.mark}" if making.mark else "not known to be made by prosr"

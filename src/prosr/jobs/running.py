@@ -1,4 +1,4 @@
-"""The one loop through all jobs: no failure stops the others, and each job has an outcome."""
+"""Runs all jobs: a failed job does not stop the others, and each job has an outcome."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from prosr.jobs.results import is_done
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a job. `estimate` is that of a planned job, `error` a bug of ours."""
+    """Outcome of a job. `estimate` is for a planned job, `error` is a bug of prosr."""
 
     job: Job
     status: Literal["made", "planned", "skipped", "failed"]
@@ -57,11 +57,10 @@ def run(
 ) -> Iterator[Outcome]:
     """Do one job after another and yield the outcome of each.
 
-    `starting` is called before a file is enlarged; what it returns is told the number of tiles
-    or frames that are done. A target that exists is skipped if this upscaler made it from a
-    file of the same content, and made anew if that file has changed since or with `overwrite`;
-    otherwise the job fails. With `dry_run` nothing is written, and what would be made is
-    "planned".
+    `starting` is called before a file is enlarged; it returns a callback for the number of finished
+    tiles or frames. An existing target is skipped if this upscaler made it from a file with the
+    same content. It is replaced if that file has changed, or with `overwrite`; otherwise the job
+    fails. With `dry_run` nothing is written, and such jobs are "planned".
     """
 
     def do(job: Job) -> Outcome:
@@ -75,7 +74,7 @@ def run(
         if dry_run:
             return Outcome(job, "planned", estimate=_estimate(upscaler, job, scale))
         remark = _enlarge(upscaler, job, scale, progress)
-        changed = f"made anew: the {job.kind} has changed" if there else ""
+        changed = f"replaced: the {job.kind} has changed" if there else ""
         return Outcome(job, "made", "; ".join(filter(None, (changed, remark))))
 
     for job in jobs:
@@ -86,7 +85,7 @@ def run(
         except OSError as error:
             reason = f"{shown(job.target)}: {error.strerror or error}; give another output"
             yield Outcome(job, "failed", reason)
-        # Even a bug of ours must not stop the other jobs. The outcome carries it.
+        # Even a bug of prosr must not stop the other jobs. The outcome contains it.
         except Exception as error:
             summary = " ".join(f"{type(error).__name__}: {error}".split())
             reason = f"{shown(job.source)}: unexpected {summary}"
@@ -102,7 +101,7 @@ def _estimate(upscaler: Upscaler, job: Job, scale: int) -> Estimate:
 
 
 def _enlarge(upscaler: Upscaler, job: Job, scale: int, progress: Progress | None) -> str:
-    """Write or replace the target; return a remark on it, mostly none."""
+    """Write or replace the target; return a remark, or an empty string."""
     if job.kind == "picture":
         upscaler.upscale(job.source, scale, output=job.target, overwrite=True, progress=progress)
         return ""

@@ -99,7 +99,7 @@ def measure_budget(plan: ComparisonPlan, cell: str, folder: Path, stop: Stop) ->
 def _seconds_per_step(work: StepWork) -> float:
     """Lower quartile of the seconds per step, or the median of unequal steps.
 
-    Other programs only ever slow steps down, possibly most of them. Steps with `views` differ
+    Other programs can only slow steps down, possibly most of them. Steps with `views` differ
     in their work.
     """
     timing = measure({"step": make_step(work)}, MOST, SECONDS)["step"]

@@ -62,8 +62,8 @@ class Comparison:
         for cell, recipe in cells.items():
             if recipe.adversarial and not recipe.adversarial.file.is_file():
                 raise ConfigError(
-                    f"cells.{cell}: there is no {recipe.adversarial.file} here; run the command "
-                    "where adversarial.file is"
+                    f"cells.{cell}: there is no {recipe.adversarial.file} here; the path is "
+                    "relative to the current folder"
                 )
             if not any(self.plan.is_scored_on(cell, one.name) for one in self.sets):
                 names = ", ".join(one.name for one in self.sets)
@@ -107,7 +107,7 @@ def open_comparison(
 ) -> Comparison:
     """Open and check everything before hours of training.
 
-    The folder `run` takes the runs, `output` (by default "results" in it) what they result in.
+    Runs go into the folder `run`, results into `output` (by default "results" in it).
     """
     benchmarks = [open_benchmark(folder) for folder in dict.fromkeys(sets)]
     check_names("sets", [benchmark.name for benchmark in benchmarks])
@@ -177,7 +177,7 @@ def compare(
 def _train_and_score(
     comparison: Comparison, number: int, job: TrainingJob, watch: Watch, note: Note, stop: Stop
 ) -> bool:
-    """Do the rest of run `number`; return False if it was stopped."""
+    """Complete run `number`; return False if it was stopped."""
     cell, seed = comparison.runs[number - 1]
     record = _finished(comparison, cell, seed)
     if record is None:
@@ -211,7 +211,7 @@ def describe(comparison: Comparison) -> list[str]:
 
 
 def current(comparison: Comparison) -> ComparisonOutcome:
-    """The outcome of those stored runs that the plan has with the same recipe."""
+    """The outcome of the stored runs whose recipe equals that of the plan."""
     outcome, plan = read_outcome(comparison.output), comparison.plan
     runs = []
     for run in outcome.runs:
@@ -239,10 +239,10 @@ def _hours_left(comparison: Comparison, done: int) -> str:
 
 
 def _finished(comparison: Comparison, cell: str, seed: int) -> RunRecord | None:
-    """The record of a run that need not be trained again.
+    """The record of a finished run, or None if it must be trained again.
 
-    A finished run is trained again if its weights are lost but needed: it lacks scores, or
-    another run is to start from it.
+    That is the case if its weights are lost but needed, because it lacks scores or another run
+    starts from it.
     """
     done = {(run.cell, run.seed): run for run in current(comparison).runs}
     record = done.get((cell, seed))

@@ -1,4 +1,4 @@
-"""Time of every engine on the same picture, beside plain PyTorch and the machine's peak.
+"""Time of every engine on the same picture, with plain PyTorch and the machine's peak speed.
 
 PyTorch is imported inside functions: the peak memory of an engine's process must not include
 it.
@@ -36,16 +36,16 @@ PLAIN = "plain PyTorch"
 """The network itself: eager, float32, contiguous, on the whole picture."""
 
 NATIVE = "openvino native"
-"""OpenVINO in the processor's own precision, where the engine would use 8-bit integers."""
+"""OpenVINO in the processor's native precision, even if the engine would use 8-bit integers."""
 
 USUAL_MEMORY = 2_000_000_000
-"""Bytes per engine; a case names its limit only if that is another."""
+"""Default memory limit per engine in bytes. A case states its limit only if it differs."""
 
 _CROP = (96, 80)
 """Height and width of the picture on which engines are compared with PyTorch."""
 
 _PLAIN_SHARE = 0.4
-"""Share of the machine's memory that plain PyTorch may need; above it, plain is left out."""
+"""Share of the machine's memory that plain PyTorch may need; above it, it is skipped."""
 
 
 @dataclass(frozen=True)
@@ -85,9 +85,9 @@ def time_engines(
 ) -> Iterator[TimingRow]:
     """Time engines in turns with plain PyTorch and matrix products, and yield one row each.
 
-    Each runs in its own process. Engines upscale through the `Upscaler`. Plain PyTorch is left
-    out if it would need too much memory. Networks without bundled weights get random ones.
-    `limit` is in seconds, as in `measure`.
+    Each runs in its own process. Engines upscale through the `Upscaler`. Plain PyTorch is skipped
+    if it would need too much memory. Networks without bundled weights get random weights. `limit`
+    is in seconds, as in `measure`.
     """
     from prosr.nets.cost import trace
 
@@ -163,7 +163,7 @@ def _make_plain(case: EngineCase) -> Subject:
 
 
 def _engine(case: EngineCase, name: str, folder: Path) -> Engine:
-    """An engine by name for a case; `folder` takes the graphs of an untrained network."""
+    """An engine by name for a case; the graphs of an untrained network go into `folder`."""
     if case.untrained or name == "torch":
         return open_network(_network(case), case.model, name, case.max_memory, folder)
     return _open_graphs(find_model(case.model), name, case.max_memory)

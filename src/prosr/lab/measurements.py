@@ -1,4 +1,4 @@
-"""Rows of timings, their JSON files and tables, and the machine's peak to compare with."""
+"""Rows of timings, their JSON files and tables, and the machine's peak speed for comparison."""
 
 from __future__ import annotations
 
@@ -26,11 +26,10 @@ class TimingRow(Frozen):
 
     `seconds` is the median over `rounds`, `quartiles` are the first and third. Per call:
     `multiply_adds` (MACs, two floating-point operations each), `pictures` and `megapixels` of
-    output. `memory` is the peak of the process in bytes. `parameters` are the network's.
-    `waiting` is the share of the time in which training waits for batches. `share` is the
-    share of the peak that matrix products of the same precision reached beside it.
-    `agreement` is the PSNR in dB against the reference. `engine` is the engine's name and
-    precision.
+    output. `memory` is the peak of the process in bytes. `parameters` are the network's. `waiting`
+    is the fraction of time that training waits for batches. `share` is the fraction of the peak
+    speed of matrix products in the same precision. `agreement` is the PSNR in dB against the
+    reference. `engine` is the engine's name and precision.
     """
 
     case: str
@@ -59,7 +58,7 @@ class TimingRow(Frozen):
 
 
 def measured(timing: Timing) -> dict[str, Any]:
-    """The values of a row that come of a measurement which this process has just made."""
+    """The values of a row from a measurement that this process has just made."""
     return {
         "seconds": round(timing.median, 6),
         "quartiles": tuple(round(seconds, 6) for seconds in timing.quartiles),
@@ -72,9 +71,9 @@ def measured(timing: Timing) -> dict[str, Any]:
 
 
 def fast_types() -> list[str]:
-    """Types that the hardware multiplies, for `matrix_products`: "fp32", and perhaps "bf16".
+    """Types that the hardware supports for `matrix_products`: "fp32", and perhaps "bf16".
 
-    Emulated bfloat16 does not count: a single product took a minute (2 cores with AVX2).
+    Emulated bfloat16 is excluded: a single product took a minute (2 cores with AVX2).
     """
     import torch
 
@@ -88,11 +87,11 @@ def fast_types() -> list[str]:
 
 
 def matrix_products(type_name: str) -> Subject:
-    """Make a subject that multiplies square matrices, which shows the machine's peak.
+    """Make a subject that multiplies square matrices, to measure the machine's peak speed.
 
-    One call has `PEAK_MACS`. It takes several products in a row: a single product of bfloat16
-    reached only half the speed of AMX, because it spends as long on waking the cores and on
-    memory for its result.
+    One call has `PEAK_MACS`. It computes several products in a row: a single bfloat16 product
+    reached only half the speed of AMX, because waking the cores and allocating its result took as
+    long.
     """
     import torch
 
@@ -148,7 +147,7 @@ COLUMNS: dict[str, Cell] = {
 
 
 def to_markdown(rows: Sequence[TimingRow]) -> str:
-    """The table without empty columns, and below it the machine."""
+    """The table without empty columns, followed by the machine."""
     filled = [name for name, cell in COLUMNS.items() if any(cell(row) for row in rows)]
     lines = [[COLUMNS[name](row) or NOTHING for name in filled] for row in rows]
     return f"{markdown(filled, lines, left=2)}\n\n{_describe(rows)}"

@@ -44,7 +44,7 @@ CASES = (ModelCase(128, 4), ModelCase(520, 2), ModelCase(520, 4), ModelCase(520,
 def systems(case: ModelCase) -> list[str]:
     """Presets that have the case's scale; Table 1's networks only in Table 1's case.
 
-    A LapSRN counts for its largest scale only.
+    A LapSRN is listed for its largest scale only.
     """
     names = []
     for name, layout in PRESETS.items():
@@ -67,11 +67,10 @@ def time_models(
     """Time models in turns at each case, and return each case's rows, the fastest first.
 
     The networks are untrained, which does not change their time. They upscale through the
-    `Upscaler` on `engine` with `SCORING_MEMORY`. Before each timed call a model makes one
-    untimed call, because other models had its memory in the meantime. `models` are presets,
-    by default those of `systems`. `limit` is in seconds, as in `measure`. Memory
-    includes PyTorch, which exports the graphs; it is not measured for a model that takes more
-    than ten times `limit`. Raises `ConfigError` for an
+    `Upscaler` on `engine` with `SCORING_MEMORY`. Each timed call follows an untimed one, because
+    other models used the memory in between. `models` are presets, by default those of `systems`.
+    `limit` is in seconds, as in `measure`. Memory includes PyTorch, which exports the graphs; it is
+    not measured for a model that takes more than ten times `limit`. Raises `ConfigError` for an
     unknown preset, and if no model has any of the scales.
     """
     chosen = {case: systems(case) for case in cases}

@@ -28,10 +28,10 @@ class ValidationPoint(Frozen):
 class RunRecord(Frozen):
     """A finished run of a cell.
 
-    `seconds` is the time of its steps without validation. If the steps were computed from
-    minutes, each step counts as long as it was timed for that. `skipped` steps had a loss or
-    gradient that was not finite. `parameters` counts those that a scale uses. `precision` is
-    that of training. `weights` is the SHA-256 of the averaged weights after the last step.
+    `seconds` is the time of its steps without validation. If the steps were computed from minutes,
+    each step counts as its measured time. `skipped` steps had a loss or gradient that was not
+    finite. `parameters` counts those that a scale uses. `precision` is that of training. `weights`
+    is the SHA-256 of the averaged weights after the last step.
     """
 
     cell: str
@@ -61,7 +61,7 @@ class ComparisonOutcome:
     rows: tuple[ScoreRow, ...]
 
     def run(self, cell: str) -> RunRecord | None:
-        """One of the cell's runs, for what all of them have in common."""
+        """Any of the cell's runs, for values that all of them share."""
         return next((run for run in self.runs if run.cell == cell), None)
 
     def seeds(self, cell: str) -> tuple[int, ...]:

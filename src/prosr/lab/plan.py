@@ -22,10 +22,10 @@ class ComparisonPlan(Settings):
     """Cells that are trained with equal budgets, once for every seed.
 
     `recipe` holds the keys that all cells share; a cell's own keys override them. A cell whose
-    recipe has `steps` is trained for these, other cells for as many as take `minutes`. A cell
-    with `start_from` starts from the weights of an earlier cell. A cell with `sets` is scored
-    only on these. Each run is validated `validations` times, on the first
-    `validation_pictures` of the validation set.
+    recipe has `steps` is trained for these, other cells for as many as fit into `minutes`. A cell
+    with `start_from` starts from the weights of an earlier cell. A cell with `sets` is scored only
+    on these. Each run is validated `validations` times, on the first `validation_pictures` of the
+    validation set.
     """
 
     minutes: float | None = Field(default=None, gt=0)
@@ -36,12 +36,12 @@ class ComparisonPlan(Settings):
     cells: dict[CellName, dict[str, Any]] = Field(min_length=1)
 
     def steps(self, cell: str) -> int | None:
-        """The steps that the plan gives to a cell; None where `minutes` decide."""
+        """The steps that the plan states for a cell; None if they follow from `minutes`."""
         steps: int | None = (self.recipe | self.cells[cell]).get("steps")
         return steps
 
     def start_from(self, cell: str) -> str | None:
-        """The cell whose run of the same seed gives a cell's first weights, if any."""
+        """The cell whose run with the same seed provides a cell's initial weights, if any."""
         first: str | None = self.cells[cell].get("start_from")
         return first
 

@@ -1,4 +1,4 @@
-"""Networks in 8-bit integers for OpenVINO, kept where they pay on this machine."""
+"""Quantizes networks to 8-bit integers for OpenVINO, if they are faster on this machine."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ from prosr.models import Model
 from prosr.scales import choose_scales
 
 LOSS = 0.03
-"""Most dB against the ground truth that 8 bits may lose."""
+"""Maximum loss of PSNR against the ground truth in dB."""
 
 _PICTURES = 48
-"""Pictures that are used: every other one to calibrate, the rest to measure the loss."""
+"""Number of pictures: every other one is for calibration, the rest for measuring the loss."""
 
 _SIDE = 64
 """Largest side of the piece that is cut from the middle of each x."""
@@ -44,7 +44,7 @@ _ROUNDS = 5
 
 @dataclass(frozen=True)
 class Verdict:
-    """8 bits against the engine's own precision: times as fast, dB lost, and whether kept."""
+    """8 bits against the engine's own precision: speed-up, loss in dB, and whether it is kept."""
 
     speed: float
     loss: float
@@ -58,18 +58,17 @@ def try_int8(
     max_memory: int,
     progress: Callable[[str], None],
 ) -> Verdict:
-    """Quantize a model's graph for OpenVINO and keep it in the user's cache if that pays.
+    """Quantize a model's graph for OpenVINO and keep it in the user's cache if it is better.
 
-    It pays if it is faster than before and loses at most `LOSS` on the luminance of
-    pictures that it was not calibrated on. The engine uses it from then on. Raises
-    `ConfigError` for a network without this scale or without a residual (Eq. 2), and for too
-    few pictures.
+    It is better if it is faster and loses at most `LOSS` on the luminance of pictures that were not
+    used for calibration. The engine uses it from then on. Raises `ConfigError` for a network
+    without this scale or without a residual (Eq. 2), and for too few pictures.
     """
     choose_scales(model.name, model.scales, (scale,))
     graph = model.graphs[scale]
     if not read_graph(graph)[1].may_round:
         raise ConfigError(
-            "a network without a residual of its own cannot be quantized; leave it as it is"
+            "a network without a residual (Eq. 2) cannot be quantized; use it as it is"
         )
     everything = chain.from_iterable(one.pairs(scale) for one in benchmarks)
     pairs = [_middle(pair, scale) for pair, _ in zip(everything, range(_PICTURES), strict=False)]
@@ -103,11 +102,11 @@ def try_int8(
 
 
 def _quantize(graph: Path, inputs: Sequence[Block], new: Path) -> None:
-    """Write `graph` with convolutions in 8 bits, in ranges that `inputs` show, as `new` (.xml).
+    """Write `graph` to `new` (.xml) with 8-bit convolutions, calibrated on `inputs`.
 
-    The first and the last convolution stay in float32: they cost little, and the picture's
-    own values pass through them. With them in 8 bits, prosr-xs lost twice as much. So does
-    all that is no convolution, φ_s among it.
+    The first and the last convolution stay in float32: they cost little and process the picture's
+    own values. With them in 8 bits, prosr-xs lost twice as much. All other operations, including
+    φ_s, also stay in float32.
     """
     import nncf
 
@@ -148,7 +147,7 @@ def _score(
 
 
 def _seconds(engines: Mapping[str, OpenVinoEngine], scale: int) -> dict[str, float]:
-    """Seconds of the fastest round, which other programs lengthen least."""
+    """Seconds of the fastest round, which other programs disturb least."""
     x = np.random.default_rng(0).random((1, 3, _TIMED, _TIMED), np.float32)
     subjects = {name: partial(engine, x, scale) for name, engine in engines.items()}
     return {name: timing.best for name, timing in measure(subjects, _ROUNDS).items()}

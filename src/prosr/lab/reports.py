@@ -29,7 +29,7 @@ def write_table_4(
 ) -> None:
     """Write table-4.json and .md, and plots of quality against parameters and time.
 
-    The plot against time is left out if no time is known.
+    The plot against time is omitted if no time is known.
     """
     table = table_4.table_4(outcome, beside, speeds)
     texts = [table_4.to_markdown(table, metric) for metric in ("psnr", "ssim")]

@@ -1,4 +1,4 @@
-"""Means over seeds with their deviation, gains seed by seed, and whether a gain is real."""
+"""Means over seeds with their deviation, gains per seed, and whether a gain is significant."""
 
 from __future__ import annotations
 

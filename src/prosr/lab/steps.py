@@ -176,7 +176,7 @@ def make_variant(request: tuple[StepWork, StepVariant | None]) -> Subject:
 
 
 def make_waiting(request: tuple[StepWork, int]) -> Subject:
-    """Make a short training that returns the share of its time spent waiting for batches."""
+    """Make a short training that returns the fraction of its time spent waiting for batches."""
     work, steps = request
     return lambda: _train_and_wait(work, steps)
 
@@ -198,7 +198,7 @@ def _train_and_wait(work: StepWork, steps: int) -> float:
 
 
 def _sampler(work: StepWork, folder: Path) -> PatchSampler:
-    """Batches from pictures of noise in the size of BSDS500."""
+    """Batches from noise pictures of the same size as those of BSDS500."""
     decoded, pictures = DecodedPictures(folder), []
     for index in range(_PICTURES):
         name = f"noise {index}"

@@ -119,7 +119,7 @@ def table_4(
 def to_markdown(table: Table4, metric: str = "psnr") -> str:
     """The table of one metric, "psnr" or "ssim", with a caption.
 
-    The head of a column names the origin of its scores. Empty columns are left out.
+    The head of a column names the origin of its scores. Empty columns are omitted.
     """
     titles = dict(KINDS)
     if table.minutes is not None:

@@ -1,4 +1,4 @@
-"""What tables of scores show in which order, and tables in Markdown."""
+"""Content and order of score tables, and tables in Markdown."""
 
 from __future__ import annotations
 

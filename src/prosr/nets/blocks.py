@@ -1,4 +1,4 @@
-"""The parts of a ProSR generator (3.1, 3.2), and what other networks share with it."""
+"""The parts of a ProSR generator (3.1, 3.2), some of which other networks share."""
 
 from __future__ import annotations
 
@@ -66,11 +66,10 @@ class NormalizedDenseLayer(DenseLayer):
 class DCU(nn.Module):
     """Dense compression unit: dense layers, then a CONV(1,1) compression (3.2).
 
-    `layout` gives the width of the bottlenecks and the padding. `compressed` is the number
-    of channels after the compression; None leaves the compression out. With
-    `residual_scale`, the result is scaled and added to the input, which must then have
-    `compressed` channels: the local residual link. `channels` is the number of channels
-    that the unit returns.
+    `layout` gives the width of the bottlenecks and the padding. `compressed` is the number of
+    channels after the compression; None means no compression. With `residual_scale`, the result is
+    scaled and added to the input, which must then have `compressed` channels: the local residual
+    link. `channels` is the number of channels that the unit returns.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What a network costs, traced from the network itself: MACs, receptive radius, memory."""
+"""Cost of a network, traced from the network itself: MACs, receptive radius, memory."""
 
 from __future__ import annotations
 
@@ -17,22 +17,21 @@ from torch.utils._pytree import tree_leaves
 from prosr.errors import InferenceError
 
 _SIDES = (4, 10, 16)
-"""Sides of the inputs that are traced. Padding costs small inputs relatively more memory than
-large ones, so `Cost.bytes`, which comes from the last one, is on the safe side."""
+"""Sides of the traced inputs. Padding takes relatively more memory for small inputs, so
+`Cost.bytes`, measured on the last one, is an upper bound for large ones."""
 
 _BREADTH, _LENGTHS = 4, (64, 128, 256, 512, 1024, 2048)
-"""Sides of the strips in which a radius is searched."""
+"""Sides of the strips used to find a radius."""
 
 
 class Cost(NamedTuple):
-    """What a network costs at one scale.
+    """Cost of a network at one scale.
 
-    `macs` is the number of multiply-accumulate operations for each input pixel of a large
-    picture. Only convolution modules count; φ_s, back-projection and biases do not. `radius`
-    is the receptive radius: the distance in input pixels from an output pixel's place to the
-    furthest input pixel that it depends on, along an axis. `bytes` is the peak memory of the
-    activations for each input pixel, without the input itself and without what operators
-    allocate internally.
+    `macs` is the number of multiply-accumulate operations for each input pixel of a large picture.
+    Only convolution modules count; φ_s, back-projection and biases do not. `radius` is the
+    receptive radius: the distance in input pixels from an output pixel's place to the furthest
+    input pixel that it depends on, along an axis. `bytes` is the peak memory of the activations for
+    each input pixel, without the input itself and without what operators allocate internally.
     """
 
     macs: int
@@ -61,11 +60,11 @@ def observe(net: nn.Module, scale: int) -> tuple[int, int]:
     macs = []
     for side in _SIDES:
         x, watch = _picture(net, side, side), _Watch()
-        # Inference mode would hide the operators that are watched.
+        # Inference mode would hide the operators that this counts.
         with _evaluating(net), torch.no_grad(), register_module_forward_hook(watch.count), watch:
             net(x, scale)
         macs.append(watch.macs)
-    # Padding adds MACs in proportion to the side; the second difference leaves these out.
+    # Padding adds MACs in proportion to the side; the second difference removes these.
     step = _SIDES[1] - _SIDES[0]
     each = (macs[0] - 2 * macs[1] + macs[2]) // (2 * step**2)
     return each, -(-watch.peak // _SIDES[-1] ** 2)
@@ -74,8 +73,8 @@ def observe(net: nn.Module, scale: int) -> tuple[int, int]:
 def find_radius(net: nn.Module, scale: int) -> int:
     """The exact receptive radius in input pixels; see `Cost.radius`.
 
-    One column of a strip is NaN, and NaN reaches whatever depends on it, however weakly.
-    Raises `InferenceError` if that is everything in a strip of 2048 pixels.
+    One column of a strip is NaN, and NaN propagates to every pixel that depends on it. Raises
+    `InferenceError` if it reaches all pixels of a strip of 2048.
     """
     for length in _LENGTHS:
         radius = max(_reach(net, scale, length, turned) for turned in (False, True))
@@ -102,7 +101,7 @@ def _reach(net: nn.Module, scale: int, length: int, turned: bool) -> int:
 
 
 class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Follows the life of all tensors, and counts the MACs of convolution modules."""
+    """Tracks the lifetime of all tensors, and counts the MACs of convolution modules."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -126,7 +125,7 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return result
 
     def count(self, module: nn.Module, inputs: tuple[Any, ...], result: Any) -> None:
-        """Count a module that has run, if it is a convolution."""
+        """Count the MACs of a module that has run, if it is a convolution."""
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
             # A transposed convolution computes for each pixel that it reads.
             computed = inputs[0] if module.transposed else result

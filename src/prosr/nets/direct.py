@@ -1,4 +1,4 @@
-"""Networks for one scale that upsample at their end: what pyramids are compared with (4.1)."""
+"""Networks for one scale that upsample at their end, to compare with pyramids (4.1)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Feature networks, whose features perceptual losses and distances compare.
+"""Feature networks for perceptual losses and distances.
 
-Each takes RGB pictures, [N, 3, H, W] in [0, 1], and normalizes them itself. Parameters have
-the names of the file that they are read from.
+Each takes RGB pictures, [N, 3, H, W] in [0, 1], and normalizes them itself. Parameters have the
+same names as in the released files.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class DistilledVGG19(nn.Module):
         return {**found, 5: self._layer("conv51", z)}
 
     def _layer(self, name: str, z: Tensor) -> Tensor:
-        # A single pixel has nothing to reflect.
+        # A single pixel cannot be reflected.
         mode = "reflect" if min(z.shape[2:]) > 1 else "replicate"
         return F.relu(self.get_submodule(name)(F.pad(z, (1, 1, 1, 1), mode=mode)))
 

@@ -13,7 +13,7 @@ from prosr.resample.tensors import upscale
 class LaplacianPyramid(Network):
     """The parts of a ProSR of the same layout, combined by Eq. 8 instead of Eq. 2.
 
-    Every level gives an estimate, to which the next level adds its residual.
+    Every level returns an estimate, to which the next level adds its residual.
     """
 
     def __init__(self, layout: LaplacianConfig) -> None:

@@ -40,7 +40,7 @@ class Network(nn.Module):
     if TYPE_CHECKING:
 
         def __call__(self, x: Tensor, scale: int, alpha: float = 1.0) -> Tensor:
-            """The type of `forward`, which `nn.Module` leaves open."""
+            """Declare the type of `forward`, which `nn.Module` does not."""
 
     def parameter_count(self, scale: int) -> int:
         """Number of parameters that training up to `scale` changes."""

@@ -1,8 +1,8 @@
 """The one bicubic (Keys, a = −0.5), as MATLAB's `imresize` computes it.
 
-Downscaling is antialiased: the kernel is stretched by the scale. Upscaling is plain and
-is the paper's φ_s. Borders are symmetric: … b a | a b c … This package holds the taps and
-what arrays need; `prosr.resample.tensors` has the same for PyTorch, with gradients.
+Downscaling is antialiased: the kernel is stretched by the scale. Upscaling is plain and is the
+paper's φ_s. Borders are symmetric: … b a | a b c … This package has the taps and the functions for
+arrays; `prosr.resample.tensors` has those for PyTorch, with gradients.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ PHI_RADIUS = 2
 """Pixels of x on each side that one pixel of φ_s(x) depends on."""
 
 BACK_PROJECTION_RADIUS = 2 * PHI_RADIUS
-"""Pixels of x by which each iteration of back-projection widens what a pixel depends on."""
+"""Pixels of x by which each iteration of back-projection increases the receptive radius."""
 
 Float = TypeVar("Float", np.float32, np.float64)
 
@@ -104,7 +104,7 @@ def imresize_double(y: NDArray[np.float64], scale: int) -> NDArray[np.float64]:
 
 
 def make_input(y: NDArray[np.uint8], scale: int) -> NDArray[np.uint8]:
-    """The benchmark input x for the truth y, [H, W(, C)] with H and W multiples of s.
+    """The benchmark input x for the ground truth y, [H, W(, C)] with H and W multiples of s.
 
     Published ×2 and ×4 inputs come from uint8 pictures, ×8 ones from doubles with one
     rounding at the end; both are reproduced bit for bit.

@@ -39,11 +39,11 @@ def downscale(y: Tensor, scale: int) -> Tensor:
 
 
 def back_project(y_hat: Tensor, x: Tensor, scale: int, iterations: int) -> Tensor:
-    """Make ŷ agree with x: ŷ ← ŷ + φ_s(x − ψ_s(ŷ)), so many times.
+    """Make ŷ consistent with x: repeat ŷ ← ŷ + φ_s(x − ψ_s(ŷ)).
 
-    x is [N, C, H, W] and ŷ [N, C, sH, sW]. What is added has no detail finer than x's: it
-    restores the input's colours and brightness. Irani and Peleg, Improving resolution by
-    image registration (1991).
+    x is [N, C, H, W] and ŷ [N, C, sH, sW]. The correction has no finer detail than x: it restores
+    the input's colours and brightness. Irani and Peleg, Improving resolution by image registration
+    (1991).
     """
     for _ in range(iterations):
         y_hat = y_hat + upscale(x - downscale(y_hat, scale), scale)
@@ -53,7 +53,7 @@ def back_project(y_hat: Tensor, x: Tensor, scale: int, iterations: int) -> Tenso
 def as_given(pictures: Tensor) -> AbstractContextManager[object]:
     """Turn autocast off for the pictures' device."""
     device = pictures.device.type
-    # Entered only where it does something: a traced graph has no such block.
+    # Used only if autocast is on, since a traced graph cannot contain this block.
     is_on = device != "meta" and torch.is_autocast_enabled(device)
     return torch.autocast(device, enabled=False) if is_on else nullcontext()
 
@@ -91,9 +91,9 @@ def _weighted_sum(values: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
 
 
 def _pad_symmetric(x: Tensor, dim: int, before: int, after: int) -> Tensor:
-    """Mirror so many pixels at the ends of `dim`, the outermost pixel included.
+    """Mirror this many pixels at the ends of `dim`, the outermost pixel included.
 
-    The indices are tensors, so that a traced graph takes axes of any length.
+    The indices are tensors, so that a traced graph accepts axes of any length.
     """
     length = x.shape[dim]
     index = torch.arange(-before, length + after, device=x.device) % (2 * length)

@@ -1,1 +1,1 @@
-"""Training as in sections 3.3 and 3.4: what varies, varies with the step alone."""
+"""Training as in sections 3.3 and 3.4. Everything that varies is a function of the step."""

@@ -26,12 +26,13 @@ from prosr.training.objectives import (
 )
 
 MARGINS = (0.02, 0.98)
-"""Range of D(r) − D(r̂) in which the discriminator teaches the generator something.
+"""Range of D(r) − D(r̂) in which the discriminator is useful to the generator.
 
-At 0 it cannot tell r from r̂, at 1 it has no doubt; neither gives a useful gradient."""
+At 0 it cannot distinguish r and r̂, at 1 it separates them perfectly. Neither yields a useful
+gradient."""
 
 VIEWS = (0.66, 0.8, 1.0, 1.0, 1.25, 1.5)
-"""Relative sizes in which the feature network sees pictures, drawn with equal probability."""
+"""Relative sizes of the feature network's input, drawn with equal probability."""
 
 
 @dataclass(frozen=True)
@@ -54,11 +55,11 @@ def adversarial_step(
 ) -> StepResult:
     """Train the discriminator `turns` times on Eq. 3, then the generator once on Eq. 4.
 
-    Turn i uses the pictures i, i + turns, … of the batch, so that several processes do
-    together what one would do. The discriminator judges residuals, or pictures if it is
-    SRGAN's. `alpha` blends the new level in, in both networks; if the generator was
-    `pretrained` at this scale, in the discriminator only. Raises `DivergedError` if a loss
-    or gradient is not finite, before the network that it belongs to changes.
+    Turn i uses the pictures i, i + turns, … of the batch, so that several processes together equal
+    one. The discriminator judges residuals, or pictures if it is SRGAN's. `alpha` blends the new
+    level in, in both networks; if the generator was `pretrained` at this scale, in the
+    discriminator only. Raises `DivergedError` if a loss or gradient is not finite, before the
+    network that it belongs to changes.
     """
     fabric, settings, s = generator.fabric, adversary.settings, batch.scale
     x, y = to_unit(fabric, batch.x), to_unit(fabric, batch.y)
@@ -73,7 +74,7 @@ def adversarial_step(
             for i in range(settings.turns)
         ]
         scores = [_discriminator_step(discriminator, batch, *turn, alpha) for turn in turns]
-        # Gradients of L_R go through the discriminator, but not into its parameters.
+        # Gradients of L_R pass through the discriminator, but not into its parameters.
         adversary.net.requires_grad_(False)
         with fabric.autocast():
             seen_hat, seen = (_view(z, batch.step) if settings.views else z for z in (y_hat, y))
@@ -127,8 +128,8 @@ def _view(y: Tensor, step: int) -> Tensor:
 def _window(batch: Batch) -> tuple[slice | EllipsisType, ...]:
     """A random crop of y that is one pixel of x smaller, the same for the whole batch.
 
-    Discriminator and feature network halve pictures at fixed pixels. Without the random
-    offset they would not see the generator's own grid as a fault.
+    Discriminator and feature network downsample at fixed pixels. Without the random offset they
+    could not detect a grid in the generator's output.
     """
     s, size = batch.scale, batch.scale * (batch.x.shape[1] - 1)
     draw = random.Random(f"window {batch.step}")

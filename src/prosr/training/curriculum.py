@@ -1,4 +1,4 @@
-"""What changes during training, as functions of the step: curriculum, rates, decay (3.4)."""
+"""Curriculum, learning rate and averaging decay as functions of the step (3.4)."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def opened_at(step: int, recipe: Recipe) -> tuple[Scale, ...]:
 
 
 def phases(recipe: Recipe) -> list[range]:
-    """Split the steps where a scale opens and where its blending ends."""
+    """Split the steps at the points where a scale opens or its blending ends."""
     schedule = recipe.schedule
     times: list[float] = []
     if isinstance(schedule, Curriculum):
@@ -103,5 +103,5 @@ def learning_rate_at(step: int, recipe: Recipe) -> float:
 
 
 def ema_decay_at(step: int, recipe: Recipe) -> float:
-    """Decay of the averaged weights, lower at first to forget the initial ones."""
+    """Decay of the averaged weights, lower at first to forget the initial weights."""
     return min(recipe.ema, (step + 1) / (step + 10))

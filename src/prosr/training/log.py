@@ -26,7 +26,7 @@ from prosr.training.run import Run
 class RunLog:
     """Appends to log.jsonl and tensorboard/ in a run's folder.
 
-    Opening it at a step removes all later entries, since those steps are taken again.
+    Opening it at a step removes all later entries, since those steps will be repeated.
     """
 
     def __init__(self, folder: Path, step: int) -> None:

@@ -35,7 +35,8 @@ from prosr.training.run import Run
 from prosr.training.session import PROTOCOL, Session
 
 MOST_SKIPPED = 100
-"""Number of consecutive steps that may be skipped, but never all of a run; one more ends it."""
+"""Number of consecutive steps that may be skipped, but never all of a run; one more ends the
+run."""
 
 
 class Observer(Protocol):
@@ -54,10 +55,10 @@ class Observer(Protocol):
 def train(session: Session, observer: Observer, should_stop: Callable[[], bool]) -> None:
     """Train from the run's step to the recipe's last, or until `should_stop` in any process.
 
-    Saves the state before it returns. A step that diverges raises `DivergedError`, or is
-    skipped and counted if the job says so. A discriminator that is useless for too long raises
-    `DivergedError` too. Raises what `named_failures` raises. The first process logs, scores,
-    draws and saves.
+    Saves the state before it returns. A step that diverges raises `DivergedError`, or is skipped
+    and counted with `skip_nonfinite`. A discriminator that is useless for too long raises
+    `DivergedError` too. Raises what `named_failures` raises. The first process logs, scores, draws
+    and saves.
     """
     run, fabric = session.run, session.fabric
     recipe, progress, is_first = run.recipe, run.progress, fabric.is_global_zero
@@ -175,7 +176,7 @@ def _means(results: Sequence[StepResult]) -> dict[str, float]:
 
 
 def _collapse(run: Run, result: StepResult) -> str:
-    """The reason to end the run, if the discriminator was useless for too long; else empty."""
+    """The reason to end the run if the discriminator was useless for too long, else empty."""
     if run.adversary is None:
         return ""
     patience, scale = run.adversary.settings.collapse_after, result.scale

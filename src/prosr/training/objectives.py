@@ -1,4 +1,4 @@
-"""One training step on Eq. 5 or Eq. 7, and what the steps of all objectives share."""
+"""One training step on Eq. 5 or Eq. 7, and code that the steps of all objectives share."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from prosr.training.losses import pixel_loss, pyramid_loss
 
 
 class DivergedError(ProSRError):
-    """Training cannot go on: a loss is not finite, or a discriminator useless for too long."""
+    """Training cannot continue: a loss is not finite, or a discriminator has become useless."""
 
 
 @dataclass(frozen=True)
 class StepResult:
     """Numbers of one step: the loss, the gradient's norm before clipping, and others by name.
 
-    The loss is of Eq. 5 or Eq. 7 in 8-bit levels, or of Eq. 4.
+    The loss is Eq. 5 or Eq. 7 in 8-bit levels, or Eq. 4.
     """
 
     scale: int

@@ -1,4 +1,4 @@
-"""The folder of a training run: what it contains, and how to resume from it.
+"""The folder of a training run: its files, and resuming from them.
 
 state.safetensors       everything that the next step depends on
 before.safetensors      the state of the save before
@@ -44,19 +44,19 @@ from prosr.training.curriculum import stage_at
 STATE, BEFORE = "state.safetensors", "before.safetensors"
 
 _MAY_MOVE = {"adversarial": {"file"}}
-"""The part of a recipe that is a path on this machine."""
+"""The key of a recipe that is a path on this machine."""
 
 
 class RunProgress(BaseModel):
-    """How far a run has come, stored with its state.
+    """Progress of a run, stored with its state.
 
-    `seconds` is the time of all steps, without validation. `best` is the number of scales
-    and the mean PSNR of best.safetensors. `skipped` counts steps that diverged,
-    `skipped_in_a_row` those since the last good step. `useless` counts, for each scale, the
-    last consecutive steps with a useless discriminator. `pretrained` are the scales that the
-    first weights were trained at. `precision` is that of all steps, `pictures` a hash of the
-    training pictures. A resumed run must be given the same `recipe`, first weights
-    (`start_from`) and feature network (`features`), which are known by their hashes.
+    `seconds` is the time of all steps, without validation. `best` is the number of scales and the
+    mean PSNR of best.safetensors. `skipped` counts steps that diverged, `skipped_in_a_row` those
+    since the last good step. `useless` counts, for each scale, the last consecutive steps with a
+    useless discriminator. `pretrained` are the scales that the first weights were trained at.
+    `precision` is that of all steps, `pictures` a hash of the training pictures. A resumed run
+    requires the same `recipe`, first weights (`start_from`) and feature network (`features`), which
+    are compared by hash.
     """
 
     model_config = ConfigDict(extra="forbid", ser_json_inf_nan="constants")
@@ -264,7 +264,7 @@ def _restore(run: Run) -> None:
             if optimizer is None or not key or owner != part:
                 continue
             for name, value in values.items():
-                # Adam keeps its step counts on the CPU, the rest as it keeps the parameter.
+                # Adam keeps its step counts on the CPU, all else on the parameter's device.
                 own = value if key == "step" else torch.empty_like(parameters[name]).copy_(value)
                 optimizer.state[parameters[name]][key] = own
     run.progress = old

@@ -84,7 +84,7 @@ def prepare(job: TrainingJob, progress: Callable[[int, int], None]) -> Session:
         raise DataError(f"{names}: no pictures to train on; {reason}")
     sampler = PatchSampler(
         pictures,
-        # Not a lambda: workers that are not forked get it pickled.
+        # Not a lambda: it must be picklable for workers that are not forked.
         partial(scale_at, recipe=recipe),
         {s: p for s, p in zip(SCALES, recipe.patch, strict=True) if s in recipe.scales},
         recipe.batch,
@@ -118,7 +118,7 @@ def prepare(job: TrainingJob, progress: Callable[[int, int], None]) -> Session:
 def launch(precision: str, devices: int = 1, nodes: int = 1) -> Fabric:
     """Join the processes that torchrun or SLURM has started, or be the only one."""
     several = devices * nodes > 1 or int(os.environ.get("WORLD_SIZE", "1")) > 1
-    # The notes of a session already say what its banners say.
+    # The notes of a session already contain the information in its banners.
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     try:
         fabric = Fabric(

@@ -1,4 +1,4 @@
-"""A training step on noise, timed: what a run costs, before it starts."""
+"""Times training steps on noise, to estimate the cost of a run before it starts."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class StepWork:
 
 @dataclass(frozen=True)
 class StepCost:
-    """The share of a step's scale among all steps, and the step's cost on this machine.
+    """A scale's share of all steps, and the cost of a step at this scale on this machine.
 
     `memory` is the peak of the process in bytes, Python and PyTorch included.
     """

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 OUTPUT_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv")
-"""Of containers that hold H.264 with any sound."""
+"""Suffixes of containers that hold H.264 with any sound."""
 
 
 def is_clip(path: Path) -> bool:
-    """Whether the name ends like a clip's; its content may still be something else."""
+    """Whether the name has a clip's suffix. The content may still be something else."""
     return path.suffix.lower() in (*OUTPUT_SUFFIXES, ".webm", ".avi")
 
 

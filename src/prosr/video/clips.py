@@ -21,13 +21,13 @@ from numpy.typing import NDArray
 from prosr.images.loading import refusal
 
 _READ = {"format_whitelist": "mov,matroska,webm,avi,mpegts,mpeg,m4v,flv,ogg,asf,mxf,dv,nut"}
-"""Containers that are read. Others could refer to further files, here or on the network."""
+"""Containers that are read. Others could refer to other files, local or on the network."""
 
 _EXACTLY = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
-"""Without the last two, 4:2:0 comes out one level too dark."""
+"""Without the last two, 4:2:0 becomes one level too dark."""
 
 _HD_LINES = 720
-"""With so many rows, frames of unknown colour matrix are taken for BT.709, as players do."""
+"""At this height, frames without a stated colour matrix count as BT.709, as in players."""
 
 TEXTS = "surrogateescape"
 """Error handler for titles and the like that are not UTF-8; it keeps their bytes."""
@@ -35,7 +35,7 @@ TEXTS = "surrogateescape"
 
 @dataclass(frozen=True)
 class Colours:
-    """How a clip's samples are coded. The result's are coded in the same way.
+    """Coding of a clip's samples, which the result keeps.
 
     `tags` are range, matrix, primaries and transfer as the file states them. `deep` samples
     have 10 bits instead of 8.
@@ -100,7 +100,7 @@ def open_clip(path: Path) -> Clip:
             raise refusal(path, "has no frame that can be decoded")
         if first.interlaced_frame:
             raise refusal(path, "is interlaced; make it progressive first")
-        # VP8 and VP9 keep alpha in packets of its own, which the decoder does not show.
+        # VP8 and VP9 keep alpha in separate packets, which the decoder does not expose.
         beside = {key.lower(): value for key, value in stream.metadata.items()}.get("alpha_mode")
         if beside == "1" or any(part.is_alpha for part in first.format.components):
             hint = "extract its frames, then enlarge those"
@@ -157,7 +157,7 @@ def explaining(path: Path) -> Iterator[None]:
 
 @contextmanager
 def reading(path: Path) -> Iterator[InputContainer]:
-    """Open a clip. Raises `ImageError` for what is wrong with it, also while it is read."""
+    """Open a clip. Raises `ImageError` for any problem, also while it is read."""
     with explaining(path):
         try:
             with open_container(path) as source:
@@ -173,7 +173,7 @@ def open_container(path: Path) -> InputContainer:
 
 
 def address(path: Path) -> str:
-    """The path for PyAV, which would take what stands before a colon for a protocol."""
+    """The path for PyAV, which would parse the part before a colon as a protocol."""
     return f"file:{path}"
 
 
@@ -184,7 +184,7 @@ def _is_rgb(frame: VideoFrame) -> bool:
 def _colours(frame: VideoFrame) -> Colours:
     """The nearest coding that H.264 has: 4:2:0, 4:2:2 or 4:4:4 in 8 or 10 bits.
 
-    RGB becomes 4:4:4, with the matrix and range that players assume where none are stated.
+    RGB becomes 4:4:4, with the matrix and range that players assume if none are stated.
     """
     known = frame.format
     chroma = known.chroma_width(8), known.chroma_height(8)

@@ -1,7 +1,7 @@
 """A clip enlarged frame by frame, in segments from which a later run resumes.
 
-A hidden folder beside the result holds the finished segments. At the end they are joined with
-the clip's sound and subtitles, without encoding anything again.
+A hidden folder beside the result holds the finished segments. At the end they are joined with the
+clip's sound and subtitles, without encoding again.
 """
 
 from __future__ import annotations
@@ -54,15 +54,15 @@ _QUALITY = {"crf": "16", "preset": "medium", "bf": "0", "rc-lookahead": "10", "t
 after the other's. A short lookahead keeps few frames in memory."""
 
 _FRAMES_HELD = 34
-"""Memory that encoding takes, in RGB frames of the result: measured were 30 frames at
-1280×720 to 2560×1440 in 8 bits, 29 in 10 bits (PyAV 18, two threads)."""
+"""Memory for encoding, in RGB frames of the result. Measured: 30 frames at 1280×720 to 2560×1440 in
+8 bits, 29 in 10 bits (PyAV 18, two threads)."""
 
 _CUT_OFF = 1.0
 """Seconds by which a result may be shorter than its clip without a remark."""
 
 
 def estimate(upscaler: Upscaler, source: Path, target: Path, scale: int) -> Estimate:
-    """What `enlarge` would take, by a trial of two frames; nothing is written."""
+    """Estimate the cost of `enlarge` from a trial of two frames; nothing is written."""
     clip = open_clip(source)
     check_target(clip, target, scale)
     # The first frame takes longer than the others.
@@ -83,7 +83,7 @@ def reserve(path: Path, scale: int, max_memory: int) -> int:
     held = _frame_memory(open_clip(path), scale)
     if (need := held + LEAST) > max_memory:
         limit = f"a memory limit of {math.ceil(need / 1e6)} MB"
-        raise refusal(path, f"its enlarged frames need {limit}; allow it, or enlarge less")
+        raise refusal(path, f"its enlarged frames need {limit}; raise it or use a smaller scale")
     return held
 
 
@@ -95,12 +95,12 @@ def _frame_memory(clip: Clip, scale: int) -> int:
 def enlarge(
     upscaler: Upscaler, path: Path, target: Path, scale: int, progress: Progress | None = None
 ) -> str:
-    """Write the clip, with each frame enlarged; return a remark if it seems to be cut off.
+    """Write the enlarged clip; return a remark if the source seems to be truncated.
 
-    The clip keeps its frame times, sound, subtitles, chapters, rotation, pixel aspect and
-    colour tags. After an interruption, a call with the same network and the same content of
-    the clip resumes with the first segment that is missing. `progress` is told the number of
-    frames done and of all frames. Raises `ImageError`.
+    The clip keeps its frame times, sound, subtitles, chapters, rotation, pixel aspect and colour
+    tags. After an interruption, a call with the same network and the same content of the clip
+    resumes with the first segment that is missing. `progress` gets the number of finished frames
+    and of all frames. Raises `ImageError`.
     """
     clip = open_clip(path)
     check_target(clip, target, scale)
@@ -122,7 +122,7 @@ def enlarge(
             end = _join(_finished(folder), clip, temporary, str(making))
         shutil.rmtree(folder)
     if clip.seconds - end > _CUT_OFF:
-        return f"ends at {end:.1f} of {clip.seconds:.1f} s: the clip seems to be cut off"
+        return f"ends at {end:.1f} of {clip.seconds:.1f} s: the clip seems to be truncated"
     return ""
 
 
@@ -136,7 +136,7 @@ def check_target(clip: Clip, target: Path, scale: int) -> None:
         trial = Path(folder, f"trial{target.suffix}")
         if why := _trouble(trial, partial(_add_frames, clip=clip, scale=scale)):
             size = f"{scale * clip.width}×{scale * clip.height} pixels"
-            raise refusal(target, f"{size} cannot be encoded as H.264 ({why}); enlarge less")
+            raise refusal(target, f"{size} cannot be encoded as H.264 ({why}); use a smaller scale")
         for kept in _kept(source):
             copy = partial(OutputContainer.add_stream_from_template, template=kept)
             if why := _trouble(trial, copy):
@@ -149,7 +149,7 @@ def check_target(clip: Clip, target: Path, scale: int) -> None:
 
 
 def _trouble(path: Path, add: Callable[[OutputContainer], object]) -> str:
-    """Why a file cannot begin with the stream that `add` adds, or nothing."""
+    """The reason why a file cannot contain the stream that `add` adds, or an empty string."""
     try:
         with av.open(str(path), "w") as output:
             add(output)
@@ -178,7 +178,7 @@ def _kept(source: InputContainer) -> list[Stream]:
 
 
 def _folder(target: Path, making: Making) -> Path:
-    """Where the segments of one clip, network and scale are.
+    """The folder with the segments of one clip, network and scale.
 
     The name depends on the clip's content, not on its dates, which a backup may change.
     """
@@ -218,7 +218,7 @@ def _join(segments: list[Path], clip: Clip, path: Path, made_by: str) -> float:
         av.open(address(path), "w", metadata_errors=TEXTS) as output,
     ):
         stream = output.add_stream_from_template(first.streams.video[0])
-        # Segments do not hold these.
+        # Segments do not store these.
         stream.time_base = clip.time_unit
         stream.codec_context.framerate = clip.rate
         stream.codec_context.color_range = clip.colours.tags[0]
@@ -232,7 +232,7 @@ def _join(segments: list[Path], clip: Clip, path: Path, made_by: str) -> float:
         comment = "; ".join(filter(None, (clip.comment, made_by)))
         output.metadata.update({**source.metadata, "comment": comment})
         output.set_chapters(source.chapters())
-        # With an empty list, PyAV would give the packets of all streams.
+        # With an empty list, PyAV would return the packets of all streams.
         others = _copied(source.demux(kept), copies) if kept else iter(())
         end, times = 0.0, []
         for packet in heapq.merge(_packets(segments, stream), others, key=_seconds):
@@ -241,7 +241,7 @@ def _join(segments: list[Path], clip: Clip, path: Path, made_by: str) -> float:
             if packet.stream is stream:
                 times.append(now)
             output.mux(packet)
-        # Nothing tells how long the last frame lasts. It may last as long as the longest one.
+        # The duration of the last frame is unknown. It may be as long as the longest frame.
         longest = max((after - before for before, after in pairwise(times)), default=math.inf)
         return max(end, times[-1] + longest)
 

@@ -1,1 +1,1 @@
-"""What runs a network: OpenVINO, ONNX Runtime or PyTorch."""
+"""The engines that run networks: OpenVINO, ONNX Runtime and PyTorch."""

@@ -14,8 +14,8 @@ from prosr.inference.tiling import Block
 from prosr.models import Model
 
 _MEMORY = MemoryModel(reserved=180_000_000, weights=2, activations=2.6, results=3)
-"""Per input pixel of `prosr-xs`, 2.4 to 2.6 times the float32 activations were taken, of
-`progansr-xs` 2.8; ONNX Runtime 1.32, x86-64."""
+"""Measured per input pixel: 2.4 to 2.6 times the float32 activations for `prosr-xs`, 2.8 times for
+`progansr-xs` (ONNX Runtime 1.32, x86-64)."""
 
 _PROVIDERS: dict[str, dict[str, str]] = {
     "CUDAExecutionProvider": {"use_tf32": "0"},
@@ -31,7 +31,7 @@ class OnnxEngine(Engine):
     name: ClassVar[str] = "onnx"
 
     def __init__(self, model: Model, max_memory: int) -> None:
-        # One at a time: each holds the parameters.
+        # Keep only one session: each holds the parameters.
         session = lru_cache(maxsize=1)(lambda scale: _open(model.graphs[scale]))
 
         def cost(scale: int) -> ScaleCost:
@@ -49,14 +49,14 @@ class OnnxEngine(Engine):
 def _open(path: Path) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = thread_count()
-    # The arena would keep its memory for good; glibc reuses freed memory anyway.
+    # The arena would never release its memory; glibc reuses freed memory anyway.
     options.enable_cpu_mem_arena = False
     options.log_severity_level = 3
     installed = onnxruntime.get_available_providers()
     providers = [(name, _PROVIDERS[name]) for name in _PROVIDERS if name in installed]
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=providers)
-    # Its exceptions have no common class.
+    # The exceptions of ONNX Runtime have no common class.
     except Exception as error:
         raise CheckpointError(
             f"{path}: is not a graph, or is damaged; delete it, or install prosr again"

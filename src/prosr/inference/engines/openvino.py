@@ -14,9 +14,8 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-# OpenVINO's own __init__ imports its converter and a telemetry client, and does without them
-# where they are missing. They double the time of the import, write into the user's home, and
-# fail where there is none.
+# OpenVINO's __init__ imports its converter and a telemetry client if they are present. They double
+# the import time, write into the user's home directory, and fail if there is none.
 _hidden = sys.modules.setdefault("openvino.tools.ovc", None)  # type: ignore[arg-type]
 import openvino
 from openvino import opset13 as ops
@@ -37,36 +36,36 @@ from prosr.inference.tiling import Block
 from prosr.models import Model
 
 _SHAPES = 2
-"""Shapes that a graph is kept compiled for: the tiles of a picture have one, or two."""
+"""Number of shapes for which a graph stays compiled: tiles of a picture have one or two."""
 
 _SMALL = 128 * 128
-"""Pixels below which a graph is compiled once for all shapes. It then takes up to twice the memory,
-so larger tiles get a graph of their own shape."""
+"""Below this number of pixels, a graph is compiled once for all shapes. Such a graph takes up to
+twice the memory, so larger tiles get a graph for their own shape."""
 
 _MEMORY = {
     "fp32": MemoryModel(reserved=180_000_000, weights=1 + _SHAPES, activations=1.2, results=3),
     "bf16": MemoryModel(reserved=180_000_000, weights=1 + _SHAPES, activations=0.65, results=2.5),
 }
-"""Tiles of 400×400 took, per input pixel of `prosr-xs`, 1.26, 1.25 and 1.23 times the float32
-activations at ×2, ×4 and ×8, 0.67, 0.72 and 0.78 in bfloat16; 110 MB are resident before the
-first tile. OpenVINO 2026.4, x86-64."""
+"""Measured with `prosr-xs` on tiles of 400×400: 1.26, 1.25 and 1.23 times the float32 activations
+at ×2, ×4 and ×8; 0.67, 0.72 and 0.78 times in bfloat16; 110 MB resident before the first tile
+(OpenVINO 2026.4, x86-64)."""
 
 _SIDE, _TIMES, _GAIN = 256, 8, 1.2
-"""Matrices whose products are timed, how often, and by how much bfloat16 must be faster."""
+"""Size of the timed matrix products, their number, and the speed-up that bfloat16 must reach."""
 
 
 @cache
 def core() -> Any:
     """OpenVINO's core, one for the process, kept until its end.
 
-    Its CPU plugin gives the thread that loads it a stack for signal handlers. If another
-    thread released the core, that memory would go, and the next signal end the process.
+    Its CPU plugin gives the thread that loads it a stack for signal handlers. If another thread
+    released the core, that stack would be freed and the next signal would crash the process.
     """
     return openvino.Core()
 
 
 def read_graph(path: Path) -> tuple[Any, ScaleCost]:
-    """A graph as OpenVINO's model, and its metadata. Raises `CheckpointError` for none."""
+    """Read a graph and its metadata. Raises `CheckpointError` for any other file."""
     try:
         model = core().read_model(path)
     except RuntimeError as error:
@@ -80,11 +79,11 @@ def read_graph(path: Path) -> tuple[Any, ScaleCost]:
 
 
 class OpenVinoEngine(Engine):
-    """OpenVINO on the CPU: in bfloat16 where that is faster and the graph allows it.
+    """OpenVINO on the CPU: in bfloat16 if that is faster and the graph allows it.
 
-    `precision="auto"` also takes 8-bit graphs where `prosr quantize` has kept one;
-    "native" does not, and "fp32" neither rounds nor quantizes. `trials` are graphs to run
-    instead of a scale's own.
+    With `precision="auto"` it uses the 8-bit graphs that `prosr quantize` has kept; with "native"
+    it does not; with "fp32" it uses float32 only. `trials` maps scales to graphs that replace their
+    own.
     """
 
     name: ClassVar[str] = "openvino"
@@ -102,7 +101,7 @@ class OpenVinoEngine(Engine):
             int8 = int8_path(model, scale)
             quantized = precision == "auto" and os.path.exists(int8)
             self._graphs[scale] = (trials or {}).get(scale) or (int8 if quantized else path)
-        # The graphs of a network agree on this.
+        # All graphs of a network have the same value.
         may_round = precision != "fp32" and cost(min(model.graphs)).may_round
         self._native = "bf16" if may_round and bf16_is_faster() else "fp32"
         self.precision = self._native
@@ -113,7 +112,7 @@ class OpenVinoEngine(Engine):
 
     def run(self, x: Block, scale: int) -> Block:
         compiled = self._compile(scale, *x.shape[2:])
-        # Each compiled graph keeps the memory of its activations; only one may at a time.
+        # Each compiled graph keeps the memory of its activations, so keep only one.
         if self._active is not None and self._active is not compiled:
             self._active.release_memory()
         self._active = compiled
@@ -140,23 +139,23 @@ def compile_model(model: Any, precision: str, threads: int | None = None) -> Any
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_NUM_THREADS": threads or thread_count(),
         "INFERENCE_PRECISION_HINT": {"fp32": "f32", "bf16": "bf16"}[precision],
-        # Threads that are bound to a core wait for other programs that compute there.
+        # Threads bound to a core would wait for other programs on that core.
         "ENABLE_CPU_PINNING": False,
     }
     return core().compile_model(model, "CPU", options)
 
 
 def int8_path(model: Model, scale: int) -> Path:
-    """Where `prosr quantize` keeps a graph in 8 bits: its name says of which graph and weights."""
+    """The path of a graph that `prosr quantize` wrote, named by a hash of graph and weights."""
     graph = hashlib.sha256(model.graphs[scale].read_bytes() + model.sha256.encode()).hexdigest()
     return cache_folder() / "int8" / f"{graph[:24]}.xml"
 
 
 @cache
 def bf16_is_faster() -> bool:
-    """Whether products of matrices are clearly faster here in bfloat16 than in float32, as timed.
+    """Time whether matrix products are clearly faster in bfloat16 than in float32.
 
-    Hardware support alone does not tell: on a Xeon of the fifth generation AVX-512 without AMX
+    Hardware support alone is not enough: on a Xeon of the fifth generation, AVX-512 without AMX
     took twice the time.
     """
     if "BF16" not in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):

@@ -1,4 +1,4 @@
-"""PyTorch as an engine: for networks in training, for GPUs, and as the others' reference."""
+"""The PyTorch engine: for networks in training, for GPUs, and as the reference."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from prosr.nets.cost import trace
 from prosr.nets.network import Network
 
 _MEMORY = MemoryModel(reserved=430_000_000, weights=1, activations=2.2, results=0)
-"""Activations: for what kernels copy (up to 1.5, prosr-s-2018 with its odd widths) and the
-allocator keeps in pieces (2.1, prosr-xs); x86-64, PyTorch 2.13, glibc."""
+"""The factor of the activations covers copies in kernels (up to 1.5, prosr-s-2018 with its odd
+widths) and fragmentation (2.1, prosr-xs); x86-64, PyTorch 2.13, glibc."""
 
 
 class TorchEngine(Engine):
-    """A network in float32, channels last, on its own device or the one it is moved to."""
+    """A network in float32, channels last, on its own device or the given one."""
 
     name: ClassVar[str] = "torch"
 
@@ -44,7 +44,7 @@ class TorchEngine(Engine):
 
 
 def smallest_side(net: nn.Module) -> int:
-    """The height and width from which a network takes inputs, whatever runs it.
+    """The least height and width of a network's input, in every engine.
 
     Reflection by one pixel needs two.
     """

@@ -12,10 +12,10 @@ from prosr.resample.tensors import upscale
 
 
 class PreActivated(nn.Module):
-    """BN → ReLU before a convolution that other places may share.
+    """BN → ReLU before a convolution that may be shared.
 
-    Each place has statistics of its own, as each recursion gives the shared kernel features
-    of another distribution.
+    Each use of a shared kernel has its own statistics, since its input has another distribution in
+    each recursion.
     """
 
     def __init__(self, features: int) -> None:
@@ -33,7 +33,7 @@ class RecursiveBlock(nn.Module):
     def __init__(self, channels_in: int, features: int, units: int, first: bool) -> None:
         super().__init__()
         self.entry = conv(channels_in, features, bias=False)
-        # The first block sees a picture: ReLU would remove whatever is darker than the mean.
+        # The first block's input is a picture: ReLU would remove values darker than the mean.
         self.enter = None if first else PreActivated(channels_in)
         self.kernel_1 = conv(features, features, bias=False)
         self.kernel_2 = conv(features, features, bias=False)

@@ -52,7 +52,7 @@ class LapSRNLevel(nn.Module):
 class LapSRN(Network):
     """A Laplacian pyramid on luminance: each level adds a residual to the doubled level below.
 
-    All levels are supervised, so a network gives the scales below its last one too.
+    All levels are supervised, so a network also returns the scales below its last one.
     """
 
     def __init__(self, layout: LapSRNConfig) -> None:

@@ -13,9 +13,9 @@ from prosr.nets.network import Network
 
 
 class DenseBlock(nn.Module):
-    """Layer i sees the results of layers 1 … i−1 of the block, the first layer its input.
+    """The input of layer i is the output of layers 1 … i−1, that of layer 1 the block's input.
 
-    The paper's equation reads so; the input is not passed on to later layers.
+    As in the paper's equation, later layers do not get the block's input.
     """
 
     def __init__(self, channels_in: int, layers: int, growth: int) -> None:

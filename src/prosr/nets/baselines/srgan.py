@@ -34,8 +34,8 @@ class SRGANDiscriminator(nn.Module):
     def forward(self, y: Tensor, scale: int = 4, alpha: float = 1.0) -> Tensor:
         """Judge pictures, [N, 3, 96, 96] in [0, 1]: one score each, [N], at every scale.
 
-        The paper ends in a sigmoid. Losses on logits contain it, and Eq. 3 needs none. Inside,
-        colours have the range [−1, 1], as in the generator.
+        The paper's network ends in a sigmoid. Losses on logits contain it, and Eq. 3 does not use
+        one. Inside, colours have the range [−1, 1], as in the generator.
         """
         z = self.convolutions(2 * y - 1).flatten(1)
         return cast(Tensor, self.dense(z)).flatten()
