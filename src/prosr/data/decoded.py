@@ -1,6 +1,7 @@
 """Decoded pictures on disk: shared by all processes, bounded, the least recently used go.
 
 <key>.npy      the pixels, [H, W, 3]
+<key>-2.npy    the whole picture's input for 2 times; <key>-4.npy and <key>-8.npy likewise
 <key>.cells    height, width, and the detail of each of the picture's cells in row order
 
 A key is made from a file's place, size and time of change. The cells stay when the pixels
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 from prosr import images
 from prosr.errors import DataError, ImageError
 from prosr.files import replacing
+from prosr.resample import make_input
 
 CELL = 32
 """Side of the squares, in pixels, for which the amount of detail is known."""
@@ -75,12 +77,8 @@ class Decoded:
 
         A map holds a file open while it lives, so nobody should collect them.
         """
-        stored = self.folder / f"{key}.npy"
         try:
-            mapped: Pixels = np.load(stored, mmap_mode="r")
-            # A folder that somebody else keeps can be read all the same.
-            with suppress(OSError):
-                os.utime(stored)
+            mapped = self._mapped(key)
         except (FileNotFoundError, ValueError, EOFError):
             if _key(path) != key:
                 raise DataError(
@@ -88,6 +86,29 @@ class Decoded:
                 ) from None
             mapped = images.read_rgb(path)
             self.keep(key, mapped)
+        return mapped
+
+    def reduced(self, key: str, path: Path, scale: int) -> Pixels:
+        """The picture's benchmark input for `scale`, memory-mapped, or made if it is not there.
+
+        The picture is cropped at the right and bottom to a multiple of `scale` first.
+        """
+        name = f"{key}-{scale}"
+        try:
+            return self._mapped(name)
+        except (FileNotFoundError, ValueError, EOFError):
+            pixels = self.pixels(key, path)
+            height, width = (length // scale * scale for length in pixels.shape[:2])
+            made = make_input(pixels[:height, :width], scale)
+            self.keep(name, made)
+            return made
+
+    def _mapped(self, name: str) -> Pixels:
+        stored = self.folder / f"{name}.npy"
+        mapped: Pixels = np.load(stored, mmap_mode="r")
+        # A folder that somebody else keeps can be read all the same.
+        with suppress(OSError):
+            os.utime(stored)
         return mapped
 
     def keep(self, key: str, pixels: Pixels) -> None:

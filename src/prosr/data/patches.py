@@ -11,7 +11,6 @@ import numpy as np
 from prosr import images
 from prosr.data.decoded import CACHE_SIZE, CELL, Decoded, Pixels
 from prosr.errors import DataError, ImageError
-from prosr.resample import make_input
 
 EVEN_SHARE = 1e-3
 """Added to the detail of each cell, so that a picture without any can be drawn from."""
@@ -34,6 +33,10 @@ class Picture:
     def pixels(self) -> Pixels:
         """[H, W, 3], memory-mapped or decoded each time it is asked for."""
         return self.decoded.pixels(self.key, self.path)
+
+    def reduced(self, scale: int) -> Pixels:
+        """The benchmark input for `scale`, [H/s, W/s, 3] rounded down, kept like the pixels."""
+        return self.decoded.reduced(self.key, self.path, scale)
 
     def holds(self, side: int) -> bool:
         """Whether a square of `side` pixels fits in."""
@@ -62,16 +65,9 @@ def cut(picture: Picture, top: int, left: int, patch: int, scale: int) -> tuple[
     x is [patch, patch, 3] and exactly the part of the whole picture's benchmark input
     there; y is [scale·patch, scale·patch, 3].
     """
-    margin = 3 * scale
-    height, width = (length // scale * scale for length in (picture.height, picture.width))
-    side = patch * scale
-    y0, x0 = max(top - margin, 0), max(left - margin, 0)
-    y1, x1 = min(top + side + margin, height), min(left + side + margin, width)
-    surroundings = picture.pixels[y0:y1, x0:x1]
-    reduced = make_input(surroundings, scale)
-    row, column = (top - y0) // scale, (left - x0) // scale
-    truth = surroundings[top - y0 : top - y0 + side, left - x0 : left - x0 + side]
-    return reduced[row : row + patch, column : column + patch], truth
+    row, column, side = top // scale, left // scale, patch * scale
+    x = picture.reduced(scale)[row : row + patch, column : column + patch]
+    return x, picture.pixels[top : top + side, left : left + side]
 
 
 def find_pictures(folders: Sequence[Path]) -> list[Path]:
