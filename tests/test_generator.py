@@ -8,7 +8,7 @@ from prosr.checkpoint import build
 from prosr.config import PRESETS
 from prosr.errors import ConfigError
 from prosr.layouts import SCALES, ProSRConfig
-from prosr.nets.blocks import MEAN_RGB
+from prosr.nets.blocks import DCU, MEAN_RGB
 from prosr.nets.generator import ProSR
 from prosr.nets.laplacian import LaplacianPyramid
 from prosr.resample import upscale
@@ -90,7 +90,25 @@ def test_prosr_xs_keeps_its_budget_of_gflop(scale: int, budget: float) -> None:
 
 
 @pytest.mark.parametrize("scale", SCALES)
-def test_multiply_adds_are_those_of_the_convolutions_that_run(scale: int) -> None:
+@pytest.mark.parametrize("padding", ["zeros", "reflect"])
+@pytest.mark.parametrize("residual", [True, False])
+def test_folded_layers_give_what_the_layers_as_drawn_give(
+    scale: int, padding: str, residual: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wide = {"growth": (8, 6, 5), "bottleneck": 1, "upsampled": (6, 5, 4), "dcu_compression": 0.5}
+    net = tiny(features=8, padding=padding, residual=residual, dcus=((1, 2), (1,), (1,)), **wide)
+    assert any(module.folds for module in net.modules() if isinstance(module, DCU))
+    x = torch.rand(1, 3, 5, 6, dtype=torch.float64)
+    folded = net(x, scale)
+    monkeypatch.setattr("prosr.nets.blocks.FOLD", False)
+    torch.testing.assert_close(net(x, scale), folded, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_multiply_adds_are_those_of_the_layers_as_drawn(
+    scale: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("prosr.nets.blocks.FOLD", False)
     net = tiny(features=8, residual=True, upsampled=(5, 4, 3))
     counted = 0
 

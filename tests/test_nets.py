@@ -67,7 +67,10 @@ def test_tiled_equals_whole(name: str, scale: int) -> None:
 
 
 @pytest.mark.parametrize("name,scale", NARROW_CASES)
-def test_multiply_adds_are_those_of_the_convolutions_that_run(name: str, scale: int) -> None:
+def test_multiply_adds_are_those_of_the_layers_as_drawn(
+    name: str, scale: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("prosr.nets.blocks.FOLD", False)
     net = narrow(name)
     counted = 0
 

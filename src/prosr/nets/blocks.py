@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +15,10 @@ Padding = Literal["reflect", "zeros"]
 
 MEAN_RGB = (0.4488, 0.4371, 0.4040)
 """Mean colour of DIV2K's training pictures, which is taken from the input, in [0, 1]."""
+
+FOLD = True
+"""Whether linear layers that follow each other run as one, where that is cheaper. Set to False,
+networks run layer by layer as the paper draws them."""
 
 
 class Conv3x3(nn.Conv2d):
@@ -28,7 +32,12 @@ class Conv3x3(nn.Conv2d):
         self.reflects = padding == "reflect"
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(_reflect(x) if self.reflects else x)
+        return self.by(x, self.weight, self.bias)
+
+    def by(self, x: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
+        """Convolve with another kernel, [O, I, 3, 3], and the same padding."""
+        y: Tensor = self._conv_forward(_reflect(x) if self.reflects else x, kernel, bias)
+        return y
 
 
 def _reflect(x: Tensor) -> Tensor:
@@ -48,8 +57,12 @@ class DenseLayer(nn.Module):
         self.conv = Conv3x3(bottleneck, growth, padding)
 
     def forward(self, x: Tensor) -> Tensor:
-        growth: Tensor = self.conv(F.relu(self.squeeze(x)))
+        growth: Tensor = self.conv(self.hidden(x))
         return growth
+
+    def hidden(self, x: Tensor) -> Tensor:
+        """The layer without its CONV(3,3)."""
+        return F.relu(self.squeeze(x))
 
 
 class NormalizedDenseLayer(DenseLayer):
@@ -60,10 +73,10 @@ class NormalizedDenseLayer(DenseLayer):
         self.norm_in = nn.BatchNorm2d(channels_in)
         self.norm_squeezed = nn.BatchNorm2d(bottleneck)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def hidden(self, x: Tensor) -> Tensor:
+        """The layer without its CONV(3,3)."""
         squeezed = self.squeeze(F.relu(self.norm_in(x)))
-        growth: Tensor = self.conv(F.relu(self.norm_squeezed(squeezed)))
-        return growth
+        return F.relu(self.norm_squeezed(squeezed))
 
 
 class DCU(nn.Module):
@@ -93,14 +106,34 @@ class DCU(nn.Module):
         self.compression = nn.Conv2d(dense, compressed, 1, bias=False) if compressed else None
         self.channels = compressed or dense
         self.residual_scale = residual_scale
+        # With a growth far below `compressed`, the folded CONV(3,3) would cost more.
+        wider = 9 * bottleneck * ((compressed or 0) - growth)
+        self.folds = compressed is not None and wider < growth * compressed
 
     def forward(self, x: Tensor) -> Tensor:
+        if FOLD and self.folds:
+            return self._folded(x)
         z = x
         for layer in self.layers:
             z = torch.cat((z, layer(z)), dim=1)
         if self.compression is not None:
             z = self.compression(z)
         return z if self.residual_scale is None else x + self.residual_scale * z
+
+    def _folded(self, x: Tensor) -> Tensor:
+        """The same function; the last CONV(3,3) gives its share of the compressed channels."""
+        *layers, last = cast(list[DenseLayer], list(self.layers))
+        z = x
+        for layer in layers:
+            z = torch.cat((z, layer(z)), dim=1)
+        compression = cast(nn.Conv2d, self.compression).weight
+        if self.residual_scale is not None:
+            compression = self.residual_scale * compression
+        of_z, of_last = compression[:, : z.shape[1]], compression[:, z.shape[1] :]
+        kernel = torch.einsum("ogyx,gbuv->obuv", of_last, last.conv.weight)
+        bias = of_last[:, :, 0, 0] @ cast(Tensor, last.conv.bias)
+        y: Tensor = F.conv2d(z, of_z) + last.conv.by(last.hidden(z), kernel, bias)
+        return y if self.residual_scale is None else x + y
 
 
 class SubPixelUpsampler(nn.Module):
@@ -112,6 +145,36 @@ class SubPixelUpsampler(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return F.relu(F.pixel_shuffle(self.conv(x), 2))
+
+    def then(self, following: Conv3x3, x: Tensor) -> Tensor:
+        """`following` of the result, which is shuffled last where the padding allows it.
+
+        A shuffle of its few channels moves fewer bytes, and 4 times as many of them fill a
+        vector. Reflection mirrors other pixels before the shuffle than behind it.
+        """
+        if not FOLD or following.reflects:
+            result: Tensor = following(self(x))
+            return result
+        kernel = _before_shuffle(following.weight)
+        bias = cast(Tensor, following.bias).repeat_interleave(4)
+        return F.pixel_shuffle(following.by(F.relu(self.conv(x)), kernel, bias), 2)
+
+
+_TAPS = torch.tensor(
+    [[[2 * step + place - own + 3 for step in (-1, 0, 1)] for place in (0, 1)] for own in (0, 1)]
+)
+"""Which tap of a kernel of 3, between 2 zeros on each side, a pixel at one of two places has for
+those at both places of its own pair and of the pairs beside it."""
+
+
+def _before_shuffle(kernel: Tensor) -> Tensor:
+    """Turn a kernel for shuffled channels, [O, C, 3, 3], into the [4O, 4C, 3, 3] for others."""
+    o, c = kernel.shape[:2]
+    taps = _TAPS.flatten().to(kernel.device)
+    spread = F.pad(kernel, (2, 2, 2, 2))[:, :, taps][:, :, :, taps]
+    # o, c, then own place, place and step of rows and of columns
+    ordered = spread.view(o, c, 2, 2, 3, 2, 2, 3).permute(0, 2, 5, 1, 3, 6, 4, 7)
+    return ordered.reshape(4 * o, 4 * c, 3, 3)
 
 
 class Level(nn.Module):

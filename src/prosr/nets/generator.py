@@ -95,7 +95,7 @@ class ProSR(nn.Module):
         z = self.enter(x, scale)
         for level in self.u[:below]:
             z = level(z)
-        r_hat = self.leave(self.u[below](z), scale)
+        r_hat = self._exit(cast(Level, self.u[below]).cascade(z), below)
         if alpha < 1:
             previous = self.leave(z, scale // 2)
             previous = F.interpolate(previous, scale_factor=2, mode="bilinear")
@@ -125,8 +125,13 @@ class ProSR(nn.Module):
                 (lambda z, a=a, b=b: b.cascade(a.upscale(z)), 2, 1 + -(-b.radius // 2))
                 for a, b in pairwise((first, *others))
             ),
-            (lambda z: self.leave([first, *others][-1].upscale(z), scale), 2, 2),
+            (lambda z: self._exit(z, len(others)), 2, 2),
         ]
+
+    def _exit(self, z: Tensor, depth: int) -> Tensor:
+        """From the features of a level's cascade to the residual: its upsampler, then r_s."""
+        r = cast(Conv3x3, self.r[str(self.scales[depth])])
+        return cast(Level, self.u[depth]).upsampler.then(r, z) / self.value_range
 
     def receptive_radius(self, scale: int) -> int:
         """Input pixels on each side of an output pixel's own that it can depend on."""
