@@ -12,8 +12,8 @@ from prosr.errors import CheckpointError, ConfigError, DataError, ImageError
 from prosr.training import loop
 from prosr.training import session as sessions
 from prosr.training.objectives import DivergedError
-from prosr.training.session import prepare
-from tiny_runs import Silent, go, job, make_pictures, nothing, session
+from prosr.training.session import Session, prepare
+from tiny_runs import RECIPE, Silent, go, job, make_pictures, nothing, session
 
 
 @pytest.fixture
@@ -68,6 +68,18 @@ def test_a_run_goes_on_in_the_precision_that_it_began_in(
     assert second.run.progress.precision == "bf16"
     assert all(any("cpu, bf16, " in note for note in one.notes) for one in (first, second))
     assert second.run.card["precision"] == "bf16"
+
+
+def test_a_run_goes_on_in_another_precision_if_it_is_set(pictures: Path, tmp_path: Path) -> None:
+    def in_precision(precision: str) -> Session:
+        recipe = RECIPE.model_validate(RECIPE.model_dump() | {"precision": precision})
+        return session(pictures, tmp_path / "run", recipe)
+
+    go(in_precision("bf16"), until=2)
+    second = in_precision("fp32")
+    assert "earlier steps were in bf16" in second.notes
+    go(second, until=3)
+    assert in_precision("auto").run.progress.precision == "fp32"
 
 
 def test_other_pictures_than_those_of_the_earlier_steps_are_said(

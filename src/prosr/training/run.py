@@ -243,8 +243,9 @@ def _keep_recipe(folder: Path, recipe: Recipe) -> None:
         raise ConfigError(f"{path}: not readable ({error}); use another --run folder") from error
     theirs = json.loads(stored.model_dump_json())
     for key, (before, now) in _differences(theirs, ours).items():
-        # What is in the features' file counts, not where it is.
-        if key != "adversarial.file":
+        # What is in the features' file counts, not where it is; and a machine without
+        # bfloat16 may go on with what another has begun, in float32.
+        if key not in ("adversarial.file", "precision"):
             raise ConfigError(
                 f"{folder} holds a run with {key} = {before}, this recipe says {now}; "
                 "use the same recipe or another --run folder"

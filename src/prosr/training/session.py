@@ -144,6 +144,8 @@ def prepare(job: Job, progress: Callable[[int, int], None]) -> Session:
     notes = [f"unreadable, left out: {problem}" for problem in problems]
     if progress_before.pictures not in ("", run.progress.pictures):
         notes.append("the training pictures are not those of this run's earlier steps")
+    if progress_before.precision not in ("", recipe.precision):
+        notes.append(f"earlier steps were in {progress_before.precision}")
     notes.append(f"{len(pictures)} pictures, {len(problems)} unreadable")
     processes = f"{fabric.world_size} × " if fabric.world_size > 1 else ""
     threads = f"{torch.get_num_threads()} threads"
