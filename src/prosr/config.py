@@ -183,9 +183,11 @@ class Recipe(Settings):
 
     `layout` changes fields of the preset `model`, for a narrower relative of it. `patch` is
     the side of x in pixels for 2, 4 and 8 times. The learning rate rises over `warmup` steps
-    and, with `decay = "cosine"`, falls to zero at the last step. `clip` bounds the gradient's
-    norm. `ema` is the decay of the averaged weights, which are the ones that are scored and
-    exported. With `adversarial` the objective is Eq. 4 instead of Eq. 5.
+    and, with `decay = "cosine"`, falls to zero at the last step. `muon` is Muon's rate for the
+    kernels between features, which changes with `learning_rate`; unless it is set, Adam trains
+    all. `clip` bounds the gradient's norm. `ema` is the decay of the averaged weights, which
+    are the ones that are scored and exported. With `adversarial` the objective is Eq. 4
+    instead of Eq. 5.
     """
 
     model: str
@@ -196,6 +198,7 @@ class Recipe(Settings):
     schedule: Schedule = Curriculum()
     learning_rate: float = Field(default=1e-4, gt=0)
     betas: tuple[_Beta, _Beta] = (0.9, 0.999)
+    muon: float | None = Field(default=None, gt=0)
     warmup: int = Field(default=0, ge=0)
     decay: Literal["none", "cosine"] = "none"
     clip: float | None = Field(default=None, gt=0)

@@ -20,7 +20,7 @@ from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Adam
+from torch.optim import Adam, Optimizer
 
 from prosr.adversary import Adversarial
 from prosr.checkpoint import (
@@ -43,6 +43,7 @@ from prosr.nets.generator import ProSR
 from prosr.nets.laplacian import LaplacianPyramid
 from prosr.training.adversarial import Adversary
 from prosr.training.curriculum import stage_at
+from prosr.training.muon import Muon
 
 STATE, BEFORE = "state.safetensors", "before.safetensors"
 
@@ -90,7 +91,7 @@ class Run:
     recipe: Recipe
     net: nn.Module
     average: nn.Module
-    optimizer: Adam
+    optimizer: Optimizer
     card: dict[str, Any]
     first: Weights | None = None
     adversary: Adversary | None = None
@@ -103,7 +104,7 @@ class Run:
     def set_rate(self, rate: float) -> None:
         """Set the learning rate of the next step, the adversary's in proportion."""
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group.get("share", 1.0)
         if self.adversary is not None:
             own = self.adversary.settings.learning_rate
             for group in self.adversary.optimizer.param_groups:
@@ -153,8 +154,9 @@ class Run:
         mine: dict[str, nn.Module] = {"net": self.net, "average": self.average}
         return mine | ({"discriminator": self.adversary.net} if self.adversary else {})
 
-    def optimizers(self) -> dict[str, tuple[nn.Module, Adam]]:
+    def optimizers(self) -> dict[str, tuple[nn.Module, Optimizer]]:
         """Every optimizer with its network, by its name in the state file."""
+        mine: dict[str, tuple[nn.Module, Optimizer]]
         mine = {"optimizer": (self.net, self.optimizer)}
         if self.adversary is None:
             return mine
@@ -203,8 +205,7 @@ def open_run(
             itself = {"model": first.card.get("model", first.name), "sha256": first.sha256}
             card = card | {"partner": first.card.get("partner", itself)}
     average = copy.deepcopy(net).eval().requires_grad_(False)
-    optimizer = Adam(net.parameters(), recipe.learning_rate, betas=recipe.betas)
-    run = Run(folder, recipe, net, average, optimizer, card, first)
+    run = Run(folder, recipe, net, average, _optimizer(net, recipe), card, first)
     if first is not None:
         run.progress.grown = tuple(first.card.get("scales", recipe.net.scales))
         run.progress.started = first.sha256
@@ -215,6 +216,12 @@ def open_run(
     if (folder / STATE).exists():
         _restore(run, device)
     return run
+
+
+def _optimizer(net: nn.Module, recipe: Recipe) -> Optimizer:
+    if recipe.muon is None:
+        return Adam(net.parameters(), recipe.learning_rate, betas=recipe.betas)
+    return Muon(net.parameters(), recipe.learning_rate, recipe.muon, recipe.betas)
 
 
 def _open_adversary(
@@ -312,9 +319,9 @@ def _restore(run: Run, device: torch.device) -> None:
             target = torch.device("cpu") if key == "step" else device
             moved = value.to(target, memory_format=layout)
             optimizer.state[parameters[parameter]][key] = moved
-        whole = {"step", "exp_avg", "exp_avg_sq"}
-        if any(state.keys() != whole for state in optimizer.state.values()):
-            raise CheckpointError(f"{path}: lacks a part of Adam's state; {_DAMAGED}")
+        whole = {"step", "exp_avg", "exp_avg_sq"}, {"momentum"}
+        if any(state.keys() not in whole for state in optimizer.state.values()):
+            raise CheckpointError(f"{path}: lacks a part of the optimizer's state; {_DAMAGED}")
     progress = _progress(path, header)
     (scales, psnr), grown = progress.best, progress.grown
     if grown and run.first is None:
