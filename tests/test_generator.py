@@ -97,7 +97,7 @@ def test_folded_layers_give_what_the_layers_as_drawn_give(
 ) -> None:
     wide = {"growth": (8, 6, 5), "bottleneck": 1, "upsampled": (6, 5, 4), "dcu_compression": 0.5}
     net = tiny(features=8, padding=padding, residual=residual, dcus=((1, 2), (1,), (1,)), **wide)
-    assert any(module.folds for module in net.modules() if isinstance(module, DCU))
+    assert any(module.spared for module in net.modules() if isinstance(module, DCU))
     x = torch.rand(1, 3, 5, 6, dtype=torch.float64)
     folded = net(x, scale)
     monkeypatch.setattr("prosr.nets.blocks.FOLD", False)

@@ -85,7 +85,7 @@ class DCU(nn.Module):
     `compressed` is the number of channels it gives, or None to leave out the compression
     and give all of them. With `residual_scale` the result is scaled and added to the
     input, which must then have `compressed` channels: the local residual link. `layer`
-    makes the dense layers.
+    makes the dense layers. `spared` are the multiply-adds per pixel that folding spares.
     """
 
     def __init__(
@@ -107,11 +107,11 @@ class DCU(nn.Module):
         self.channels = compressed or dense
         self.residual_scale = residual_scale
         # With a growth far below `compressed`, the folded CONV(3,3) would cost more.
-        wider = 9 * bottleneck * ((compressed or 0) - growth)
-        self.folds = compressed is not None and wider < growth * compressed
+        folded = growth * compressed - 9 * bottleneck * (compressed - growth) if compressed else 0
+        self.spared = max(folded, 0)
 
     def forward(self, x: Tensor) -> Tensor:
-        if FOLD and self.folds:
+        if FOLD and self.spared:
             return self._folded(x)
         z = x
         for layer in self.layers:
@@ -244,8 +244,9 @@ def multiply_adds(parts: Iterable[tuple[nn.Module, int]]) -> int:
 
 
 def kernel_weights(part: nn.Module) -> int:
-    """Number of weights in the kernels of a part, biases left out."""
-    return sum(parameter.numel() for parameter in part.parameters() if parameter.dim() == 4)
+    """Number of weights in the kernels of a part as it runs, biases left out."""
+    weights = sum(parameter.numel() for parameter in part.parameters() if parameter.dim() == 4)
+    return weights - FOLD * sum(dcu.spared for dcu in part.modules() if isinstance(dcu, DCU))
 
 
 def count_parameters(parts: Iterable[nn.Module]) -> int:
