@@ -12,6 +12,10 @@ from torch.optim import Optimizer
 
 _COLOURS = 3
 _MOMENTUM, _EPSILON = 0.95, 1e-8
+_DECAY = 0.01
+"""Orthogonal steps never get smaller by themselves, so that without it kernels would grow with the
+root of the number of steps."""
+
 _NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 _ITERATIONS = 5
 
@@ -20,9 +24,9 @@ class Muon(Optimizer):
     """Adam, but kernels between features take steps in which all directions count alike.
 
     Such a kernel, seen as a matrix [O, I·k·k], moves along its averaged gradient with every
-    singular value brought near 1, times √(O / Ik²) where that is above 1. Kernels from or to
-    colours, biases and whatever else has not four axes take Adam's steps. `rate` and `muon`
-    are the two learning rates. Jordan et al., Muon: An optimizer for hidden layers (2024).
+    singular value brought near 1, times √(O / Ik²) where that is above 1, and decays. Kernels
+    from or to colours, biases and whatever has not four axes take Adam's steps. `rate` and
+    `muon` are the two learning rates. Jordan et al., Muon: An optimizer for hidden layers (2024).
     """
 
     def __init__(
@@ -66,7 +70,7 @@ class Muon(Optimizer):
             steps = orthogonal(torch.stack([direction for _, direction in pairs]))
             scale = -rate * math.sqrt(max(1.0, rows / columns))
             for (kernel, _), step in zip(pairs, steps, strict=True):
-                kernel.add_(step.view(kernel.shape), alpha=scale)
+                kernel.mul_(1 - rate * _DECAY).add_(step.view(kernel.shape), alpha=scale)
 
     def _adam_step(self, parameter: Tensor, rate: float, beta1: float, beta2: float) -> None:
         gradient, state = cast(Tensor, parameter.grad), self.state[parameter]
