@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal, cast
+from typing import Literal
 
 import onnx
 import openvino
@@ -15,6 +15,8 @@ from prosr.checkpoints.graphs import TOLERANCE, check, describe, trace
 from prosr.checkpoints.weights import Weights
 from prosr.files import write_bytes
 from prosr.inference.engines.openvino import core
+from prosr.nets.generator import ProSR
+from prosr.nets.network import Network
 from prosr.scales import check_scale
 
 Format = Literal["onnx", "openvino"]
@@ -61,15 +63,15 @@ def export(
 class _Half(nn.Module):
     """R_s in half precision and φ_s in full; networks without a residual in half."""
 
-    def __init__(self, net: nn.Module) -> None:
+    def __init__(self, net: Network) -> None:
         super().__init__()
-        self.net: Any = copy.deepcopy(net).half()
+        self.net = copy.deepcopy(net).half()
 
     def forward(self, x: Tensor, scale: int) -> Tensor:
-        if hasattr(self.net, "residual"):
+        if isinstance(self.net, ProSR):
             residual = self.net.residual(x.half(), scale).float()
-            return cast(Tensor, self.net.estimate(residual, x, scale))
-        return cast(Tensor, self.net(x.half(), scale).float())
+            return self.net.estimate(residual, x, scale)
+        return self.net(x.half(), scale).float()
 
 
 def _write_openvino(traced: Path, metadata: dict[str, str], new: Path, compress: bool) -> None:

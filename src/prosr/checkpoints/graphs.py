@@ -22,6 +22,7 @@ from prosr.inference.engines.openvino import compile_model, core
 from prosr.inference.engines.torch import smallest_side
 from prosr.models import Model, WeightsFile, cache_key, tensor_places
 from prosr.nets.cost import trace as trace_cost
+from prosr.nets.generator import ProSR
 from prosr.nets.network import Network
 from prosr.version import __version__
 
@@ -107,7 +108,7 @@ def describe(net: Network, scale: int, name: str, sha256: str) -> dict[str, str]
         "receptive_radius": str(cost.radius),
         "bytes_per_pixel": str(cost.bytes),
         "smallest_side": str(smallest_side(net)),
-        "precision": "any" if hasattr(net, "residual") else "float32",
+        "precision": "any" if isinstance(net, ProSR) else "float32",
         "weights_sha256": sha256,
         "made_by": f"prosr {__version__}",
     }
