@@ -35,7 +35,7 @@ class Network(nn.Module):
 
     def enlarge(self, x: Tensor, scale: int) -> Tensor:
         """`forward` of a network without levels to blend in, for a scale that it has."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} defines neither forward nor enlarge")
 
     if TYPE_CHECKING:
 
