@@ -59,6 +59,7 @@ def recipe(tmp_path: Path) -> Recipe:
             "adversarial": {
                 "discriminator": "progansr-xs",
                 "layout": {"features": [4, 4, 4], "head": [4]},
+                "turns": 2,
                 "features": "distilled",
                 "file": str(write_distilled(tmp_path / "features.safetensors")),
                 "distance": 0.75,
@@ -141,7 +142,7 @@ def test_patches_of_another_size_than_srgans_discriminator_judges_are_refused(
     recipe: Recipe, patch: list[int], scale: int
 ) -> None:
     settings = adversarial_of(recipe).model_dump() | {"discriminator": "srgan", "layout": {}}
-    problem = f"patch: srgan judges 96×96 pixels, for which scale {scale} needs a patch of"
+    problem = f"patch: scale {scale} needs a patch of {96 // scale + 1}"
     with pytest.raises(ValueError, match=problem):
         Recipe.model_validate(recipe.model_dump() | {"patch": patch, "adversarial": settings})
 
@@ -200,6 +201,23 @@ def test_features_see_both_pictures_in_the_same_view_drawn_for_each_step(
         seen.add((theirs.shape[-1], *orders[1]))
     assert {size for size, *_ in seen} == {40, 48, 60, 75, 90}
     assert len({tuple(order) for _, *order in seen}) == 6
+
+
+def test_the_discriminator_learns_in_every_second_step_and_judges_in_each(
+    tmp_path: Path, recipe: Recipe
+) -> None:
+    every = {"adversarial": adversarial_of(recipe).model_copy(update={"every": 2})}
+    run = made(tmp_path, recipe.model_copy(update=every))
+    assert run.adversary is not None
+    gradients = []
+    for number in range(4):
+        before = [p.clone() for p in run.adversary.net.parameters()]
+        health = step(run, replace(batch(), step=number)).health
+        same = map(torch.equal, before, run.adversary.net.parameters())
+        assert all(same) == (number % 2 == 1)
+        gradients.append("d_gradient" in health)
+        assert "d_real" in health
+    assert gradients == [True, False] * 2
 
 
 def test_residuals_are_judged_not_pictures(tmp_path: Path, recipe: Recipe) -> None:

@@ -9,10 +9,10 @@ from prosr.errors import ConfigError
 from prosr.layouts import DiscriminatorConfig
 from prosr.nets.build import build_discriminator
 from prosr.nets.discriminator import ProgressiveDiscriminator
-from prosr.scales import SCALES
+from prosr.scales import SCALES, Scale
 
 SMALL = DiscriminatorConfig(features=(4, 3, 2), layers=(1, 2, 1), head=(5, 4))
-PARAMETERS = {"progansr-l": 1_329_281, "progansr-xs": 91_529, "srgan": 23_565_505}
+PARAMETERS = {"progansr-l": 7_160_577, "progansr-xs": 91_529, "srgan": 23_565_505}
 
 
 def made(config: DiscriminatorConfig = SMALL) -> ProgressiveDiscriminator:
@@ -88,3 +88,45 @@ def test_other_scales_and_alphas_are_refused() -> None:
         made()(residual(2), 3)
     with pytest.raises(ConfigError, match="needs a level below"):
         made()(residual(2), 2, 0.5)
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_the_authors_network_has_a_score_for_8_by_8_pixels_of_x(scale: Scale) -> None:
+    layout = DISCRIMINATORS["progansr-l"]
+    assert isinstance(layout, DiscriminatorConfig)
+    net = made(layout)
+    assert net(residual(scale, 16, 24), scale).shape == (2, 1, 2, 3)
+    # 2 pixels of the last level are the least that can be padded by reflection.
+    smallest = layout.smallest(scale)
+    assert net(torch.zeros(1, 3, smallest, smallest), scale).shape[2:] == (2, 2)
+
+
+def test_shared_inputs_and_the_blending_of_the_authors_network() -> None:
+    net = made(SMALL.model_copy(update={"features": (3, 3, 3), "shared": True}))
+    r = residual(4)
+    entered, below = net.enter(r, 4), net.enter(F.avg_pool2d(r, 2), 2)
+    assert list(net.v) == ["2"]
+    z = 0.3 * F.avg_pool2d(net.u[1](entered), 2) + 0.7 * below
+    wanted = net.score(net.head(F.avg_pool2d(net.u[0](z), 2)))
+    torch.testing.assert_close(net(r, 4, alpha=0.3), wanted)
+
+
+def test_a_linear_layer_precedes_the_scores() -> None:
+    net = made(SMALL.model_copy(update={"trunk": ((5, 6),), "head": (6,), "linear": 4}))
+    seen: list[torch.Tensor] = []
+    net.score.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    net(residual(2, 8, 8), 2)
+    assert (seen[0] < 0).any()
+    assert not len(net.head.layers)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"features": (4, 3, 2), "shared": True}, "features: must be equal"),
+        ({"trunk": ((5, 6),), "head": (5, 4)}, "trunk: each group must begin"),
+    ],
+)
+def test_layouts_that_do_not_fit_are_refused(change: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        DiscriminatorConfig.model_validate(SMALL.model_dump() | change)

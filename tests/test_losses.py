@@ -2,10 +2,13 @@
 
 import torch
 
+from prosr.config import Adversarial
 from prosr.resample.tensors import downscale
+from prosr.scales import SCALES
 from prosr.training.losses import (
     adversarial_loss,
     discriminator_loss,
+    generator_loss,
     grid_loss,
     perceptual_loss,
     pixel_loss,
@@ -47,6 +50,24 @@ def test_eq4_compares_features_by_their_norm_picture_by_picture() -> None:
     ours, theirs = torch.rand(2, 3, 4, 5), torch.rand(2, 3, 4, 5)
     norms = [(a - b).square().mean().sqrt() for a, b in zip(ours, theirs, strict=True)]
     torch.testing.assert_close(perceptual_loss(ours, theirs), (norms[0] + norms[1]) / 2)
+
+
+def test_squared_features_are_compared_by_their_mean_squared_error() -> None:
+    ours, theirs = torch.rand(2, 3, 4, 5), torch.rand(2, 3, 4, 5)
+    squares = (ours - theirs).square().mean()
+    torch.testing.assert_close(perceptual_loss(ours, theirs, squared=True), squares)
+
+
+def test_the_gan_term_has_a_weight_for_each_scale() -> None:
+    settings = {"discriminator": "progansr-l", "features": "vgg16", "file": "vgg16.pth"}
+    weights = Adversarial.model_validate(settings | {"gan": [1, 2, 3], "perceptual": [0, 0]})
+    r = torch.rand(1, 3, 16, 16)
+    losses = [
+        generator_loss(weights, lambda r_hat: r_hat, ({}, {}), r, r, r, scale)[0]
+        for scale in SCALES
+    ]
+    torch.testing.assert_close(torch.stack(losses) / losses[0], torch.tensor([1.0, 2.0, 3.0]))
+    assert Adversarial.model_validate(settings | {"gan": 0.3}).gan == (0.3, 0.3, 0.3)
 
 
 def test_the_grid_loss_is_the_root_mean_square_of_a_pattern() -> None:

@@ -82,10 +82,15 @@ PRESETS: dict[str, NetConfig] = {
     **_each_scale("enhancenet", layouts.EnhanceNetConfig),                                                 # 815,939  852,867  889,795
 }
 
+# The network that the authors trained with; see docs/deviations.md.
+_AUTHORS = DiscriminatorConfig(
+    features=(64,) * 3, layers=(2,) * 3, shared=True, trunk=((128, 256, 256), (256, 512), (512, 512)),
+    head=(512,), linear=512, padding="reflect",
+)
 _D = partial(DiscriminatorConfig, spectral=True)
 DISCRIMINATORS: dict[str, DiscriminatorConfig | SRGANDiscriminatorConfig] = {
     # name         layout                                                         parameters
-    "progansr-l":  _D(features=(128, 96, 64), layers=(2, 2, 2), head=(256, 256)),  # 1,329,281
+    "progansr-l":  _AUTHORS,                                                              # 7,160,577
     "progansr-xs": _D(features=(32, 24, 16), layers=(1, 1, 1), head=(48, 64, 64)),  # 91,529
     "srgan": SRGANDiscriminatorConfig(),                                           # 23,565,505
 }
@@ -167,14 +172,15 @@ class Adversarial(Settings):
     network and `file` its weights.
 
     Weights of the loss; terms with weight 0 are not computed. From Eq. 4: `gan`, and `perceptual`
-    for pooling layers 2 and 4. From Eq. 5: `pixel`. Not in the paper: `distance`, for
+    for pooling layers 2 and 4. `gan` may be one weight for each of ×2, ×4 and ×8. With `squared`,
+    perceptual terms are mean squares instead of root mean squares. From Eq. 5: `pixel`. Not in the paper: `distance`, for
     `prosr.nets.features.feature_distance` with the weights `layers`, and `grid`, for
     `prosr.training.losses.grid_loss`.
 
     With `views`, each step resizes both pictures and permutes their channels at random before
-    the feature network, so that their features also agree for other networks. In each step
-    the discriminator learns `turns` times, each time from an equal part of the batch; then
-    the generator learns once. The run ends when the discriminator has been useless for
+    the feature network, so that their features also agree for other networks. In every
+    `every`-th step the discriminator learns `turns` times, each time from an equal part of
+    the batch. In each step the generator learns once. The run ends when the discriminator has been useless for
     `collapse_after` steps of one scale in a row. A sheet of samples is drawn every
     `sheet_every` steps.
     """
@@ -183,15 +189,17 @@ class Adversarial(Settings):
     layout: dict[str, Any] = Field(default_factory=dict)
     features: Literal["vgg16", "distilled"]
     file: Path
-    gan: _Weight = 1.0
+    gan: tuple[_Weight, _Weight, _Weight] = (1.0, 1.0, 1.0)
     perceptual: tuple[_Weight, _Weight] = (0.5, 2.0)
+    squared: bool = False
     distance: _Weight = 0.0
     layers: tuple[_Weight, ...] | None = None
     views: bool = False
     pixel: _Weight = 0.0
     grid: _Weight = 0.0
     learning_rate: float = Field(default=1e-4, gt=0)
-    turns: int = Field(default=2, gt=0)
+    turns: int = Field(default=1, gt=0)
+    every: int = Field(default=1, gt=0)
     collapse_after: int = Field(default=500, gt=0)
     sheet_every: int = Field(default=1000, gt=0)
 
@@ -203,10 +211,15 @@ class Adversarial(Settings):
             raise ConfigError(f"discriminator: there is no {self.discriminator!r}{near}")
         return replaced(DISCRIMINATORS[self.discriminator], self.layout)
 
+    @field_validator("gan", mode="before")
+    @classmethod
+    def _is_equal_for_all_scales_by_default(cls, value: object) -> object:
+        return (value,) * 3 if isinstance(value, int | float) else value
+
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
         _ = self.net
-        if not any((self.gan, *self.perceptual, self.distance, self.pixel, self.grid)):
+        if not any((*self.gan, *self.perceptual, self.distance, self.pixel, self.grid)):
             raise ValueError("gan: every term of the loss has weight 0; raise one of them")
         count = FEATURE_LAYERS[self.features]
         if self.layers is not None and (len(self.layers) != count or not any(self.layers)):
@@ -285,7 +298,7 @@ class Recipe(Settings):
         if isinstance(net, layouts.LaplacianConfig):
             raise ValueError("adversarial: a Laplacian pyramid has no residual of φ_s(x) to judge")
         discriminator = adversarial.net
-        judged = discriminator.side if isinstance(discriminator, SRGANDiscriminatorConfig) else None
+        exact = isinstance(discriminator, SRGANDiscriminatorConfig)
         if not set(net.scales) <= set(discriminator.scales):
             raise ValueError("adversarial.discriminator: has fewer scales than the model")
         if self.batch % adversarial.turns:
@@ -295,16 +308,10 @@ class Recipe(Settings):
             )
         for s, patch in zip(SCALES, self.patch, strict=True):
             # One pixel of x is cut off; see `prosr.training.adversarial`.
-            side = s * (patch - 1)
-            if side < SMALLEST:
-                raise ValueError(
-                    f"patch: scale {s} needs at least {SMALLEST // s + 1} for the feature network"
-                )
-            if judged and s in net.scales and side != judged:
-                raise ValueError(
-                    f"patch: {adversarial.discriminator} judges {judged}×{judged} pixels, for "
-                    f"which scale {s} needs a patch of {judged // s + 1}"
-                )
+            side, smallest = s * (patch - 1), max(SMALLEST, discriminator.smallest(s))
+            if s in net.scales and (side != smallest if exact else side < smallest):
+                words = "a patch of" if exact else "at least"
+                raise ValueError(f"patch: scale {s} needs {words} {-(-smallest // s) + 1}")
 
 
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:

@@ -6,6 +6,7 @@ This module needs no PyTorch. `prosr.nets.build` builds networks from layouts.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -260,14 +261,21 @@ class DiscriminatorConfig(Settings):
     """Layout of ProGanSR's discriminator, the generator's pyramid reversed (3.3).
 
     `features` are the channels that enter the levels u_0, u_1, u_2, and `layers` the number
-    of CONV(3,3) in each. `head` are the widths of the convolutions between u_0 and the
-    scores, at the size of x. Residuals have an amplitude of a few hundredths and are
-    multiplied by `gain`. `spectral` selects spectral normalization.
+    of CONV(3,3) in each. With `shared`, all scales have one input convolution instead of
+    their own v_s. Each group of `trunk` gives the widths of convolutions that follow u_0 and
+    end in average pooling ×2, the width that enters first. `head` are the widths of the
+    convolutions that follow, and `linear` that of one more without activation. Residuals
+    have an amplitude of a few hundredths and are multiplied by `gain`. `spectral` selects
+    spectral normalization.
     """
 
     features: tuple[Count, ...] = Field(min_length=1, max_length=len(SCALES))
     layers: tuple[Count, ...]
+    shared: bool = False
+    trunk: tuple[tuple[Count, ...], ...] = ()
     head: tuple[Count, ...] = Field(min_length=1)
+    linear: Count | None = None
+    padding: Padding = "zeros"
     gain: float = Field(default=10.0, gt=0)
     spectral: bool = False
 
@@ -275,10 +283,19 @@ class DiscriminatorConfig(Settings):
     def scales(self) -> tuple[Scale, ...]:
         return SCALES[: len(self.features)]
 
+    def smallest(self, scale: Scale) -> int:
+        """Side in pixels of the smallest residual: two pixels remain after all pooling."""
+        return scale << (1 + len(self.trunk))
+
     @model_validator(mode="after")
     def _levels_agree(self) -> Self:
         if len(self.layers) != len(self.features):
             raise ValueError("layers and features need one entry for each level")
+        if self.shared and len(set(self.features)) > 1:
+            raise ValueError("features: must be equal if all scales share one input convolution")
+        groups = [*self.trunk, self.head]
+        if any(a[-1:] != b[:1] for a, b in pairwise(groups)):
+            raise ValueError("trunk: each group must begin with the width that the last ends with")
         return self
 
 
@@ -286,3 +303,7 @@ class SRGANDiscriminatorConfig(Layout):
     """SRGAN's discriminator, which takes pictures of `side`×`side` pixels only."""
 
     side: Literal[96] = 96
+
+    def smallest(self, scale: Scale) -> int:
+        """Side in pixels of its only size."""
+        return self.side

@@ -20,9 +20,8 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from prosr.cli.ablate import ablate
 from prosr.cli.bench import app as bench
-from prosr.cli.compare import compare
+from prosr.cli.comparison import ablate, compare
 from prosr.cli.convert import convert
 from prosr.cli.evaluate import evaluate
 from prosr.cli.export import export

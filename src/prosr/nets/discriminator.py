@@ -17,10 +17,10 @@ from prosr.nets.network import levels_below
 class Convolutions(nn.Module):
     """CONV(3,3) → leaky ReLU for each step in `widths`; height and width are kept."""
 
-    def __init__(self, widths: tuple[int, ...], spectral: bool) -> None:
+    def __init__(self, widths: tuple[int, ...], layout: DiscriminatorConfig) -> None:
         super().__init__()
         self.layers = nn.ModuleList(
-            _conv(before, after, spectral) for before, after in pairwise(widths)
+            _conv(before, after, layout) for before, after in pairwise(widths)
         )
 
     def forward(self, z: Tensor) -> Tensor:
@@ -35,20 +35,19 @@ class ProgressiveDiscriminator(nn.Module):
     def __init__(self, layout: DiscriminatorConfig) -> None:
         super().__init__()
         self.scales, self.gain = layout.scales, layout.gain
-        features, spectral = layout.features, layout.spectral
-        self.v = nn.ModuleDict(
-            {
-                str(s): _conv(3, width, spectral)
-                for s, width in zip(self.scales, features, strict=True)
-            }
-        )
-        given = (layout.head[0], *features)
+        features, groups = layout.features, (*layout.trunk, layout.head)
+        inputs = [_conv(3, width, layout) for width in features[: 1 if layout.shared else None]]
+        self.v = nn.ModuleDict(dict(zip(map(str, self.scales), inputs, strict=False)))
+        given = (groups[0][0], *features)
         self.u = nn.ModuleList(
-            Convolutions((*[width] * count, after), spectral)
+            Convolutions((width, *[after] * count), layout)
             for width, count, after in zip(features, layout.layers, given, strict=False)
         )
-        self.head = Convolutions(layout.head, spectral)
-        self.score = _conv(layout.head[-1], 1, spectral)
+        self.trunk = nn.ModuleList(Convolutions(widths, layout) for widths in layout.trunk)
+        self.head = Convolutions(layout.head, layout)
+        last = layout.head[-1]
+        self.linear = _conv(last, layout.linear, layout) if layout.linear else nn.Identity()
+        self.score = _conv(layout.linear or last, 1, layout)
 
     def forward(self, residual: Tensor, scale: int, alpha: float = 1.0) -> Tensor:
         """Score patches of a residual, r̂ or r, [N, 3, sH, sW] in units of [0, 1].
@@ -64,19 +63,22 @@ class ProgressiveDiscriminator(nn.Module):
             z = alpha * z + (1 - alpha) * entered
         for level in reversed(range(below)):
             z = self.reduce(z, level)
-        return cast(Tensor, self.score(self.head(z)))
+        for group in self.trunk:
+            z = F.avg_pool2d(group(z), 2)
+        return cast(Tensor, self.score(self.linear(self.head(z))))
 
     def enter(self, residual: Tensor, scale: int) -> Tensor:
         """v_s, from a residual to features."""
-        return leaky_relu(self.v[str(scale)](self.gain * residual))
+        v = self.v[str(scale) if len(self.v) > 1 else "2"]
+        return leaky_relu(v(self.gain * residual))
 
     def reduce(self, z: Tensor, level: int) -> Tensor:
         """u, from features to features of half the height and width."""
         return F.avg_pool2d(self.u[level](z), 2)
 
 
-def _conv(channels_in: int, channels_out: int, spectral: bool) -> nn.Module:
+def _conv(channels_in: int, channels_out: int, layout: DiscriminatorConfig) -> nn.Module:
     """CONV(3,3) with He's initialization, as no normalization corrects its scale."""
-    layer = conv(channels_in, channels_out)
+    layer = conv(channels_in, channels_out, padding=layout.padding)
     draw_he(layer, LEAK)
-    return spectral_norm(layer) if spectral else layer
+    return spectral_norm(layer) if layout.spectral else layer

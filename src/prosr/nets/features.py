@@ -16,7 +16,10 @@ _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class VGG16(nn.Module):
-    """VGG16 up to its fourth pooling layer, with torchvision's names."""
+    """VGG16 up to its fourth pooling layer, with torchvision's names.
+
+    Pooling averages, as in the authors' training, instead of taking the maximum.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -24,7 +27,7 @@ class VGG16(nn.Module):
         channels = 3
         for stage, (width, count) in enumerate(((64, 2), (128, 2), (256, 3), (512, 3))):
             if stage:
-                parts.append(nn.MaxPool2d(2))
+                parts.append(nn.AvgPool2d(2))
             for _ in range(count):
                 parts += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU()]
                 channels = width
@@ -35,7 +38,7 @@ class VGG16(nn.Module):
         mean, std = (x.new_tensor(v).view(1, 3, 1, 1) for v in (_IMAGENET_MEAN, _IMAGENET_STD))
         z, found = (x - mean) / std, []
         for part in self.features:
-            if isinstance(part, nn.MaxPool2d):
+            if isinstance(part, nn.AvgPool2d):
                 found.append(z)
             z = part(z)
         return dict(enumerate((*found, z), 1))

@@ -56,10 +56,10 @@ def adversarial_step(
     """Train the discriminator `turns` times on Eq. 3, then the generator once on Eq. 4.
 
     Turn i uses the pictures i, i + turns, … of the batch, so that several processes together equal
-    one. The discriminator judges residuals, or pictures if it is SRGAN's. `alpha` blends the new
-    level in, in both networks; if the generator was `pretrained` at this scale, in the
-    discriminator only. Raises `DivergedError` if a loss or gradient is not finite, before the
-    network that it belongs to changes.
+    one. With `every`, the discriminator only judges in the steps between. It judges residuals, or
+    pictures if it is SRGAN's. `alpha` blends the new level in, in both networks; if the generator
+    was `pretrained` at this scale, in the discriminator only. Raises `DivergedError` if a loss or
+    gradient is not finite, before the network that it belongs to changes.
     """
     fabric, settings, s = generator.fabric, adversary.settings, batch.scale
     x, y = to_unit(fabric, batch.x), to_unit(fabric, batch.y)
@@ -73,7 +73,8 @@ def adversarial_step(
             (r_hat.detach()[i :: settings.turns], r[i :: settings.turns])
             for i in range(settings.turns)
         ]
-        scores = [_discriminator_step(discriminator, batch, *turn, alpha) for turn in turns]
+        learns = batch.step % settings.every == 0
+        scores = [_discriminator_step(discriminator, batch, *turn, alpha, learns) for turn in turns]
         # Gradients of L_R pass through the discriminator, but not into its parameters.
         adversary.net.requires_grad_(False)
         with fabric.autocast():
@@ -104,16 +105,20 @@ def is_useful(result: StepResult) -> bool:
 
 
 def _discriminator_step(
-    discriminator: Learner, batch: Batch, r_hat: Tensor, r: Tensor, alpha: float
+    discriminator: Learner, batch: Batch, r_hat: Tensor, r: Tensor, alpha: float, learns: bool
 ) -> dict[str, float]:
-    """Take one step of the discriminator on Eq. 3 and return its numbers."""
-    # One call for both: processes exchange the gradients of one call.
-    scores = discriminator.net(torch.cat((r_hat, r)), batch.scale, alpha)
-    d_r_hat, d_r = scores.float().chunk(2)
-    result = discriminator.descend(batch, discriminator_loss(d_r_hat, d_r))
-    means = all_mean(discriminator.fabric, torch.stack((d_r.mean(), d_r_hat.mean()))).tolist()
-    numbers = {"d_loss": result.loss, "d_real": means[0], "d_fake": means[1]}
-    return numbers | {"d_gradient": result.gradient_norm}
+    """Judge r̂ and r by Eq. 3, take one step of the discriminator if it `learns`.
+
+    Returns its numbers, the norm of its gradient only for a step.
+    """
+    with torch.set_grad_enabled(learns):
+        # One call for both: processes exchange the gradients of one call.
+        scores = discriminator.net(torch.cat((r_hat, r)), batch.scale, alpha)
+        d_r_hat, d_r = scores.float().chunk(2)
+        loss = discriminator_loss(d_r_hat, d_r)
+    numbers = {"d_gradient": discriminator.descend(batch, loss).gradient_norm} if learns else {}
+    means = all_mean(discriminator.fabric, torch.stack((loss, d_r.mean(), d_r_hat.mean()))).tolist()
+    return numbers | dict(zip(("d_loss", "d_real", "d_fake"), means, strict=True))
 
 
 def _view(y: Tensor, step: int) -> Tensor:

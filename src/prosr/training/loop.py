@@ -170,8 +170,8 @@ def _means(results: Sequence[StepResult]) -> dict[str, float]:
         ours = [result for result in results if result.scale == scale]
         means[f"loss_x{scale}"] = fmean(result.loss for result in ours)
         means[f"gradient_x{scale}"] = fmean(result.gradient_norm for result in ours)
-        for name in ours[0].health:
-            means[f"{name}_x{scale}"] = fmean(result.health[name] for result in ours)
+        for name in dict.fromkeys(name for result in ours for name in result.health):
+            means[f"{name}_x{scale}"] = fmean(r.health[name] for r in ours if name in r.health)
     return means
 
 

@@ -17,6 +17,7 @@ from torch import Tensor
 from prosr.config import Adversarial
 from prosr.nets.features import feature_distance
 from prosr.resample.tensors import downscale
+from prosr.scales import SCALES
 
 
 def discriminator_loss(d_r_hat: Tensor, d_r: Tensor) -> Tensor:
@@ -41,9 +42,9 @@ def generator_loss(
     """
     phi_hat, phi = features
     losses: dict[str, tuple[float, Callable[[], Tensor]]] = {
-        "gan": (w.gan, lambda: adversarial_loss(d(r_hat))),
-        "pool2": (w.perceptual[0], lambda: perceptual_loss(phi_hat[2], phi[2])),
-        "pool4": (w.perceptual[1], lambda: perceptual_loss(phi_hat[4], phi[4])),
+        "gan": (w.gan[SCALES.index(scale)], lambda: adversarial_loss(d(r_hat))),
+        "pool2": (w.perceptual[0], lambda: perceptual_loss(phi_hat[2], phi[2], w.squared)),
+        "pool4": (w.perceptual[1], lambda: perceptual_loss(phi_hat[4], phi[4], w.squared)),
         "distance": (
             w.distance,
             lambda: feature_distance(phi_hat.values(), phi.values(), w.layers),
@@ -81,12 +82,14 @@ def adversarial_loss(d_r_hat: Tensor) -> Tensor:
     return (d_r_hat.float() - 1).square().mean()
 
 
-def perceptual_loss(phi_hat: Tensor, phi: Tensor) -> Tensor:
+def perceptual_loss(phi_hat: Tensor, phi: Tensor, squared: bool = False) -> Tensor:
     """The second term of Eq. 4 for one k: ‖Φ_k(ŷ) − Φ_k(y)‖₂, a mean over the batch.
 
     Both are [N, C, H, W]. The norm of each picture is divided by √(CHW), which makes it a
-    root mean square. It is not squared, as in the paper.
+    root mean square. It is not squared, as in the paper; `squared` does so.
     """
+    if squared:
+        return F.mse_loss(phi_hat.float(), phi.float())
     return _root_mean_square((phi_hat.float() - phi.float()).flatten(1))
 
 
