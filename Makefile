@@ -4,12 +4,14 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+WHEEL := build/wheel
+LIGHT := build/light
 # One worker for each core: a test runs on a single thread.
 WORKERS ?= auto
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo check lint house test test-slow docs clean
+.PHONY: help demo check lint house test test-slow docs dist executable clean
 
 help:
 	@echo "make demo       enlarge a photograph 4 times with the bundled network"
@@ -17,6 +19,8 @@ help:
 	@echo "make check      formatting, lint, types and the rules of the house"
 	@echo "make test-slow  the tests that take long"
 	@echo "make docs       write the picture and scores of README.md, the model cards and prosr info again"
+	@echo "make dist       wheel, source archive and bill of materials in dist/, checked"
+	@echo "make executable one file in dist/ that enlarges pictures and needs no Python"
 	@echo "make clean      delete what the above made, .venv included"
 
 demo: $(VENV)/installed
@@ -34,12 +38,34 @@ lint: $(VENV)/installed-dev
 house: $(VENV)/installed-dev
 	$(BIN)/pytest tests/test_house.py
 
-# The rules of the house are among the tests.
-test: lint
-	$(BIN)/pytest -n $(WORKERS)
+# Tests import prosr from the wheel, as users have it. The rules of the house are among them.
+test: lint $(WHEEL)/prosr
+	PYTHONPATH=$(CURDIR)/$(WHEEL) $(BIN)/pytest -n $(WORKERS)
 
-test-slow: $(VENV)/installed-dev
-	$(BIN)/pytest -m slow
+test-slow: $(WHEEL)/prosr
+	PYTHONPATH=$(CURDIR)/$(WHEEL) $(BIN)/pytest -m slow
+
+$(WHEEL)/prosr: $(VENV)/installed-dev README.md LICENSE $(shell find src -type f -not -name '*.pyc')
+	rm -rf $(WHEEL)
+	$(BIN)/hatchling build -t wheel -d $(WHEEL)
+	$(BIN)/pip install --quiet --no-deps --target $(WHEEL) $(WHEEL)/*.whl
+	@touch $@
+
+# The wheel is built from the source archive, which shows that nothing is missing there.
+dist: $(VENV)/installed-dist
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/check-wheel-contents dist/*.whl
+	$(PYTHON) -m venv --clear $(LIGHT)
+	$(LIGHT)/bin/pip install --quiet -c constraints.txt dist/*.whl
+	$(BIN)/cyclonedx-py environment --output-file dist/prosr.cdx.json $(LIGHT)/bin/python
+
+executable: dist
+	$(LIGHT)/bin/pip install --quiet -c constraints.txt pyinstaller
+	$(LIGHT)/bin/pyinstaller --onefile --name prosr --distpath dist --workpath build/executable \
+	    --specpath build/executable --collect-all openvino --collect-all prosr --collect-all pyvips \
+	    --collect-all pyvips_binary src/prosr/__main__.py
 
 docs: $(VENV)/installed-dev
 	$(BIN)/python docs/make_cards.py
@@ -61,3 +87,7 @@ $(VENV)/installed: pyproject.toml constraints.txt | $(VENV)/bin/pip
 $(VENV)/installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/pip
 	$(BIN)/pip install -c constraints.txt -e '.[dev]'
 	@touch $(VENV)/installed $@
+
+$(VENV)/installed-dist: $(VENV)/installed-dev
+	$(BIN)/pip install -c constraints.txt -e '.[dist]'
+	@touch $@

@@ -60,11 +60,11 @@ def failing(
     return call
 
 
-def test_help_names_every_verb_and_no_shell_completion(run: Run) -> None:
+def test_help_names_every_verb_and_shell_completion(run: Run) -> None:
     code, out, err = run("--help")
     assert (code, err) == (0, "")
     assert all(verb in out for verb in VERBS)
-    assert "completion" not in out
+    assert "--install-completion" in out
 
 
 def test_no_arguments_show_help(run: Run) -> None:

@@ -26,6 +26,7 @@ LATER_LINES = {
     "images/fields.py": 350,
     "video/streams.py": 250,
     "cli/preview.py": 60,
+    "cli/about.py": 60,
     "serve/": 1_600,
     "cli/serve.py": 60,
     "cluster/": 1_000,

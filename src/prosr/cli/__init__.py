@@ -20,6 +20,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from prosr.cli.about import print_version, show_help
 from prosr.cli.bench import app as bench
 from prosr.cli.comparison import ablate, compare
 from prosr.cli.convert import convert
@@ -52,7 +53,6 @@ app = typer.Typer(
     name="prosr",
     help="Enlarge pictures and clips 2, 4 or 8 times with progressive super-resolution networks.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -62,23 +62,18 @@ for _verb in (upscale, evaluate, info, train, convert, export, quantize, ablate,
     _help = "\n\n".join(" ".join(paragraph.split()) for paragraph in _paragraphs)
     app.command(_verb.__name__, cls=ListCommand, help=_help)(_verb)
 app.add_typer(bench, name="bench")
-
-
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        from prosr.version import __version__
-
-        typer.echo(f"prosr {__version__}")
-        raise typer.Exit
+app.command("help")(show_help)
 
 
 @app.callback()
 def _options(
     version: Annotated[
         bool,
-        typer.Option(
-            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
-        ),
+        typer.Option("--version", callback=print_version, help="Print the version and exit."),
+    ] = False,
+    verbose: Annotated[
+        bool,
+        typer.Option("--verbose", is_eager=True, help="With --version: what a bug report needs."),
     ] = False,
 ) -> None:
     pass
