@@ -1,5 +1,6 @@
 """Training pairs: x is the low-resolution input of y, drawn where there is detail."""
 
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -7,8 +8,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from prosr.data.degradations import BICUBIC, Degradation, jpeg
 from prosr.data.patches import PatchSampler, TrainingPicture, cut, open_pictures
 from prosr.errors import DataError
+from prosr.layouts import validated
 from prosr.resample import make_input
 from prosr.scales import SCALES
 
@@ -42,7 +45,8 @@ def test_x_is_the_part_of_the_whole_pictures_input(tmp_path: Path, scale: int) -
     patch = 6
     last = [(length // scale) - patch for length in y.shape[:2]]
     for row, column in ((0, 0), (1, 2), (last[0], last[1]), (last[0] // 2, 0)):
-        x, truth = cut(picture, row * scale, column * scale, patch, scale)
+        corner, rng = (row * scale, column * scale), np.random.default_rng(0)
+        x, truth = cut(picture, corner, patch, scale, BICUBIC, rng)
         np.testing.assert_array_equal(x, whole[row : row + patch, column : column + patch])
         side = patch * scale
         top, left = row * scale, column * scale
@@ -86,18 +90,58 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
 
 
 def sampler(
-    pictures: list[TrainingPicture], scale: int, rank: int = 0, world: int = 1
+    pictures: list[TrainingPicture],
+    scale: int,
+    rank: int = 0,
+    world: int = 1,
+    degradation: Degradation = BICUBIC,
 ) -> PatchSampler:
-    return PatchSampler(pictures, lambda step: scale, {scale: 6}, 4, 0, rank, world)
+    return PatchSampler(pictures, lambda step: scale, {scale: 6}, 4, 0, rank, world, degradation)
 
 
-def test_a_batch_depends_only_on_its_step(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["bicubic", "real"])
+def test_a_batch_depends_only_on_its_step(tmp_path: Path, kind: str) -> None:
     pictures = opened(tmp_path, (60, 70), (80, 64))
-    one, two = sampler(pictures, 4), sampler(pictures, 4)
+    degradation = validated(Degradation, {"kind": kind})
+    one, two = (sampler(pictures, 4, degradation=degradation) for _ in range(2))
     assert (one[7].x == two[7].x).all() and (one[7].y == two[7].y).all()
     assert one[7].sources == two[7].sources
     assert not (one[7].x == one[8].x).all()
     assert one[7].x.shape == (4, 6, 6, 3) and one[7].y.shape == (4, 24, 24, 3)
+
+
+def test_a_degradation_changes_only_the_inputs(tmp_path: Path) -> None:
+    pictures = opened(tmp_path, (60, 70), (80, 64))
+    clean, coded = (
+        sampler(pictures, 2, degradation=one)[5] for one in (BICUBIC, Degradation(kind="jpeg"))
+    )
+    np.testing.assert_array_equal(clean.y, coded.y)
+    assert clean.sources == coded.sources
+    assert (clean.x != coded.x).mean() > 0.5
+
+
+def test_the_share_of_clean_inputs_is_exactly_the_benchmarks(tmp_path: Path) -> None:
+    pictures = opened(tmp_path, (60, 70), (80, 64))
+    half = Degradation(kind="jpeg", clean=0.5)
+    pairs = [
+        (clean == mixed).all()
+        for step in range(15)
+        for clean, mixed in zip(
+            sampler(pictures, 2)[step].x,
+            sampler(pictures, 2, degradation=half)[step].x,
+            strict=True,
+        )
+    ]
+    assert 0.3 < np.mean(pairs) < 0.7
+
+
+def test_a_patch_of_jpeg_equals_a_part_of_the_whole_jpeg(tmp_path: Path) -> None:
+    (picture,) = opened(tmp_path, (160, 160))
+    whole, coded = make_input(pixels_of(picture), 2), Degradation(kind="jpeg", quality=(30, 30))
+    x, _ = cut(picture, (64, 64), 16, 2, coded, np.random.default_rng(3))
+    grids = product(range(16), range(16), (1, 2))
+    parts = (jpeg(whole, 30, chroma, (a, b))[32:48, 32:48] for a, b, chroma in grids)
+    assert sum((x == part).all() for part in parts) == 1
 
 
 def test_processes_share_a_batch(tmp_path: Path) -> None:

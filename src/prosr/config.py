@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 from pydantic import Field, field_validator, model_validator
 
 from prosr import layouts
+from prosr.data.degradations import Degradation
 from prosr.errors import ConfigError, suggestion
 from prosr.layouts import (
     Count,
@@ -239,7 +240,7 @@ class Recipe(Settings):
     ×2, ×4 and ×8. The learning rate rises over `warmup` steps; with `decay = "cosine"` it
     then falls to zero at the last step. `clip` bounds the norm of the gradient. `ema` is the
     decay of the averaged weights, which are scored and exported. With `adversarial`, the
-    objective is Eq. 4 instead of Eq. 5.
+    objective is Eq. 4 instead of Eq. 5. `degradation` says what x went through.
     """
 
     model: str
@@ -255,6 +256,7 @@ class Recipe(Settings):
     clip: float | None = Field(default=None, gt=0)
     ema: float = Field(default=0.999, ge=0, lt=1)
     adversarial: Adversarial | None = None
+    degradation: Degradation = Degradation()
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     seed: int = Field(default=0, ge=0, lt=2**63)
     log_every: int = Field(default=50, gt=0)

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 from torch.utils.data._utils import signal_handling
 
 from prosr.data.decoded import CACHE_SIZE, CELL, DecodedPictures, Pixels
+from prosr.data.degradations import BICUBIC, Degradation, Rng, Size
 from prosr.errors import DataError, ImageError
 from prosr.images.formats import is_picture
 from prosr.resample import make_input
@@ -56,20 +57,20 @@ class TrainingPicture:
 
 
 def cut(
-    picture: TrainingPicture, top: int, left: int, patch: int, scale: int
+    picture: TrainingPicture, corner: Size, patch: int, scale: int, kind: Degradation, rng: Rng
 ) -> tuple[Pixels, Pixels]:
-    """Cut the pair (x, y) whose ground truth starts at (top, left), multiples of `scale`.
+    """Cut the pair (x, y) whose ground truth starts at `corner`, multiples of `scale`.
 
     y is [scale·patch, scale·patch, 3]. x is [patch, patch, 3] and equals that part of the
-    whole picture's low-resolution input.
+    whole picture's low-resolution input, degraded with what surrounds it.
     """
-    margin = 3 * scale
+    (top, left), margin = corner, (3 + kind.margin) * scale
     height, width = (length // scale * scale for length in (picture.height, picture.width))
     side = patch * scale
     y0, x0 = max(top - margin, 0), max(left - margin, 0)
     y1, x1 = min(top + side + margin, height), min(left + side + margin, width)
     surroundings = picture.decoded.pixels(picture.key, picture.path)[y0:y1, x0:x1]
-    reduced = make_input(surroundings, scale)
+    reduced = kind.apply(make_input(surroundings, scale), rng)
     row, column = (top - y0) // scale, (left - x0) // scale
     y = surroundings[top - y0 : top - y0 + side, left - x0 : left - x0 + side]
     return reduced[row : row + patch, column : column + patch], y
@@ -123,8 +124,8 @@ class PatchSampler(Dataset[Batch]):
     """Item `step` is the batch of that step.
 
     `scale_at` gives the scale of a step, `patch` the side of x for each scale. Pair i of
-    step t depends on (seed, t, i) only. Process `rank` of `world` draws its part of the batch,
-    which must be a multiple of `world`.
+    step t depends on (seed, t, i) only; its y does not depend on the `degradation`. Process
+    `rank` of `world` draws its part of the batch, which must be a multiple of `world`.
     """
 
     def __init__(
@@ -136,8 +137,10 @@ class PatchSampler(Dataset[Batch]):
         seed: int,
         rank: int = 0,
         world: int = 1,
+        degradation: Degradation = BICUBIC,
     ) -> None:
         self.scale_at = scale_at
+        self.degradation = degradation
         self.patch = patch
         self.seed = seed
         self.indices = range(rank * batch // world, (rank + 1) * batch // world)
@@ -163,7 +166,8 @@ class PatchSampler(Dataset[Batch]):
         pictures = self.eligible[scale]
         picture = pictures[int(rng.integers(len(pictures)))]
         size = self.patch[scale]
-        x, y = cut(picture, *picture.draw(rng, size * scale, scale), size, scale)
+        corner = picture.draw(rng, size * scale, scale)
+        x, y = cut(picture, corner, size, scale, self.degradation, rng.spawn(1)[0])
         turns, mirror = int(rng.integers(4)), bool(rng.integers(2))
         x, y = np.rot90(x, turns), np.rot90(y, turns)
         if mirror:

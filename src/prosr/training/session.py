@@ -91,6 +91,7 @@ def prepare(job: TrainingJob, progress: Callable[[int, int], None]) -> Session:
         recipe.seed,
         fabric.global_rank,
         fabric.world_size,
+        recipe.degradation,
     )
     if job.validation is not None:
         job.validation.check(recipe.scales, PROTOCOL.smallest)

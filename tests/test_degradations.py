@@ -1,0 +1,161 @@
+"""Degradations: JPEG is libjpeg's, named inputs are the same bytes, kernels are what they say."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from prosr.data.degradations import (
+    NAMED,
+    Degradation,
+    Method,
+    blur,
+    degraded,
+    exact,
+    gaussian_kernel,
+    gaussian_noise,
+    jpeg,
+    poisson_noise,
+    resize,
+    sharpen,
+)
+from prosr.errors import ConfigError
+from prosr.layouts import validated
+from prosr.resample import imresize_double
+
+Pixels = NDArray[np.uint8]
+
+
+def scene(height: int, width: int) -> Pixels:
+    """Edges, ramps, texture and saturated colour, in integer arithmetic."""
+    row, column = np.mgrid[:height, :width]
+    red = (row * 5 + column * 3) % 256
+    green = np.where((row // 11 + column // 7) % 2, 230, 20)
+    blue = (row * row + 7 * column) % 97 * 2 + 30
+    return np.stack([red, green, blue], axis=2).astype(np.uint8)
+
+
+def libjpeg(x: Pixels, quality: int, chroma: int) -> Pixels:
+    file = io.BytesIO()
+    Image.fromarray(x).save(file, "JPEG", quality=quality, subsampling={1: 0, 2: 2}[chroma])
+    return np.asarray(Image.open(file))
+
+
+@pytest.mark.parametrize("chroma", [1, 2])
+@pytest.mark.parametrize("quality", [1, 30, 49, 75, 95, 100])
+@pytest.mark.parametrize("size", [(64, 48), (61, 47), (50, 33), (1, 1), (3, 18)])
+def test_jpeg_is_libjpegs_to_the_bit(size: tuple[int, int], quality: int, chroma: int) -> None:
+    x = scene(*size)
+    np.testing.assert_array_equal(jpeg(x, quality, chroma), libjpeg(x, quality, chroma))
+
+
+def test_a_shifted_grid_is_that_of_a_cropped_jpeg() -> None:
+    x = scene(64, 80)
+    whole, part = jpeg(x, 40), jpeg(x[21:], 40, grid=(5, 0))
+    # Only the blocks that the crop divides see other pixels.
+    np.testing.assert_array_equal(part[16:], whole[37:])
+
+
+def test_x_keeps_its_size_in_every_pipeline() -> None:
+    x = scene(40, 33)
+    for kind in ("jpeg", "real"):
+        for seed in range(20):
+            once, again = (
+                validated(Degradation, {"kind": kind}).apply(x, np.random.default_rng(seed))
+                for _ in range(2)
+            )
+            assert (once.shape, once.dtype) == (x.shape, x.dtype)
+            np.testing.assert_array_equal(once, again)
+
+
+def test_colour_is_kept_on_the_whole() -> None:
+    x = np.full((48, 48, 3), (200, 120, 60), np.uint8)
+    results = [Degradation(kind="real").apply(x, np.random.default_rng(i)) for i in range(40)]
+    means = np.mean(results, axis=(1, 2))
+    assert np.abs(means - x[0, 0]).max() < 5
+    assert np.abs(means.mean(axis=0) - x[0, 0]).max() < 1
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_named_inputs_are_the_same_bytes_everywhere(name: str) -> None:
+    digest = hashlib.sha256(degraded(scene(61, 85), name).tobytes()).hexdigest()[:16]
+    assert digest == DIGESTS[name]
+
+
+DIGESTS = {
+    "none": "979b91539f499a7a",
+    "jpeg-90": "1bd6e249be1eec18",
+    "jpeg-75": "5cf724afa6b2d864",
+    "jpeg-50": "d7e5adca608f9af1",
+    "blur": "72119104cae9410b",
+    "noise": "16089deb775be143",
+    "real-1": "fac40022782a6e04",
+    "real-2": "b2558411b068dbd1",
+    "real-3": "63dcbde0e8ef6044",
+}
+
+
+def test_an_unknown_degradation_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"no degradation is called 'jpg-75'; did you mean"):
+        degraded(scene(8, 8), "jpg-75")
+
+
+def test_kernels_sum_to_one_exactly() -> None:
+    for kernel in (gaussian_kernel(9, (2.0, 0.7), 0.3), gaussian_kernel(7, (1, 2), 1.0, 2.0, True)):
+        assert kernel.sum() == 1
+        np.testing.assert_array_equal(exact(kernel), kernel)
+
+
+@pytest.mark.parametrize(("angle", "axis"), [(0.0, 1), (np.pi / 2, 0)])
+def test_a_kernel_is_as_wide_as_its_sigmas(angle: float, axis: int) -> None:
+    kernel = gaussian_kernel(31, (3.0, 1.5), angle)
+    position = np.arange(31) - 15
+    for direction, sigma in ((axis, 3.0), (1 - axis, 1.5)):
+        profile = kernel.sum(axis=1 - direction)
+        assert np.sqrt((profile * position**2).sum()) == pytest.approx(sigma, rel=0.01)
+
+
+def test_blur_is_a_convolution_with_mirrored_borders() -> None:
+    x = np.zeros((15, 15, 1))
+    x[7, 7] = 1
+    kernel = gaussian_kernel(5, (1.0, 0.5), 0.4)
+    np.testing.assert_array_equal(blur(x, kernel)[5:10, 5:10, 0], kernel)
+    flat = np.full((6, 5, 3), 77.0)
+    np.testing.assert_array_equal(blur(flat, kernel), flat)
+
+
+def test_antialiased_cubic_is_the_one_bicubic() -> None:
+    x = scene(48, 64).astype(np.float64)
+    np.testing.assert_allclose(resize(x, (12, 16), "cubic"), imresize_double(x, 4), atol=1e-3)
+
+
+@pytest.mark.parametrize("method", ["area", "linear", "cubic"])
+@pytest.mark.parametrize("size", [(30, 40), (7, 90), (20, 20)])
+def test_resizing_keeps_ramps_in_place(method: Method, size: tuple[int, int]) -> None:
+    row = np.repeat((np.arange(60.0) + 0.5)[:, None, None], 40, axis=1)
+    x = np.broadcast_to(row, (60, 40, 3))
+    expected = (np.arange(size[0]) + 0.5) * 60 / size[0]
+    inner = slice(size[0] // 4, -(size[0] // 4))
+    result = resize(x, size, method)[inner, 0, 0]
+    np.testing.assert_allclose(result, expected[inner], atol=0.5 if method == "area" else 0.04)
+
+
+def test_noise_has_the_strength_asked_for() -> None:
+    x, rng = np.full((200, 200, 3), 100.0), np.random.default_rng(0)
+    for noisy in (gaussian_noise(x, 5.0, False, rng), poisson_noise(x, 0.5, False, rng)):
+        assert (noisy - x).std() == pytest.approx(5, rel=0.02)
+    gray = gaussian_noise(x, 5.0, True, rng) - x
+    np.testing.assert_allclose(gray[..., 0], gray[..., 2])
+
+
+def test_sharpening_leaves_halos_and_flat_areas() -> None:
+    x = np.full((20, 40, 3), 50.0)
+    x[:, 20:] = 200
+    z = sharpen(x, 1.0, 0.6)
+    assert z[10, 19, 0] < 40 and z[10, 20, 0] > 210
+    np.testing.assert_allclose(z[:, :12], 50)
