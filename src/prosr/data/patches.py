@@ -120,6 +120,7 @@ class Batch:
     sources: tuple[str, ...]
 
 
+@dataclass
 class PatchSampler(Dataset[Batch]):
     """Item `step` is the batch of that step.
 
@@ -128,28 +129,22 @@ class PatchSampler(Dataset[Batch]):
     `rank` of `world` draws its part of the batch, which must be a multiple of `world`.
     """
 
-    def __init__(
-        self,
-        pictures: Sequence[TrainingPicture],
-        scale_at: Callable[[int], int],
-        patch: dict[int, int],
-        batch: int,
-        seed: int,
-        rank: int = 0,
-        world: int = 1,
-        degradation: Degradation = BICUBIC,
-    ) -> None:
-        self.scale_at = scale_at
-        self.degradation = degradation
-        self.patch = patch
-        self.seed = seed
-        self.indices = range(rank * batch // world, (rank + 1) * batch // world)
+    pictures: Sequence[TrainingPicture]
+    scale_at: Callable[[int], int]
+    patch: dict[int, int]
+    batch: int
+    seed: int
+    rank: int = 0
+    world: int = 1
+    degradation: Degradation = BICUBIC
+
+    def __post_init__(self) -> None:
         self.eligible = {}
-        for scale, size in patch.items():
-            fitting = [one for one in pictures if min(one.height, one.width) >= size * scale]
+        for scale, size in self.patch.items():
+            fitting = [one for one in self.pictures if min(one.height, one.width) >= size * scale]
             if not fitting:
                 raise DataError(
-                    f"none of {len(pictures)} readable training pictures is at least "
+                    f"none of {len(self.pictures)} readable training pictures is at least "
                     f"{size * scale}×{size * scale} pixels, which scale {scale} needs with "
                     f"patches of {size}; add larger pictures or set a smaller patch"
                 )
@@ -157,7 +152,8 @@ class PatchSampler(Dataset[Batch]):
 
     def __getitem__(self, step: int) -> Batch:
         scale = self.scale_at(step)
-        pairs = [self._pair(step, index, scale) for index in self.indices]
+        first, last = (part * self.batch // self.world for part in (self.rank, self.rank + 1))
+        pairs = [self._pair(step, index, scale) for index in range(first, last)]
         x, y = (np.stack([pair[i] for pair in pairs]) for i in (0, 1))
         return Batch(step, scale, x, y, tuple(pair[2] for pair in pairs))
 

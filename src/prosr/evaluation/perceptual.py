@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
+from prosr.data.decoded import Pixels
 from prosr.errors import CheckpointError, ConfigError, DataError, suggestion
 from prosr.evaluation.metrics import crop_border
 from prosr.evaluation.niqe import niqe
-from prosr.evaluation.protocol import Pixels
 from prosr.images.samples import to_unit
 
 if TYPE_CHECKING:

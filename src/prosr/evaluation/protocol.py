@@ -9,15 +9,13 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-import numpy as np
 from numpy.typing import NDArray
 
+from prosr.data.decoded import Pixels
 from prosr.errors import ConfigError, suggestion
 from prosr.evaluation.metrics import SSIM_WINDOW, crop_border, psnr, rgb_to_y
 from prosr.layouts import Frozen
 from prosr.resample import make_input
-
-Pixels = NDArray[np.uint8]
 
 DATA_RANGE = 255.0
 
