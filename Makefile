@@ -11,7 +11,7 @@ WORKERS ?= auto
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo check lint house test test-slow docs dist executable clean
+.PHONY: help demo check lint house test test-slow docs site dist executable clean
 
 help:
 	@echo "make demo       enlarge a photograph 4 times with the bundled network"
@@ -19,6 +19,7 @@ help:
 	@echo "make check      formatting, lint, types and the rules of the house"
 	@echo "make test-slow  the tests that take long"
 	@echo "make docs       write the picture and scores of README.md, the model cards and prosr info again"
+	@echo "make site       the documentation as a site in build/site"
 	@echo "make dist       wheel, source archive and bill of materials in dist/, checked"
 	@echo "make executable one file in dist/ that enlarges pictures and needs no Python"
 	@echo "make clean      delete what the above made, .venv included"
@@ -50,6 +51,12 @@ $(WHEEL)/prosr: $(VENV)/installed-dev README.md LICENSE $(shell find src -type f
 	$(BIN)/hatchling build -t wheel -d $(WHEEL)
 	$(BIN)/pip install --quiet --no-deps --target $(WHEEL) $(WHEEL)/*.whl
 	@touch $@
+
+# Zensical is the successor of Material for MkDocs, and reads its mkdocs.yml.
+site: $(VENV)/installed-site
+	$(BIN)/python docs/make_site.py
+	$(BIN)/zensical build --strict --clean
+	@echo "The site: $(CURDIR)/build/site/index.html"
 
 # The wheel is built from the source archive, which shows that nothing is missing there.
 dist: $(VENV)/installed-dist
@@ -87,6 +94,10 @@ $(VENV)/installed: pyproject.toml constraints.txt | $(VENV)/bin/pip
 $(VENV)/installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/pip
 	$(BIN)/pip install -c constraints.txt -e '.[dev]'
 	@touch $(VENV)/installed $@
+
+$(VENV)/installed-site: $(VENV)/installed-dev
+	$(BIN)/pip install -c constraints.txt -e '.[site]'
+	@touch $@
 
 $(VENV)/installed-dist: $(VENV)/installed-dev
 	$(BIN)/pip install -c constraints.txt -e '.[dist]'
