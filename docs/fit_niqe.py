@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from prosr.evaluation import niqe
+from prosr.evaluation.metrics import Float
 from prosr.files import replacing
 from prosr.images.formats import is_picture
 from prosr.images.reading import read_rgb
@@ -18,6 +19,8 @@ from prosr.images.reading import read_rgb
 TARGET = Path(__file__).parents[1] / "src" / "prosr" / "evaluation" / "niqe.npz"
 MOST = 960
 """Largest side of the part that is cut from the middle of each picture."""
+SHARP = 0.75
+"""Fits use patches with more than this fraction of the sharpness of the picture's sharpest."""
 
 
 def middle(path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
@@ -26,12 +29,18 @@ def middle(path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     return pixels[top : top + MOST, left : left + MOST]
 
 
+def sharp_features(path: Path) -> Float:
+    features, sharpness = niqe.patch_features(middle(path))
+    sharp: Float = features[sharpness > SHARP * sharpness.max(initial=0)]
+    return sharp
+
+
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
     paths = sorted(path for path in folder.rglob("*") if is_picture(path))
     count = min(int(sys.argv[2]) if len(sys.argv) > 2 else len(paths), len(paths))
     chosen = [paths[i * len(paths) // count] for i in range(count)]
-    features = [niqe.patch_features(middle(path), sharp_only=True) for path in chosen]
+    features = [sharp_features(path) for path in chosen]
     fitted = np.concatenate(features)
     fitted = fitted[np.isfinite(fitted).all(axis=1)]
     about = f"{sum(map(len, features))} patches of {count} pictures from {folder.name}"

@@ -96,12 +96,28 @@ def test_no_number_is_truncated_in_a_narrow_terminal(
     assert "…" not in printed
 
 
+def test_the_degradation_of_the_inputs_stands_beside_every_number(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    sets: list[str],
+) -> None:
+    output = tmp_path / "scores.json"
+    words = ["--degradation", "none", "jpeg-50", "--output", str(output)]
+    assert prosr(monkeypatch, "evaluate", "bicubic", "--set", sets[0], "--scale", "2", *words) == 0
+    assert "inputs degraded by jpeg-50" in " ".join(capsys.readouterr().out.split())
+    rows = {row.protocol: row.psnr for row in read_results(output)}
+    assert rows.keys() == {"paper", "paper+jpeg-50"}
+    assert rows["paper+jpeg-50"] < rows["paper"]
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
         (["bicubik", "--scale", "2"], "no model is called 'bicubik'"),
         (["bicubic", "--scale", "3"], "scale 3 is not one of 2, 4, 8"),
         (["bicubic", "--scale", "2", "--protocol", "Paper"], "did you mean 'paper'?"),
+        (["bicubic", "--degradation", "jpeg75"], "did you mean 'jpeg-75'?"),
         (["bicubic", "--set", "nowhere"], "nowhere is not a folder"),
     ],
 )

@@ -30,15 +30,16 @@ def test_fits_recover_the_scales_of_both_sides() -> None:
 
 def test_a_picture_has_36_features_for_each_whole_patch() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (200, 300, 3), np.uint8)
-    features = niqe.patch_features(pixels, sharp_only=False)
+    features, _ = niqe.patch_features(pixels)
     assert features.shape == (2 * 3, 36)
     assert np.isfinite(features).all()
 
 
-def test_only_sharp_patches_are_fitted_to() -> None:
+def test_noise_is_sharper_than_a_flat_patch() -> None:
     pixels = np.full((96, 192, 3), 128, np.uint8)
     pixels[:, 96:] = np.random.default_rng(0).integers(0, 256, (96, 96, 3), np.uint8)
-    assert len(niqe.patch_features(pixels, sharp_only=True)) == 1
+    _, (flat, noise) = niqe.patch_features(pixels)
+    assert flat < 0.1 * noise
 
 
 def test_too_small_a_picture_is_refused() -> None:

@@ -12,8 +12,10 @@ import pytest
 from PIL import Image
 
 from prosr.data.benchmarks import Benchmark, open_benchmark
+from prosr.data.degradations import degraded
 from prosr.errors import ConfigError, DataError
-from prosr.evaluation.protocol import PROTOCOLS
+from prosr.evaluation.metrics import psnr
+from prosr.evaluation.protocol import PROTOCOLS, find_protocol
 from prosr.evaluation.scoring import score, score_all
 from prosr.inference.loading import load
 from prosr.inference.upscaler import Upscaler
@@ -110,14 +112,27 @@ def test_every_model_is_scored_on_every_set_at_its_scales(
 ) -> None:
     told: list[str] = []
     models = {"one": bicubic, "two": bicubic}
-    rows = score_all(models, [benchmark], {"one": [2, 4], "two": [2]}, PAPER, told.append)
+    rows = score_all(models, [benchmark], {"one": [2, 4], "two": [2]}, [PAPER], told.append)
     assert [(row.model, row.scale) for row in rows] == [("one", 2), ("one", 4), ("two", 2)]
     assert told.count(f"one, {benchmark.name} ×4") == 2
 
 
+def test_a_protocol_can_degrade_the_inputs(bicubic: Upscaler, benchmark: Benchmark) -> None:
+    clean, coded = (
+        score(bicubic, benchmark, 2, find_protocol(name)) for name in ("paper", "paper+jpeg-50")
+    )
+    assert (clean.protocol, coded.protocol) == ("paper", "paper+jpeg-50")
+    assert coded.psnr < clean.psnr
+    (pair, *_), name = benchmark.pairs(2), "jpeg-50"
+    estimate = PAPER.prepare(bicubic.upscale(degraded(pair.x, name), 2), 2)
+    assert coded.pictures[0].psnr == pytest.approx(
+        psnr(estimate, PAPER.prepare(pair.y, 2), data_range=255), abs=1e-4
+    )
+
+
 def test_sets_of_one_name_are_refused(bicubic: Upscaler, benchmark: Benchmark) -> None:
     with pytest.raises(ConfigError, match=r"2 sets are called .*; rename"):
-        next(score_all({"bicubic": bicubic}, [benchmark] * 2, {"bicubic": [2]}, PAPER))
+        next(score_all({"bicubic": bicubic}, [benchmark] * 2, {"bicubic": [2]}, [PAPER]))
 
 
 def test_scores_need_no_pytorch() -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 # fmt: off
 Models = Annotated[list[str], typer.Argument(metavar="MODEL", help="Model names, 'bicubic', or weights files; GANs at a strength as progansr-xs@0.7.")]
 ProtocolName = Annotated[str, typer.Option(metavar="NAME", help="How to score: paper, released or ntire.")]
+Degradations = Annotated[list[str] | None, typer.Option("--degradation", metavar="NAME...", help="Degrade the inputs first: jpeg-90, jpeg-75, jpeg-50, blur, noise, real-1, real-2, real-3.")]
 Also = Annotated[list[str] | None, typer.Option(metavar="NAME...", help="More scores, lower is better: colour, niqe, squeezenet=FILE, lpips, dists.")]
 Output = Annotated[Path | None, typer.Option(metavar="FILE", help="Results file (JSON) to add the scores to.")]
 Published = Annotated[bool, typer.Option("--published", metavar="", help="Show published scores as well.")]
@@ -29,6 +30,7 @@ def evaluate(
     sets: Sets,
     scales: Scales = None,
     protocol: ProtocolName = "paper",
+    degradations: Degradations = None,
     engine: EngineOption = "auto",
     ensemble: EnsembleOption = False,
     also: Also = None,
@@ -37,8 +39,8 @@ def evaluate(
 ) -> None:
     """Score models on folders of pictures: PSNR, SSIM, consistency and time.
 
-    Low-resolution inputs are made from the pictures by bicubic downscaling. Write models before
-    --set and --scale, which consume all words that follow, or after "--". Example:
+    Low-resolution inputs are made from the pictures by bicubic downscaling, and degraded as named.
+    Write models before --set and --scale, which consume all words that follow, or after "--". Example:
 
     prosr evaluate prosr-xs bicubic --set Set5 Set14 --scale 2 4
     """
@@ -53,7 +55,7 @@ def evaluate(
     from prosr.scales import choose_scales
 
     # Check everything before upscaling the first picture.
-    rules = find_protocol(protocol)
+    rules = [find_protocol(f"{protocol}+{name}") for name in degradations or ["none"]]
     benchmarks = [open_benchmark(folder) for folder in dict.fromkeys(sets)]
     scorers = find_scorers(also or [])
     load = partial(prosr.load, max_memory=SCORING_MEMORY, engine=engine, ensemble=ensemble)
@@ -66,7 +68,8 @@ def evaluate(
         save_results(output, [])
 
     rows = []
-    total = sum(len(benchmark.paths) for benchmark in benchmarks) * sum(map(len, wanted.values()))
+    pictures = sum(len(benchmark.paths) for benchmark in benchmarks)
+    total = pictures * sum(map(len, wanted.values())) * len(rules)
     with open_bars() as bars:
         task = bars.add_task("opening", total=total)
 

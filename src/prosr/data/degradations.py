@@ -323,14 +323,19 @@ NAMED: dict[str, tuple[Step, ...]] = {
 """Degradations of benchmark inputs: steps, each rounded to 8 bits. "none" leaves x as it is."""
 
 
+def check_degradation(name: str) -> str:
+    """Return a name in `NAMED`, or raise `ConfigError` with the nearest one."""
+    if name in NAMED:
+        return name
+    raise ConfigError(f"no degradation is called {name!r}{suggestion(name, NAMED)}")
+
+
 def degraded(x: Pixels, name: str) -> Pixels:
     """The benchmark input x under a degradation in `NAMED`, the same bytes on every machine.
 
-    Random numbers depend on `name` and x only. Raises `ConfigError` for another name.
+    Random numbers depend on `name` and x only. Raises what `check_degradation` raises.
     """
-    if name not in NAMED:
-        raise ConfigError(f"no degradation is called {name!r}{suggestion(name, NAMED)}")
     rng = np.random.default_rng((zlib.crc32(name.encode()), zlib.crc32(x.tobytes())))
-    for step in NAMED[name]:
+    for step in NAMED[check_degradation(name)]:
         x = to_uint8(step(x.astype(np.float64), rng))
     return x

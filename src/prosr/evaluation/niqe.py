@@ -21,8 +21,6 @@ from prosr.evaluation.metrics import Float, gaussian_mean, rgb_to_y
 from prosr.resample import imresize_double
 
 PATCH = 96
-_SHARP = 0.75
-"""Fits use patches with more than this fraction of the sharpness of the picture's sharpest."""
 _WINDOW, _SIGMA = 7, 7 / 6
 _PARAMETERS = Path(str(files("prosr") / "evaluation" / "niqe.npz"))
 _NEIGHBOURS = ((0, 1), (1, 0), (1, 1), (1, -1))
@@ -35,7 +33,7 @@ def niqe(pixels: NDArray[np.uint8]) -> float:
     Raises `DataError` if fewer than two patches of 96×96 are not flat.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
-        features = patch_features(pixels, sharp_only=False)
+        features, _ = patch_features(pixels)
     whole = features[np.isfinite(features).all(axis=1)]
     if len(whole) < 2:
         size, flat = f"{pixels.shape[1]}×{pixels.shape[0]}", len(features) - len(whole)
@@ -52,19 +50,18 @@ def fitted_to() -> str:
     return _parameters()[2]
 
 
-def patch_features(pixels: NDArray[np.uint8], *, sharp_only: bool) -> Float:
-    """36 features of each patch, [patches, 36], or only of sharp patches."""
+def patch_features(pixels: NDArray[np.uint8]) -> tuple[Float, Float]:
+    """36 features of each patch, [patches, 36], and its sharpness, [patches]."""
     y = rgb_to_y(pixels, data_range=255)
     rows, columns = (length // PATCH for length in y.shape)
     y = y[: rows * PATCH, : columns * PATCH]
     if not y.size:
-        return np.empty((0, 36))
+        return np.empty((0, 36)), np.empty(0)
     coefficients, deviation = _normalized(y)
     sharpness = _blocks(deviation, PATCH).mean(axis=(1, 2))
-    chosen = sharpness > _SHARP * sharpness.max() if sharp_only else slice(None)
     half, _ = _normalized(imresize_double(y, 2))
-    both = zip(_blocks(coefficients, PATCH)[chosen], _blocks(half, PATCH // 2)[chosen], strict=True)
-    return np.array([_features(whole) + _features(halved) for whole, halved in both])
+    both = zip(_blocks(coefficients, PATCH), _blocks(half, PATCH // 2), strict=True)
+    return np.array([_features(whole) + _features(halved) for whole, halved in both]), sharpness
 
 
 @lru_cache(maxsize=1)

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from numpy.typing import NDArray
 
 from prosr.data.decoded import Pixels
+from prosr.data.degradations import check_degradation
 from prosr.errors import ConfigError, suggestion
 from prosr.evaluation.metrics import SSIM_WINDOW, crop_border, psnr, rgb_to_y
 from prosr.layouts import Frozen
@@ -27,6 +28,7 @@ class Protocol(Frozen):
     channel: Literal["Y", "RGB"]
     extra_crop: int
     about: str
+    degradation: str = "none"
 
     def crop(self, scale: int) -> int:
         """Pixels cropped on each side at `scale`."""
@@ -48,7 +50,8 @@ class Protocol(Frozen):
         """One line for a table's caption."""
         values = {"Y": "luminance (BT.601, 16–235)", "RGB": "all of R, G, B"}[self.channel]
         border = f"s + {self.extra_crop}" if self.extra_crop else "s"
-        return f"{self.name} ({self.about}): {values}, {border} pixels cropped at scale s"
+        inputs = "" if self.degradation == "none" else f"; inputs degraded by {self.degradation}"
+        return f"{self.name} ({self.about}): {values}, {border} pixels cropped at scale s{inputs}"
 
 
 # fmt: off
@@ -64,10 +67,14 @@ PROTOCOLS: dict[str, Protocol] = {
 
 
 def find_protocol(name: str) -> Protocol:
-    """Return the protocol called `name`, or raise `ConfigError` with the nearest name."""
-    if name in PROTOCOLS:
-        return PROTOCOLS[name]
-    raise ConfigError(f"no protocol is called {name!r}{suggestion(name, PROTOCOLS)}")
+    """The protocol "paper", or "paper+jpeg-75" on degraded inputs; `ConfigError` if unknown."""
+    base, _, degradation = name.removesuffix("+none").partition("+")
+    if base not in PROTOCOLS:
+        raise ConfigError(f"no protocol is called {base!r}{suggestion(base, PROTOCOLS)}")
+    if not degradation:
+        return PROTOCOLS[base]
+    changes = {"name": name, "degradation": check_degradation(degradation)}
+    return PROTOCOLS[base].model_copy(update=changes)
 
 
 def consistency(x: Pixels, estimate: Pixels, scale: int) -> float:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from prosr.data.benchmarks import Benchmark, Pair
+from prosr.data.degradations import degraded
 from prosr.errors import ConfigError, DataError
 from prosr.evaluation.metrics import psnr, ssim
 from prosr.evaluation.perceptual import Scorer
@@ -81,18 +82,18 @@ def score_all(
     upscalers: Mapping[str, Upscaler],
     benchmarks: Sequence[Benchmark],
     scales: Mapping[str, Sequence[int]],
-    protocol: Protocol,
+    protocols: Sequence[Protocol],
     progress: Callable[[str], None] = lambda what: None,
     also: Mapping[str, Scorer] | None = None,
 ) -> Iterator[ScoreRow]:
-    """Score each model in `upscalers`, by name, on each set at its `scales`.
+    """Score each model in `upscalers`, by name, on each set at its `scales` under each protocol.
 
     After each picture `progress` gets a text with model, set and scale. Raises `ConfigError`
     before any work if two sets have the same name.
     """
     check_names("sets", [benchmark.name for benchmark in benchmarks])
     for name, upscaler in upscalers.items():
-        for benchmark, scale in product(benchmarks, scales[name]):
+        for benchmark, scale, protocol in product(benchmarks, scales[name], protocols):
             tell = partial(progress, f"{name}, {benchmark.name} ×{scale}")
             yield score(upscaler, benchmark, scale, protocol, name=name, also=also, progress=tell)
 
@@ -113,13 +114,14 @@ def _score_picture(
     psnr_only: bool,
     also: Mapping[str, Scorer],
 ) -> PictureScore:
+    x = degraded(pair.x, protocol.degradation)
     start = time.perf_counter()
-    y_hat = upscaler.upscale(pair.x, scale)
+    y_hat = upscaler.upscale(x, scale)
     seconds = time.perf_counter() - start
     try:
         a, b = (protocol.prepare(picture, scale) for picture in (y_hat, pair.y))
         border = protocol.crop(scale)
-        more = {name: scorer(pair.x, y_hat, pair.y, border) for name, scorer in also.items()}
+        more = {name: scorer(x, y_hat, pair.y, border) for name, scorer in also.items()}
         similarity = None if psnr_only else ssim(a, b, data_range=DATA_RANGE)
     except (ConfigError, DataError) as error:
         raise DataError(
@@ -130,7 +132,7 @@ def _score_picture(
         name=pair.name,
         psnr=round(psnr(a, b, data_range=DATA_RANGE), 4),
         ssim=None if similarity is None else round(similarity, 6),
-        consistency=None if psnr_only else round(consistency(pair.x, y_hat, scale), 4),
+        consistency=None if psnr_only else round(consistency(x, y_hat, scale), 4),
         seconds=round(seconds, 4),
         also={name: round(value, 4) for name, value in more.items()},
     )

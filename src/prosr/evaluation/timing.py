@@ -40,11 +40,6 @@ class Timing:
         return median(self.seconds)
 
     @property
-    def best(self) -> float:
-        """Seconds of the fastest round."""
-        return min(self.seconds)
-
-    @property
     def quartiles(self) -> tuple[float, float]:
         """First and third quartile."""
         first, third = np.quantile(self.seconds, (0.25, 0.75)).tolist()

@@ -62,7 +62,7 @@ def measured(timing: Timing) -> dict[str, Any]:
     return {
         "seconds": round(timing.median, 6),
         "quartiles": tuple(round(seconds, 6) for seconds in timing.quartiles),
-        "best": round(timing.best, 6),
+        "best": round(min(timing.seconds), 6),
         "rounds": len(timing.seconds),
         "machine": machine(),
         "prosr": __version__,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 
-from prosr.evaluation.protocol import PROTOCOLS
+from prosr.data.degradations import NAMED
+from prosr.evaluation.protocol import PROTOCOLS, find_protocol
 from prosr.evaluation.results import ScoreRow
 
 USUAL_SETS = ("Set5", "Set14", "BSD100", "Urban100", "DIV2K")
@@ -14,8 +15,9 @@ COLUMNS = ("PSNR dB", "SSIM", "consistency dB", "seconds")
 
 
 def by_protocol(rows: Sequence[ScoreRow]) -> list[tuple[str, list[ScoreRow]]]:
-    """Each protocol's name with its rows, in the order of `PROTOCOLS`."""
-    names = sorted({row.protocol for row in rows}, key=[*PROTOCOLS].index)
+    """Each protocol's name with its rows, in the order of `PROTOCOLS` and `NAMED`."""
+    every = [find_protocol(f"{base}+{name}").name for base in PROTOCOLS for name in NAMED]
+    names = sorted({row.protocol for row in rows}, key=every.index)
     return [(name, [row for row in rows if row.protocol == name]) for name in names]
 
 
