@@ -36,8 +36,8 @@ def score(folder: Path, squeezenet: str, sets: list[Path]) -> None:
     scorers = find_scorers([f"squeezenet={squeezenet}", "niqe", "colour"])
     benchmarks = [open_benchmark(path) for path in sets]
     scales = {name: upscaler.scales for name, upscaler in upscalers.items()}
-    protocol = find_protocol("paper")
-    for row in score_all(upscalers, benchmarks, scales, protocol, print, scorers):
+    protocols = [find_protocol("paper")]
+    for row in score_all(upscalers, benchmarks, scales, protocols, print, scorers):
         save_results(RESULTS / "scores.json", [row])
 
 

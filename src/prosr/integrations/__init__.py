@@ -1,0 +1,1 @@
+"""prosr inside other programs: spandrel's readers, and ComfyUI."""
