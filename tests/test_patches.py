@@ -8,12 +8,14 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from prosr.data.degradations import BICUBIC, Degradation, jpeg
+from prosr.data.degradations import Degradation, jpeg
 from prosr.data.patches import PatchSampler, TrainingPicture, cut, open_pictures
 from prosr.errors import DataError
 from prosr.layouts import validated
 from prosr.resample import make_input
 from prosr.scales import SCALES
+
+BICUBIC = Degradation()
 
 
 def noise(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
@@ -137,7 +139,10 @@ def test_the_share_of_clean_inputs_is_exactly_the_benchmarks(tmp_path: Path) -> 
 
 def test_a_patch_of_jpeg_equals_a_part_of_the_whole_jpeg(tmp_path: Path) -> None:
     (picture,) = opened(tmp_path, (160, 160))
-    whole, coded = make_input(pixels_of(picture), 2), Degradation(kind="jpeg", quality=(30, 30))
+    whole, coded = (
+        make_input(pixels_of(picture), 2).astype(float),
+        Degradation(kind="jpeg", quality=(30, 30)),
+    )
     x, _ = cut(picture, (64, 64), 16, 2, coded, np.random.default_rng(3))
     grids = product(range(16), range(16), (1, 2))
     parts = (jpeg(whole, 30, chroma, (a, b))[32:48, 32:48] for a, b, chroma in grids)

@@ -6,7 +6,7 @@ A batch is a function of the step: there is no state to save.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 from torch.utils.data._utils import signal_handling
 
 from prosr.data.decoded import CACHE_SIZE, CELL, DecodedPictures, Pixels
-from prosr.data.degradations import BICUBIC, Degradation, Rng, Size
+from prosr.data.degradations import Degradation, Rng, Size
 from prosr.errors import DataError, ImageError
 from prosr.images.formats import is_picture
 from prosr.resample import make_input
@@ -70,7 +70,7 @@ def cut(
     y0, x0 = max(top - margin, 0), max(left - margin, 0)
     y1, x1 = min(top + side + margin, height), min(left + side + margin, width)
     surroundings = picture.decoded.pixels(picture.key, picture.path)[y0:y1, x0:x1]
-    reduced = kind.apply(make_input(surroundings, scale), rng)
+    reduced = kind.apply(make_input(surroundings, scale), surroundings, rng)
     row, column = (top - y0) // scale, (left - x0) // scale
     y = surroundings[top - y0 : top - y0 + side, left - x0 : left - x0 + side]
     return reduced[row : row + patch, column : column + patch], y
@@ -136,7 +136,7 @@ class PatchSampler(Dataset[Batch]):
     seed: int
     rank: int = 0
     world: int = 1
-    degradation: Degradation = BICUBIC
+    degradation: Degradation = field(default_factory=Degradation)
 
     def __post_init__(self) -> None:
         self.eligible = {}
