@@ -1,42 +1,61 @@
-"""EXIF in TIFF files; test_metadata reads what is written with another library."""
+"""EXIF blocks and EXIF in TIFF files; test_metadata reads what is written with another library."""
 
 from __future__ import annotations
 
+import io
+import os
 import struct
+import time
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
-from prosr.images.tiff import add_exif, read_exif
+from prosr.images import tiff
+from prosr.images.exif import EXIF_IFD, Exif, add_exif, exif_block, read_exif
+from prosr.images.tiff import layout
 
 PHOTO, GPS = 0x8769, 0x8825
 
 
 def block(maker_note: int = 0) -> bytes:
     tags = Image.Exif()
-    tags[0x010F], tags[0x8298] = "Maker", "me"
+    tags[0x010F], tags[0x8298], tags[0x4746] = "Maker", "me", 4
     tags.get_ifd(PHOTO).update({0x829A: (1, 250), 0x8827: 100})
     if maker_note:
         tags.get_ifd(PHOTO)[0x927C] = bytes(maker_note)
     tags.get_ifd(GPS)[1] = "N"
-    return tags.tobytes()
+    return tags.tobytes().removeprefix(b"Exif\0\0")
 
 
-def content(exif: bytes) -> dict[int, Any]:
+def swapped(entries: dict[int, tuple[int, int, bytes]]) -> bytes:
+    """A big-endian block with a main directory of entries that hold their values."""
+    rows = b"".join(struct.pack(">HHI4s", tag, *entry) for tag, entry in entries.items())
+    return b"MM\0*" + struct.pack(">IH", 8, len(entries)) + rows + bytes(4)
+
+
+def overlapping(entries: int, length: int) -> bytes:
+    """A block with entries that all state the same bytes as their values."""
+    place = 8 + 18 + 2 + 12 * entries + 4
+    rows = (struct.pack("<HHII", 0x9000 + i, 7, length, place) for i in range(entries))
+    first = struct.pack("<IHHHIII", 8, 1, PHOTO, 4, 1, 26, 0)
+    return b"II*\0" + first + struct.pack("<H", entries) + b"".join(rows) + bytes(4 + length)
+
+
+def content(data: bytes) -> dict[int, Any]:
     """All tags of a block as another library reads them."""
     tags = Image.Exif()
-    tags.load(exif)
+    tags.load(b"Exif\0\0" + data)
     found = {**tags, **tags.get_ifd(PHOTO), **tags.get_ifd(GPS)}
     return {tag: value for tag, value in found.items() if tag not in (PHOTO, GPS)}
 
 
-def tiff_with(folder: Path, exif: bytes, **options: Any) -> Path:
-    path = folder / "a.tif"
-    Image.effect_noise((33, 21), 50).save(path, **options)
-    add_exif(path, exif, 33, 21)
-    return path
+def read(data: bytes) -> Exif:
+    return read_exif(io.BytesIO(data))
 
 
 @pytest.mark.parametrize("compression", [None, "tiff_deflate"])
@@ -44,36 +63,77 @@ def test_a_tiff_holds_what_was_added_and_its_pixels(tmp_path: Path, compression:
     path = tmp_path / "a.tif"
     image = Image.effect_noise((33, 21), 50)
     image.save(path, compression=compression)
-    add_exif(path, block(), 33, 21)
-    assert content(read_exif(path)) == content(block()) | {0xA002: 33, 0xA003: 21}
+    add_exif(path, read(block()), ())
+    with path.open("rb") as file:
+        assert content(block()).items() <= content(exif_block(read_exif(file))).items()
     with Image.open(path) as reread:
         assert reread.tobytes() == image.tobytes()
 
 
-def test_the_other_byte_order_is_read_and_written(tmp_path: Path) -> None:
+def test_the_other_byte_order_is_read_and_written() -> None:
+    data = swapped({0x4746: (3, 1, b"\0\4\0\0"), 0x010F: (2, 4, b"Cam\0")})
+    assert content(exif_block(read(data))) == {0x010F: "Cam", 0x4746: 4}
+    assert exif_block(read(data))[:2] == b"MM"  # maker notes share it
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_a_maker_note_stays_at_its_place(order: str) -> None:
+    note = bytes(range(1, 100))
+    place = 999 if order == "<" else 70
+    head = (b"II" if order == "<" else b"MM") + struct.pack(f"{order}HI", 42, 8)
+    main = struct.pack(f"{order}HHHIII", 1, PHOTO, 4, 1, 26, 0)
+    photo = struct.pack(f"{order}HHHIII", 1, 0x927C, 7, len(note), place, 0)
+    written = exif_block(read((head + main + photo).ljust(place, b"\0") + note))
+    assert written[place : place + len(note)] == note
+    assert content(written)[0x927C] == note
+
+
+@pytest.mark.parametrize("cut", range(4, 130, 7))
+def test_a_damaged_block_is_no_exif_or_less_of_it(cut: int) -> None:
+    exif = read(block()[:cut])
+    assert exif.damaged and content(exif_block(exif)).items() <= content(block()).items()
+
+
+def test_a_directory_that_points_to_itself_ends() -> None:
+    read(b"II*\0" + struct.pack("<IHHHIII", 8, 1, PHOTO, 4, 1, 8, 0))
+
+
+def test_what_is_read_of_a_file_is_limited_in_all(tmp_path: Path) -> None:
+    """900 entries of a megabyte each would take 900 MB."""
+    data = overlapping(900, 1_000_000)
+    tracemalloc.start()
+    start = time.perf_counter()
+    assert read(data).damaged and not read(data).directory(EXIF_IFD)
+    assert tracemalloc.get_traced_memory()[1] < 3 * tiff._BUDGET
+    tracemalloc.stop()
+    assert time.perf_counter() - start < 5
+    # As many bytes as the file has are read.
+    assert len(read(overlapping(3, 1_000_000)).directory(EXIF_IFD)) == 3
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(0)
+def test_random_bytes_and_damaged_blocks_are_read_or_refused(tmp_path: Path) -> None:
+    """For PROSR_FUZZ seconds, ten minutes by default."""
+    seeds = [block(), block(99), swapped({0x4746: (3, 1, b"\0\4\0\0")}), overlapping(9, 99)]
+    end = time.monotonic() + float(os.environ.get("PROSR_FUZZ", "600"))
+    edits = st.lists(st.tuples(st.integers(0, 400), st.binary(min_size=1, max_size=8)), max_size=6)
     path = tmp_path / "a.tif"
-    entries = struct.pack(">HHIHH", 0x4746, 3, 1, 4, 0)
-    entries += struct.pack(">HHII", 0x010F, 2, 6, 38)
-    path.write_bytes(b"MM\0*" + struct.pack(">IH", 8, 2) + entries + bytes(4) + b"Maker\0")
-    assert content(read_exif(path)) == {0x010F: "Maker", 0x4746: 4}
-    add_exif(path, block(), 33, 21)
-    assert content(read_exif(path)) == content(block()) | {0x4746: 4, 0xA002: 33, 0xA003: 21}
 
+    @settings(max_examples=2_000, deadline=1000, suppress_health_check=list(HealthCheck))
+    @given(st.sampled_from([b"II*\0", b"MM\0*", b"II+\0", *seeds]), edits, st.binary(max_size=200))
+    def reads(seed: bytes, changes: list[tuple[int, bytes]], tail: bytes) -> None:
+        data = bytearray(seed + tail)
+        for place, new in changes:
+            data[place : place + len(new)] = new
+        exif = read(bytes(data))
+        once, again = (
+            {pointer: tags for pointer, tags in found.directories.items() if tags}
+            for found in (exif, read(exif_block(exif)))
+        )
+        assert once == again
+        path.write_bytes(data)
+        assert layout(path).pages
 
-def test_a_maker_note_too_long_for_a_block_is_left_out(tmp_path: Path) -> None:
-    for length in (99, 70_000):
-        found = content(read_exif(tiff_with(tmp_path, block(length))))
-        assert (0x927C in found) == (length == 99)
-        assert found[0x8827] == 100
-
-
-@pytest.mark.parametrize("cut", range(10, 130, 7))
-def test_a_damaged_block_is_no_exif_or_less_of_it(tmp_path: Path, cut: int) -> None:
-    found = content(read_exif(tiff_with(tmp_path, block()[:cut])))
-    assert found.items() <= (content(block()) | {0xA002: 33, 0xA003: 21}).items()
-
-
-def test_a_directory_that_points_to_itself_ends(tmp_path: Path) -> None:
-    path = tmp_path / "a.tif"
-    path.write_bytes(b"II*\0" + struct.pack("<IHHHIII", 8, 1, 0x8769, 4, 1, 8, 0))
-    assert 0x010F not in content(read_exif(path))
+    while time.monotonic() < end:
+        reads()

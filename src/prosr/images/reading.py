@@ -14,11 +14,11 @@ import numpy as np
 import pyvips
 from numpy.typing import NDArray
 
+from prosr.images.containers import collect
 from prosr.images.loading import DTYPES, explaining, open_image, refusal
-from prosr.images.metadata import collect, software
 from prosr.images.provenance import find_making
 from prosr.images.samples import from_unit, to_unit
-from prosr.images.tiff import largest_strip
+from prosr.images.tiff import layout
 
 _BATCH = 1_000_000
 """Bytes decoded at a time, at least a row. libvips buffers several times as much."""
@@ -44,6 +44,7 @@ class Picture:
     or 4 (RGB, alpha). `dtype` is the type of its samples, `bits` their depth in the file (1 to 32),
     None if the file does not state it. `metadata` is inherited by an enlargement, `making` is the
     provenance. `decoding` is the approximate memory of the decoder in bytes; 0 if it streams rows.
+    `remarks` are lines about what is lost or doubtful, complete after `decoded`.
     Raises `ImageError` with the problem and the remedy.
     """
 
@@ -59,8 +60,9 @@ class Picture:
         self.bits = int(image.get("bits-per-sample")) if stated else None
         self.decoding = _decoder_bytes(image, self.format, path)
         with explaining(path):
-            self.metadata = collect(image, path, self.format, turned=self._orientation > 1)
-        self.making = find_making(software(self.metadata))
+            self.metadata = collect(image, path, self.format, self._orientation)
+        self.making = find_making(self.metadata.software)
+        self.remarks: list[str] = []
 
     @contextmanager
     def decoded(self, folder: Path) -> Iterator[Callable[[], NDArray[Any]]]:
@@ -174,8 +176,8 @@ def _decoder_bytes(image: pyvips.Image, file_format: str, path: Path) -> int:
         row = math.ceil(int(image.width) / width) * width
         return _TILE_ROWS * row * height * bands * sample
     if file_format == "TIFF":
-        stored, apart = largest_strip(path)
-        return int(_STORED * stored) + apart * bands * sample * pixels
+        stored = layout(path)
+        return int(_STORED * stored.strip) + stored.apart * bands * sample * pixels
     if image.get_typeof("interlaced") and image.get("interlaced") and file_format == "PNG":
         return bands * sample * pixels
     if file_format == "JPEG" and image.get("jpeg-multiscan"):

@@ -1,40 +1,34 @@
-r"""TIFF features that libvips lacks: EXIF, stored strips, YCbCr without JPEG.
-
-A TIFF file consists of directories (IFDs) of tagged values, and so does EXIF. Other formats store
-EXIF as a block: "Exif\0\0" and a TIFF file. In a TIFF file the EXIF directories belong to the file
-itself.
+"""The directories (IFDs) of tagged values that a TIFF file consists of, and what libvips does not
+tell of them: pages, stored strips, YCbCr without JPEG.
 """
 
 from __future__ import annotations
 
 import io
 import struct
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-LONG, LONG8, IFD8 = 4, 16, 18
-_SIZES = dict.fromkeys((1, 2, 6, 7), 1) | dict.fromkeys((3, 8), 2)
-_SIZES |= dict.fromkeys((4, 9, 11, 13), 4) | dict.fromkeys((5, 10, 12, 16, 18), 8)
-"""Bytes of one value of each TIFF type."""
+ASCII, SHORT, LONG, RATIONAL, UNDEFINED, LONG8, IFD8 = 2, 3, 4, 5, 7, 16, 18
+_CODES = {1: "u1", 2: "u1", 3: "u2", 4: "u4", 5: "u4", 6: "i1", 7: "u1", 8: "i2", 9: "i4", 10: "i4"}
+_CODES |= {11: "f4", 12: "f8", 13: "u4", 16: "u8", 17: "i8", 18: "u8", 129: "u1"}
+"""The numbers of each TIFF type; a fraction (types 5 and 10) is two of them."""
 
-_STRIP_BYTES, _PLANES, _SEPARATE = 279, 284, 2
-_COMPRESSION, _JPEGS, _PHOTOMETRIC, _YCBCR = 259, (6, 7), 262, 6
+_SUBFILE, _COMPRESSION, _PHOTOMETRIC, _STRIP_BYTES, _PLANES = 254, 259, 262, 279, 284
+_JPEGS, _YCBCR, _SEPARATE, _REDUCED_OR_MASK = (6, 7), 6, 2, 0b101
 _FRACTIONS = (5, 10)
-_MOST_ENTRIES, _MOST_BYTES = 1000, 60_000
-"""Longer directories are damaged; longer values, such as some maker notes, are dropped."""
+_MOST_ENTRIES, _MOST_PAGES, _MOST_NUMBERS = 1000, 1000, 15_000
+_BUDGET = 4_000_000
+"""Bytes that may be read from the directories of one file. Entries that all point to the same bytes
+can state far more than the file has."""
 
-_EXIF_IFD, _GPS_IFD, _INTEROP_IFD = 0x8769, 0x8825, 0xA005
-_WIDTH, _HEIGHT = 0xA002, 0xA003
-
-_DESCRIBING = (0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x013C, 0x4746, 0x8298)
-"""The tags of the main directory that describe the picture and not its samples: title,
-maker, model, software, date, artist, computer, rating, copyright."""
-
-_PREFIX = b"Exif\0\0"
-_LONGEST_BLOCK = 65_000
+DAMAGED = (struct.error, KeyError, TypeError, ValueError, ArithmeticError, OSError)
+"""Errors that reading raises if a file is not TIFF, states more than `_BUDGET`, or points beyond
+its end."""
 
 
 class TagValue(NamedTuple):
@@ -44,181 +38,174 @@ class TagValue(NamedTuple):
     values: int
     data: bytes
 
-    def numbers(self) -> list[int]:
-        """The values of a tag of unsigned integers."""
-        return list(map(int, np.frombuffer(self.data, f"<u{_SIZES[self.kind]}")))
+    def numbers(self) -> list[Any]:
+        """The values: int, float or Fraction. Raises `ZeroDivisionError`."""
+        numbers = np.frombuffer(self.data, "<" + _CODES[self.kind]).tolist()
+        if self.kind in _FRACTIONS:
+            return [Fraction(*pair) for pair in zip(numbers[::2], numbers[1::2], strict=True)]
+        return list(numbers)
 
     @classmethod
-    def of(cls, kind: int, *numbers: int) -> TagValue:
-        """Unsigned integers as values of a type."""
-        return cls(kind, len(numbers), np.array(numbers, f"<u{_SIZES[kind]}").tobytes())
+    def of(cls, kind: int, *numbers: Any) -> TagValue:
+        """Numbers as values of a type; fractions are rounded as far as necessary.
+
+        Raises `OverflowError` or `ValueError` if the type cannot hold them.
+        """
+        parts: list[Any] = list(numbers)
+        if kind == RATIONAL:
+            most = 2**32 - 1
+            near = (Fraction(n).limit_denominator(int(most / max(n, 1)) or 1) for n in numbers)
+            parts = [part for n in near for part in (n.numerator, n.denominator)]
+        return cls(kind, len(numbers), np.array(parts, "<" + _CODES[kind]).tobytes())
+
+    @classmethod
+    def of_text(cls, text: str) -> TagValue:
+        data = text.encode(errors="surrogateescape") + b"\0"
+        return cls(ASCII, len(data), data)
+
+    def swapped(self) -> bytes:
+        """The bytes in the other order."""
+        return np.frombuffer(self.data, _CODES[self.kind]).byteswap().tobytes()
 
 
-Exif = dict[int, dict[int, TagValue]]
-"""Directories that are not empty: the main one by 0, others by the tags that point to them."""
+Directory = dict[int, TagValue]
+
 
 Entry = tuple[int, int, bytes]
 """Type, number of values, and the values in the file's byte order, or their offset."""
 
-_DAMAGED = (struct.error, KeyError, ValueError, OverflowError)
-"""Errors that reading raises if a file is not TIFF or an offset points beyond its end."""
 
+class Layout(NamedTuple):
+    """How a TIFF file stores its samples.
 
-def read_exif(path: Path) -> bytes:
-    """The EXIF block of a TIFF file; empty if missing, damaged or too long for JPEG."""
-    with path.open("rb") as stream:
-        found = _read_exif(stream)
-    alone = io.BytesIO(b"II*\0\0\0\0\0")
-    _append_exif(Tiff(alone), found, {})
-    block = _PREFIX + alone.getvalue()
-    return block if found and len(block) <= _LONGEST_BLOCK else b""
-
-
-def add_exif(path: Path, block: bytes, width: int, height: int) -> None:
-    """Append an EXIF block's directories to a TIFF file, and its main directory rewritten."""
-    found = _read_exif(io.BytesIO(block.removeprefix(_PREFIX)))
-    size = {_WIDTH: TagValue.of(LONG, width), _HEIGHT: TagValue.of(LONG, height)}
-    found[_EXIF_IFD] = found.get(_EXIF_IFD, {}) | size
-    with path.open("r+b") as stream:
-        tiff = Tiff(stream)
-        _append_exif(tiff, found, tiff.entries(tiff.first))
-
-
-def largest_strip(path: Path) -> tuple[int, bool]:
-    """Stored bytes of the longest strip, and whether each channel has its own strips.
-
-    The length is 0 if the directory is damaged, or lists so many strips that each is short.
+    `strip` is the length in bytes of the longest strip, 0 if it has so many that each is short.
+    With `apart` each channel has its own strips. `bare_ycbcr` states that the colours are YCbCr
+    without JPEG, whose decoder would convert them. `pages` are the numbers of the pages that are
+    neither reduced copies, such as thumbnails, nor masks.
     """
-    tags = _numbers(path)
-    longest = max(tags.get(_STRIP_BYTES, [0]))
-    return min(longest, path.stat().st_size), tags.get(_PLANES) == [_SEPARATE]
+
+    strip: int = 0
+    apart: bool = False
+    bare_ycbcr: bool = False
+    pages: tuple[int, ...] = (0,)
 
 
-def is_bare_ycbcr(path: Path) -> bool:
-    """Whether the colours are YCbCr without JPEG, whose decoder would convert them to RGB."""
-    tags = _numbers(path)
-    return tags.get(_PHOTOMETRIC) == [_YCBCR] and tags.get(_COMPRESSION, [1])[0] not in _JPEGS
-
-
-def _numbers(path: Path) -> dict[int, list[int]]:
-    """The first directory's tags, as unsigned integers; empty if it is damaged."""
+def layout(path: Path) -> Layout:
+    """The layout of a TIFF file; the default if its directories are damaged."""
+    kinds: list[int] = []
     try:
         with path.open("rb") as stream:
             tiff = Tiff(stream)
-            return {tag: value.numbers() for tag, value in tiff.directory(tiff.first).items()}
-    except (*_DAMAGED, OSError):
-        return {}
+            tags = tiff.numbers(tiff.first, _STRIP_BYTES, _PLANES, _PHOTOMETRIC, _COMPRESSION)
+            place = tiff.first
+            while place and len(kinds) < _MOST_PAGES:
+                kinds += map(int, tiff.numbers(place, _SUBFILE).get(_SUBFILE, [0])[:1])
+                place = tiff.following
+    except DAMAGED:
+        return Layout()
+    longest = min(int(max(tags.get(_STRIP_BYTES, [0]))), path.stat().st_size)
+    bare = tags.get(_PHOTOMETRIC) == [_YCBCR] and tags.get(_COMPRESSION, [1])[0] not in _JPEGS
+    pages = tuple(number for number, kind in enumerate(kinds) if not kind & _REDUCED_OR_MASK)
+    return Layout(longest, tags.get(_PLANES) == [_SEPARATE], bare, pages or (0,))
 
 
 class Tiff:
     """The directories of a TIFF or BigTIFF file, in either byte order.
 
-    `first` is the place of the first directory, `pointer` the type of tags that hold places.
-    Reading a damaged file raises one of `_DAMAGED`.
+    `first` is the place of the first directory, `following` that of the one after the last read,
+    `pointer` the type of tags that hold places. `damaged` states that a value was outside the file.
+    `written` has the places of data that the file already holds. Reading a damaged directory raises
+    one of `DAMAGED`.
     """
 
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
+    def __init__(self, stream: BinaryIO, written: Mapping[bytes, int] | None = None) -> None:
+        self._stream, self._left, self._written = stream, _BUDGET, written or {}
+        self.following, self.damaged = 0, False
+        self._end = stream.seek(0, io.SEEK_END)
         stream.seek(0)
-        self._order = {b"II": "<", b"MM": ">"}[stream.read(2)]
+        self.order = stream.read(2)
+        self._order = {b"II": "<", b"MM": ">"}[self.order]
         big = {42: False, 43: True}[self._read("H")[0]]
         # Bytes of values that an entry holds itself; also where the first offset is.
         self._inline, self._offset, self._length = (8, "Q", "Q") if big else (4, "I", "H")
         self._entry = f"HH{self._offset}{self._inline}s"
         self.pointer = IFD8 if big else LONG
-        self.first = int(self._read(self._offset, self._inline)[0])
+        self._stream.seek(self._inline)
+        self.first = int(self._read(self._offset)[0])
 
     def set_first(self, place: int) -> None:
         self._stream.seek(self._inline)
-        self._write(self._offset, place)
+        self._stream.write(struct.pack(self._order + self._offset, place))
 
     def entries(self, place: int) -> dict[int, Entry]:
         """The entries of a directory by tag."""
-        (length,) = self._read(self._length, place)
+        self._stream.seek(place)
+        (length,) = self._read(self._length)
         if not 0 < length <= _MOST_ENTRIES:
             raise ValueError
         entries = [self._read(self._entry) for _ in range(length)]
+        (self.following,) = self._read(self._offset)
         return {tag: (kind, count, data) for tag, kind, count, data in entries}
 
-    def directory(self, place: int) -> dict[int, TagValue]:
-        """The values of a directory, without those that are too long or of an unknown type."""
-        values = {tag: self._value(*entry) for tag, entry in self.entries(place).items()}
-        return {tag: value for tag, value in values.items() if value}
+    def directory(self, place: int, without: Collection[int] = ()) -> Directory:
+        """The values of a directory that are inside the file and of a known type."""
+        entries = self.entries(place)
+        values = {tag: self._value(*entries[tag]) for tag in entries.keys() - set(without)}
+        found = {tag: value for tag, value in values.items() if value}
+        self.damaged |= len(found) < len(values)
+        return found
+
+    def place_in(self, entry: Entry) -> int:
+        """The place of the bytes that an entry does not hold itself."""
+        return int(struct.unpack(self._order + self._offset, entry[2])[0])
+
+    def numbers(self, place: int, *tags: int) -> dict[int, list[Any]]:
+        """The numbers of some tags of a directory, unless they are very many."""
+        entries = self.entries(place)
+        found = {tag: entries[tag] for tag in tags if tag in entries}
+        values = {tag: self._value(*e) for tag, e in found.items() if e[1] <= _MOST_NUMBERS}
+        return {tag: value.numbers() for tag, value in values.items() if value}
 
     def append(self, entries: Mapping[int, Entry]) -> int:
         """Append a directory without a successor; return its offset."""
-        place = self._end()
-        self._write(self._length, len(entries))
-        for tag, entry in sorted(entries.items()):
-            self._write(self._entry, tag, *entry)
-        self._write(self._offset, 0)
-        return place
+        rows = b"".join(
+            struct.pack(self._order + self._entry, tag, *entries[tag]) for tag in sorted(entries)
+        )
+        count = struct.pack(self._order + self._length, len(entries))
+        return self._append(count + rows + bytes(self._inline))
 
     def entry(self, value: TagValue) -> Entry:
         """An entry for `value`, whose bytes are written at the end if it cannot hold them."""
-        data = value.data if self._order == "<" else _swapped(value.kind, value.data)
+        data = value.data if self._order == "<" else value.swapped()
         if len(data) > self._inline:
-            place = self._end()
-            self._stream.write(data)
+            place = self._written.get(data) or self._append(data)
             data = struct.pack(self._order + self._offset, place)
         return value.kind, value.values, data
 
     def _value(self, kind: int, count: int, data: bytes) -> TagValue | None:
-        length = _SIZES.get(kind, 0) * count
-        if not 0 < length <= _MOST_BYTES:
+        code = np.dtype(_CODES.get(kind, "V0"))
+        length = code.itemsize * count * (2 if kind in _FRACTIONS else 1)
+        place = self.place_in((kind, count, data)) if length > self._inline else 0
+        if not length or place + length > self._end:
             return None
-        if length > self._inline:
-            self._stream.seek(struct.unpack(self._order + self._offset, data)[0])
-            data = self._stream.read(length)
-        if len(data) < length:
-            raise ValueError
-        data = data[:length]
-        return TagValue(kind, count, data if self._order == "<" else _swapped(kind, data))
-
-    def _read(self, code: str, place: int | None = None) -> tuple[Any, ...]:
-        if place is not None:
+        if place:
             self._stream.seek(place)
-        code = self._order + code
-        return struct.unpack(code, self._stream.read(struct.calcsize(code)))
+            data = self._take(length)
+        value = TagValue(kind, count, data[:length])
+        return value if self._order == "<" else value._replace(data=value.swapped())
 
-    def _write(self, code: str, *values: int | bytes) -> None:
-        self._stream.write(struct.pack(self._order + code, *values))
+    def _take(self, length: int) -> bytes:
+        """Read bytes within the budget of the file. Raises `ValueError` beyond it."""
+        self._left -= length
+        if self._left < 0:
+            raise ValueError
+        return self._stream.read(length)
 
-    def _end(self) -> int:
-        """The end of the file, made even as TIFF requires."""
-        place = self._stream.seek(0, io.SEEK_END)
-        return place + self._stream.write(b"\0" * (place % 2))
+    def _read(self, code: str) -> tuple[Any, ...]:
+        return struct.unpack(self._order + code, self._take(struct.calcsize(self._order + code)))
 
-
-def _read_exif(stream: BinaryIO) -> Exif:
-    try:
-        tiff = Tiff(stream)
-        main = tiff.directory(tiff.first)
-        found = {
-            tag: tiff.directory(main[tag].numbers()[0])
-            for tag in (_EXIF_IFD, _GPS_IFD)
-            if tag in main
-        }
-    except (*_DAMAGED, OSError):
-        return {}
-    found.get(_EXIF_IFD, {}).pop(_INTEROP_IFD, None)
-    found[0] = {tag: main[tag] for tag in _DESCRIBING if tag in main}
-    return {tag: directory for tag, directory in found.items() if directory}
-
-
-def _append_exif(tiff: Tiff, found: Exif, own: Mapping[int, Entry]) -> None:
-    """Append all directories; the main one also gets the `own` entries of the file."""
-    main = dict(own)
-    for pointer, directory in found.items():
-        entries = {tag: tiff.entry(value) for tag, value in directory.items()}
-        if pointer:
-            main[pointer] = tiff.entry(TagValue.of(tiff.pointer, tiff.append(entries)))
-        else:
-            main |= entries
-    tiff.set_first(tiff.append(main))
-
-
-def _swapped(kind: int, data: bytes) -> bytes:
-    """The values of a type in the other byte order; a fraction is two numbers."""
-    size = _SIZES[kind] // 2 if kind in _FRACTIONS else _SIZES[kind]
-    return np.frombuffer(data, f"u{size}").byteswap().tobytes()
+    def _append(self, data: bytes) -> int:
+        """Write data at the end of the file, made even as TIFF requires; return the place."""
+        end = self._stream.seek(0, io.SEEK_END)
+        self._stream.write(bytes(end % 2) + data)
+        return end + end % 2

@@ -23,11 +23,13 @@ import pyvips
 from numpy.typing import NDArray
 
 from prosr.files import replacing
+from prosr.images.adapting import enlarged
+from prosr.images.containers import attach, write_metadata
 from prosr.images.formats import Format
 from prosr.images.loading import explaining, refusal
-from prosr.images.metadata import Metadata, add_png_colours, attach, exif_block
+from prosr.images.metadata import Metadata
 from prosr.images.samples import from_unit, to_unit
-from prosr.images.tiff import LONG8, TagValue, Tiff, add_exif
+from prosr.images.tiff import LONG8, TagValue, Tiff
 
 _STRIP = 1_000_000
 """Bytes of samples in a strip of the file on disk, at least a row."""
@@ -66,6 +68,8 @@ class Canvas:
     def __post_init__(self) -> None:
         self.height, self.width = self.size
         self._bytes = self.height * self.width * self.channels * self.dtype.itemsize
+        size = self.width, self.height
+        self._inherited = enlarged(self.metadata, size, self.format.name, self.made_by)
         self._check()
 
     def __enter__(self) -> Canvas:
@@ -81,7 +85,7 @@ class Canvas:
             undoing.callback(self._rows.close)
             source, load = self._rows.source, pyvips.Image.tiffload_source
             samples = load(source, access="sequential", fail_on="error")
-            image = attach(samples, self.metadata, self.made_by)
+            image, self._kept = attach(samples, self._inherited, self.format.name)
             undoing.callback(image.set_kill, True)
             self._encoding = thread.submit(self._encode, image)
             self._undoing = undoing.pop_all()
@@ -89,6 +93,12 @@ class Canvas:
 
     def __exit__(self, *raised: object) -> None:
         self._undoing.close()
+
+    @property
+    def remarks(self) -> list[str]:
+        """A line about what is not inherited from the source, if anything."""
+        lost = sorted(self._inherited.lost)
+        return [f"without {', '.join(lost)}"] if lost else []
 
     def put(self, top: int, left: int, block: NDArray[np.float32]) -> None:
         """Place [rows, columns, channels] values in [0, 1] (clipped) at (top, left).
@@ -118,12 +128,8 @@ class Canvas:
         """Encode the rows as they become complete; the last one is complete in `save`."""
         with explaining(self.target, *_TROUBLE), replacing(self.target) as temporary:
             save = getattr(image, self.format.saver)
-            save(os.fsencode(temporary), **self._options())
-            if self.format.name == "PNG" and self.metadata.png_colours:
-                add_png_colours(temporary, self.metadata.png_colours)
-            if self.format.name == "TIFF":
-                block = exif_block(self.metadata, self.made_by)
-                add_exif(temporary, block, self.width, self.height)
+            save(os.fsencode(temporary), keep=self._kept, **self._options())
+            write_metadata(temporary, self._inherited, self.format.name)
 
     def _options(self) -> dict[str, Any]:
         options = dict(self.format.options)

@@ -97,9 +97,11 @@ def prepare(
         channels -= 1
     dtype = min(picture.dtype, file_format.deepest, key=lambda dtype: dtype.itemsize)
     made_by = str(Making(mark, origin_of(path))) if mark else ""
-    return picture, Canvas(
+    canvas = Canvas(
         target, file_format, size, channels, dtype, picture.metadata, made_by, picture.bits
     )
+    picture.remarks += canvas.remarks
+    return picture, canvas
 
 
 def measure(

@@ -1,0 +1,151 @@
+"""Adapts metadata to the size and the format of an enlargement."""
+
+from __future__ import annotations
+
+import json
+import re
+import struct
+from contextlib import suppress
+from dataclasses import replace
+from fractions import Fraction
+from xml.sax.saxutils import escape, unescape
+
+from prosr.errors import printable
+from prosr.images import fields
+from prosr.images.exif import EXIF_IFD, MAKER_NOTE, exif_block
+from prosr.images.metadata import CM, INCH, NONE, Metadata
+from prosr.images.provenance import MAKING
+from prosr.images.tiff import RATIONAL, SHORT, Directory, TagValue
+
+_SEGMENT = 65_500
+"""Bytes that a segment of a JPEG can hold, less some for its head."""
+
+_GENERATED = re.compile(r"\bSteps: \d+")
+_PACKET = (
+    b'<?xpacket begin="" id="W5M0MpCehiHzreSzNTczkc9d"?>'
+    b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf='
+    b'"http://www.w3.org/1999/02/22-rdf-syntax-ns#"></rdf:RDF></x:xmpmeta><?xpacket end="w"?>'
+)
+_TEXTS = re.compile(
+    rb'<rdf:Description rdf:about="" xmlns:png="urn:prosr:png">'
+    rb"<png:texts>(.*?)</png:texts></rdf:Description>",
+    re.S,
+)
+
+
+def enlarged(
+    metadata: Metadata, size: tuple[int, int], file_format: str, made_by: str = ""
+) -> Metadata:
+    """The metadata of a result of that width and height; `lost` includes what it cannot hold.
+
+    `made_by` is the provenance for EXIF's Software.
+    """
+    frame = fields.Frame(metadata.orientation, metadata.stored, size)
+    xmp, lost = fields.enlarged_xmp(metadata.xmp, frame)
+    new = replace(metadata, exif=fields.enlarged_exif(metadata.exif, frame), xmp=xmp).losing(*lost)
+    if new.exif.moves_note(file_format == "TIFF"):
+        new = replace(new, exif=new.exif.without(EXIF_IFD, MAKER_NOTE)).losing("the maker note")
+    if made_by:
+        before = MAKING.sub("", metadata.software).strip("; ")
+        made_by = f"{before}; {made_by}" if before else made_by
+        new = new.having({fields.SOFTWARE: TagValue.of_text(made_by)})
+    return _fitted(_stating_resolution(new, frame, file_format), file_format)
+
+
+def _stating_resolution(metadata: Metadata, frame: fields.Frame, file_format: str) -> Metadata:
+    """With the resolution of an enlargement, also in EXIF if that states one.
+
+    PNG and JPEG have a place of their own for it, which rounds; others have only EXIF.
+    """
+    stated = fields.X_RESOLUTION in metadata.exif.directory(0)
+    if metadata.dpi:
+        unit, x, y = INCH, Fraction(metadata.dpi), Fraction(metadata.dpi)
+    elif metadata.resolution:
+        unit, *density = metadata.resolution
+        scale = 1 if unit == NONE and file_format != "TIFF" else frame.scale
+        x, y = frame.turned(*(scale * number for number in density))
+    else:
+        return metadata
+    new = replace(metadata, resolution=(unit, x, y))
+    if (stated and not metadata.dpi) or (file_format in ("PNG", "JPEG") and not stated):
+        return new
+    numbers = zip((fields.X_RESOLUTION, fields.Y_RESOLUTION), (x, y), strict=True)
+    tags = {tag: TagValue.of(RATIONAL, number) for tag, number in numbers}
+    return new.having(tags | {fields.RESOLUTION_UNIT: TagValue.of(SHORT, unit)})
+
+
+def settled(found: Metadata) -> Metadata:
+    """After reading: resolution and texts are also taken from EXIF and XMP."""
+    main = found.exif.directory(0)
+    if not found.resolution and fields.X_RESOLUTION in main:
+        found = replace(found, resolution=_resolution_of(main))
+    texts = list(found.texts)
+    if stated := _TEXTS.search(found.xmp):
+        with suppress(ValueError):
+            texts += [
+                (str(key), str(text)) for key, text in json.loads(unescape(stated[1].decode()))
+            ]
+            xmp = found.xmp.replace(stated[0], b"")
+            found = replace(found, xmp=b"" if xmp == _PACKET else xmp)
+    if _GENERATED.search(found.comment) and found.comment not in (text for _, text in texts):
+        texts.append(("parameters", found.comment))
+    return replace(found, texts=tuple(texts))
+
+
+def _resolution_of(main: Directory) -> tuple[int, Fraction, Fraction] | None:
+    """The resolution in EXIF's main directory; None if it makes no sense."""
+    try:
+        tags = fields.X_RESOLUTION, fields.Y_RESOLUTION
+        x, y = (Fraction(main[tag].numbers()[0]) for tag in tags)
+        unit = main[fields.RESOLUTION_UNIT].numbers()[0] if fields.RESOLUTION_UNIT in main else INCH
+    except (KeyError, ArithmeticError, ValueError):
+        return None
+    return (unit, x, y) if unit in (NONE, INCH, CM) and x > 0 and y > 0 else None
+
+
+def _fitted(new: Metadata, file_format: str) -> Metadata:
+    """As the format can hold it: texts of a PNG go into EXIF's UserComment and into XMP."""
+    if file_format == "PNG":
+        return new.losing("IPTC" if new.iptc else "")
+    if file_format == "TIFF" and new.exif.order == b"MM":  # libvips writes the other order
+        comment = new.comment
+        new = replace(new, exif=replace(new.exif, order=b"II"))
+        new = new.commenting(comment) if comment != new.comment else new
+    _, _, when = new.chunks.partition(b"tIME")
+    if len(when) >= 7 and fields.DATE not in new.exif.directory(0):
+        day = "{:04}:{:02}:{:02} {:02}:{:02}:{:02}".format(*struct.unpack_from(">H5B", when))
+        new = new.having({fields.DATE: TagValue.of_text(day)})
+    if b"cICP" in new.chunks:
+        new = new.losing("the colour space of a PNG (cICP)")
+    kept, others = [], list[tuple[str, str]]()
+    for keyword, text in new.texts:
+        if _GENERATED.search(text) and new.comment in ("", text):
+            new = new.commenting(text)
+        elif keyword == "Comment" and file_format == "JPEG" and len(text.encode()) < _SEGMENT:
+            kept.append((keyword, text))
+        else:
+            others.append((keyword, text))
+    if others and b"</rdf:RDF>" not in (new.xmp or _PACKET):
+        new = replace(new, xmp=b"").losing("XMP, which is unusual")
+    new = replace(new, texts=tuple(kept))
+    if file_format != "JPEG":
+        lost = "IPTC" if new.iptc and file_format != "TIFF" else ""
+        return replace(new, xmp=_with_texts(new.xmp, others)).losing(lost)
+    if len(new.xmp) > _SEGMENT:
+        new = replace(new, xmp=b"").losing("XMP, which is too long for JPEG")
+    while len(_with_texts(new.xmp, others)) > _SEGMENT:
+        longest = max(others, key=lambda pair: len(pair[1]))
+        new = new.losing(f"the text {printable(longest[0])}, which is too long for JPEG")
+        others.remove(longest)
+    while len(exif_block(new.exif)) > _SEGMENT:
+        shorter = new.exif.without(*new.exif.longest())
+        new = replace(new, exif=shorter).losing("EXIF that is too long for JPEG")
+    return replace(new, xmp=_with_texts(new.xmp, others))
+
+
+def _with_texts(xmp: bytes, texts: list[tuple[str, str]]) -> bytes:
+    """The packet with texts of a PNG as JSON in a property."""
+    head, end, tail = (xmp or _PACKET).rpartition(b"</rdf:RDF>")
+    data = escape(json.dumps(texts, ensure_ascii=False)).encode(errors="replace")
+    about = _TEXTS.pattern.partition(b"(.*?)")
+    return head + about[0] + data + about[2] + end + tail if texts and end else xmp

@@ -1,0 +1,314 @@
+"""The metadata of files: read from one format, and written into results of another.
+
+libvips copies ICC profiles and XMP. All else is read and written here: libexif drops fields that it
+does not know and adds others, and libvips states a resolution where there is none.
+"""
+
+from __future__ import annotations
+
+import mmap
+import re
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pyvips
+
+from prosr.errors import printable
+from prosr.files import replacing
+from prosr.images import fields
+from prosr.images.adapting import settled
+from prosr.images.exif import EXIF_IFD, Exif, add_exif, exif_block, read_exif
+from prosr.images.metadata import CM, INCH, NONE, Metadata
+from prosr.images.tiff import UNDEFINED, TagValue
+
+_EXIF, _PHOTOSHOP, _IPTC = b"Exif\0\0", b"Photoshop 3.0\0", b"8BIM\x04\x04"
+_XMP, _XMP_TEXT, _IPTC_TAG = b"http://ns.adobe.com/xap/1.0/\0", "XML:com.adobe.xmp", 33723
+_LONGEST, _PIECE = 8_000_000, 1_000_000
+"""Bytes that all texts of a PNG may take, and those that are copied at a time."""
+
+_SEGMENTS = {
+    b"\xe1http://ns.adobe.com/xmp/extension/\0": fields.EXTENDED,
+    b"\xe2MPF\0": fields.PICTURES,
+    b"\xe2urn:iso:std:iso:ts:21496": fields.GAIN_MAP,
+    b"\xebJP": fields.CREDENTIALS,
+    **dict.fromkeys((b"\xe0", b"\xe1" + _EXIF[:5], b"\xe1" + _XMP, b"\xe2ICC_PROFILE\0"), ""),
+    **dict.fromkeys((b"\xecDucky", b"\xeeAdobe"), ""),
+}
+"""Beginnings of JPEG's application segments, and what is lost with them, or nothing."""
+
+_CHUNKS = {b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"sBIT", b"hIST", b"bKGD", b"iDOT", b"oFFs"}
+_COPIED = {b"sRGB", b"cHRM", b"gAMA", b"cICP", b"mDCV", b"cLLI", b"tIME"}
+"""PNG's chunks that belong to the file, and those that another PNG inherits. It also inherits
+others whose names say that they do not depend on the pixels."""
+
+_HEIF = {b"hdrgainmap": fields.GAIN_MAP, b"tmap": fields.GAIN_MAP, b"auxid:2": fields.DEPTH}
+_HEIF |= {b"aux:depth": fields.DEPTH, b"matte": "mattes", b"jumb": fields.CREDENTIALS}
+"""Marks of parts of AVIF and HEIC that are lost."""
+
+_EXTENSION, _IMAGE, _COMMENT, _APPLICATION = 0x21, 0x2C, 0xFE, 0xFF
+"""Marks of a GIF's blocks, and kinds of extensions."""
+
+_BLOBS = {"icc": "icc-profile-data", "xmp": "xmp-data", "exif": "exif-data"}
+_FILLER = b"placeholder of prosr "
+
+
+def collect(image: pyvips.Image, path: Path, file_format: str, orientation: int) -> Metadata:
+    """Read what is inherited from an opened picture, whose `orientation` will be applied."""
+    icc, xmp, exif = (
+        bytes(image.get(name)) if image.get_typeof(name) else b"" for name in _BLOBS.values()
+    )
+    stored = image.width, image.height
+    found = Metadata(xmp=xmp.rstrip(b"\0"), icc=icc, stored=stored, orientation=orientation)
+    with path.open("rb") as file, _mapped(path) as data:
+        if reader := {"JPEG": _read_jpeg, "PNG": _read_png, "GIF": _read_gif}.get(file_format):
+            found = reader(found, data)
+        elif file_format in ("AVIF", "HEIC"):
+            found = found.losing(*(what for mark, what in _HEIF.items() if mark in data[:65_536]))
+        if exif or file_format == "TIFF":
+            tags = read_exif(BytesIO(exif.removeprefix(_EXIF)) if exif else file)
+            found = replace(found, exif=tags).losing("EXIF, partly damaged" if tags.damaged else "")
+    main = found.exif.directory(0)
+    if file_format == "TIFF" and _IPTC_TAG in main:
+        found = replace(found, iptc=main[_IPTC_TAG].data)
+    return settled(found)
+
+
+def _parts(data: Any, file_format: str) -> Iterator[tuple[bytes, bytes, int, int]]:
+    """Name, content, beginning and end of each chunk of a PNG, or segment of a JPEG's head."""
+    place = 8 if file_format == "PNG" else 2
+    while place + 8 <= len(data):
+        head = data[place : place + 8]
+        if file_format == "PNG":
+            name, start = head[4:], place + 8
+            end = start + int.from_bytes(head[:4], "big")
+            last = end + 4
+        elif head[:2] == b"\xff\xff":  # padding
+            place += 1
+            continue
+        else:
+            name, start = head[1:2], place + 4
+            last = end = place + 2 + int.from_bytes(head[2:4], "big")
+            if head[0] != 0xFF or name == b"\xda":
+                return
+        end = min(end, start + _LONGEST) if name != b"IDAT" else start
+        yield name, data[start:end], place, last
+        place = last
+
+
+def _read_jpeg(found: Metadata, data: mmap.mmap) -> Metadata:
+    found = replace(found, xmp=b"")  # libvips takes extended XMP for it
+    samples, lost, texts = 2, [], []
+    for name, content, _, samples in _parts(data, "JPEG"):  # noqa: B007
+        if name == b"\xfe":
+            texts.append(("Comment", content.rstrip(b"\0").decode(errors="replace")))
+        elif name == b"\xe0" and content.startswith(b"JFIF\0") and len(content) >= 12:
+            unit, x, y = struct.unpack_from(">BHH", content, 7)
+            if x and y and unit < 3 and (unit or x != y):
+                found = replace(found, resolution=(unit + 1, Fraction(x), Fraction(y)))
+        elif name == b"\xed" and content.startswith(_PHOTOSHOP):
+            # A resource is its kind, a name of even length, the length of its data, and the data.
+            if (start := content.find(_IPTC) + 6) > 5:
+                start += (content[start] + 2) // 2 * 2
+                length = int.from_bytes(content[start : start + 4], "big")
+                found = replace(found, iptc=content[start + 4 :][:length])
+        elif name == b"\xe1" and content.startswith(_XMP):
+            found = replace(found, xmp=content[len(_XMP) :])
+        elif b"\xe0" <= name <= b"\xef":
+            known = [
+                what for key, what in _SEGMENTS.items() if (name + content[:40]).startswith(key)
+            ]
+            sign = printable(content[:20].split(b"\0")[0].decode("ascii", "ignore"))
+            lost.append(known[0] if known else f"the segment APP{name[0] - 0xE0} {sign}".rstrip())
+    end = data.find(b"\xff\xd9", samples)
+    after = data[end + 2 : end + _PIECE].strip(b"\0\xff") if end > 0 else b""
+    if after:
+        known_by = {b"ftyp": fields.VIDEO, b"\xff\xd8\xff": fields.PICTURES}
+        whats = [what for key, what in known_by.items() if key in after[:16]]
+        lost.append(whats[0] if whats else "data after the picture")
+    return replace(found, texts=tuple(texts)).losing(*lost)
+
+
+def _read_gif(found: Metadata, data: mmap.mmap) -> Metadata:
+    """Comments, XMP and the ICC profile are in extensions: blocks, each after its length."""
+    texts = []
+    place = 13 + _palette(data[10])
+    while place + 10 < len(data) and data[place] in (_EXTENSION, _IMAGE):
+        label = data[place + 1] if data[place] == _EXTENSION else 0
+        place += 2 if label else 11 + _palette(data[place + 9])
+        start, blocks = place, []
+        while place < len(data) and data[place]:
+            blocks.append(data[place + 1 : place + 1 + data[place]])
+            place += 1 + data[place]
+        place += 1
+        if label == _COMMENT:
+            texts.append(("Comment", b"".join(blocks).decode(errors="replace")))
+        elif label == _APPLICATION and blocks[:1] == [b"XMP DataXMP"]:
+            found = replace(found, xmp=data[start + 12 : place - 258])
+        elif label == _APPLICATION and blocks[:1] == [b"ICCRGBG1012"]:
+            found = replace(found, icc=b"".join(blocks[1:]))
+    return replace(found, texts=tuple(texts))
+
+
+def _palette(flags: int) -> int:
+    """Bytes of a GIF's palette."""
+    return 3 << (flags & 7) + 1 if flags & 0x80 else 0
+
+
+def _read_png(found: Metadata, data: mmap.mmap) -> Metadata:
+    chunks, texts, left = b"", [], _LONGEST
+    for name, content, place, last in _parts(data, "PNG"):
+        if name in (b"tEXt", b"zTXt", b"iTXt"):
+            texts.append(_text(name, content, left))
+            left -= len(texts[-1][1])
+            if not texts[-1][0]:
+                found = found.losing("a text that is damaged or too long")
+        elif name == b"pHYs" and len(content) == 9:
+            x, y, metre = struct.unpack(">IIB", content)
+            if x and y and (metre == 1 or x != y):
+                unit, share = (CM, 100) if metre == 1 else (NONE, 1)
+                found = replace(found, resolution=(unit, Fraction(x, share), Fraction(y, share)))
+        elif name == b"eXIf":
+            found = replace(found, exif=read_exif(BytesIO(content)))
+        elif name in _COPIED or (name not in _CHUNKS and name[3:].islower()):
+            chunks += data[place:last] if len(chunks) + len(content) < _LONGEST else b""
+        elif name not in _CHUNKS and name != b"iCCP":
+            what = f"the chunk {printable(name.decode('latin-1'))}"
+            found = found.losing(fields.CREDENTIALS if name == b"caBX" else what)
+    packet = dict(texts).pop(_XMP_TEXT, "").encode()
+    kept = [
+        (key, text) for key, text in texts if key and not re.match(f"{_XMP_TEXT}|Raw profile", key)
+    ]
+    return replace(found, xmp=packet or found.xmp, texts=tuple(kept), chunks=chunks)
+
+
+def _text(name: bytes, content: bytes, most: int) -> tuple[str, str]:
+    """Keyword and text of a PNG's chunk; both empty if it is damaged or longer than `most`."""
+    key, _, text = content.partition(b"\0")
+    packed = name == b"zTXt" or (name == b"iTXt" and text[:1] == b"\1")
+    if name == b"iTXt":
+        text = b"\0" + text[2:].split(b"\0", 2)[-1]
+    text = text if name == b"tEXt" else text[1:]
+    if packed:
+        try:
+            text = zlib.decompressobj().decompress(text, max(1, most))
+        except zlib.error:
+            return "", ""
+    if len(text) >= most:
+        return "", ""
+    return key.decode("latin-1"), text.decode("utf-8" if name == b"iTXt" else "latin-1", "replace")
+
+
+def attach(image: pyvips.Image, metadata: Metadata, file_format: str) -> tuple[pyvips.Image, str]:
+    """Copy `image` with what libvips writes; return also the names that it keeps.
+
+    The EXIF of WebP and AVIF is a placeholder, which `write_metadata` replaces.
+    """
+    blobs = {"icc": metadata.icc}
+    if file_format not in ("JPEG", "PNG"):
+        blobs["xmp"] = metadata.xmp
+    if file_format in ("WebP", "AVIF") and metadata.exif:
+        filler = b"ASCII\0\0\0" + _filler(metadata)
+        tag = {fields.USER_COMMENT: TagValue(UNDEFINED, len(filler), filler)}
+        blobs["exif"] = _EXIF + exif_block(Exif({EXIF_IFD: tag}))
+    image = image.copy()
+    for name, blob in blobs.items():
+        if blob:
+            image.set_type(pyvips.GValue.blob_type, _BLOBS[name], blob)
+    return image, "|".join(blobs)
+
+
+def _filler(metadata: Metadata) -> bytes:
+    """Bytes as many as the EXIF block has, or some more."""
+    return _FILLER * (1 + len(exif_block(metadata.exif)) // len(_FILLER))
+
+
+def write_metadata(path: Path, metadata: Metadata, file_format: str) -> None:
+    """Write into a file that libvips has saved what libvips does not write."""
+    if file_format == "TIFF":
+        tag = TagValue(UNDEFINED, len(metadata.iptc), metadata.iptc)
+        metadata = metadata.having({_IPTC_TAG: tag}) if metadata.iptc else metadata
+        resolution = {fields.X_RESOLUTION, fields.Y_RESOLUTION, fields.RESOLUTION_UNIT}
+        add_exif(path, metadata.exif, resolution)
+    elif file_format in ("WebP", "AVIF"):
+        if metadata.exif:
+            with path.open("r+b") as saved, mmap.mmap(saved.fileno(), 0) as data:
+                first = data.find(_FILLER)
+                start = max(data.rfind(head, 0, first) for head in (b"II*\0", b"MM\0*"))
+                if file_format == "WebP" and data[start - 6 : start] == _EXIF:
+                    start -= 6  # WebP's chunk has no prefix.
+                end = first + len(_filler(metadata))
+                data[start:end] = exif_block(metadata.exif).ljust(end - start, b"\0")
+    else:
+        pieces = (_write_jpeg if file_format == "JPEG" else _write_png)(metadata, path)
+        with replacing(path) as new, new.open("wb") as target:
+            target.writelines(pieces)
+
+
+def _mapped(path: Path) -> mmap.mmap:
+    with path.open("rb") as file:
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+
+def _rest(data: mmap.mmap, place: int) -> Iterator[bytes]:
+    return (data[start : start + _PIECE] for start in range(place, len(data), _PIECE))
+
+
+def _write_jpeg(metadata: Metadata, path: Path) -> Iterator[bytes]:
+    unit, x, y = metadata.resolution or (NONE, Fraction(1), Fraction(1))
+    if unit == CM and (x.denominator > 1 or y.denominator > 1):
+        unit, x, y = INCH, x * Fraction(254, 100), y * Fraction(254, 100)
+    density = unit - 1, round(x), round(y)
+    if not 0 < min(density[1:]) <= max(density[1:]) < 2**16:
+        density = 0, 1, 1
+    segments = [(b"\xe0", b"JFIF\0\1\2" + struct.pack(">BHHBB", *density, 0, 0))]
+    if metadata.exif:
+        segments.append((b"\xe1", _EXIF + exif_block(metadata.exif)))
+    if metadata.xmp:
+        segments.append((b"\xe1", _XMP + metadata.xmp))
+    if metadata.iptc:
+        head = _PHOTOSHOP + _IPTC + bytes(2) + len(metadata.iptc).to_bytes(4, "big")
+        segments.append((b"\xed", head + metadata.iptc + bytes(len(metadata.iptc) % 2)))
+    segments += [(b"\xfe", text.encode()) for _, text in metadata.texts]
+    with _mapped(path) as data:
+        yield data[:2]
+        for name, content in segments:
+            yield b"\xff" + name + (len(content) + 2).to_bytes(2, "big") + content
+        name, _, _, last = next(_parts(data, "JPEG"))
+        yield from _rest(data, last if name == b"\xe0" else 2)
+
+
+def _write_png(metadata: Metadata, path: Path) -> Iterator[bytes]:
+    chunks = []
+    if metadata.exif:
+        chunks.append((b"eXIf", exif_block(metadata.exif)))
+    unit, x, y = metadata.resolution or (NONE, Fraction(1), Fraction(1))
+    if unit != NONE or x != y:
+        share = {NONE: Fraction(1), INCH: Fraction(10_000, 254), CM: Fraction(100)}[unit]
+        density = round(x * share), round(y * share)
+        if 0 < min(density) <= max(density) < 2**31:
+            chunks.append((b"pHYs", struct.pack(">IIB", *density, unit != NONE)))
+    if metadata.xmp:
+        chunks.append((b"iTXt", _XMP_TEXT.encode() + bytes(5) + metadata.xmp))
+    for keyword, text in metadata.texts:
+        key = keyword.encode("latin-1", "replace")[:79]
+        try:
+            chunks.append((b"tEXt", key + b"\0" + text.encode("latin-1")))
+        except UnicodeError:
+            chunks.append((b"iTXt", key + bytes(5) + text.encode()))
+    with _mapped(path) as data:
+        yield data[:33] + metadata.chunks
+        for name, content in chunks:
+            check = zlib.crc32(name + content).to_bytes(4, "big")
+            yield len(content).to_bytes(4, "big") + name + content + check
+        for name, _, place, last in _parts(data, "PNG"):
+            if name == b"IDAT":
+                yield from _rest(data, place)
+                break
+            if name not in (b"IHDR", b"pHYs"):
+                yield data[place:last]

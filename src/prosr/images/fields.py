@@ -1,0 +1,344 @@
+"""What becomes of each field of metadata when its picture is enlarged.
+
+- Of the scene: kept as it is. That is every field that no table here names.
+- Of this file: dropped, because the result has no such part (a video, a gain map, a thumbnail), or
+  rewritten (sizes).
+- In pixels of this file: scaled, turned and cropped with the pixels, by a `Frame`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from fractions import Fraction
+from functools import partial
+from typing import Any, NamedTuple
+from xml.dom.minidom import Node, parseString
+from xml.parsers.expat import ExpatError
+
+from prosr.images.exif import EXIF_IFD, Exif
+from prosr.images.tiff import LONG, RATIONAL, SHORT, TagValue
+
+VIDEO, GAIN_MAP = "the video of a motion photo", "the gain map (HDR)"
+PICTURES, CREDENTIALS = "further pictures in the file", "content credentials (C2PA)"
+DEPTH, EXTENDED = "depth map", "extended XMP"
+
+
+class Frame(NamedTuple):
+    """How places of a stored picture map to its enlargement. Sizes are (width, height).
+
+    The pixels are turned by the EXIF `orientation`, then scaled. If the result has another aspect,
+    it is the middle of the scaled picture.
+    """
+
+    orientation: int
+    stored: tuple[int, int]
+    result: tuple[int, int]
+
+    def turned(self, x: Any, y: Any) -> tuple[Any, Any]:
+        """Width and height, exchanged if the turn exchanges them."""
+        return (y, x) if self.orientation >= 5 else (x, y)
+
+    @property
+    def scale(self) -> Fraction:
+        """Pixels of the result for one of the stored picture."""
+        return max(map(Fraction, self.result, self.turned(*self.stored)))
+
+    @property
+    def window(self) -> tuple[Any, Any]:
+        """Width and height of the result as parts of the scaled picture, 1 if nothing is cut."""
+        wide, high = (self.scale * side for side in self.turned(*self.stored))
+        x, y = self.result
+        return x / wide if wide - x > 2 else Fraction(1), y / high if high - y > 2 else Fraction(1)
+
+    @property
+    def plain(self) -> bool:
+        """Whether relative places stay the same."""
+        return self.orientation == 1 and self.window == (1, 1)
+
+    def place(self, x: Fraction, y: Fraction) -> tuple[Fraction, Fraction]:
+        """Move a place, both relative to width and height."""
+        x, y = self.turned(x, y)
+        x = 1 - x if self.orientation in (2, 3, 6, 7) else x
+        y = 1 - y if self.orientation in (3, 4, 7, 8) else y
+        wide, high = self.window
+        return (x - (1 - wide) / 2) / wide, (y - (1 - high) / 2) / high
+
+    def extent(self, wide: Fraction, high: Fraction) -> tuple[Fraction, Fraction]:
+        """Move a size, relative to width and height."""
+        wide, high = self.turned(wide, high)
+        return wide / self.window[0], high / self.window[1]
+
+    def centred(self, x: Fraction, y: Fraction, *size: Fraction) -> tuple[Fraction, ...]:
+        """Move the centre of a box, with or without its size."""
+        return *self.place(x, y), *(self.extent(*size) if size else ())
+
+    def edges(self, *corners: Fraction) -> tuple[Fraction, ...]:
+        """Move left, top, right and bottom."""
+        xs, ys = zip(self.place(*corners[:2]), self.place(*corners[2:]), strict=True)
+        return min(xs), min(ys), max(xs), max(ys)
+
+    def cornered(self, x: Fraction, y: Fraction, *size: Fraction) -> tuple[Fraction, ...]:
+        """Move a box of left, top, width and height, or a point."""
+        if not size:
+            return self.place(x, y)
+        left, top, right, bottom = self.edges(x, y, x + size[0], y + size[1])
+        return left, top, right - left, bottom - top
+
+    def in_pixels(self, move: Move, *numbers: Any) -> list[int]:
+        """Apply one of these methods to pixels of the stored picture."""
+        parts = (Fraction(n) / side for n, side in zip(numbers, self.stored * 2, strict=False))
+        return [round(n * side) for n, side in zip(move(*parts), self.result * 2, strict=False)]
+
+
+Move = Callable[..., tuple[Fraction, ...]]
+
+
+# --- EXIF
+
+_OF_THE_FILE = {
+    # Samples, thumbnails, XMP, IPTC, Photoshop, profile, padding, raw data.
+    0: {254, 255, *range(256, 267), 273, *range(277, 282), 284, *range(288, 293), 301, 317}
+    | {*range(320, 348), *range(512, 535), 700, 33723, 34377, 34675, 37724}
+    | {*range(0x5001, 0x5118), 0xEA1C, 0xEA1D, *range(0xC612, 0xC800)},
+    # Components of a stored pixel, padding, the video of a motion photo.
+    EXIF_IFD: {0x9101, 0x9102, 0xEA1C, 0xEA1D, 0x8897},
+}
+"""Tags of each directory that describe the file."""
+
+ORIENTATION, SOFTWARE, DATE, USER_COMMENT = 0x0112, 0x0131, 0x0132, 0x9286
+X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 0x011A, 0x011B, 0x0128
+_DESCRIPTION, _WIDTH, _HEIGHT = 0x010E, 0xA002, 0xA003
+_AREA, _LOCATION, _FOCAL_X, _FOCAL_Y = 0x9214, 0xA214, 0xA20E, 0xA20F
+_PIXEL_SCALE, _TIE_POINTS, _TRANSFORMATION = 33550, 33922, 34264
+_LONGEST_PACKET = 4_000_000
+
+
+def enlarged_exif(exif: Exif, frame: Frame) -> Exif:
+    """The EXIF of an enlargement."""
+    kept = {
+        pointer: {tag: v for tag, v in values.items() if tag not in _OF_THE_FILE.get(pointer, ())}
+        for pointer, values in exif.directories.items()
+    }
+    main, photo = kept.get(0, {}), kept.get(EXIF_IFD, {})
+    if ORIENTATION in main:
+        main[ORIENTATION] = TagValue.of(SHORT, 1)
+    for tag, side in zip((_WIDTH, _HEIGHT), frame.result, strict=True):
+        if tag in photo:
+            photo[tag] = TagValue.of(LONG, side)
+    for values, tags in ((main, (X_RESOLUTION, Y_RESOLUTION)), (photo, (_FOCAL_X, _FOCAL_Y))):
+        pair = frame.turned(*(values.pop(tag, None) for tag in tags))
+        values |= {tag: v for tag, v in zip(tags, pair, strict=True) if v}
+    for values in kept.values():
+        for tag in values.keys() & _IN_PIXELS.keys():
+            old = values.pop(tag)
+            try:
+                values[tag] = _IN_PIXELS[tag](old, frame)
+            except (ArithmeticError, ValueError, TypeError):
+                continue  # A field that is not what its tag says cannot be true of the result.
+    return replace(exif, directories=kept)
+
+
+def _scaled(value: TagValue, frame: Frame) -> TagValue:
+    return TagValue.of(RATIONAL, *(frame.scale * number for number in value.numbers()))
+
+
+def _subject(value: TagValue, frame: Frame) -> TagValue:
+    """A point, and of an area around it its diameter or its width and height."""
+    x, y, *size = value.numbers()
+    box = [*size, *size] if len(size) == 1 else size
+    moved = frame.in_pixels(frame.centred, x, y, *box)[: 2 + len(size)]
+    return TagValue.of(SHORT if 0 <= min(moved) <= max(moved) < 2**16 else LONG, *moved)
+
+
+def _georeference(value: TagValue, frame: Frame) -> TagValue:
+    """GeoTIFF's scale (3 numbers), points (6 each, the first two in pixels) or matrix (16)."""
+    numbers, scale = value.numbers(), float(frame.scale)
+    if not frame.plain:
+        raise ValueError
+    across = {3: (0, 1), 16: (0, 1, 4, 5, 8, 9)}.get(len(numbers))
+    for at in across or [at for at in range(len(numbers)) if at % 6 < 2]:
+        numbers[at] = numbers[at] / scale if across else numbers[at] * scale
+    return TagValue.of(value.kind, *numbers)
+
+
+def _description(value: TagValue, frame: Frame) -> TagValue:
+    """Sizes in OME-XML, in pixels and in units of length for a pixel."""
+    text = value.data.rstrip(b"\0").decode(errors="surrogateescape")
+    if "<OME" not in text:
+        return value
+
+    def resize(found: re.Match[str]) -> str:
+        side, number = found[2], Fraction(found[3])
+        side = side if frame.orientation < 5 else {"X": "Y", "Y": "X"}[side]
+        if found[1]:
+            return f'PhysicalSize{side}="{float(number / frame.scale):.9g}"'
+        return f'Size{side}="{frame.result["XY".index(side)]}"'
+
+    text = re.sub(r'\b(Physical)?Size([XY])="([^"]+)"', resize, text)
+    return TagValue.of_text(text)
+
+
+_IN_PIXELS: dict[int, Callable[[TagValue, Frame], TagValue]] = {
+    **dict.fromkeys((X_RESOLUTION, Y_RESOLUTION, _FOCAL_X, _FOCAL_Y), _scaled),
+    **dict.fromkeys((_AREA, _LOCATION), _subject),
+    **dict.fromkeys((_PIXEL_SCALE, _TIE_POINTS, _TRANSFORMATION), _georeference),
+    _DESCRIPTION: _description,
+}
+
+# --- XMP
+
+_PREFIXES = {
+    "http://ns.adobe.com/tiff/1.0/": "tiff",
+    "http://ns.adobe.com/exif/1.0/": "exif",
+    "http://ns.adobe.com/xap/1.0/": "xmp",
+    "http://ns.adobe.com/xmp/note/": "note",
+    "http://ns.adobe.com/photoshop/1.0/": "photoshop",
+    "http://ns.adobe.com/camera-raw-settings/1.0/": "crs",
+    "http://ns.adobe.com/hdr-gain-map/1.0/": "gain",
+    "http://ns.apple.com/HDRGainMap/1.0/": "gain",
+    "http://ns.apple.com/pixeldatainfo/1.0/": "gain",
+    "http://ns.adobe.com/xmp/sType/Area#": "area",
+    "http://ns.acdsee.com/sType/Area#": "area",
+    "http://ns.adobe.com/xap/1.0/sType/Dimensions#": "size",
+    "http://ns.acdsee.com/sType/Dimensions#": "size",
+    "http://ns.microsoft.com/photo/1.2/t/Region#": "region",
+    "http://iptc.org/std/Iptc4xmpExt/2008-02-29/": "iptc",
+    "http://ns.google.com/photos/1.0/panorama/": "panorama",
+    "http://purl.org/dc/terms/": "terms",
+}
+"""Names for namespaces whose fields are not all of the scene; others keep their own."""
+
+_GOOGLE = r"http://ns\.google\.com/photos/"
+_XMP_OF_THE_FILE = (
+    (r".*:((Motion|Live|OLive)Photo.*|MicroVideo.*|VideoLength)", VIDEO),
+    (_GOOGLE + r"(dd/)?1\.0/container/.*", ""),
+    (r"gain:.*", GAIN_MAP),
+    (_GOOGLE + r"(1\.0/depthmap|dd/1\.0/.*)/:.*", DEPTH),
+    (_GOOGLE + r"1\.0/(image|audio)/:.*", "an embedded picture or sound"),
+    (r"note:HasExtendedXMP", EXTENDED),
+    (r"terms:provenance", CREDENTIALS),
+    (r"tiff:(BitsPer|Compression|Photometric|Samples|Planar|YCbCr|ReferenceBlack|TransferF).*", ""),
+    (r"(tiff|exif):(NativeDigest|Compo.*Configuration|CompressedBitsPerPixel)", ""),
+    (r"xmp:Thumbnails|photoshop:LegacyIPTCDigest", ""),
+)
+"""Properties that describe the file, and the part of it whose loss matters to people."""
+
+_SPHERE = r"panorama:.*", "the geometry of a panorama that was turned or cut"
+
+_BOXES = (
+    (("area:x", "area:y", "area:w", "area:h"), "area:unit", Frame.centred),
+    (("iptc:rbX", "iptc:rbY", "iptc:rbW", "iptc:rbH"), "iptc:rbUnit", Frame.cornered),
+    (("size:w", "size:h"), "size:unit", Frame.extent),
+    (("crs:CropLeft", "crs:CropTop", "crs:CropRight", "crs:CropBottom"), "", Frame.edges),
+)
+"""Properties that together are a box, the one that states its unit, and how it moves."""
+
+_SIZES = {
+    "exif:PixelXDimension": 0,
+    "exif:PixelYDimension": 1,
+    "tiff:ImageWidth": 0,
+    "tiff:ImageLength": 1,
+}
+
+
+class Property(NamedTuple):
+    """A property of an XMP packet: an attribute, or an element, in the element `owner`."""
+
+    name: str
+    node: Any
+    owner: Any
+
+    @property
+    def text(self) -> str:
+        return str(self.node.firstChild.data) if self.node.firstChild else ""
+
+    def set(self, text: str) -> None:
+        self.node.firstChild.data = text
+        self.node.nodeValue = text
+
+    def remove(self) -> None:
+        if self.node.nodeType == Node.ATTRIBUTE_NODE:
+            self.owner.removeAttributeNode(self.node)
+        else:
+            self.owner.removeChild(self.node)
+
+
+def properties(owner: Any) -> Iterator[Property]:
+    """All properties inside of an element or document."""
+    inside = [child for child in owner.childNodes if child.nodeType == Node.ELEMENT_NODE]
+    for node in [*(owner.attributes or {}).values(), *inside]:
+        space = node.namespaceURI or ""
+        yield Property(f"{_PREFIXES.get(space, space)}:{node.localName}", node, owner)
+        if node.nodeType == Node.ELEMENT_NODE:
+            yield from properties(node)
+
+
+def enlarged_xmp(packet: bytes, frame: Frame) -> tuple[bytes, set[str]]:
+    """The packet of an enlargement, and what was lost of the file it speaks of."""
+    if not packet:
+        return packet, set()
+    try:
+        if len(packet) > _LONGEST_PACKET or b"<!DOCTYPE" in packet.replace(b"\0", b""):
+            raise ValueError
+        document = parseString(packet)
+        before = _serialised(document)
+        found = list(properties(document))
+        _move(found, frame)
+    except (ExpatError, ValueError, ArithmeticError, AttributeError, RecursionError):
+        return b"", {"XMP, which is damaged"}
+    lost = set()
+    for p in found:
+        for pattern, what in _XMP_OF_THE_FILE if frame.plain else (*_XMP_OF_THE_FILE, _SPHERE):
+            if re.fullmatch(pattern, p.name):
+                lost.add(what)
+                p.remove()
+                break
+    after = _serialised(document)
+    return packet if after == before else after, lost - {""}
+
+
+def _serialised(document: Any) -> bytes:
+    return "".join(node.toxml() for node in document.childNodes).encode()
+
+
+def _move(found: list[Property], frame: Frame) -> None:
+    """Change the properties that are in pixels of the file."""
+    groups: defaultdict[Any, dict[str, Property]] = defaultdict(dict)
+    for p in found:
+        groups[p.owner][p.name] = p
+        if p.name in _SIZES:
+            p.set(str(frame.result[_SIZES[p.name]]))
+        elif p.name == "tiff:Orientation" and frame.orientation > 1:
+            p.set("1")
+        elif p.name == "region:Rectangle" and not frame.plain:
+            moved = frame.cornered(*map(Fraction, p.text.split(",")))
+            p.set(", ".join(map(_decimal, moved)))
+        elif re.fullmatch("(exif:FocalPlane|tiff:)[XY]Resolution", p.name):
+            scaled = Fraction(p.text) * frame.scale
+            p.set(f"{scaled.numerator}/{scaled.denominator}")
+        elif re.fullmatch("panorama:(.*Pixels|LargestValid.*)", p.name):
+            p.set(str(round(Fraction(p.text) * frame.scale)))
+        elif p.name in ("exif:SubjectArea", "exif:SubjectLocation"):
+            items = [item for item in properties(p.node) if item.name.endswith(":li")]
+            value = TagValue.of(LONG, *(int(item.text) for item in items))
+            for item, number in zip(items, _subject(value, frame).numbers(), strict=True):
+                item.set(str(number))
+    for group in groups.values():
+        for names, unit, move in _BOXES:
+            box = [group[name] for name in names if name in group]
+            numbers = [Fraction(p.text) for p in box] if len(box) > 1 else []
+            if numbers and any(p.text == "pixel" for p in found if p.name == unit):
+                texts = map(str, frame.in_pixels(partial(move, frame), *numbers))
+            elif numbers and not frame.plain:
+                texts = map(_decimal, move(frame, *numbers))
+            else:
+                continue
+            for p, text in zip(box, texts, strict=True):
+                p.set(text)
+
+
+def _decimal(number: Fraction) -> str:
+    return f"{float(number):.9g}"
