@@ -17,7 +17,7 @@ from PIL import Image
 
 from prosr.images import tiff
 from prosr.images.exif import EXIF_IFD, Exif, add_exif, exif_block, read_exif
-from prosr.images.tiff import layout
+from prosr.images.tiff import storage
 
 PHOTO, GPS = 0x8769, 0x8825
 
@@ -133,7 +133,7 @@ def test_random_bytes_and_damaged_blocks_are_read_or_refused(tmp_path: Path) -> 
         )
         assert once == again
         path.write_bytes(data)
-        assert layout(path).pages
+        assert storage(path).pages
 
     while time.monotonic() < end:
         reads()

@@ -60,9 +60,9 @@ def test_places_are_turned_as_pixels_are(orientation: int) -> None:
 def test_places_are_cut_with_the_pixels() -> None:
     """60×40 fills 80×80 as the middle third of 120×80."""
     frame = Frame(1, (60, 40), (80, 80))
-    assert frame.scale == 2 and frame.window == (Fraction(2, 3), 1)
+    assert [frame.scale, *frame.window] == [2, Fraction(2, 3), 1]
     assert frame.place(Fraction(1, 2), Fraction(1, 4)) == (Fraction(1, 2), Fraction(1, 4))
-    assert frame.place(Fraction(1, 6), Fraction(0)) == (0, 0)
+    assert frame.place(Fraction(1, 6), Fraction(0)) == (Fraction(0), Fraction(0))
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from prosr.errors import ImageError, printable
 from prosr.images.formats import CONTENTS, is_hdr
 from prosr.images.samples import SAMPLE_TYPES
-from prosr.images.tiff import layout
+from prosr.images.tiff import storage
 
 MAX_PIXELS = 1_000_000_000
 """Larger pictures are refused as decompression bombs."""
@@ -56,7 +56,7 @@ def open_image(path: Path) -> tuple[pyvips.Image, str]:
         unlimited = {"unlimited": True} if file_format == "TIFF" else {}
         load = getattr(pyvips.Image, f"{loader}_source")
         image = load(source, access="sequential", fail_on="error", **unlimited)
-        if file_format == "TIFF" and layout(path).bare_ycbcr:
+        if file_format == "TIFF" and storage(path).bare_ycbcr:
             raise refusal(path, "YCbCr without JPEG compression; convert it to RGB")
         if file_format == "JPEG" and _JPEG_PIXELS * about.st_size < image.width * image.height:
             size = f"{about.st_size} bytes are too few for {image.width}×{image.height} pixels"

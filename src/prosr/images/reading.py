@@ -18,7 +18,7 @@ from prosr.images.containers import collect
 from prosr.images.loading import DTYPES, explaining, open_image, refusal
 from prosr.images.provenance import find_making
 from prosr.images.samples import from_unit, to_unit
-from prosr.images.tiff import layout
+from prosr.images.tiff import storage
 
 _BATCH = 1_000_000
 """Bytes decoded at a time, at least a row. libvips buffers several times as much."""
@@ -176,7 +176,7 @@ def _decoder_bytes(image: pyvips.Image, file_format: str, path: Path) -> int:
         row = math.ceil(int(image.width) / width) * width
         return _TILE_ROWS * row * height * bands * sample
     if file_format == "TIFF":
-        stored = layout(path)
+        stored = storage(path)
         return int(_STORED * stored.strip) + stored.apart * bands * sample * pixels
     if image.get_typeof("interlaced") and image.get("interlaced") and file_format == "PNG":
         return bands * sample * pixels

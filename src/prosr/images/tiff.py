@@ -75,7 +75,7 @@ Entry = tuple[int, int, bytes]
 """Type, number of values, and the values in the file's byte order, or their offset."""
 
 
-class Layout(NamedTuple):
+class Storage(NamedTuple):
     """How a TIFF file stores its samples.
 
     `strip` is the length in bytes of the longest strip, 0 if it has so many that each is short.
@@ -90,8 +90,8 @@ class Layout(NamedTuple):
     pages: tuple[int, ...] = (0,)
 
 
-def layout(path: Path) -> Layout:
-    """The layout of a TIFF file; the default if its directories are damaged."""
+def storage(path: Path) -> Storage:
+    """How a TIFF file stores its samples; the default if its directories are damaged."""
     kinds: list[int] = []
     try:
         with path.open("rb") as stream:
@@ -102,11 +102,11 @@ def layout(path: Path) -> Layout:
                 kinds += map(int, tiff.numbers(place, _SUBFILE).get(_SUBFILE, [0])[:1])
                 place = tiff.following
     except DAMAGED:
-        return Layout()
+        return Storage()
     longest = min(int(max(tags.get(_STRIP_BYTES, [0]))), path.stat().st_size)
     bare = tags.get(_PHOTOMETRIC) == [_YCBCR] and tags.get(_COMPRESSION, [1])[0] not in _JPEGS
     pages = tuple(number for number, kind in enumerate(kinds) if not kind & _REDUCED_OR_MASK)
-    return Layout(longest, tags.get(_PLANES) == [_SEPARATE], bare, pages or (0,))
+    return Storage(longest, tags.get(_PLANES) == [_SEPARATE], bare, pages or (0,))
 
 
 class Tiff:
