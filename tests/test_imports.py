@@ -27,7 +27,7 @@ BARRED: dict[str, set[str]] = {
 
 RUNTIME = {
     "prosr", "errors", "files", "cache", "scales", "layouts", "config", "version", "images",
-    "models", "inference", "jobs", "video", "evaluation", "cli",
+    "models", "inference", "jobs", "video", "evaluation", "cli", "serve",
 }  # fmt: skip
 NEEDS_EXTRA = {
     "prosr.resample.tensors", "prosr.inference.engines.torch", "prosr.inference.engines.onnx",
@@ -47,6 +47,7 @@ FOREIGN: dict[str, set[str]] = {
     "lightning_fabric": {"training"},
     "av": {"video"},
     "matplotlib": {"lab"},
+    "fastapi": {"serve"},
     "openvino": {"inference", "checkpoints", "lab"},
     "nncf": {"lab"},
     "onnx": {"checkpoints"},

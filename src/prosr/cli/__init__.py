@@ -29,16 +29,15 @@ from prosr.cli.export import export
 from prosr.cli.info import info
 from prosr.cli.options import ListCommand
 from prosr.cli.quantize import quantize
+from prosr.cli.serve import serve
 from prosr.cli.signals import PATIENCE, discard, heard, notice_hangup
 from prosr.cli.train import train
 from prosr.cli.upscale import upscale
 from prosr.errors import ProSRError, is_out_of_memory
 
 _EXTRA = {
-    "torch": "train",
-    "lightning_fabric": "train",
-    "tensorboard": "train",
-    "onnx": "train",
+    **dict.fromkeys(("torch", "lightning_fabric", "tensorboard", "onnx"), "train"),
+    **dict.fromkeys(("fastapi", "uvicorn", "prometheus_client"), "web"),
     "matplotlib": "plots",
     "av": "video",
     "nncf": "int8",
@@ -56,7 +55,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _verb in (upscale, evaluate, info, train, convert, export, quantize, ablate, compare):
+for _verb in (upscale, evaluate, info, train, convert, export, quantize, ablate, compare, serve):
     # Rich would keep the docstring's line breaks within paragraphs.
     _paragraphs = (inspect.getdoc(_verb) or "").split("\n\n")
     _help = "\n\n".join(" ".join(paragraph.split()) for paragraph in _paragraphs)

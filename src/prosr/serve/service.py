@@ -1,0 +1,299 @@
+"""The service: accepts jobs, has its workers do them, tells clients how far they are."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+from prosr.errors import ConfigError
+from prosr.serve.pool import EXPRESS, INSPECTOR, Message, Pool, WorkerDied
+from prosr.serve.settings import Limits, plan_workers
+from prosr.serve.spool import Spool, Upload
+from prosr.serve.store import Store, StoredJob, StoredPicture
+
+_LOG = logging.getLogger("prosr.serve")
+
+_QUICK, _TRIES = 20.0, 3
+"""Seconds for the header of a picture, and how many inspectors may die of it."""
+
+_SWEEP, _WATCH, _PAUSE = 5.0, 0.5, 2.0
+"""Seconds between looks for expired jobs, for memory, and between attempts after a failure."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Denied(Exception):
+    """A request that is not fulfilled: an HTTP status, and a line for each reason.
+
+    `wait` is the number of seconds after which another attempt is useful.
+    """
+
+    def __init__(self, status: int, *reasons: str, wait: int | None = None) -> None:
+        self.status, self.reasons, self.wait = status, reasons, wait
+        super().__init__(reasons[0])
+
+
+@dataclass(eq=False)
+class Running:
+    """A picture in work. `ending` is why the service stops it, or empty."""
+
+    worker: str
+    started: float = field(default_factory=time.monotonic)
+    share: float = 0.0
+    ending: str = ""
+
+
+class Service:
+    """Everything behind the HTTP API. `data` is a folder that nobody else uses.
+
+    Raises `ConfigError` if `max_memory` is too little.
+    """
+
+    def __init__(self, data: Path, limits: Limits, max_memory: int) -> None:
+        self.limits, self._max_memory = limits, max_memory
+        self.pool = Pool(plan_workers(max_memory))
+        self.spool, self.store = Spool(data / "jobs"), Store(data / "jobs.sqlite3")
+        self.models: list[Message] = []
+        self.running: dict[tuple[str, int], Running] = {}
+        self.memory, self.speed, self._failure = 0, 0.0, ""
+        self.is_stopping: Callable[[], bool] = lambda: False
+        self._changed, self._tasks = asyncio.Event(), list[asyncio.Task[None]]()
+
+    @property
+    def trouble(self) -> str:
+        """Why the queue waits, or an empty string."""
+        free, least = self.spool.free(), self.limits.free_bytes
+        if free >= least:
+            return self._failure
+        return f"{free / 1e6:,.0f} MB of disk are free, fewer than {least / 1e6:,.0f}; free some"
+
+    @property
+    def ready(self) -> bool:
+        """Whether jobs are accepted and done now."""
+        return not (self.is_stopping() or self.trouble)
+
+    async def start(self) -> None:
+        """Resume what an earlier process accepted, and start the workers.
+
+        Raises `ConfigError` if a model cannot be used.
+        """
+        task = {"do": "describe", "models": self.limits.names}
+        answer = await self._ask_inspector("the models", task)
+        if "failed" in answer:
+            raise ConfigError(answer["failed"])
+        self.models = answer["models"]
+        self.store.recover(1)
+        self.spool.keep_only(self.store.jobs())
+        lanes = map(self._lane, self.pool.lanes)
+        self._tasks = [asyncio.create_task(loop) for loop in (self._sweep(), self._watch(), *lanes)]
+
+    async def stop(self) -> None:
+        """Give running pictures time to finish; return the others to the queue. End the workers."""
+        self.is_stopping, end = lambda: True, time.monotonic() + self.limits.grace_seconds
+        while self.running and time.monotonic() < end:
+            await self.wait(end - time.monotonic())
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.pool.close()
+        self.store.recover(0)
+        self.store.close()
+
+    def check_room(self, size: int) -> None:
+        """Raise `Denied` if a request with `size` bytes cannot be taken now."""
+        if self.is_stopping():
+            raise Denied(503, "the service is stopping; try again later", wait=10)
+        waiting, pixels = self.store.queue()
+        if waiting >= self.limits.queue:
+            seconds = max(1, min(600, round(pixels / self.speed))) if self.speed else 30
+            raise Denied(503, f"{waiting} pictures wait already; try again later", wait=seconds)
+        free, used = self.spool.free() - size, self.store.used() + size
+        if free < self.limits.free_bytes or used > self.limits.disk_bytes:
+            raise Denied(507, "the disk is full; delete jobs, or wait until some expire")
+
+    async def accept(self, job: StoredJob, uploads: Sequence[Upload]) -> StoredJob:
+        """Inspect the uploads of a new job and put it into the queue.
+
+        Pictures that cannot be enlarged fail; `Denied` is raised if that is true of all. A job
+        that the client submitted under the same key before is returned instead.
+        """
+        pictures = [await self._inspect(job, upload) for upload in uploads]
+        if all(picture.state == "failed" for picture in pictures):
+            raise Denied(422, *(picture.reason for picture in pictures))
+        accepted = await asyncio.to_thread(self.store.add, job, pictures)
+        if accepted.fingerprint != job.fingerprint:
+            raise Denied(422, "this Idempotency-Key belongs to another request; use a new key")
+        self._notify()
+        return accepted
+
+    async def cancel(self, job: str, number: int | None = None) -> None:
+        """Cancel a picture of a job, or all of its pictures that have not ended."""
+        await asyncio.to_thread(self.store.cancel, job, number)
+        for (of, at), running in self.running.items():
+            if of == job and number in (None, at) and not running.ending:
+                running.ending = "cancelled"
+                self.pool.kill(running.worker)
+        self._notify()
+
+    async def delete(self, job: str) -> None:
+        """Cancel a job, and delete its uploads and results."""
+        await self.cancel(job)
+        while self.is_running(job):
+            await self.wait(_PAUSE)
+        await asyncio.to_thread(self.store.delete, job)
+        await asyncio.to_thread(self.spool.remove, job)
+        self._notify()
+
+    def is_running(self, job: str) -> bool:
+        """Whether a worker has a picture of this job."""
+        return any(of == job for of, _ in self.running)
+
+    def share(self, picture: StoredPicture) -> float:
+        """The share of a picture's tiles that a worker has finished."""
+        running = self.running.get((picture.job, picture.number))
+        return running.share if running else 0.0
+
+    async def wait(self, seconds: float) -> None:
+        """Wait for a change of anything, at most this time."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._changed.wait(), seconds)
+
+    def _notify(self) -> None:
+        event, self._changed = self._changed, asyncio.Event()
+        event.set()
+
+    async def _inspect(self, job: StoredJob, upload: Upload) -> StoredPicture:
+        answer = await self._ask_inspector(upload.name, self._task("inspect", job, upload))
+        name, reason = answer.get("name", upload.name), answer.get("failed", "")
+        width, height = answer.get("width", 0), answer.get("height", 0)
+        for what, pixels, most in (
+            ("its result would have", answer.get("pixels", 0), self.limits.output_pixels),
+            ("it has", width * height, self.limits.input_pixels),
+        ):
+            if pixels > most:
+                much, allowed = f"{pixels / 1e6:.1f} megapixels", f"{most / 1e6:g}"
+                reason = f"{name}: {what} {much}, and this service takes {allowed}; reduce it"
+        about = {**upload._asdict(), "type": "application/octet-stream", **answer}
+        about |= {"job": job.id, "width": width, "height": height, "reason": reason}
+        return StoredPicture(**about, state="failed" if reason else "queued")
+
+    async def _ask_inspector(self, name: str, task: Message) -> Message:
+        """The answer of the inspector, which may die of a picture; then another one is asked."""
+        for _ in range(_TRIES):
+            try:
+                return await self.pool.do(INSPECTOR, task, _QUICK)
+            except WorkerDied as error:
+                _LOG.warning("%s while it inspected %s", error, name)
+            except TimeoutError:
+                return {"failed": f"{name}: cannot be read within {_QUICK:.0f} seconds"}
+        return {"failed": f"{name}: cannot be read; save it as PNG in another program"}
+
+    def _task(self, what: str, job: StoredJob, picture: StoredPicture | Upload) -> Message:
+        """A task for a worker; it gets weights files by their paths."""
+        options = {**job.options, "model": self.limits.names[job.options["model"]]}
+        folder = str(self.spool.place(job.id, picture.number))
+        return {"do": what, "folder": folder, "name": picture.name, "options": options}
+
+    async def _lane(self, worker: str) -> None:
+        """Do one picture after another with the worker of this name, whatever becomes of it."""
+        with contextlib.suppress(WorkerDied, TimeoutError):
+            await self.pool.do(worker, {"do": "load", "model": self.limits.models[0]}, _QUICK)
+        limits = self.limits
+        most = limits.small_pixels if worker == EXPRESS else limits.input_pixels
+        while True:
+            if self.is_stopping() or self.trouble:
+                await self.wait(_PAUSE)
+            elif picture := await self._keep(self.store.take, most):
+                await self._enlarge(worker, picture)
+            else:
+                await self.wait(_SWEEP)
+
+    async def _enlarge(self, worker: str, picture: StoredPicture) -> None:
+        job, seconds = self.store.job(picture.job), self.limits.seconds
+        if job is None:
+            return
+        running = self.running[job.id, picture.number] = Running(worker)
+
+        def report(share: float) -> None:
+            running.share = share
+            self._notify()
+
+        try:
+            task = self._task("enlarge", job, picture)
+            answer = await self.pool.do(worker, task, seconds, report)
+            await self._record(picture, answer, time.monotonic() - running.started)
+        except TimeoutError:
+            running.ending = f"took more than {seconds:.0f} seconds; reduce it"
+        except WorkerDied as error:
+            _LOG.warning("%s at a picture of %s×%s pixels", error, picture.width, picture.height)
+            if not running.ending:
+                await self._keep(self.store.requeue, picture, 1)
+        finally:
+            if running.ending:
+                line = f"{picture.name}: {running.ending}"
+                await self._keep(self.store.finish, picture, "failed", line)
+            del self.running[job.id, picture.number]
+            self._notify()
+
+    async def _record(self, picture: StoredPicture, answer: Message, seconds: float) -> None:
+        """Store what a worker has answered. A picture that met a full disk waits for room."""
+        failed = answer.get("failed", "")
+        if result := answer.get("result"):
+            speed = picture.width * picture.height / seconds
+            self.speed = 0.8 * self.speed + 0.2 * speed if self.speed else speed
+            await self._keep(self.store.finish, picture, "done", answer["remark"], result)
+        elif failed and self.trouble:
+            await self._keep(self.store.requeue, picture, 0)
+        elif failed:
+            if ": unexpected " in failed:
+                _LOG.error("%s", failed)
+            await self._keep(self.store.finish, picture, "failed", failed)
+
+    async def _keep(self, change: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Change the store. While the disk is full, wait and try again: nothing may be lost."""
+        while True:
+            try:
+                done = await asyncio.to_thread(change, *args, **kwargs)
+            except sqlite3.Error as error:
+                self._failure = f"the database cannot be written ({error}); free disk space"
+                await asyncio.sleep(_PAUSE)
+            else:
+                self._failure = ""
+                return done
+
+    async def _sweep(self) -> None:
+        """Delete what has expired; log when trouble begins and ends."""
+        before = ""
+        while True:
+            with contextlib.suppress(sqlite3.Error):
+                await asyncio.to_thread(self.store.tick)
+                for job in self.store.jobs(self.store.now() - self.limits.keep_seconds):
+                    await self.delete(job)
+            now = self.trouble
+            if bool(now) != bool(before):
+                _LOG.error("%s", now or "the queue goes on")
+            before = now
+            await asyncio.sleep(_SWEEP)
+
+    async def _watch(self) -> None:
+        """End the largest worker while all processes together exceed the memory limit."""
+        while True:
+            own = await asyncio.to_thread(self.pool.memory)
+            self.memory = sum(own.values())
+            if self.memory > self._max_memory:
+                largest = max(own, key=lambda name: own[name] * (name != "server"))
+                limit = f"{self._max_memory / 1e9:.2g} GB"
+                _LOG.warning("memory above %s; ending the worker %s", limit, largest)
+                for running in self.running.values():
+                    if running.worker == largest:
+                        running.ending = f"needs more than the {limit} of this service; reduce it"
+                self.pool.kill(largest)
+            await asyncio.sleep(_WATCH)

@@ -1,0 +1,175 @@
+"""The program of a worker process: inspects, previews and enlarges pictures of the spool.
+
+`python -m prosr.serve.worker` reads and writes a JSON object a line. It ends with the server, whose
+end closes its standard input.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import sys
+import threading
+from functools import lru_cache
+from pathlib import Path
+from queue import SimpleQueue
+from time import perf_counter
+from typing import Any
+
+from prosr.errors import ProSRError
+from prosr.images.formats import find_format, is_picture
+from prosr.images.reading import Picture
+from prosr.images.samples import to_unit
+from prosr.images.writing import Canvas
+from prosr.inference.loading import find_model, load
+from prosr.inference.upscaler import Upscaler
+from prosr.jobs import find, run
+from prosr.models import Model, find_weights
+from prosr.scales import choose_scales
+from prosr.serve.spool import PREVIEWS
+
+Message = dict[str, Any]
+
+_PREVIEW = 512
+"""Side in pixels of a preview's result."""
+
+
+class Channel:
+    """The pipes to the server. A thread reads, to end with the server at once."""
+
+    def __init__(self) -> None:
+        self._answers = os.fdopen(os.dup(1), "wb", buffering=0)
+        # What a library prints is no answer.
+        os.dup2(2, 1)
+        self.tasks: SimpleQueue[Message] = SimpleQueue()
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def send(self, message: Message) -> None:
+        self._answers.write(json.dumps(message).encode() + b"\n")
+
+    def _listen(self) -> None:
+        for line in sys.stdin:
+            self.tasks.put(json.loads(line))
+        # Nothing may be written any more, not even by a library's thread.
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Workshop:
+    """What a worker can do. It keeps the upscaler that it used last.
+
+    Folders of tasks are current while they are done, so that no message holds a path of the spool.
+    """
+
+    def __init__(self, channel: Channel, memory: int) -> None:
+        self._channel, self._memory = channel, memory
+        self._loaded: tuple[Message, Upscaler] | None = None
+
+    def do(self, task: Message) -> Message:
+        """Do a task; return its answer, or why it failed."""
+        tasks = (self.describe, self.load, self.inspect, self.enlarge)
+        try:
+            os.chdir(task.get("folder", "/"))
+            return {known.__name__: known for known in tasks}[task["do"]](task)
+        except ProSRError as error:
+            return {"failed": str(error)}
+        # Even a bug of prosr must not end the worker. The server logs it.
+        except Exception as error:
+            summary = " ".join(f"{type(error).__name__}: {error}".split())
+            return {"failed": f"{task.get('name')}: unexpected {summary}"}
+
+    def describe(self, task: Message) -> Message:
+        """Scales of each model, and whether it has a strength."""
+        models = []
+        for name, model in task["models"].items():
+            strength, scales = "partner" in find_weights(model).card, _model(model, 1.0).scales
+            models.append({"name": name, "scales": scales, "strength": strength})
+        return {"models": models}
+
+    def load(self, task: Message) -> Message:
+        """Load a model before the first picture asks for it."""
+        self._upscaler({"model": task["model"], "strength": 1.0, "ensemble": False})
+        return {}
+
+    def inspect(self, task: Message) -> Message:
+        """Read a picture's header, and check that the model can do what the options ask for.
+
+        A name without a suffix gets that of the content.
+        """
+        options, path = task["options"], Path(task["name"])
+        model = _model(options["model"], options["strength"])
+        (scale,) = choose_scales(model.name, model.scales, [options["scale"]])
+        picture = Picture(path)
+        if not is_picture(path):
+            path = path.rename(path.with_name(f"{path.name}.{picture.format.lower()}"))
+        about = {"name": path.name, "type": f"image/{picture.format.lower()}"}
+        pixels = scale**2 * picture.width * picture.height
+        return {**about, "width": picture.width, "height": picture.height, "pixels": pixels}
+
+    def enlarge(self, task: Message) -> Message:
+        """Enlarge a picture beside itself, as `prosr upscale` does."""
+        start, options = perf_counter(), task["options"]
+        wanted = find_format(options["format"]) if options["format"] else None
+        upscaler, scale = self._upscaler(options), options["scale"]
+        picture = Picture(Path(task["name"]))
+        if options["preview"] and picture.width * picture.height > (_PREVIEW // scale) ** 2 * 4:
+            self._preview(picture, upscaler, scale)
+        jobs = find([task["name"]], scale, None, wanted)
+        (outcome,) = run(upscaler, jobs, scale, starting=lambda job: self._report)
+        if outcome.status == "failed":
+            return {"failed": outcome.reason}
+        made = Picture(outcome.job.target)
+        with made.path.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        about = {"name": made.path.name, "type": f"image/{made.format.lower()}", "sha256": sha256}
+        size = {"width": made.width, "height": made.height, "bytes": made.path.stat().st_size}
+        result = {**about, **size, "seconds": round(perf_counter() - start, 3)}
+        # "skipped": finished, but the server ended before it knew.
+        return {"result": result, "remark": outcome.reason if outcome.status == "made" else ""}
+
+    def _preview(self, picture: Picture, upscaler: Upscaler, scale: int) -> None:
+        """Enlarge a piece from the picture's middle; write it and its result as PNG."""
+        piece = picture.middle(_PREVIEW // scale)
+        for name, samples in zip(PREVIEWS, (piece, upscaler.upscale(piece, scale)), strict=True):
+            form, (height, width, channels) = find_format("png"), samples.shape
+            dtype = min(samples.dtype, form.deepest, key=lambda dtype: dtype.itemsize)
+            about = (height, width), channels, dtype, picture.metadata
+            with Canvas(Path(name), form, *about) as canvas:
+                canvas.put(0, 0, to_unit(samples))
+                canvas.save()
+        self._report(0, 1)
+
+    def _report(self, done: int, total: int) -> None:
+        self._channel.send({"share": done / total})
+
+    def _upscaler(self, options: Message) -> Upscaler:
+        chosen = {key: options[key] for key in ("model", "strength", "ensemble")}
+        if self._loaded is None or self._loaded[0] != chosen:
+            # Two models at a time might not fit into the memory.
+            self._loaded = None
+            name, rest = chosen["model"], {**chosen, "max_memory": self._memory}
+            del rest["model"]
+            self._loaded = chosen, load(name, **rest)
+        return self._loaded[1]
+
+
+@lru_cache(16)
+def _model(name: str, strength: float) -> Model:
+    return find_model(name, strength)
+
+
+def main(memory: str, nice: str) -> None:
+    # The server decides when a worker ends.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    os.umask(0o077)
+    os.nice(int(nice))
+    channel = Channel()
+    workshop = Workshop(channel, int(memory))
+    while True:
+        channel.send(workshop.do(channel.tasks.get()))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

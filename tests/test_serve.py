@@ -1,0 +1,240 @@
+"""The service over HTTP: a real server on the loopback address."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from prosr.cli import app
+from serving import Serving, picture, serving, wait_until
+
+LIMITS = "upload_bytes = 300_000\ninput_pixels = 200_000\noutput_pixels = 3_000_000\npictures = 3\n"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    folder = tmp_path_factory.mktemp("serve")
+    (folder / "limits.toml").write_text(LIMITS)
+    with serving(folder / "data", "--limits", str(folder / "limits.toml")) as running:
+        yield running
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> tuple[str, bytes]:
+    return picture(tmp_path, "photo.png", 20, 16)
+
+
+def test_a_result_has_the_bytes_that_the_command_line_writes(
+    server: Serving, tmp_path: Path
+) -> None:
+    files = [picture(tmp_path, f"photo{suffix}", 20, 16) for suffix in (".png", ".jpg", ".webp")]
+    job = server.ended(server.submit(*files, scale=2)["id"])
+    for made in job["pictures"]:
+        source = server.place(made) / made["name"]
+        output = tmp_path / f"again{source.suffix}"
+        words = ["upscale", str(source), "--scale", "2", "--output", str(output)]
+        assert CliRunner().invoke(app, words).exit_code == 0
+        result = server.client.get(f"/v1/jobs/{job['id']}/pictures/{made['number']}/result")
+        assert result.content == output.read_bytes()
+
+
+def test_one_picture_in_one_picture_out(server: Serving, small: tuple[str, bytes]) -> None:
+    options = {"scale": "2", "model": "bicubic", "name": "../a/b.png", "format": "jpeg"}
+    before = set((server.data / "jobs").iterdir())
+    answer = server.client.post("/v1/upscale", content=small[1], params=options)
+    assert answer.content.startswith(b"\xff\xd8"), answer.text
+    assert answer.headers["content-disposition"] == 'attachment; filename="b_x2.jpg"'
+    # Without a key nothing stays.
+    wait_until(lambda: set((server.data / "jobs").iterdir()) == before)
+
+
+def test_a_picture_without_a_name_keeps_its_format(server: Serving, tmp_path: Path) -> None:
+    _, data = picture(tmp_path, "x.jpg", 9, 8)
+    answer = server.client.post("/v1/upscale", content=data, params={"model": "bicubic"})
+    assert answer.headers["content-disposition"] == 'attachment; filename="picture_x4.jpeg"'
+    assert answer.content.startswith(b"\xff\xd8")
+
+
+def test_events_tell_of_a_job_until_it_has_ended(server: Serving, small: tuple[str, bytes]) -> None:
+    job = server.submit(small, model="bicubic")["id"]
+    with server.client.stream("GET", f"/v1/jobs/{job}/events") as stream:
+        lines = [line for line in stream.iter_lines() if line.startswith("data: ")]
+    views = [json.loads(line.removeprefix("data: ")) for line in lines]
+    assert views[-1]["state"] == "ended"
+    assert views[-1]["pictures"][0]["progress"] == 1
+    assert views == sorted(views, key=lambda view: view["pictures"][0]["progress"])
+
+
+def test_a_broken_picture_fails_alone_in_the_words_of_the_command_line(
+    server: Serving, small: tuple[str, bytes], tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(small[1][:100])
+    job = server.ended(server.submit(small, (broken.name, broken.read_bytes()))["id"])
+    assert [made["state"] for made in job["pictures"]] == ["done", "failed"]
+    said = CliRunner().invoke(app, ["upscale", str(broken)])
+    assert job["pictures"][1]["reason"] == str(said.exception).replace(f"{tmp_path}/", "")
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"scale": 3}, "scale: Value error, scale 3 is not one of 2, 4, 8"),
+        ({"model": "nobody"}, "no model is called 'nobody'; known: prosr-xs, progansr-xs, bicubic"),
+        ({"sclae": 4}, "sclae: Extra inputs are not permitted"),
+        ({"strength": 0.5}, "prosr-xs has one strength only"),
+        ({"format": "bmp"}, "format: Input should be 'jpeg', 'png', 'webp', 'tiff' or 'avif'"),
+    ],
+)
+def test_an_option_of_no_use_is_refused(
+    server: Serving, small: tuple[str, bytes], fields: dict[str, str], reason: str
+) -> None:
+    answer = server.client.post("/v1/jobs", files=[("files", small)], data=fields)
+    assert answer.status_code == 422
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["detail"].startswith(reason)
+
+
+def test_too_many_bytes_are_refused_whether_announced_or_not(server: Serving) -> None:
+    data = bytes(400_000)
+    announced = server.client.post("/v1/upscale", content=data)
+    streamed = server.client.post("/v1/upscale", content=iter([data[:200_000], data[200_000:]]))
+    for answer in (announced, streamed):
+        assert answer.status_code == 413
+        assert answer.json()["detail"] == "a request takes at most 0.3 MB; send fewer pictures"
+
+
+def test_too_many_pictures_are_refused(server: Serving, small: tuple[str, bytes]) -> None:
+    answer = server.client.post("/v1/jobs", files=[("files", small)] * 4)
+    assert (answer.status_code, answer.json()["detail"]) == (
+        413,
+        "4 pictures; send at most 3 at a time",
+    )
+
+
+@pytest.mark.parametrize(
+    ("size", "reason"),
+    [
+        ((700, 300), "it has 0.2 megapixels, and this service takes 0.2; reduce it"),
+        ((500, 400), "its result would have 3.2 megapixels, and this service takes 3; reduce it"),
+    ],
+)
+def test_too_many_pixels_are_refused(
+    server: Serving, tmp_path: Path, size: tuple[int, int], reason: str
+) -> None:
+    name, data = picture(tmp_path, "large.jpg", *size)
+    answer = server.client.post("/v1/upscale", content=data, params={"name": name})
+    assert (answer.status_code, answer.json()["detail"]) == (422, f"{name}: {reason}")
+
+
+def test_a_request_with_the_same_key_is_done_once(
+    server: Serving, small: tuple[str, bytes], tmp_path: Path
+) -> None:
+    first = server.submit(small, model="bicubic", key="a")
+    assert server.submit(small, model="bicubic", key="a")["id"] == first["id"]
+    other = picture(tmp_path, "other.png", 20, 16, seed=1)
+    headers = {"Idempotency-Key": "a"}
+    answer = server.client.post("/v1/jobs", files=[("files", other)], headers=headers)
+    assert answer.status_code == 422
+    assert "Idempotency-Key belongs to another request" in answer.json()["detail"]
+
+
+def test_a_result_has_an_etag_and_ranges(server: Serving, small: tuple[str, bytes]) -> None:
+    job = server.ended(server.submit(small, model="bicubic")["id"])
+    url = f"/v1/jobs/{job['id']}/pictures/0/result"
+    whole = server.client.get(url)
+    assert whole.headers["etag"] == f'"{job["pictures"][0]["result"]["sha256"]}"'
+    again = server.client.get(url, headers={"If-None-Match": whole.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    part = server.client.get(url, headers={"Range": "bytes=5-9"})
+    assert (part.status_code, part.content) == (206, whole.content[5:10])
+
+
+def test_a_deleted_job_leaves_nothing(server: Serving, small: tuple[str, bytes]) -> None:
+    job = server.ended(server.submit(small, model="bicubic")["id"])
+    assert server.client.delete(f"/v1/jobs/{job['id']}").status_code == 204
+    assert not server.place(job["pictures"][0]).parent.exists()
+    answer = server.client.get(f"/v1/jobs/{job['id']}/pictures/0/result")
+    assert answer.status_code == 404
+    assert answer.json()["detail"] == "there is no such job; it may have expired"
+
+
+def test_a_running_picture_can_be_cancelled(server: Serving, tmp_path: Path) -> None:
+    files = [picture(tmp_path, name, 400, 300) for name in ("a.jpg", "b.jpg")]
+    job = server.submit(*files, scale=2)["id"]
+    wait_until(lambda: server.client.get(f"/v1/jobs/{job}").json()["state"] == "running")
+    assert server.client.delete(f"/v1/jobs/{job}/pictures/0").status_code == 200
+    assert [p["state"] for p in server.ended(job)["pictures"]] == ["cancelled", "done"]
+
+
+def test_a_preview_is_there_before_the_result(server: Serving, tmp_path: Path) -> None:
+    job = server.submit(picture(tmp_path, "a.png", 200, 110), scale=8, preview=True)["id"]
+    url = f"/v1/jobs/{job}/pictures/0"
+    wait_until(lambda: server.client.get(f"/v1/jobs/{job}").json()["pictures"][0]["previewed"])
+    for kind in ("before", "after"):
+        assert server.client.get(f"{url}/{kind}.png").content.startswith(b"\x89PNG")
+    server.client.delete(f"/v1/jobs/{job}")
+
+
+def test_no_answer_names_a_folder_of_the_server(server: Serving, small: tuple[str, bytes]) -> None:
+    broken = "x.tif", b"II*\0" + bytes(50)
+    job = server.ended(server.submit(small, broken, model="bicubic")["id"])
+    texts = [json.dumps(job), server.client.get("/metrics").text]
+    for path in (
+        "/v1/jobs/none",
+        "/%2e%2e/pyproject.toml",
+        f"/v1/jobs/{job['id']}/pictures/9/result",
+    ):
+        answer = server.client.get(path)
+        assert answer.status_code == 404
+        texts.append(answer.text + str(answer.headers))
+    assert not [text for text in texts if str(server.data) in text]
+
+
+def test_the_models_are_described(server: Serving) -> None:
+    models = {model["name"]: model for model in server.client.get("/v1/models").json()}
+    assert models["progansr-xs"] == {"name": "progansr-xs", "scales": [2, 4, 8], "strength": True}
+
+
+def test_metrics_count_requests_and_pictures(server: Serving, small: tuple[str, bytes]) -> None:
+    server.ended(server.submit(small, model="bicubic")["id"])
+    text = server.client.get("/metrics").text
+    assert 'prosr_request_seconds_count{method="POST",route="/v1/jobs",status="202"}' in text
+    assert 'prosr_pictures{state="done"}' in text
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["--host", "0.0.0.0"], "0.0.0.0 can be reached from other machines; give --token, or"),
+        (["--max-memory", "500M"], "0.5 GB are too little memory; give at least 0.6 GB"),
+        (["--limits", "none.toml"], "none.toml: not a readable TOML file"),
+    ],
+)
+def test_a_start_of_no_use_is_refused_in_one_line(
+    tmp_path: Path, words: list[str], reason: str
+) -> None:
+    program = [sys.executable, "-m", "prosr", "serve", "--data", str(tmp_path / "data"), *words]
+    done = subprocess.run(program, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: {reason}")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_data_folder_and_a_port_belong_to_one_server(server: Serving, tmp_path: Path) -> None:
+    for words, reason in (
+        (["--data", str(server.data)], "used by another prosr process"),
+        (
+            ["--data", str(tmp_path), "--port", str(server.client.base_url.port)],
+            "already in use; give",
+        ),
+    ):
+        program = [sys.executable, "-m", "prosr", "serve", "--no-browser", *words]
+        done = subprocess.run(program, capture_output=True, text=True, check=False, timeout=60)
+        assert (done.returncode, reason in done.stderr) == (2, True), done.stderr
