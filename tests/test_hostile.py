@@ -56,6 +56,16 @@ def tiff(samples: NDArray[Any], interpretation: str) -> bytes:
     return bytes(image.tiffsave_buffer())
 
 
+RGB_TAG, LAB_TAG = (struct.pack("<HHIHH", 262, 3, 1, colours, 0) for colours in (2, 8))
+
+
+def raw() -> bytes:
+    """A TIFF that is a thumbnail, as the first page of a raw file."""
+    rows = {254: 1, 256: 9, 257: 9, 258: 8, 259: 1, 262: 1, 273: 8, 278: 9, 279: 81, 330: 8}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in rows.items())
+    return b"II*\0" + struct.pack("<I", 90) + bytes(82) + struct.pack("<H", 10) + entries + bytes(4)
+
+
 def recoded(avif: bytes, transfer: int) -> bytes:
     """The AVIF with another transfer function, whose code follows that of the primaries."""
     before, box, after = avif.partition(b"colrnclx")
@@ -117,6 +127,19 @@ CASES: dict[str, tuple[bytes, str]] = {
     "animation.avif": (animated("avif"), "is an animation; extract its pictures"),
     "hdr.avif": (recoded(encoded(RGB, "avif"), 16), "is HDR (PQ or HLG); convert it to sRGB"),
     "sdr.avif": (recoded(encoded(RGB, "avif"), 1), MADE),
+    "xcode.png": (
+        b"\x89PNG\r\n\x1a\n\0\0\0\4CgBI\x50\0\x20\2",
+        "is a PNG of Xcode's own kind (CgBI)",
+    ),
+    "canon.tif": (b"II*\0\x10\0\0\0CR\2\0", "is a camera's raw file; develop it"),
+    "canon.heic": (b"\0\0\0\x18ftypcrx \0\0\0\1", "is a camera's raw file; develop it"),
+    "nikon.tif": (raw(), "is a camera's raw file; develop it"),
+    "lab.tif": (
+        tiff(np.zeros((9, 9, 3), np.uint8), "rgb").replace(RGB_TAG, LAB_TAG),
+        "is 8-bit Lab",
+    ),
+    "clip.jpg": (b"\0\0\0\x18ftypmp42\0\0\0\0", "is a clip; let its name end in .mp4"),
+    "bmp.png": (encoded(RGB, "bmp"), "is BMP, JPEG XL, JPEG 2000, PSD or PPM; save it as PNG"),
     "pages.tif": (animated("tiff"), "holds 3 pictures"),
     "nan.tif": (
         tiff(np.full((9, 9), np.nan, np.float32), "b-w"),

@@ -27,6 +27,7 @@ LATER_LINES = {
     "images/exif.py": 120,
     "images/adapting.py": 160,
     "images/containers.py": 330,
+    "images/heic.py": 90,
     "video/streams.py": 250,
     "cli/preview.py": 60,
     "cli/about.py": 60,

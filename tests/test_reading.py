@@ -220,3 +220,63 @@ def test_opacity_is_known(tmp_path: Path) -> None:
     assert Picture(saved(tmp_path, Image.fromarray(alpha), "a.png")).is_opaque()
     alpha[5, 5, 3] = 254
     assert not Picture(saved(tmp_path, Image.fromarray(alpha), "a.png")).is_opaque()
+
+
+def heic(name: str) -> Path:
+    return Path(__file__).with_name("data") / name
+
+
+def test_heic_is_read_upright_with_its_metadata() -> None:
+    """Stored as 48×32 and turned by the container; its EXIF still states the turn."""
+    picture = Picture(heic("turned.heic"))
+    ramp = np.add.outer(np.arange(32) * 4, np.arange(48) * 2)
+    stored = np.dstack([ramp, ramp[::-1], 255 - ramp])
+    assert (picture.format, picture.width, picture.height, picture.channels) == ("HEIC", 32, 48, 3)
+    with picture.decoded(Path(os.devnull).parent) as samples:
+        difference = samples().astype(int) - np.rot90(stored, -1)
+    assert np.abs(difference).max() <= 3  # of the detour over YCbCr
+    assert picture.metadata.exif.directory(0)[0x010F].data == b"Cam\0"
+
+
+def test_heic_keeps_ten_bits(tmp_path: Path) -> None:
+    picture = Picture(heic("ten-bits.heic"))
+    assert (picture.dtype, picture.bits) == (np.dtype(np.uint16), 10)
+    stored = np.add.outer(np.arange(32) * 32, np.arange(64)).repeat(3).reshape(32, 64, 3)
+    with picture.decoded(tmp_path) as samples:
+        assert np.abs(samples() / 65_535 - stored % 1024 / 1023).max() < 0.004
+
+
+def test_a_cut_heic_is_refused(tmp_path: Path) -> None:
+    data = heic("turned.heic").read_bytes()
+    path = tmp_path / "a.heic"
+    for length in (40, len(data) // 2, len(data) - 9):
+        path.write_bytes(data[:length])
+        with (
+            pytest.raises(ImageError, match="damaged or not supported"),
+            Picture(path).decoded(tmp_path),
+        ):
+            pass
+
+
+@pytest.mark.parametrize("sides", [(30, 20), (9, 6)])
+def test_thumbnails_and_masks_are_not_pages(tmp_path: Path, sides: tuple[int, int]) -> None:
+    path = tmp_path / "a.tif"
+    with tifffile.TiffWriter(path) as file:
+        if sides == (9, 6):
+            file.write(np.zeros((9, 6, 3), np.uint8), photometric="rgb", subfiletype=1)
+        file.write(NOISE[..., :3], photometric="rgb")
+        file.write(np.zeros((9, 6, 3), np.uint8), photometric="rgb", subfiletype=1)
+    assert np.array_equal(whole(path) * 255, NOISE[..., :3])
+    with tifffile.TiffWriter(path, append=True) as file:
+        file.write(NOISE[..., :3], photometric="rgb")
+    with pytest.raises(ImageError, match="pictures"):
+        Picture(path)
+
+
+def test_lab_of_16_bits_is_read_as_icc_defines_it(tmp_path: Path) -> None:
+    """Its white is D50. Red of sRGB is (54.29, 80.81, 69.89) there, 50 % gray (53.39, 0, 0)."""
+    lab = np.array([[[100, 0, 0], [54.29, 80.81, 69.89], [53.39, 0, 0], [0, 0, 0]]])
+    stored = np.round(lab * (655.35, 256, 256)).astype(np.int32).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "a.tif", stored, photometric="cielab")
+    expected = np.array([[[255] * 3, [255, 0, 0], [127] * 3, [0] * 3]]) / 255
+    assert np.abs(whole(tmp_path / "a.tif") - expected).max() < 0.01

@@ -70,6 +70,9 @@ def collect(image: pyvips.Image, path: Path, file_format: str, orientation: int)
             found = reader(found, data)
         elif file_format in ("AVIF", "HEIC"):
             found = found.losing(*(what for mark, what in _HEIF.items() if mark in data[:65_536]))
+            # The container turns the pixels, whatever XMP says.
+            xmp = re.sub(rb"(tiff:Orientation(?:=.|>))[2-8]", rb"\g<1>1", found.xmp)
+            found = replace(found, xmp=xmp)
         if exif or file_format == "TIFF":
             tags = read_exif(BytesIO(exif.removeprefix(_EXIF)) if exif else file)
             found = replace(found, exif=tags).losing("EXIF, partly damaged" if tags.damaged else "")

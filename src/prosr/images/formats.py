@@ -54,8 +54,11 @@ FORMATS = (
 )
 
 CONTENTS = (
-    ("animation", "", re.compile(rb"\x89PNG((?!IDAT).)*\0\0\0\x08acTL", re.S)),
-    ("animation", "", re.compile(rb".{4}ftyp(avis|msf1|hevc|hevx)", re.S)),
+    ("an animation; extract its pictures, then enlarge those", "", re.compile(rb"\x89PNG((?!IDAT).)*\0\0\0\x08acTL|.{4}ftyp(avis|msf1|hevc|hevx)", re.S)),
+    ("a PNG of Xcode's own kind (CgBI); convert it with sips or pngcrush", "", re.compile(rb"\x89PNG.{8}CgBI", re.S)),
+    ("a camera's raw file; develop it and save it as TIFF", "", re.compile(rb"II\*\0.{4}CR|II(RO|RS|U\0)|FUJIFILM|.{4}ftypcrx", re.S)),
+    ("a clip; let its name end in .mp4 or the like", "", re.compile(rb".{4}ftyp(qt|iso|mp4|M4V|3g)|\x1aE\xdf\xa3", re.S)),
+    ("BMP, JPEG XL, JPEG 2000, PSD or PPM; save it as PNG", "", re.compile(rb"BM.{4}\0{4}|\xff\n|\0\0\0\x0c(JXL|jP) |8BPS|P[1-7]\s", re.S)),
     ("JPEG", "jpegload", re.compile(rb"\xff\xd8\xff")),
     ("PNG",  "pngload",  re.compile(rb"\x89PNG\r\n\x1a\n")),
     ("WebP", "webpload", re.compile(rb"RIFF.{4}WEBP", re.S)),
@@ -68,8 +71,8 @@ CONTENTS = (
 """Names, libvips loaders and first bytes of the formats that can be read.
 
 The suffix may be wrong, and libvips would pass unknown content to other loaders, such as those of
-SVG and PDF. So the content determines the format. Animations are PNG with an acTL chunk before the
-pixels, AVIF and HEIC; libvips sees only one picture.
+SVG and PDF. So the content determines the format. Without a loader, the name says why the file is
+refused: of animations, libvips sees only one picture.
 """
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyvips
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from prosr.errors import ImageError, printable
 from prosr.images.formats import CONTENTS, is_hdr
+from prosr.images.heic import HeicError, open_hevc
 from prosr.images.samples import SAMPLE_TYPES
 from prosr.images.tiff import storage
 
@@ -52,12 +54,22 @@ def open_image(path: Path) -> tuple[pyvips.Image, str]:
             # A descriptor, because libvips parses "[…]" in a name as options.
             source = pyvips.Source.new_from_descriptor(file.fileno())
         file_format, loader = _recognise(head, path)
-        # libvips refuses TIFFs with large strips or tiles; `Picture.decoding` counts them.
-        unlimited = {"unlimited": True} if file_format == "TIFF" else {}
+        options: dict[str, Any] = {}
+        if file_format == "TIFF":
+            stored = storage(path)
+            if stored.refused:
+                raise refusal(path, f"is {stored.refused}")
+            # libvips refuses TIFFs with large strips or tiles; `Picture.decoding` counts them.
+            options["unlimited"] = True
+            options["page"] = stored.pages[0]
         load = getattr(pyvips.Image, f"{loader}_source")
-        image = load(source, access="sequential", fail_on="error", **unlimited)
-        if file_format == "TIFF" and storage(path).bare_ycbcr:
-            raise refusal(path, "YCbCr without JPEG compression; convert it to RGB")
+        if file_format == "HEIC" and b"hvcC" in head:
+            image = open_hevc(path, MAX_PIXELS)
+        else:
+            image = load(source, access="sequential", fail_on="error", **options)
+        if file_format == "TIFF" and len(stored.pages) == 1 and image.get_n_pages() > 1:
+            image = image.copy()
+            image.set_type(pyvips.GValue.gint_type, "n-pages", 1)
         if file_format == "JPEG" and _JPEG_PIXELS * about.st_size < image.width * image.height:
             size = f"{about.st_size} bytes are too few for {image.width}×{image.height} pixels"
             raise refusal(path, f"is truncated ({size}); get a complete copy")
@@ -79,7 +91,7 @@ def explaining(
     """Turn errors of libvips and the system about `path` into one line of `ImageError`."""
     try:
         yield
-    except pyvips.Error as error:
+    except (pyvips.Error, HeicError) as error:
         raise refusal(path, f"{trouble}{_reason(error)}; {remedy}") from error
     except FileNotFoundError:
         raise refusal(path, "no such file") from None
@@ -115,7 +127,7 @@ def _recognise(head: bytes, path: Path) -> tuple[str, str]:
     for name, loader, start in CONTENTS:
         if start.match(head):
             if not loader:
-                raise refusal(path, f"is an {name}; {_EXTRACT}")
+                raise refusal(path, f"is {name}")
             if loader == "heifload" and is_hdr(head):
                 raise refusal(path, "is HDR (PQ or HLG); convert it to sRGB first")
             return name, loader
@@ -132,6 +144,9 @@ def _normalised(image: pyvips.Image, path: Path) -> pyvips.Image:
     pages = image.get_n_pages()
     if pages > 1:
         raise refusal(path, f"holds {pages} pictures (an animation or pages); {_EXTRACT}")
+    if image.interpretation in ("lab", "labs"):
+        # As in ICC profiles, its white is D50.
+        image = image.icc_export(output_profile="srgb", intent="relative", depth=16)
     if image.format not in DTYPES:
         raise refusal(path, f"{image.format} samples; convert it to 8 or 16 bits or 32-bit float")
     if image.interpretation == "cmyk":
@@ -153,7 +168,8 @@ def _cmyk_to_rgb(image: pyvips.Image) -> pyvips.Image:
     return rgb
 
 
-def _reason(error: pyvips.Error) -> str:
+def _reason(error: Exception) -> str:
+    """What an error says after the first line, which names an operation, in brackets."""
     lines = (line.strip() for line in str(error).splitlines()[1:])
     kept = dict.fromkeys(line for line in lines if line and "bad seek" not in line)
     text = "; ".join(kept)

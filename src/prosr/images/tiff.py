@@ -18,8 +18,9 @@ _CODES = {1: "u1", 2: "u1", 3: "u2", 4: "u4", 5: "u4", 6: "i1", 7: "u1", 8: "i2"
 _CODES |= {11: "f4", 12: "f8", 13: "u4", 16: "u8", 17: "i8", 18: "u8", 129: "u1"}
 """The numbers of each TIFF type; a fraction (types 5 and 10) is two of them."""
 
-_SUBFILE, _COMPRESSION, _PHOTOMETRIC, _STRIP_BYTES, _PLANES = 254, 259, 262, 279, 284
-_JPEGS, _YCBCR, _SEPARATE, _REDUCED_OR_MASK = (6, 7), 6, 2, 0b101
+_SUBFILE, _STORAGE = 254, (258, 259, 262, 279, 284, 330)
+_BITS, _COMPRESSION, _PHOTOMETRIC, _STRIP_BYTES, _PLANES, _SUB_IFDS = _STORAGE
+_JPEGS, _YCBCR, _LAB, _FILTER_ARRAY, _SEPARATE, _REDUCED, _MASK = (6, 7), 6, 8, 32803, 2, 1, 4
 _FRACTIONS = (5, 10)
 _MOST_ENTRIES, _MOST_PAGES, _MOST_NUMBERS = 1000, 1000, 15_000
 _BUDGET = 4_000_000
@@ -79,14 +80,15 @@ class Storage(NamedTuple):
     """How a TIFF file stores its samples.
 
     `strip` is the length in bytes of the longest strip, 0 if it has so many that each is short.
-    With `apart` each channel has its own strips. `bare_ycbcr` states that the colours are YCbCr
-    without JPEG, whose decoder would convert them. `pages` are the numbers of the pages that are
-    neither reduced copies, such as thumbnails, nor masks.
+    With `apart` each channel has its own strips. `refused` is what libvips cannot or must not read:
+    raw files, of which it takes the thumbnail for the picture, 8-bit Lab, and YCbCr without JPEG,
+    whose decoder would convert it. `pages` are the numbers of the pages that are neither reduced
+    copies, such as thumbnails, nor masks.
     """
 
     strip: int = 0
     apart: bool = False
-    bare_ycbcr: bool = False
+    refused: str = ""
     pages: tuple[int, ...] = (0,)
 
 
@@ -96,7 +98,7 @@ def storage(path: Path) -> Storage:
     try:
         with path.open("rb") as stream:
             tiff = Tiff(stream)
-            tags = tiff.numbers(tiff.first, _STRIP_BYTES, _PLANES, _PHOTOMETRIC, _COMPRESSION)
+            tags = tiff.numbers(tiff.first, *_STORAGE)
             place = tiff.first
             while place and len(kinds) < _MOST_PAGES:
                 kinds += map(int, tiff.numbers(place, _SUBFILE).get(_SUBFILE, [0])[:1])
@@ -104,9 +106,15 @@ def storage(path: Path) -> Storage:
     except DAMAGED:
         return Storage()
     longest = min(int(max(tags.get(_STRIP_BYTES, [0]))), path.stat().st_size)
-    bare = tags.get(_PHOTOMETRIC) == [_YCBCR] and tags.get(_COMPRESSION, [1])[0] not in _JPEGS
-    pages = tuple(number for number, kind in enumerate(kinds) if not kind & _REDUCED_OR_MASK)
-    return Storage(longest, tags.get(_PLANES) == [_SEPARATE], bare, pages or (0,))
+    colours, jpeg = tags.get(_PHOTOMETRIC), tags.get(_COMPRESSION, [1])[0] in _JPEGS
+    raw = colours == [_FILTER_ARRAY] or (kinds[0] & _REDUCED and _SUB_IFDS in tags)
+    refused = "a camera's raw file; develop it and save it as TIFF" if raw else ""
+    if colours == [_YCBCR] and not jpeg:
+        refused = "YCbCr without JPEG compression; convert it to RGB"
+    if colours == [_LAB] and tags.get(_BITS, [0])[0] == 8:
+        refused = "8-bit Lab; convert it to RGB, or to 16 bits"
+    pages = tuple(n for n, kind in enumerate(kinds) if not kind & (_REDUCED | _MASK))
+    return Storage(longest, tags.get(_PLANES) == [_SEPARATE], refused, pages or (0,))
 
 
 class Tiff:
@@ -209,3 +217,37 @@ class Tiff:
         end = self._stream.seek(0, io.SEEK_END)
         self._stream.write(bytes(end % 2) + data)
         return end + end % 2
+
+
+def sample_header(
+    size: tuple[int, int], channels: int, dtype: np.dtype[Any], strip: int = 1_000_000
+) -> bytes:
+    """The header that makes the little-endian samples after it an uncompressed BigTIFF.
+
+    `size` is (height, width), `strip` the bytes of samples in a strip, at least a row.
+    """
+    (height, width), row = size, size[1] * channels * dtype.itemsize
+    rows = min(height, max(1, strip // row))
+    tops = range(0, height, rows)
+    tags = {
+        256: [width],
+        257: [height],
+        258: [8 * dtype.itemsize] * channels,
+        259: [1],  # not compressed
+        262: [1 if channels < 3 else 2],  # gray with 0 for black, or RGB
+        277: [channels],
+        278: [rows],
+        279: [min(rows, height - top) * row for top in tops],
+        338: [2] if channels in (2, 4) else [],  # alpha, not premultiplied
+        339: [3 if dtype.kind == "f" else 1] * channels,
+    }
+    # The first round finds the length of the header, the second writes the offsets after it.
+    header = b""
+    for _ in range(2):
+        tags[273] = [len(header) + top * row for top in tops]
+        stream = io.BytesIO(b"II+\0\x08\0\0\0" + bytes(8))
+        tiff = Tiff(stream)
+        values = {tag: TagValue.of(LONG8, *numbers) for tag, numbers in tags.items() if numbers}
+        tiff.set_first(tiff.append({tag: tiff.entry(value) for tag, value in values.items()}))
+        header = stream.getvalue()
+    return header

@@ -7,7 +7,6 @@ reads strip by strip. libvips would map a file of raw samples into memory as a w
 
 from __future__ import annotations
 
-import io
 import os
 import shutil
 import tempfile
@@ -29,7 +28,7 @@ from prosr.images.formats import Format
 from prosr.images.loading import explaining, refusal
 from prosr.images.metadata import Metadata
 from prosr.images.samples import from_unit, to_unit
-from prosr.images.tiff import LONG8, TagValue, Tiff
+from prosr.images.tiff import sample_header
 
 _STRIP = 1_000_000
 """Bytes of samples in a strip of the file on disk, at least a row."""
@@ -80,7 +79,7 @@ class Canvas:
             undoing.enter_context(file)
             # Undone in reverse order: stop the encoder, wait for its thread, close the file.
             thread = undoing.enter_context(ThreadPoolExecutor(1, "encoder"))
-            header = _header(self.size, self.channels, self.dtype)
+            header = sample_header(self.size, self.channels, self.dtype, _STRIP)
             self._rows = _Rows(file, header, self.height, self._bytes, bool(self.format.memory))
             undoing.callback(self._rows.close)
             source, load = self._rows.source, pyvips.Image.tiffload_source
@@ -224,32 +223,3 @@ class _Rows:
     def _seek(self, offset: int, whence: int) -> int:
         self._position = offset + (0, self._position, self._size)[whence]
         return self._position
-
-
-def _header(size: tuple[int, int], channels: int, dtype: np.dtype[Any]) -> bytes:
-    """The header that makes the little-endian samples after it an uncompressed BigTIFF."""
-    (height, width), row = size, size[1] * channels * dtype.itemsize
-    rows = min(height, max(1, _STRIP // row))
-    tops = range(0, height, rows)
-    tags = {
-        256: [width],
-        257: [height],
-        258: [8 * dtype.itemsize] * channels,
-        259: [1],  # not compressed
-        262: [1 if channels < 3 else 2],  # gray with 0 for black, or RGB
-        277: [channels],
-        278: [rows],
-        279: [min(rows, height - top) * row for top in tops],
-        338: [2] if channels in (2, 4) else [],  # alpha, not premultiplied
-        339: [3 if dtype.kind == "f" else 1] * channels,
-    }
-    # The first round finds the length of the header, the second writes the offsets after it.
-    header = b""
-    for _ in range(2):
-        tags[273] = [len(header) + top * row for top in tops]
-        stream = io.BytesIO(b"II+\0\x08\0\0\0" + bytes(8))
-        tiff = Tiff(stream)
-        values = {tag: TagValue.of(LONG8, *numbers) for tag, numbers in tags.items() if numbers}
-        tiff.set_first(tiff.append({tag: tiff.entry(value) for tag, value in values.items()}))
-        header = stream.getvalue()
-    return header
