@@ -11,13 +11,15 @@ WORKERS ?= auto
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo check lint house test test-slow docs site dist executable clean
+.PHONY: help demo check lint house test test-slow test-page test-service docs site dist executable clean
 
 help:
 	@echo "make demo       enlarge a photograph 4 times with the bundled network"
 	@echo "make test       all checks and all fast tests"
 	@echo "make check      formatting, lint, types and the rules of the house"
 	@echo "make test-slow  the tests that take long"
+	@echo "make test-page  the page in Chromium, which must be installed"
+	@echo "make test-service  the service: its whole API, under load, and with kill -9"
 	@echo "make docs       write the picture and scores of README.md, the model cards and prosr info again"
 	@echo "make site       the documentation as a site in build/site"
 	@echo "make dist       wheel, source archive and bill of materials in dist/, checked"
@@ -45,6 +47,14 @@ test: lint $(WHEEL)/prosr
 
 test-slow: $(WHEEL)/prosr
 	PYTHONPATH=$(CURDIR)/$(WHEEL) $(BIN)/pytest -m slow
+
+test-page: $(WHEEL)/prosr
+	$(BIN)/pip install -q playwright
+	PYTHONPATH=$(CURDIR)/$(WHEEL) $(BIN)/pytest -m slow tests/test_page.py
+
+test-service: $(WHEEL)/prosr
+	$(BIN)/pip install -q schemathesis
+	PYTHONPATH=$(CURDIR)/$(WHEEL) $(BIN)/pytest -m slow tests/test_service.py
 
 $(WHEEL)/prosr: $(VENV)/installed-dev README.md LICENSE $(shell find src -type f -not -name '*.pyc')
 	rm -rf $(WHEEL)

@@ -113,7 +113,9 @@ class Workshop:
         wanted = find_format(options["format"]) if options["format"] else None
         upscaler, scale = self._upscaler(options), options["scale"]
         picture = Picture(Path(task["name"]))
-        if options["preview"] and picture.width * picture.height > (_PREVIEW // scale) ** 2 * 4:
+        large = picture.width * picture.height > (2 * _PREVIEW // scale) ** 2
+        # Browsers do not show these formats, and small pictures are done at once.
+        if options["preview"] and (large or picture.format in ("TIFF", "HEIC")):
             self._preview(picture, upscaler, scale)
         jobs = find([task["name"]], scale, None, wanted)
         (outcome,) = run(upscaler, jobs, scale, starting=lambda job: self._report)
