@@ -22,6 +22,7 @@ LIBRARY_LINES, LAB_LINES = 12_000, 2_600
 LATER_LINES = {
     "data/degradations.py": 400,
     "training/muon.py": 100,
+    "inference/pil.py": 110,
     "sizes.py": 200,
     "images/fields.py": 350,
     "images/exif.py": 120,
@@ -72,6 +73,17 @@ def open_signatures(tree: ast.AST) -> Iterator[str]:
         public = not node.name.startswith("_") or node.name.startswith("__")
         if public and node.args.kwarg:
             yield f"{node.lineno}: {node.name} takes **{node.args.kwarg.arg}"
+
+
+def loose_json(tree: ast.AST) -> Iterator[str]:
+    """JSON that may hold a bare NaN or Infinity, which most programs cannot read."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(func=ast.Attribute(value=ast.Name(id="json"), attr="dumps" | "dump")):
+                if not any(keyword.arg == "allow_nan" for keyword in node.keywords):
+                    yield f"{node.lineno}: json without allow_nan=False"
+            case ast.keyword(arg="ser_json_inf_nan"):
+                yield f"{node.lineno}: {node.arg}"
 
 
 def vague_names(tree: ast.AST) -> Iterator[str]:
@@ -175,6 +187,10 @@ def test_public_signatures_are_closed() -> None:
     assert not broken(open_signatures, MODULES)
 
 
+def test_json_holds_finite_numbers_only() -> None:
+    assert not broken(loose_json, MODULES)
+
+
 def test_names_carry_the_papers_letters() -> None:
     assert not broken(vague_names, MODULES)
 
@@ -215,6 +231,8 @@ def test_texts_are_finished_and_of_no_particular_machine() -> None:
         (printing, "raise SystemExit"),
         (open_signatures, "def f(**options): ..."),
         (open_signatures, "class A:\n    def __init__(self, **options): ..."),
+        (loose_json, "json.dumps(1)"),
+        (loose_json, 'class A(B, ser_json_inf_nan="constants"): ...'),
         (vague_names, "def f(lr): ..."),
         (vague_names, "lr = 1"),
     ],

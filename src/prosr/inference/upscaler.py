@@ -22,10 +22,11 @@ from prosr.images.writing import Canvas
 from prosr.inference.alpha import FILL_RADIUS, fill_transparent
 from prosr.inference.engine import Engine
 from prosr.inference.ensemble import Ensemble
-from prosr.inference.inputs import check_array, is_pil, upscale_pil
+from prosr.inference.inputs import plain_array
 from prosr.inference.memory import release_freed_memory
 from prosr.inference.oom import RetryingEngine
 from prosr.inference.pictures import Estimate, measure, prepare, target_of
+from prosr.inference.pil import is_pil, upscale_pil
 from prosr.inference.tiling import Block, Tile, enlarge_tile, fit, plan
 from prosr.resample import upscale as phi
 from prosr.scales import choose_scales
@@ -118,7 +119,7 @@ class Upscaler:
           ("photo_x4.jpg"), and returns its path. The output's suffix sets the format. Gray,
           alpha, depth, ICC profile, EXIF and XMP are kept as far as that format can hold
           them. An existing file is replaced only with `overwrite`, the input never.
-        - A PIL image: see `prosr.inference.inputs.upscale_pil`.
+        - A PIL image: see `prosr.inference.pil.upscale_pil`.
         - An array, [H, W] or [H, W, 1 to 4] (gray, gray and alpha, RGB, RGB and alpha) of
           uint8, uint16, or float32 or float64 in [0, 1]: the same rank and type.
 
@@ -198,7 +199,7 @@ class Upscaler:
     def _upscale_array(
         self, array: NDArray[Any], scale: int, progress: Progress | None
     ) -> NDArray[Any]:
-        check_array(array)
+        array = plain_array(array)
         samples = array if array.ndim == 3 else array[..., None]
         height, width, channels = samples.shape
         result = np.empty((scale * height, scale * width, channels), array.dtype)

@@ -1,0 +1,105 @@
+"""PIL images as pictures: every mode, and colours that stand for transparency."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeGuard
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prosr.errors import ConfigError, ImageError, printable
+from prosr.images.loading import cmyk_array_to_rgb
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PilImage
+
+
+def is_pil(image: object) -> TypeGuard[PilImage]:
+    """Whether an object is a PIL image. Does not import PIL."""
+    module = sys.modules.get("PIL.Image")
+    return module is not None and isinstance(image, module.Image)
+
+
+def upscale_pil(image: PilImage, upscale: Callable[[NDArray[Any]], NDArray[Any]]) -> PilImage:
+    """Enlarge a PIL image through `upscale`, keeping its mode if possible.
+
+    Gray, RGB and alpha stay as they are, also with 16 bits; 1-bit becomes gray, palettes become RGB
+    or RGBA, CMYK and LAB become sRGB. A transparent colour becomes alpha with 8 bits; with 16 bits,
+    for which PIL has no alpha, it stays a colour. Colour profile, EXIF, XMP and resolution are
+    copied in `info`. Pixels are not rotated, so the EXIF orientation remains valid. Raises
+    `ConfigError` for other modes, and `ImageError` if the image cannot be loaded.
+    """
+    from PIL import Image
+
+    try:
+        image.load()
+    # For damaged content PIL's plugins raise more than they document.
+    except Exception as error:
+        raise ImageError(f"the PIL image cannot be loaded ({printable(str(error))})") from error
+    info = {k: v for k, v in image.info.items() if k in ("icc_profile", "exif", "xmp", "dpi")}
+    array = _samples(image, info)
+    key = image.info.get("transparency") if image.mode in _KEYED else None
+    if key is not None:
+        key = _colour(key, image.mode, array)
+        opaque = (array != key) if array.ndim == 2 else (array != key).any(axis=2)
+        alpha = np.where(opaque, np.iinfo(array.dtype).max, 0)
+        array = np.dstack((array, alpha.astype(array.dtype)))
+    result = upscale(array)
+    if key is not None and result.dtype == np.uint16:
+        # Visible samples of the transparent value move to its neighbour.
+        gray, alpha = np.where(result[..., 0] == key, key ^ 1, result[..., 0]), result[..., 1]
+        result = np.where(alpha < 1 << 15, key, gray).astype(np.uint16)
+        info["transparency"] = int(key)
+    enlarged = Image.fromarray(result)
+    if image.mode == "I":
+        enlarged = enlarged.convert("I")
+    enlarged.info.update(info)
+    return enlarged
+
+
+def _samples(image: PilImage, info: dict[str, Any]) -> NDArray[Any]:
+    """The image's samples, without a transparent colour. Drops a profile that no longer applies."""
+    if image.mode == "CMYK":
+        return cmyk_array_to_rgb(np.asarray(image), info.pop("icc_profile", None))
+    if image.mode == "LAB":
+        from PIL import ImageCms
+
+        info.pop("icc_profile", None)
+        lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+        return np.asarray(ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB"))
+    if image.mode.startswith("I"):
+        # Mode "I" has 32 bits per sample; results have 16.
+        array = np.asarray(image)
+        for wrong in array[(array < 0) | (array > 65_535)]:
+            why = f"holds a sample of {wrong}: convert it to 0…65535 first"
+            raise ConfigError(f"a PIL image of mode {image.mode} {why}")
+        return array.astype(np.uint16)
+    transparent = image.mode == "P" and image.has_transparency_data
+    mode = "RGBA" if transparent else _MODES.get(image.mode)
+    if mode is None:
+        raise ConfigError(f"a PIL image of mode {image.mode} is not supported; convert it to RGB")
+    return np.asarray(image.convert(mode))
+
+
+def _colour(key: Any, mode: str, array: NDArray[Any]) -> Any:
+    """The transparent colour as values of `array`'s samples, or `ConfigError`."""
+    colour = np.array(key) if isinstance(key, int | tuple) else np.array(np.nan)
+    if colour.shape != array.shape[2:] or not ((colour >= 0) & (colour <= 65_535)).all():
+        raise ConfigError(
+            f"the transparency of a PIL image of mode {mode} is no colour of it; remove it from "
+            "the image's info"
+        )
+    if mode == "1":
+        return 255 * (colour > 0)
+    # PIL reduces RGB of 16 bits to 8, but not the transparent colour beside it.
+    return colour >> 8 if array.dtype == np.uint8 and colour.max() > 255 else colour
+
+
+_MODES = {mode: mode for mode in ("L", "LA", "RGB", "RGBA", "F")}
+_MODES |= {"1": "L", "P": "RGB", "PA": "RGBA", "RGBX": "RGB", "YCbCr": "RGB", "HSV": "RGB"}
+_MODES |= {"La": "LA", "RGBa": "RGBA"}
+
+_KEYED = ("1", "L", "RGB", "I", "I;16", "I;16B", "I;16L", "I;16N")
+"""Modes without alpha in which one colour may be transparent."""
