@@ -11,9 +11,10 @@ from typing import Any
 
 from make_tables import to_markdown
 
-from prosr.checkpoints.weights import Weights, find
-from prosr.evaluation.results import ScoreRow, merge, read_results, to_json
-from prosr.files import write_rows, write_text
+from prosr.checkpoints.finding import find
+from prosr.checkpoints.weights import Weights
+from prosr.evaluation.results import ScoreRow, read_results, save_results
+from prosr.files import write_text
 from prosr.nets.cost import trace
 from prosr.scales import SCALES
 
@@ -124,7 +125,8 @@ def known() -> list[ScoreRow]:
 
 if __name__ == "__main__":
     rows = known()
-    write_rows(SCORES, map(to_json, merge([], rows)))
+    SCORES.unlink(missing_ok=True)
+    save_results(SCORES, rows)
     for path in sorted(WEIGHTS.glob("*.safetensors")):
         weights = find(path)
         own = [row for row in rows if row.weights == weights.sha256]

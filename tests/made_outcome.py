@@ -21,6 +21,7 @@ def run(cell: str, seed: int, points: Sequence[ValidationPoint] = ()) -> RunReco
         skipped=0,
         parameters={scale: 1000 * scale for scale in (2, 4, 8)},
         weights=f"{cell} {seed}",
+        engine="torch fp32",
         validation=tuple(points),
     )
 

@@ -6,6 +6,7 @@ import math
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -87,11 +88,43 @@ def test_progress_is_called_after_each_picture(bicubic: Upscaler, benchmark: Ben
     assert len(told) == 2
 
 
-def test_a_flat_picture_has_infinite_psnr(bicubic: Upscaler, tmp_path: Path) -> None:
-    Image.new("RGB", (40, 40), (9, 99, 199)).save(tmp_path / "flat.png")
-    row = score(bicubic, open_benchmark(tmp_path), 4, PAPER)
-    assert (row.psnr, row.consistency) == (math.inf, math.inf)
-    assert row.ssim == pytest.approx(1)
+def test_a_flat_picture_is_left_out_of_every_mean(
+    bicubic: Upscaler,
+    benchmark: Benchmark,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    page = Image.new("RGB", (60, 60), (9, 99, 199))
+    page.putpixel((2, 3), (0, 0, 0))  # within the border, which is not compared
+    page.save(tmp_path / "flat.png")
+    alone, with_page = (
+        score(bicubic, Benchmark("some", (*benchmark.paths, *more)), 4, PAPER)
+        for more in ((), (tmp_path / "flat.png",))
+    )
+    means = {"psnr", "ssim", "consistency"}
+    assert with_page.model_dump(include=means) == alone.model_dump(include=means)
+    assert caplog.messages == ["picture flat of some has one colour: it does not count in scores"]
+    with pytest.raises(DataError, match="every picture of black has one colour; add photographs"):
+        score(bicubic, Benchmark("black", (tmp_path / "flat.png",)), 4, PAPER)
+
+
+def test_an_exact_result_has_the_largest_psnr(bicubic: Upscaler, tmp_path: Path) -> None:
+    ramp = np.zeros((48, 48, 3), np.uint8)
+    ramp[:24] = 255  # the network below returns the ground truth of this one
+    Image.fromarray(ramp).save(tmp_path / "a.png")
+
+    class Exact(Upscaler):
+        def upscale(self, image: Any, scale: int = 4, **options: Any) -> Any:
+            return ramp if image.shape == (24, 24, 3) else super().upscale(image, scale)
+
+    exact = Exact(bicubic._engine, "exact", "")  # type: ignore[arg-type]
+    row = score(exact, open_benchmark(tmp_path), 2, PAPER)
+    assert (row.psnr, row.consistency) == (100, 100)
+
+
+def test_a_score_that_is_not_finite_is_named(bicubic: Upscaler, benchmark: Benchmark) -> None:
+    with pytest.raises(DataError, match=r"cannot be scored .* at scale 2: odd is not a finite"):
+        score(bicubic, benchmark, 2, PAPER, also={"odd": lambda *_: math.nan})
 
 
 def test_a_picture_too_small_for_the_protocol_is_named(bicubic: Upscaler, tmp_path: Path) -> None:

@@ -2,22 +2,28 @@
 
 import copy
 import json
+import math
 import os
 import signal
 import subprocess
 import sys
 import time
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from torch.utils.data._utils import signal_handling
 
-from prosr.checkpoints.weights import find, load_state, save_weights
+from prosr.checkpoints.finding import find
+from prosr.checkpoints.weights import load_state, save_weights
 from prosr.config import Schedule, Simultaneous, Single
+from prosr.data.benchmarks import Benchmark
 from prosr.errors import CheckpointError, ConfigError, DataError, ProSRError
 from prosr.scales import SCALES
+from prosr.training.log import RunLog
 from prosr.training.loop import train
 from prosr.training.objectives import DivergedError, StepResult
 from prosr.training.run import open_run
@@ -129,6 +135,28 @@ def test_a_finished_run_has_weights_log_and_scores(pictures: Path, tmp_path: Pat
     assert [line["step"] for line in lines if line["kind"] == "train"] == list(range(1, 9))
     assert any((folder / "tensorboard").iterdir())
     assert go(session(pictures, folder)).losses == []
+
+
+def test_a_black_page_in_the_validation_changes_no_score_and_no_choice(
+    pictures: Path, tmp_path: Path
+) -> None:
+    Image.new("RGB", (48, 48)).save(tmp_path / "black.png")
+    asked = job(pictures, tmp_path / "run")
+    assert asked.validation is not None
+    both = Benchmark("both", (*asked.validation.paths, tmp_path / "black.png"))
+    alone = go(session(pictures, tmp_path / "alone"))
+    with_page = go(prepare(replace(asked, validation=both), nothing))
+    assert with_page.scores == alone.scores
+    best = (find(tmp_path / name / "best.safetensors").sha256 for name in ("run", "alone"))
+    assert len(set(best)) == 1
+
+
+def test_numbers_that_are_not_finite_are_null_in_the_log(tmp_path: Path) -> None:
+    with closing(RunLog(tmp_path, 0)) as log:
+        log.write("train", 1, {"a": math.inf, "b": math.nan, "c": 1.5})
+    (line,) = (tmp_path / "log.jsonl").read_text().splitlines()
+    values = {"kind": "train", "step": 1, "a": None, "b": None, "c": 1.5}
+    assert json.loads(line, parse_constant=pytest.fail) == values
 
 
 def test_training_lowers_the_loss(pictures: Path, tmp_path: Path) -> None:

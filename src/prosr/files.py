@@ -75,5 +75,5 @@ def write_text(path: Path, text: str) -> None:
 
 def write_rows(path: Path, rows: Iterable[object]) -> None:
     """`write_bytes` for a JSON list with one line for each of the `rows`."""
-    lines = [json.dumps(row, ensure_ascii=False) for row in rows]
+    lines = [json.dumps(row, ensure_ascii=False, allow_nan=False) for row in rows]
     write_text(path, "[\n" + ",\n".join(lines) + "\n]\n")

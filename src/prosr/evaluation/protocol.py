@@ -20,6 +20,9 @@ from prosr.resample import make_input
 
 DATA_RANGE = 255.0
 
+MOST_PSNR = 100.0
+"""PSNR in dB of an estimate that equals its ground truth, so that means are finite."""
+
 
 class Protocol(Frozen):
     """The channels that are compared, and the pixels cropped beyond the scale on each side."""
@@ -77,6 +80,11 @@ def find_protocol(name: str) -> Protocol:
     return PROTOCOLS[base].model_copy(update=changes)
 
 
+def bounded_psnr(a: NDArray[Any], b: NDArray[Any]) -> float:
+    """PSNR in dB of prepared pictures, at most `MOST_PSNR`."""
+    return min(psnr(a, b, data_range=DATA_RANGE), MOST_PSNR)
+
+
 def consistency(x: Pixels, estimate: Pixels, scale: int) -> float:
     """PSNR in dB between the input x and the estimate, downscaled as x was.
 
@@ -84,4 +92,4 @@ def consistency(x: Pixels, estimate: Pixels, scale: int) -> float:
     calls this LR-PSNR. It compares R, G and B and includes the border, so that it is the same
     under every protocol.
     """
-    return psnr(make_input(estimate, scale), x, data_range=DATA_RANGE)
+    return bounded_psnr(make_input(estimate, scale), x)

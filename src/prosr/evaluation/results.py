@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pydantic import Field, TypeAdapter, ValidationError
 
@@ -18,8 +17,7 @@ from prosr.layouts import Frozen
 T = TypeVar("T")
 
 
-# Equal pictures have infinite PSNR, which JSON cannot represent as a number.
-class PictureScore(Frozen, ser_json_inf_nan="strings"):
+class PictureScore(Frozen, allow_inf_nan=False):
     """Scores of one picture, and the seconds that upscaling it took.
 
     `also` has the further scores of `prosr.evaluation.perceptual` by name.
@@ -33,7 +31,7 @@ class PictureScore(Frozen, ser_json_inf_nan="strings"):
     also: dict[str, float] = Field(default_factory=dict)
 
 
-class ScoreRow(Frozen, ser_json_inf_nan="strings"):
+class ScoreRow(Frozen, allow_inf_nan=False):
     """Scores of one model on one set at one scale under one protocol.
 
     PSNR and consistency are in dB. Scores are means over the pictures; `seconds` and
@@ -53,11 +51,11 @@ class ScoreRow(Frozen, ser_json_inf_nan="strings"):
     megapixels: float
     also: dict[str, float] = Field(default_factory=dict)
     weights: str | None
-    engine: str = "torch fp32"
+    engine: str
     machine: Machine
     prosr: str
     commit: str | None
-    pictures: tuple[PictureScore, ...] = ()
+    pictures: tuple[PictureScore, ...]
 
     @property
     def key(self) -> tuple[str, str, str, int]:
@@ -91,27 +89,14 @@ def known_results() -> tuple[ScoreRow, ...]:
     return _ROWS.validate_json((files("prosr") / "weights" / "scores.json").read_bytes())
 
 
-def merge(old: Iterable[ScoreRow], new: Iterable[ScoreRow]) -> list[ScoreRow]:
-    """All rows sorted by key; a new row replaces an old one with the same key."""
-    rows = {row.key: row for row in (*old, *new)}
-    return [rows[key] for key in sorted(rows)]
+def save_results(path: Path, rows: Iterable[ScoreRow]) -> None:
+    """Add `rows` to the results file `path`, sorted by key; create it if it does not exist.
 
-
-def save_results(path: Path, rows: Sequence[ScoreRow]) -> None:
-    """Merge `rows` into the results file `path` atomically; create it if it does not exist.
-
-    Without rows, this checks that results can be saved. Raises `ConfigError` for another
-    file, and `ProSRError` for a place that cannot be written.
+    A row replaces an old one with its key. Without rows, this checks that results can be saved.
+    Raises `ConfigError` for another file, and `ProSRError` for a place that cannot be written.
     """
     old = read_results(path) if path.exists() else ()
-    write_rows(path, map(to_json, merge(old, rows)))
-
-
-def to_json(row: ScoreRow) -> dict[str, Any]:
-    """The row as a results file holds it."""
-    # Only JSON text has infinite PSNR as a string.
-    values: dict[str, Any] = json.loads(row.model_dump_json())
-    for scores in (values, *values["pictures"]):
-        if not scores["also"]:
-            del scores["also"]
-    return values
+    found = {row.key: row for row in (*old, *rows)}
+    write_rows(
+        path, (found[k].model_dump(mode="json", exclude_defaults=True) for k in sorted(found))
+    )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from itertools import product
 from statistics import fmean
 from typing import TYPE_CHECKING
@@ -15,9 +17,9 @@ import numpy as np
 from prosr.data.benchmarks import Benchmark, Pair
 from prosr.data.degradations import degraded
 from prosr.errors import ConfigError, DataError
-from prosr.evaluation.metrics import psnr, ssim
+from prosr.evaluation.metrics import ssim
 from prosr.evaluation.perceptual import Scorer
-from prosr.evaluation.protocol import DATA_RANGE, Protocol, consistency
+from prosr.evaluation.protocol import DATA_RANGE, Protocol, bounded_psnr, consistency
 from prosr.evaluation.provenance import commit, machine
 from prosr.evaluation.results import PictureScore, ScoreRow
 from prosr.scales import check_scale
@@ -25,6 +27,8 @@ from prosr.version import __version__
 
 if TYPE_CHECKING:
     from prosr.inference.upscaler import Upscaler
+
+_LOG = logging.getLogger(__name__)
 
 SCORING_MEMORY = 8_000_000_000
 """Bytes for scores and timings: the receptive fields of EDSR and SRDenseNet need over 2 GB."""
@@ -45,7 +49,8 @@ def score(
 
     `name` is the row's model, by default the upscaler's name. `psnr_only` skips SSIM and
     consistency. `also` has further scorers by name. `progress` is called after each picture.
-    Only upscaling is timed, after a small picture to warm up. Raises what reading and
+    Only upscaling is timed, after a small picture to warm up. Pictures of one colour are left out
+    with a warning: an exact estimate of one has infinite PSNR. Raises what reading and
     upscaling raise, and `DataError` naming a picture that is too small for the protocol.
     """
     scale, also = check_scale(scale), also or {}
@@ -53,11 +58,18 @@ def score(
     upscaler.upscale(np.zeros((16, 16, 3), np.uint8), scale)
     pictures: list[PictureScore] = []
     pixels = 0
+    border = protocol.crop(scale)
     for pair in benchmark.pairs(scale):
+        inner = pair.y[border:-border, border:-border]
+        if inner.size and (inner == inner[0, 0]).all():
+            _leave_out(benchmark.name, pair.name)
+            continue
         picture = _score_picture(upscaler, benchmark.name, pair, scale, protocol, psnr_only, also)
         pictures.append(picture)
         pixels += pair.y.shape[0] * pair.y.shape[1]
         progress()
+    if not pictures:
+        raise DataError(f"every picture of {benchmark.name} has one colour; add photographs")
     return ScoreRow(
         model=name or upscaler.name,
         set=benchmark.name,
@@ -78,6 +90,12 @@ def score(
     )
 
 
+@cache
+def _leave_out(set_name: str, name: str) -> None:
+    """Warn of a picture once."""
+    _LOG.warning("picture %s of %s has one colour: it does not count in scores", name, set_name)
+
+
 def score_all(
     upscalers: Mapping[str, Upscaler],
     benchmarks: Sequence[Benchmark],
@@ -91,18 +109,18 @@ def score_all(
     After each picture `progress` gets a text with model, set and scale. Raises `ConfigError`
     before any work if two sets have the same name.
     """
-    check_names("sets", [benchmark.name for benchmark in benchmarks])
+    check_names(benchmark.name for benchmark in benchmarks)
     for name, upscaler in upscalers.items():
         for benchmark, scale, protocol in product(benchmarks, scales[name], protocols):
             tell = partial(progress, f"{name}, {benchmark.name} ×{scale}")
             yield score(upscaler, benchmark, scale, protocol, name=name, also=also, progress=tell)
 
 
-def check_names(what: str, names: Iterable[str]) -> None:
-    """Raise `ConfigError` if two of `names` are the same; `what` says what they name."""
-    for name, count in Counter(names).items():
+def check_names(sets: Iterable[str]) -> None:
+    """Raise `ConfigError` if two sets have the same name."""
+    for name, count in Counter(sets).items():
         if count > 1:
-            raise ConfigError(f"{count} {what} are called {name!r}; rename their files or folders")
+            raise ConfigError(f"{count} sets are called {name!r}; rename their files or folders")
 
 
 def _score_picture(
@@ -122,6 +140,9 @@ def _score_picture(
         a, b = (protocol.prepare(picture, scale) for picture in (y_hat, pair.y))
         border = protocol.crop(scale)
         more = {name: scorer(x, y_hat, pair.y, border) for name, scorer in also.items()}
+        for name, value in more.items():
+            if not math.isfinite(value):
+                raise DataError(f"{name} is not a finite number")
         similarity = None if psnr_only else ssim(a, b, data_range=DATA_RANGE)
     except (ConfigError, DataError) as error:
         raise DataError(
@@ -130,7 +151,7 @@ def _score_picture(
         ) from error
     return PictureScore(
         name=pair.name,
-        psnr=round(psnr(a, b, data_range=DATA_RANGE), 4),
+        psnr=round(bounded_psnr(a, b), 4),
         ssim=None if similarity is None else round(similarity, 6),
         consistency=None if psnr_only else round(consistency(x, y_hat, scale), 4),
         seconds=round(seconds, 4),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import prosr
-from prosr.checkpoints.weights import find
+from prosr.checkpoints.finding import find
 from prosr.data.benchmarks import Benchmark, open_benchmark
 from prosr.errors import ConfigError, InferenceError, ProSRError
 from prosr.evaluation.protocol import find_protocol
@@ -110,7 +110,7 @@ def open_comparison(
     Runs go into the folder `run`, results into `output` (by default "results" in it).
     """
     benchmarks = [open_benchmark(folder) for folder in dict.fromkeys(sets)]
-    check_names("sets", [benchmark.name for benchmark in benchmarks])
+    check_names(benchmark.name for benchmark in benchmarks)
     return Comparison(
         plan=plan,
         data=data,

@@ -197,7 +197,7 @@ def _open_graphs(model: Model, engine: str, max_memory: int) -> Engine:
 def _network(case: EngineCase) -> Network:
     import torch
 
-    from prosr.checkpoints.weights import find_or_build
+    from prosr.checkpoints.finding import find_or_build
 
     torch.manual_seed(0)
     return find_or_build(case.model).net

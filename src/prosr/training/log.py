@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from math import isfinite
 from pathlib import Path
 
 import numpy as np
@@ -40,8 +41,10 @@ class RunLog:
         self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
 
     def write(self, kind: str, step: int, values: Mapping[str, float]) -> None:
-        """Log numbers. TensorBoard shows them as `kind/name`."""
-        self._lines.write(json.dumps({"kind": kind, "step": step, **values}) + "\n")
+        """Log numbers; those that are not finite as null. TensorBoard shows them as `kind/name`."""
+        finite = {name: value if isfinite(value) else None for name, value in values.items()}
+        line = json.dumps({"kind": kind, "step": step, **finite}, allow_nan=False)
+        self._lines.write(f"{line}\n")
         self._lines.flush()
         for name, value in values.items():
             self._board.add_scalar(f"{kind}/{name}", value, step)

@@ -13,7 +13,7 @@ import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -21,9 +21,9 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from prosr.checkpoints.features import open_features
+from prosr.checkpoints.finding import find
 from prosr.checkpoints.weights import (
     Weights,
-    find,
     fit,
     load_state,
     save_state,
@@ -47,6 +47,9 @@ _MAY_MOVE = {"adversarial": {"file"}}
 """The key of a recipe that is a path on this machine."""
 
 
+_Count = Annotated[int, Field(ge=0, le=10**12)]
+
+
 class RunProgress(BaseModel):
     """Progress of a run, stored with its state.
 
@@ -59,14 +62,14 @@ class RunProgress(BaseModel):
     are compared by hash.
     """
 
-    model_config = ConfigDict(extra="forbid", ser_json_inf_nan="constants")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
-    step: int = 0
+    step: _Count = 0
     seconds: float = 0.0
-    best: tuple[int, float] = (0, 0.0)
-    skipped: int = 0
-    skipped_in_a_row: int = 0
-    useless: dict[int, int] = Field(default_factory=dict)
+    best: tuple[_Count, float] = (0, 0.0)
+    skipped: _Count = 0
+    skipped_in_a_row: _Count = 0
+    useless: dict[int, _Count] = Field(default_factory=dict)
     pretrained: tuple[Scale, ...] = ()
     precision: str = ""
     pictures: str = ""
