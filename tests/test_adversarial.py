@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from feature_files import write_distilled
-from prosr.checkpoints.weights import find, load_state
+from prosr.checkpoints.finding import find
+from prosr.checkpoints.weights import load_state
 from prosr.config import Adversarial, Recipe
 from prosr.data.patches import Batch
 from prosr.errors import CheckpointError, ConfigError

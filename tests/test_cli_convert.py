@@ -13,8 +13,8 @@ import torch
 
 import fake_release
 from prosr import cli
-from prosr.checkpoints.foreign import read_foreign
-from prosr.checkpoints.weights import find, save_weights
+from prosr.checkpoints.finding import find, read_foreign
+from prosr.checkpoints.weights import save_weights
 from prosr.config import preset
 from prosr.layouts import ProSRConfig, VDSRConfig
 from prosr.nets.build import build
@@ -83,7 +83,7 @@ def test_an_existing_output_is_kept_without_overwrite(
 @pytest.mark.parametrize(
     ("source", "output", "problem"),
     [
-        ("model.onnx", "out.safetensors", "give a .pth, .pt, .mat, .safetensors file"),
+        ("model.onnx", "out.safetensors", "no model is called"),
         ("model.pth", "out.pth", "must end in .safetensors"),
         ("missing.pth", "out.safetensors", "no such file"),
     ],
@@ -106,7 +106,7 @@ def test_a_weights_file_of_ours_is_refused(
     ours = tmp_path / "ours.safetensors"
     save_weights(ours, build(config), {})
     message = refused(monkeypatch, capsys, ours, tmp_path / "out.safetensors")
-    assert "weights file already" in message
+    assert "needs no conversion; give it as --model" in message
 
 
 class Payload:

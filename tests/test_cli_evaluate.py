@@ -14,7 +14,7 @@ from PIL import Image
 
 from prosr import cli
 from prosr.cli.evaluate import name_models
-from prosr.errors import ConfigError, ImageError
+from prosr.errors import ImageError
 from prosr.evaluation.results import read_results
 from prosr.inference.upscaler import Upscaler
 
@@ -179,16 +179,15 @@ def called(name: str) -> Upscaler:
     return cast("Upscaler", SimpleNamespace(name=name))
 
 
-def test_files_of_the_same_name_are_prefixed_with_their_folder() -> None:
+def test_files_of_the_same_name_keep_their_paths() -> None:
     requests = {
         "bicubic": "bicubic",
         "runs/a/best.safetensors": "best",
         "b/best.safetensors": "best",
+        "b/last.safetensors": "last+",
+        "c/last.safetensors": "last+",
     }
     named = name_models({request: called(name) for request, name in requests.items()})
-    assert list(named) == ["bicubic", "a/best", "b/best"]
-
-
-def test_models_with_ambiguous_names_are_refused() -> None:
-    with pytest.raises(ConfigError, match="2 models are called 'a/best'; rename"):
-        name_models({f"{run}/a/best.safetensors": called("best") for run in (1, 2)})
+    runs = ["runs/a/best.safetensors", "b/best.safetensors"]
+    ensembles = ["b/last.safetensors+", "c/last.safetensors+"]
+    assert list(named) == ["bicubic", *runs, *ensembles]

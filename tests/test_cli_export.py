@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -61,25 +60,3 @@ def test_the_suffix_must_be_that_of_the_format(run: Run) -> None:
 def test_unknown_formats_and_precisions_are_refused(run: Run, words: tuple[str, str]) -> None:
     code, _, err = run("bicubic", *words)
     assert (code, f"'{words[1]}' is not one of" in err) == (2, True)
-
-
-def test_graphs_are_written_as_they_are_bundled(run: Run) -> None:
-    code, out, err = run("prosr-xs", "--format", "graphs", "--output", "new")
-    assert (code, err) == (0, "")
-    names = ["prosr-xs.safetensors", *(f"prosr-xs.x{scale}.onnx" for scale in (2, 4, 8))]
-    assert out == f"new: written: {', '.join(names)}\n"
-    bundled = files("prosr") / "weights"
-    for name in names:
-        assert Path("new", name).read_bytes() == (bundled / name).read_bytes()
-
-
-def test_existing_graphs_stay_unless_asked(run: Run) -> None:
-    Path("bicubic.x8.onnx").touch()
-    code, _, err = run("bicubic", "--format", "graphs")
-    assert (code, err) == (
-        2,
-        "error: bicubic.x8.onnx: exists already; replace it with --overwrite\n",
-    )
-    assert [path.name for path in Path().iterdir()] == ["bicubic.x8.onnx"]
-    assert run("bicubic", "--format", "graphs", "--overwrite")[0] == 0
-    assert Path("bicubic.x8.onnx").stat().st_size > 0

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from prosr import cli
-from prosr.checkpoints.weights import find, find_or_build, save_weights
+from prosr.checkpoints.finding import find, find_or_build
+from prosr.checkpoints.weights import save_weights
 from prosr.cli.info import model_scores
 from prosr.config import PRESETS
-from prosr.evaluation.results import PictureScore, ScoreRow, save_results
 from prosr.nets.build import build
 from prosr.nets.cost import trace
 
@@ -59,27 +59,14 @@ def test_a_weights_file_shows_its_card(tmp_path: Path, info: Info) -> None:
 
 def test_scores_are_those_of_the_same_weights(tmp_path: Path) -> None:
     weights = find("prosr-xs")
-    scores = model_scores(weights, [])
+    scores = model_scores(weights)
     assert {(row.model, row.weights) for row in scores} == {("prosr-xs", weights.sha256)}
     assert {row.scale for row in scores} == {2, 4, 8}
-    assert not model_scores(find_or_build("vdsr"), [])
-
-
-def test_scores_of_a_results_file_are_added(tmp_path: Path) -> None:
-    weights, gan = find("prosr-xs"), find("progansr-xs")
-    scores = model_scores(weights, [])
-    picture = PictureScore(name="a", psnr=12.5, ssim=None, consistency=None, seconds=1.0)
-    of_mine = {"set": "Mine", "psnr": 12.5, "pictures": (picture,)}
-    mine = ScoreRow.model_validate(scores[0].model_dump() | of_mine)
-    others = scores[0].model_copy(update={"weights": "0" * 64, "pictures": mine.pictures})
-    save_results(tmp_path / "mine.json", [mine, others])
-    with_mine = model_scores(weights, [tmp_path / "mine.json"])
-    assert mine in with_mine and len(with_mine) == len(scores) + 1
-    assert model_scores(gan, [tmp_path / "mine.json"]) == model_scores(gan, [])
+    assert not model_scores(find_or_build("vdsr"))
 
 
 def test_the_bicubic_has_scores_and_needs_no_weights(info: Info) -> None:
-    assert {row.model for row in model_scores(find("bicubic"), [])} == {"bicubic"}
+    assert {row.model for row in model_scores(find("bicubic"))} == {"bicubic"}
     assert "it needs no weights" in info("bicubic")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -10,14 +11,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 import prosr
 from prosr import cli
-from prosr.checkpoints.community import load_community
+from prosr.checkpoints.finding import find
 from prosr.errors import CheckpointError, ConfigError
 from prosr.inference.tiling import Block, tiled
 from prosr.nets.cost import trace
+
+RNG = np.random.default_rng(0)
 
 
 class Stranger(nn.Sequential):
@@ -63,6 +67,55 @@ def spandrel(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     return SimpleNamespace(differing=differing)
 
 
+@pytest.mark.usefixtures("spandrel")
+def test_a_safetensors_file_of_another_project_needs_no_conversion(
+    tmp_path: Path, path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "other.SafeTensors"
+    save_file(torch.load(path)["params"], other, metadata={"format": "pt"})
+    x = RNG.random((9, 7, 3), np.float32)
+    assert np.array_equal(prosr.load(other).upscale(x, 2), prosr.load(path).upscale(x, 2))
+    sys.argv = ["prosr", "convert", str(other), str(tmp_path / "new.safetensors")]
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert "needs no conversion; give it as --model" in capsys.readouterr().err
+    for name in (f"{other}@0.5", f"{path}@0.5"):
+        with pytest.raises(CheckpointError, match="so it has no strength"):
+            prosr.load(name)
+
+
+@pytest.mark.usefixtures("spandrel")
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (lambda t: t.fill_(torch.nan), r" 2\.weight holds values that are not finite"),
+        (lambda t: t.long(), r"2\.weight is stored as int64; get a copy in float32"),
+        (lambda t: t.to(torch.int8), "stored as int8"),
+        (lambda t: t.bool(), "stored as bool"),
+        (lambda t: t.to(torch.complex64), "stored as complex64"),
+        (lambda t: t.to(torch.float8_e4m3fn), "float8.*; get a copy in float32"),
+    ],
+)
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_values_that_are_no_weights_are_refused_by_name(
+    suffix: str, change: Callable[[Tensor], Tensor], complaint: str, tmp_path: Path
+) -> None:
+    state = Stranger().state_dict() | {"2.weight": change(Stranger().state_dict()["2.weight"])}
+    path = tmp_path / f"n{suffix}"
+    torch.save(state, path) if suffix == ".pth" else save_file(state, path)
+    with pytest.raises(CheckpointError, match=rf"^[^\n]*n{suffix}: cannot .*{complaint}"):
+        prosr.load(path)
+
+
+@pytest.mark.usefixtures("spandrel")
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_floating_types_are_read_as_float32(dtype: torch.dtype, tmp_path: Path) -> None:
+    state = {name: value.to(dtype) for name, value in Stranger().state_dict().items()}
+    torch.save(state, tmp_path / "n.pth")
+    found = find(tmp_path / "n.pth").net.state_dict()
+    assert all(torch.equal(found[f"net.{name}"], value.float()) for name, value in state.items())
+
+
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     torch.manual_seed(0)
@@ -74,7 +127,7 @@ def path(tmp_path: Path) -> Path:
 def test_a_community_network_gives_the_same_result_in_tiles(path: Path) -> None:
     upscaler = prosr.load(path, engine="torch")
     assert (upscaler.name, upscaler.work.computed_by) == ("stranger", "torch fp32")
-    x = np.random.default_rng(0).random((40, 30, 3), np.float32)
+    x = RNG.random((40, 30, 3), np.float32)
     net = Stranger()
     net.load_state_dict(torch.load(path)["params"])
 
@@ -83,11 +136,11 @@ def test_a_community_network_gives_the_same_result_in_tiles(path: Path) -> None:
             return np.asarray(net(torch.from_numpy(block)))
 
     z = x.transpose(2, 0, 1)[None]
-    expected, radius = enlarge(z, 2), trace(load_community(path), 2).radius
+    expected, radius = enlarge(z, 2), trace(find(path).net, 2).radius
     assert np.abs(upscaler.upscale(x, 2) - expected[0].transpose(1, 2, 0)).max() < 1e-6
     assert np.abs(tiled(enlarge, z, 2, (16, 12), radius) - expected).max() < 1e-6
     with pytest.raises(ConfigError, match="scale 4"):
-        load_community(path)(torch.from_numpy(z), 4)
+        find(path).net(torch.from_numpy(z), 4)
 
 
 @pytest.mark.parametrize(
@@ -112,7 +165,7 @@ def test_a_file_without_a_network_is_refused_in_one_line(tmp_path: Path) -> None
     torch.save({"stranger": torch.zeros(1)}, tmp_path / "other.pth")
     torch.save(Stranger(), tmp_path / "pickled.pth")
     for name in ("text.pth", "other.pth", "pickled.pth"):
-        with pytest.raises(CheckpointError, match=f"^[^\n]*{name}: not a network that [^\n]*$"):
+        with pytest.raises(CheckpointError, match=f"^[^\n]*{name}: cannot be used; [^\n]*$"):
             prosr.load(tmp_path / name)
 
 

@@ -12,7 +12,8 @@ import pytest
 import torch
 from PIL import Image
 
-from prosr.checkpoints.weights import find, load_state
+from prosr.checkpoints.finding import find
+from prosr.checkpoints.weights import load_state
 from prosr.data.benchmarks import open_benchmark
 from prosr.errors import ConfigError, ProSRError
 from prosr.lab import budget

@@ -18,7 +18,7 @@ from typer.main import get_command
 
 from prosr import cli
 from prosr.checkpoints.export import export
-from prosr.checkpoints.weights import find
+from prosr.checkpoints.finding import find
 from prosr.errors import ConfigError
 from prosr.evaluation.results import known_results
 from prosr.evaluation.timing import Timing

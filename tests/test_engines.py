@@ -317,9 +317,9 @@ def test_a_network_that_cannot_be_exported_runs_in_torch(
         raise InferenceError("cannot be exported")
 
     net = build(TINY).eval()
-    monkeypatch.setattr("prosr.checkpoints.graphs.open_community", refuse)
+    monkeypatch.setattr("prosr.checkpoints.graphs.open_foreign", refuse)
     monkeypatch.setattr(
-        "prosr.checkpoints.weights.find", lambda name, strength: Weights("other", net, {}, "")
+        "prosr.checkpoints.finding.find", lambda name, strength: Weights("other", net, {}, "")
     )
     upscaler = load(tmp_path / "other.pth")
     assert (upscaler.name, upscaler.work.engine.name) == ("other", "torch")

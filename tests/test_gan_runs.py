@@ -15,7 +15,8 @@ from safetensors.torch import load_file, save_file
 from skimage import data
 
 import prosr
-from prosr.checkpoints.weights import find, save_weights
+from prosr.checkpoints.finding import find
+from prosr.checkpoints.weights import save_weights
 from prosr.config import Adversarial, Recipe
 from prosr.errors import ConfigError
 from prosr.evaluation.metrics import psnr

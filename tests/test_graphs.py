@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+import shutil
 import subprocess
 import sys
 import threading
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +19,9 @@ from torch import Tensor
 
 from prosr import models
 from prosr.checkpoints import graphs
+from prosr.checkpoints.finding import find
 from prosr.checkpoints.graphs import check, describe, export_weights, trace, write_graphs
-from prosr.checkpoints.weights import find, save_weights
+from prosr.checkpoints.weights import save_weights
 from prosr.config import net_config
 from prosr.errors import CheckpointError, ConfigError, InferenceError
 from prosr.inference import loading
@@ -282,3 +285,14 @@ def test_an_exporter_that_is_not_installed_is_named_with_its_extra(
 
 def test_the_layout_in_the_file_decides_the_scales(tmp_path: Path) -> None:
     assert find_model(saved(tmp_path)).scales == net_config(SMALL.model_dump()).scales == (2, 4)
+
+
+@pytest.mark.slow
+def test_the_bundled_graphs_can_be_written_again(tmp_path: Path) -> None:
+    bundled = Path(str(files("prosr"))) / "weights"
+    for path in bundled.glob("*.safetensors"):
+        shutil.copy(path, tmp_path)
+    script = Path(__file__).parents[1] / "docs" / "make_graphs.py"
+    subprocess.run([sys.executable, script, tmp_path], check=True)
+    for path in bundled.glob("*.onnx"):
+        assert (tmp_path / path.name).read_bytes() == path.read_bytes()

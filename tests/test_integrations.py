@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import prosr
-from prosr.checkpoints.weights import find
+from prosr.checkpoints.finding import find
 from prosr.integrations.comfyui import NODE_CLASS_MAPPINGS, NODE_DISPLAY_NAME_MAPPINGS
 from prosr.scales import SCALES, Scale
 

@@ -12,8 +12,8 @@ from safetensors.torch import save, save_file
 
 import fake_matconvnet
 import prosr
-from prosr.checkpoints.foreign import read_foreign
-from prosr.checkpoints.weights import find, save_weights
+from prosr.checkpoints.finding import find, read_foreign
+from prosr.checkpoints.weights import save_weights
 from prosr.config import PRESETS
 from prosr.data.benchmarks import open_benchmark
 from prosr.errors import CheckpointError
@@ -123,7 +123,7 @@ def test_integers_are_refused(tmp_path: Path) -> None:
     values = [value.long() for value in net.state_dict().values()]
     path = tmp_path / "n.safetensors"
     save_file({f"{n}.weight": v for n, v in zip(names, values, strict=True)}, path)
-    assert "not finite numbers" in refusal(path)
+    assert "stored as int64; get a copy in float32" in refusal(path)
 
 
 PAPER = PROTOCOLS["paper"]

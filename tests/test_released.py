@@ -16,7 +16,7 @@ from torch import Tensor
 import fake_release
 import prosr
 from prosr.checkpoints import released
-from prosr.checkpoints.foreign import adapt, read_foreign
+from prosr.checkpoints.finding import adapt, read_foreign
 from prosr.checkpoints.weights import save_weights
 from prosr.config import preset
 from prosr.data.benchmarks import open_benchmark
@@ -217,7 +217,7 @@ def test_values_that_are_not_finite_are_refused(
 def test_integer_weights_are_refused(small: dict[str, Tensor], tmp_path: Path) -> None:
     name = "init_conv_3.conv.1.bias"
     broken = small | {name: torch.zeros(24, dtype=torch.int64)}
-    assert f"{name} holds" in read(tmp_path / "a.pth", broken)
+    assert f"{name} is stored as int64" in read(tmp_path / "a.pth", broken)
 
 
 def test_an_option_that_changes_the_function_but_no_shape_is_refused(

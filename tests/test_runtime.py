@@ -36,6 +36,15 @@ def run(code: str, folder: Path, **environment: str) -> subprocess.CompletedProc
     )
 
 
+def test_info_shows_all_but_costs_without_torch(tmp_path: Path) -> None:
+    code = 'sys.argv = ["prosr", "info", sys.argv[1]]; from prosr import cli; cli.main()'
+    for name in bundled_models():
+        done = run(code.replace("sys.argv[1]", repr(name)), tmp_path)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "protocol paper" in done.stdout and "GFLOP" not in done.stdout
+    assert "457,185 parameters" in done.stdout and "trained on: [" in done.stdout
+
+
 def test_pictures_are_enlarged_without_torch(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     array = rng.integers(0, 256, (20, 30, 4), np.uint8)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import re
 import shutil
@@ -24,21 +25,25 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from prosr.cache import cached_folder
-from prosr.errors import CheckpointError, ConfigError, suggestion
+from prosr.errors import CheckpointError, ConfigError, printable, suggestion
 from prosr.scales import SCALES
 from prosr.version import __version__
 
 WEIGHTS_FORMAT = "prosr-weights-1"
 
-COMMUNITY_SUFFIXES = (".pth", ".pt", ".ckpt")
-"""Files of other projects, which `prosr.checkpoints.community` reads."""
+FOREIGN_SUFFIXES = (".pth", ".pt", ".ckpt", ".mat")
+"""Files of other programs, which `prosr.checkpoints.finding` reads."""
 
 _PACKAGE = Path(str(files("prosr")))
 _BUNDLED = _PACKAGE / "weights"
 _STRENGTH = re.compile(r"(.+)@([01]|[01]?\.\d+)")
 
-_STORED = ("F32", "I64")
-"""Types of values that networks have, as safetensors names them."""
+_STORED = ("F32", "F16", "F64", "BF16", "I64")
+"""Types of values that are read, as safetensors names them; floats become float32."""
+
+_CARD: dict[str, Any] = {"scales": list, "hours": int | float, "hours before": int | float}
+_CARD |= {"partner": dict}
+"""Entries of a card that other modules compute with."""
 
 Tensors = Mapping[str, NDArray[Any]]
 
@@ -106,6 +111,19 @@ def weights_name(model: str) -> str:
     return named[1] if named else plain
 
 
+def is_foreign(name: str | Path) -> bool:
+    """Whether this names another program's file: by its suffix, or safetensors without our mark."""
+    suffix = Path(name).suffix.lower()
+    if suffix != ".safetensors":
+        return suffix in FOREIGN_SUFFIXES
+    try:
+        with safe_open(name, framework="np") as stored:
+            return not (stored.metadata() or {}).get("format", "").startswith("prosr-")
+    # `read_safetensors` explains what is wrong with the file.
+    except (OSError, ValueError, SafetensorError):
+        return False
+
+
 def read_weights(path: Path) -> WeightsFile:
     """Read a weights file; nothing in it is executed.
 
@@ -114,13 +132,16 @@ def read_weights(path: Path) -> WeightsFile:
     """
     tensors, header = read_safetensors(path, WEIGHTS_FORMAT)
     try:
-        layout, card = json.loads(header["config"]), json.loads(header.get("card", "{}"))
-        if not (isinstance(layout, dict) and isinstance(card, dict)):
-            raise ValueError("layout and card must be tables")
+        layout, card = _table(header["config"]), _table(header.get("card", "{}"))
+        for key in _CARD.keys() & card.keys():
+            if not isinstance(card[key], _CARD[key]):
+                raise ValueError(f"card: {key} has another type")
+        if not all(scale in SCALES for scale in card.get("scales", ())):
+            raise ValueError("card: scales has others than 2, 4 and 8")
     # JSON nested too deeply raises RecursionError.
     except (KeyError, ValueError, RecursionError) as error:
         raise CheckpointError(
-            f"{path}: the layout in its header cannot be used ({error}); "
+            f"{path}: its header cannot be used ({error!s:.120}); "
             "it was made by another version of prosr or is damaged"
         ) from error
     for name, value in tensors.items():
@@ -131,34 +152,60 @@ def read_weights(path: Path) -> WeightsFile:
     return WeightsFile(path.stem, path, tensors, layout, card, weights_hash(tensors))
 
 
+def _table(text: str) -> dict[str, Any]:
+    """A table in JSON whose numbers are finite, or `ValueError`."""
+    table = json.loads(text, parse_int=_number, parse_float=_number, parse_constant=_number)
+    if not isinstance(table, dict):
+        raise ValueError("layout and card must be tables")
+    return table
+
+
+def _number(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text[:20]} is not a finite number")
+    return int(text) if text.lstrip("-").isdigit() else value
+
+
 def read_safetensors(path: Path, expected: str) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
-    """The tensors and the header of a safetensors file of ours.
+    """The tensors and the header of a safetensors file of ours; floats as float32.
 
     Raises `CheckpointError` unless its header states the `expected` format, and for tensors
-    of other types than float32 and int64.
+    of other types than floating-point numbers and int64.
     """
     try:
         with safe_open(path, framework="np") as stored:
             header = stored.metadata() or {}
             if header.get("format") != expected:
                 found = header.get("format", "unknown")
-                hint = "; `prosr convert` reads released files"
                 raise CheckpointError(
-                    f"{path}: not of format {expected} but {found!r}"
-                    f"{hint if expected == WEIGHTS_FORMAT else ''}"
+                    f"{path}: not of format {expected} but {found!r:.40}; a run's weights are in "
+                    "its last.safetensors"
                 )
             names = stored.keys()
-            for name in names:
-                if (kind := stored.get_slice(name).get_dtype()) not in _STORED:
-                    raise CheckpointError(
-                        f"{path}: {name} is stored as {kind}, which is not supported; convert it "
-                        "to float32"
-                    )
-            return {name: stored.get_tensor(name) for name in names}, header
+            return {name: _tensor(path, stored, name) for name in names}, header
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such file") from None
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path}: not a readable safetensors file ({error})") from error
+
+
+def _tensor(path: Path, stored: Any, name: str) -> NDArray[Any]:
+    part = stored.get_slice(name)
+    if (kind := part.get_dtype()) not in _STORED:
+        raise CheckpointError(
+            f"{path}: {printable(name[:100])} is stored as {kind}, which is not supported; convert "
+            "it to float32, float16 or bfloat16"
+        )
+    if kind == "BF16":
+        # numpy has no bfloat16, which is the upper half of float32.
+        begin, end = tensor_places(path)[name]
+        halves = np.fromfile(path, "<u2", (end - begin) // 2, offset=begin)
+        return (halves.astype(np.uint32) << 16).view(np.float32).reshape(part.get_shape())
+    value: NDArray[Any] = stored.get_tensor(name)
+    # float64 beyond float32 becomes infinite, which is refused later.
+    with np.errstate(over="ignore"):
+        return value.astype(np.float32) if kind in ("F16", "F64") else value
 
 
 def tensor_places(path: Path) -> dict[str, tuple[int, int]]:
@@ -214,7 +261,8 @@ def open_model(weights: WeightsFile, export: Callable[[WeightsFile, Path], None]
 
 def cache_key(name: str, sha256: str, layout: Mapping[str, Any]) -> str:
     """A name for a model's graphs in the cache: a hash of everything that determines them."""
-    what = f"{name} {sha256} {json.dumps(layout, sort_keys=True)} {__version__} {_code()}"
+    shape = json.dumps(layout, sort_keys=True, allow_nan=False)
+    what = f"{name} {sha256} {shape} {__version__} {_code()}"
     return hashlib.sha256(what.encode()).hexdigest()[:24]
 
 
@@ -230,12 +278,13 @@ def _code() -> str:
 
 def _find(name: str | Path) -> WeightsFile:
     path = Path(name)
-    if path.suffix == ".safetensors":
+    if path.suffix.lower() == ".safetensors" and not is_foreign(path):
         return read_weights(path)
     # This accepts names of any length; `Path.exists` does not.
     if os.path.exists(path):
         raise CheckpointError(
-            f"{path}: not a .safetensors weights file; `prosr convert` makes one of a released file"
+            f"{path}: not a weights file of prosr, so it has no strength; as a model, give"
+            f" a .safetensors, {', '.join(FOREIGN_SUFFIXES)} file"
         )
     if str(name) == "bicubic":
         return WeightsFile("bicubic", None, {}, {"kind": "bicubic"}, {}, "")
@@ -246,8 +295,8 @@ def _find(name: str | Path) -> WeightsFile:
 
     if str(name) in PRESETS:
         raise CheckpointError(
-            f"{name} comes without weights; train it, convert a released file with "
-            f"`prosr convert`, or use one of: {', '.join(bundled_models())}"
+            f"{name} comes without weights; train it, give a file of weights instead, or use one "
+            f"of: {', '.join(bundled_models())}"
         )
     other = suggestion(str(name), PRESETS, bundled_models())
     raise ConfigError(f"no model is called {str(name)!r}{other}")
@@ -289,13 +338,8 @@ def _partner(weights: WeightsFile, path: Path) -> WeightsFile:
             f"{weights.name} has one strength only: it was not trained from another network "
             "against a discriminator; remove the strength"
         )
-    try:
-        model, sha256 = str(named["model"]), str(named["sha256"])
-        beside, found = path.with_name(f"{model}.safetensors"), None
-    except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(
-            f"{path}: its header does not say which network it was trained from; it is damaged"
-        ) from error
+    model, sha256 = str(named.get("model")), str(named.get("sha256"))
+    beside, found = path.with_name(f"{Path(model).name}.safetensors"), None
     if path.suffix == ".safetensors" and beside.exists():
         found = _find(beside)
     elif model in bundled_models():

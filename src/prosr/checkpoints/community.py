@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, cast
 
+import torch
 from torch import Tensor
 
 from prosr.checkpoints import torchfiles
-from prosr.errors import CheckpointError
+from prosr.checkpoints.torchfiles import Refused
+from prosr.errors import printable
 from prosr.layouts import CommunityConfig
 from prosr.nets.network import Network
 from prosr.scales import SCALES
@@ -26,46 +27,46 @@ class Community(Network):
         return cast(Tensor, self._found(x))
 
 
-def load_community(path: Path) -> Community:
-    """Return the network in a file that spandrel recognises. Executes nothing in the file.
+def read_community(content: Any, unknown: str) -> Community:
+    """Return the network in the content of a file, if spandrel recognises it.
 
-    Raises `CheckpointError` if the file or spandrel is missing, if spandrel does not recognise the
-    file, or if the network does not enlarge RGB by 2, 4 or 8 or computes in windows, whose results
-    would depend on the positions of tiles.
+    `unknown` says why it is none of the networks that this package knows. Raises `Refused` if
+    spandrel is missing or does not recognise it either, or if the network does not enlarge RGB by
+    2, 4 or 8 or computes in windows, whose results would depend on the positions of tiles.
     """
-    torchfiles.head(path)
     try:
         import spandrel
     # A torchvision built for another PyTorch fails on import in many ways.
     except Exception as error:
-        raise CheckpointError(
-            f"{path}: not a .safetensors weights file; convert a released ProSR file with "
-            "`prosr convert`, or install the reader of other projects' networks: pip install "
-            "'prosr[spandrel]', and the torchvision that belongs to your PyTorch "
-            f"({_reason(error)})"
+        raise Refused(
+            f"{unknown}; if it is another project's network, run: pip install 'prosr[spandrel]', "
+            f"with the torchvision that belongs to your PyTorch ({_reason(error)})"
         ) from error
     try:
-        state = spandrel.canonicalize_state_dict(torchfiles.load(path))
-        found = spandrel.ModelLoader().load_from_state_dict(state)
-    except (OSError, MemoryError):
+        state = dict(spandrel.canonicalize_state_dict(content))
+        whole = {key for key, value in state.items() if value.dtype == torch.int64}
+        # Before torch converts complex or whole numbers, with a warning or without.
+        torchfiles.check_values({key: state[key] for key in state.keys() - whole})
+        found = spandrel.ModelLoader().load_from_state_dict(dict(state))
+    except (Refused, MemoryError):
         raise
     # spandrel raises many kinds of error for untrusted content.
     except Exception as error:
-        raise CheckpointError(
-            f"{path}: not a network that spandrel recognises ({_reason(error):.120}); "
-            "convert a released ProSR file with `prosr convert`"
-        ) from error
+        why = f"spandrel does not recognise it either ({_reason(error):.120})"
+        raise Refused(f"{unknown}; {why}") from error
     name, needs = found.architecture.name, found.size_requirements
     rgb = (found.input_channels, found.output_channels) == (3, 3)
     if not (isinstance(found, spandrel.ImageModelDescriptor) and found.scale in SCALES and rgb):
-        raise CheckpointError(f"{path}: this {name} does not enlarge RGB pictures by 2, 4 or 8")
+        raise Refused(f"this {name} does not enlarge RGB pictures by 2, 4 or 8")
     if needs.multiple_of > 1 or needs.square:
-        raise CheckpointError(
-            f"{path}: this {name} computes in windows of {needs.multiple_of} pixels, so tile "
+        raise Refused(
+            f"this {name} computes in windows of {needs.multiple_of} pixels, so tile "
             "borders would be visible; use a convolutional network"
         )
+    counts = {key for key, own in found.model.state_dict().items() if own.dtype == torch.int64}
+    torchfiles.check_values({key: state[key] for key in whole - counts})
     return Community(found)
 
 
 def _reason(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    return printable((str(error).strip() or type(error).__name__).splitlines()[0])

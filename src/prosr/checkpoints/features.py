@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import nn
 from torch.hub import download_url_to_file
 
 from prosr.checkpoints import torchfiles
@@ -58,16 +56,20 @@ def open_features(name: str, path: Path) -> nn.Module:
     if not path.exists():
         link = f"; {source.url} (SHA-256 {source.sha256[:12]}…)" if source.url else ""
         raise CheckpointError(f"{path}: there is no such file for {name}; get {source.place}{link}")
-    stored, net = _read(path), source.net()
-    for key, value in net.state_dict().items():
-        layer = key.rpartition(".")[0]
-        same = [
-            t for k, t in stored.items() if k.startswith(f"{layer}.") and t.shape == value.shape
-        ]
-        if len(same) != 1 or not bool(same[0].isfinite().all()):
-            kind = source.net.__name__
-            raise CheckpointError(f"{path}: has no {key} of {kind} that fits; get another copy")
-        value.copy_(same[0])
+    net = source.net()
+    try:
+        content = torchfiles.load(path, MAX_BYTES)
+        stored = content if isinstance(content, dict) else {}
+        for key, value in net.state_dict().items():
+            layer, shape = key.rpartition(".")[0], value.shape
+            named = {k: t for k, t in stored.items() if str(k)[:99].startswith(f"{layer}.")}
+            same = {k: t for k, t in named.items() if getattr(t, "shape", None) == shape}
+            if len(same) != 1:
+                raise Refused(f"has no {key} of {source.net.__name__} that fits; get another copy")
+            torchfiles.check_values(same)
+            value.copy_(*same.values())
+    except Refused as refusal:
+        raise CheckpointError(f"{path}: not a file of {name}; {refusal}") from refusal
     return net.eval().requires_grad_(False)
 
 
@@ -87,15 +89,3 @@ def download_missing(name: str, path: Path) -> None:
     # A file with an unexpected hash raises RuntimeError.
     except (OSError, RuntimeError) as error:
         raise CheckpointError(f"{source.url}: download failed ({error}); try again") from error
-
-
-def _read(path: Path) -> dict[str, Tensor]:
-    try:
-        if torchfiles.head(path, MAX_BYTES)[8:9] == b"{":
-            return load_file(path)
-        stored = torchfiles.load(path, MAX_BYTES)
-        if not isinstance(stored, dict):
-            raise Refused("it does not hold tensors by their names")
-        return {str(name): value for name, value in stored.items() if isinstance(value, Tensor)}
-    except (Refused, SafetensorError) as error:
-        raise CheckpointError(f"{path}: not a readable file of weights; {error}") from error

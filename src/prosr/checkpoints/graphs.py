@@ -16,7 +16,8 @@ from onnx.external_data_helper import set_external_data
 from torch import Tensor, nn
 
 from prosr.cache import cached_folder
-from prosr.checkpoints.weights import find, from_file, save_weights
+from prosr.checkpoints.finding import find
+from prosr.checkpoints.weights import from_file, save_weights
 from prosr.errors import InferenceError
 from prosr.inference.engines.openvino import compile_model, core
 from prosr.inference.engines.torch import smallest_side
@@ -71,15 +72,12 @@ def export_weights(weights: WeightsFile, folder: Path) -> None:
     beside = None
     if weights.path is not None:
         beside = folder / f"{weights.name}.safetensors"
-        if weights.strength == 1:
-            beside.write_bytes(weights.path.read_bytes())
-        else:
-            save_weights(beside, loaded.net, loaded.card)
+        save_weights(beside, loaded.net, loaded.card)
     write_graphs(loaded.net, weights.name, weights.sha256, folder, beside)
 
 
-def open_community(path: Path) -> Model:
-    """The graph of another project's network, exported once into the user's cache.
+def open_foreign(path: Path) -> Model:
+    """The graphs of another program's file, exported once into the user's cache.
 
     Raises `CheckpointError` for a file that cannot be used, and `InferenceError` for a
     network that the exporter cannot follow.

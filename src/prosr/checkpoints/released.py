@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
 
 from torch import Tensor
 
-from prosr.checkpoints import torchfiles
-from prosr.checkpoints.torchfiles import Refused
+from prosr.checkpoints.torchfiles import Refused, Unknown
 from prosr.checkpoints.weights import Found, Shape, difference, expected, shapes
 from prosr.config import PRESETS
 from prosr.errors import printable
@@ -20,13 +18,12 @@ RELEASED = ("prosr-l", "prosr-s-2018")
 """Presets whose weights were released."""
 
 
-def read_prosr(path: Path) -> Found:
-    """Return the network in a released `.pth` without executing anything in the file.
+def read_prosr(tensors: dict[str, Tensor], options: Mapping[str, object]) -> Found:
+    """Return the released network with these tensors and options.
 
     A file may hold only the first levels of a preset: with one level the network is called
-    "prosr-s-2018-x2". Raises `Refused` for any other file.
+    "prosr-s-2018-x2". Raises `Unknown` for other tensors, and `Refused` for other options.
     """
-    tensors, options = _parts(torchfiles.load(path))
     name, layout = recognise(shapes(tensors))
     _check_options(options, layout)
     rename = partial(released_name, layout=layout)
@@ -36,7 +33,7 @@ def read_prosr(path: Path) -> Found:
 def recognise(found: Mapping[str, Shape]) -> tuple[str, ProSRConfig]:
     """Return the name and layout whose tensors have these released names and shapes.
 
-    Raises `Refused` with the difference from the nearest layout.
+    Raises `Unknown` with the difference from the nearest layout.
     """
     problems = []
     for name, layout in _layouts().items():
@@ -45,7 +42,9 @@ def recognise(found: Mapping[str, Shape]) -> tuple[str, ProSRConfig]:
         if not count:
             return name, layout
         problems.append((count, f"compared with {name}, {problem}"))
-    raise Refused(f"it is neither {' nor '.join(RELEASED)}; {min(problems)[1]}")
+    count, problem = min(problems)
+    compared = f"; {problem}" if count < len(found) else ""
+    raise Unknown(f"it is neither {' nor '.join(RELEASED)}{compared}")
 
 
 def _layouts() -> dict[str, ProSRConfig]:
@@ -89,16 +88,20 @@ def released_name(name: str, layout: ProSRConfig) -> str:
     return f"pyramid_residual_{int(number) + 1}{part}.{kind}"
 
 
-def _parts(content: object) -> tuple[dict[str, Tensor], Mapping[str, object]]:
-    """Return the state dict, without DataParallel's prefix, and the generator's options."""
+def parts(content: object) -> tuple[dict[str, Tensor], Mapping[str, object]]:
+    """Return the state dict, without DataParallel's prefix, and the generator's options.
+
+    Raises `Unknown` for content of another kind.
+    """
     if not isinstance(content, dict):
-        raise Refused("it does not hold a dict with a state_dict")
+        raise Unknown("it does not hold a dict with a state_dict")
     state, params = content.get("state_dict", content), content.get("params")
     if not isinstance(state, dict) or not state:
-        raise Refused("it holds no state_dict")
+        raise Unknown("it holds no state_dict")
     for name, value in state.items():
         if not (isinstance(name, str) and isinstance(value, Tensor)):
-            raise Refused(f"its state_dict has {printable(str(name)[:100])}, which is no tensor")
+            what = printable(name[:100]) if isinstance(name, str) else type(name).__name__
+            raise Unknown(f"its state_dict has {what}, which is no tensor")
     if all(name.startswith("module.") for name in state):
         state = {name.removeprefix("module."): value for name, value in state.items()}
     options = params.get("G") if isinstance(params, dict) else None

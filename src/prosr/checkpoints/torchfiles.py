@@ -1,4 +1,4 @@
-"""Reads PyTorch's checkpoint files by `torch.load` without executing anything in them.
+"""Reads files of weights, PyTorch's checkpoints and safetensors, and executes nothing in them.
 
 `torch.load(weights_only=True)` refuses code, but a small file can still make it allocate any amount
 of memory: with a compressed member, a `bytearray` of a given length, or a storage that is not in
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
 from prosr.errors import CheckpointError, printable
@@ -37,11 +38,16 @@ _NAMES = re.compile(
     r"|torch\._utils _rebuild_(tensor|tensor_v2|parameter|parameter_with_state)"
     r"|torch(\.cuda)? [A-Z][A-Za-z0-9]*Storage|torch (Size|device|bool|b?float\d+|u?int\d+)"
 )
+_FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 _DAMAGED = "it is damaged, or torch.save did not write it with its default protocol"
 
 
 class Refused(CheckpointError):
     """The reason why a file was refused: a clause that the caller prefixes with the file's name."""
+
+
+class Unknown(Refused):
+    """The reason why a file is none of the networks that this package knows by themselves."""
 
 
 def head(path: Path, limit: int = MAX_BYTES) -> bytes:
@@ -63,14 +69,21 @@ def head(path: Path, limit: int = MAX_BYTES) -> bytes:
 
 
 def load(path: Path, limit: int = MAX_BYTES) -> object:
-    """Return the object that `torch.save` wrote to a file of at most `limit` bytes, on the CPU.
+    """Return the object that was saved to a file of at most `limit` bytes, on the CPU.
 
-    Reads zip files (PyTorch 1.6 and later) and the older streams. An `EasyDict` is
-    returned as an `OrderedDict`. Raises `Refused` for a file that is damaged, names anything
-    but tensors and containers, or holds less than its tensors need, and `CheckpointError`
-    as `head` does.
+    Reads safetensors, and of `torch.save` zip files (PyTorch 1.6 and later) and the older streams.
+    An `EasyDict` is returned as an `OrderedDict`. Raises `Refused` for a file that is damaged,
+    names anything but tensors and containers, or holds less than its tensors need, and
+    `CheckpointError` as `head` does.
     """
     start = head(path, limit)
+    if start[8:9] == b"{":
+        try:
+            return load_file(path)
+        # Types that this PyTorch lacks raise KeyError, for example.
+        except Exception as error:
+            reason = printable(str(error)[:120])
+            raise Refused(f"it is not a readable safetensors file ({reason})") from error
     with open(path, "rb") as file:
         if start.startswith(b"PK\x03\x04"):
             _check_pickle(io.BytesIO(_pickle_in_zip(file)))
@@ -99,6 +112,17 @@ def load(path: Path, limit: int = MAX_BYTES) -> object:
     if sum(storages.values()) > path.stat().st_size:
         raise Refused("its tensors need more bytes than the file holds")
     return content
+
+
+def check_values(tensors: Mapping[str, Tensor]) -> None:
+    """Raise `Refused` with a tensor's name unless all are finite numbers of a floating type."""
+    for name, value in tensors.items():
+        key = printable(name[:100])
+        if value.dtype not in _FLOATS:
+            kind = str(value.dtype).removeprefix("torch.")
+            raise Refused(f"{key} is stored as {kind}; get a copy in float32, float16 or bfloat16")
+        if not bool(value.isfinite().all()):
+            raise Refused(f"{key} holds values that are not finite; get another copy")
 
 
 def _pickle_in_zip(file: IO[bytes]) -> bytes:
@@ -134,6 +158,8 @@ def _check_pickle(data: IO[bytes]) -> None:
         for count, (opcode, argument, _) in enumerate(pickletools.genops(data)):
             if count >= MAX_INSTRUCTIONS:
                 raise Refused(f"its pickle has more than {MAX_INSTRUCTIONS:,} instructions")
+            if argument == "torch._utils _rebuild_tensor_v3":
+                raise Refused("its values have a type such as float8; get a copy in float32")
             if opcode.name == "GLOBAL" and not _NAMES.fullmatch(str(argument)):
                 name = printable(str(argument).replace(" ", ".", 1)[:100])
                 raise Refused(f"it asks for {name}, which is not for weights; it was not run")

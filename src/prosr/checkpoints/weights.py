@@ -17,12 +17,11 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from prosr import models
-from prosr.checkpoints.community import load_community
-from prosr.config import PRESETS, net_config
+from prosr.config import net_config
 from prosr.errors import CheckpointError, ConfigError, printable
 from prosr.files import write_bytes
 from prosr.layouts import NetConfig
-from prosr.models import COMMUNITY_SUFFIXES, WEIGHTS_FORMAT, WeightsFile, read_safetensors
+from prosr.models import WEIGHTS_FORMAT, WeightsFile, read_safetensors
 from prosr.nets.build import build
 from prosr.nets.network import Network
 
@@ -61,7 +60,7 @@ def save_weights(path: Path, net: Network, card: Mapping[str, Any]) -> str:
     header = {
         "format": WEIGHTS_FORMAT,
         "config": net.layout.model_dump_json(),
-        "card": json.dumps(dict(card)),
+        "card": json.dumps(dict(card), allow_nan=False),
     }
     write_bytes(path, _serialized(net.state_dict(), header))
     return weights_hash(net.state_dict())
@@ -77,7 +76,7 @@ def from_file(weights: WeightsFile) -> Weights:
         config = net_config(weights.layout)
     except ConfigError as error:
         raise CheckpointError(
-            f"{source}: the layout in its header cannot be used ({error}); "
+            f"{source}: its header cannot be used ({error!s:.120}); "
             "it was made by another version of prosr or is damaged"
         ) from error
     tensors = {name: torch.from_numpy(value) for name, value in weights.tensors.items()}
@@ -131,27 +130,6 @@ def _by(shape: Shape | None) -> str:
     return "none" if shape is None else "×".join(map(str, shape[:9])) or "a scalar"
 
 
-def find(name: str | Path, strength: float = 1.0) -> Weights:
-    """Load a bundled model by its name or any weights file by its path, as a network.
-
-    See `prosr.models.find_weights`; `prosr.checkpoints.community.load_community` reads a
-    .pth, .pt or .ckpt.
-    """
-    path = Path(name)
-    if path.suffix not in COMMUNITY_SUFFIXES or strength != 1:
-        return from_file(models.find_weights(name, strength))
-    net = load_community(path)
-    return Weights(path.stem, net, {}, weights_hash(net.state_dict()))
-
-
-def find_or_build(name: str) -> Weights:
-    """`find`, or for a preset without weights a network with random parameters."""
-    config = PRESETS.get(name)
-    if config is None or name in models.bundled_models():
-        return find(name)
-    return Weights(name, build(config).eval(), {}, "")
-
-
 def save_state(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, str]) -> None:
     """Write training state atomically: the old file stays intact until the new one is complete."""
     write_bytes(path, _serialized(tensors, {"format": STATE_FORMAT, **header}))
@@ -170,6 +148,6 @@ def _serialized(tensors: Mapping[str, Tensor], header: dict[str, str]) -> bytes:
     start = 8 + int.from_bytes(data[:8], "little")
     table = json.loads(data[8:start])
     table["__metadata__"] = dict(sorted(table["__metadata__"].items()))
-    text = json.dumps(table, separators=(",", ":")).encode()
+    text = json.dumps(table, separators=(",", ":"), allow_nan=False).encode()
     text += b" " * (-len(text) % 8)
     return len(text).to_bytes(8, "little") + text + data[start:]

@@ -21,20 +21,21 @@ def convert(
 
     Reads ProSR's .pth, LapSRN's and MS-LapSRN's .mat and VDSR's .safetensors.
     Nothing in the file is executed: a file that asks for more than tensors and
-    options is refused. Give the result as --model.
+    options is refused. The result has a model card and one hash everywhere;
+    --model takes the released file, too.
 
     Example: prosr convert proSR.pth prosr-l.safetensors
     """
-    from prosr.checkpoints.foreign import SUFFIXES, read_foreign
+    from prosr.checkpoints.community import Community
+    from prosr.checkpoints.finding import find
     from prosr.checkpoints.weights import save_weights
     from prosr.errors import CheckpointError
+    from prosr.models import is_foreign
 
-    # Check everything possible before reading the file.
-    if source.suffix.lower() not in SUFFIXES:
-        raise CheckpointError(f"{source}: cannot be converted; give a {', '.join(SUFFIXES)} file")
     check_output(output, ".safetensors", overwrite)
-
-    released = read_foreign(source)
+    released = find(source)
+    if not is_foreign(source) or isinstance(released.net, Community):
+        raise CheckpointError(f"{source}: needs no conversion; give it as --model")
     count = sum(parameter.numel() for parameter in released.net.parameters())
     tensors = len(released.net.state_dict())
     typer.echo(f"{source}: {released.name}, {tensors} tensors, {count:,} parameters")

@@ -86,15 +86,10 @@ def evaluate(
 def name_models(upscalers: Mapping[str, Upscaler]) -> dict[str, Upscaler]:
     """Turn a map from requests to models into one from unique names to models.
 
-    A request is a model's name or a file's path. Files of the same name, as training writes
-    them, are prefixed with their folder. Raises `ConfigError` if that is still ambiguous.
+    Files of the same name, as training writes them, keep the paths that were requested.
     """
-    from prosr.evaluation.scoring import check_names
-
     names = Counter(upscaler.name for upscaler in upscalers.values())
-    named = [
-        (f"{Path(request).resolve().parent.name}/{one.name}" if names[one.name] > 1 else one.name)
+    return {
+        request + "+" * one.name.endswith("+") if names[one.name] > 1 else one.name: one
         for request, one in upscalers.items()
-    ]
-    check_names("models", named)
-    return dict(zip(named, upscalers.values(), strict=True))
+    }

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+import json
+from collections.abc import Iterator
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,53 +14,50 @@ if TYPE_CHECKING:
 
     from prosr.checkpoints.weights import Weights
     from prosr.evaluation.results import ScoreRow
+    from prosr.models import WeightsFile
 
 
 def info(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A preset or a weights file.")],
-    results: Annotated[
-        list[Path] | None,
-        typer.Option(
-            metavar="FILE.json...",
-            help="More results files to find the model's scores in.",
-        ),
-    ] = None,
 ) -> None:
     """Show a model's layout, parameters, costs, training and scores.
 
-    GFLOP are per megapixel of output; the receptive radius is in pixels of the input.
+    GFLOP are per megapixel of output; the receptive radius is in pixels of the input. Costs need
+    the extra "train".
     """
-    from prosr.checkpoints.weights import find_or_build
     from prosr.cli.tables import print_tables, score_tables
     from prosr.errors import printable
+    from prosr.models import find_weights, is_foreign
 
-    weights = find_or_build(model)
-    parameters = sum(parameter.numel() for parameter in weights.net.parameters())
-    scores = model_scores(weights, results or [])
-    layout = weights.net.layout.model_dump(exclude_none=True).items()
-    lines = [f"{weights.name}: {parameters:,} parameters", *(f"  {k} = {v}" for k, v in layout)]
+    weights: Weights | WeightsFile
+    costs = []
+    if find_spec("torch") or is_foreign(model):
+        from prosr.checkpoints.finding import find_or_build
+
+        weights = find_or_build(model)
+        layout = weights.net.layout.model_dump(exclude_none=True)
+        parameters = sum(parameter.numel() for parameter in weights.net.parameters())
+        costs = [_costs(weights)]
+    else:
+        weights = find_weights(model)
+        layout = weights.layout
+        parameters = sum(value.size for value in weights.tensors.values())
+    lines = [f"{weights.name}: {parameters:,} parameters"]
+    lines += (f"  {key} = {value}" for key, value in layout.items())
     for line in map(printable, lines):
         typer.echo(line)
-    print_tables([_costs(weights)])
+    print_tables(costs)
     for line in map(printable, _training(weights, parameters)):
         typer.echo(line)
-    print_tables(score_tables(scores, timed=False))
+    print_tables(score_tables(model_scores(weights), timed=False))
 
 
-def model_scores(weights: Weights, results: list[Path]) -> list[ScoreRow]:
-    """Scores of the same weights, from the package and from the files `results`.
+def model_scores(weights: Weights | WeightsFile) -> list[ScoreRow]:
+    """The package's scores of the same weights; of the bicubic, by its name."""
+    from prosr.evaluation.results import known_results
 
-    Rows without weights, those of the bicubic, are found by the model's name.
-    """
-    from prosr.evaluation.results import known_results, merge, read_results
-
-    def is_its(row: ScoreRow) -> bool:
-        if row.weights is None:
-            return row.model == weights.name
-        return row.weights == weights.sha256
-
-    own = (row for path in results for row in read_results(path))
-    return merge(filter(is_its, known_results()), filter(is_its, own))
+    wanted = weights.sha256 or weights.name
+    return [row for row in known_results() if (row.weights or row.model) == wanted]
 
 
 def _costs(weights: Weights) -> Table:
@@ -77,28 +75,16 @@ def _costs(weights: Weights) -> Table:
     return table
 
 
-def _training(weights: Weights, parameters: int) -> list[str]:
+def _training(weights: Weights | WeightsFile, parameters: int) -> Iterator[str]:
     if not parameters:
-        return ["it needs no weights"]
-    if not weights.sha256:
-        return ["it comes without weights; train it, or convert a released file: prosr convert"]
-    if not weights.card:
-        return ["its file has no model card"]
-    card = (f"{name}: {_plain(value)}" for name, value in weights.card.items())
-    return [f"weights {weights.sha256}", *card]
-
-
-def _plain(value: object) -> str:
-    """A value of a model card as text."""
-    if isinstance(value, dict):
-        return ", ".join(f"{key} = {setting}" for key, setting in _flat(value))
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def _flat(table: Mapping[str, object]) -> Iterator[tuple[str, object]]:
-    """Settings of nested tables with dotted names, without unset ones."""
-    for key, value in table.items():
-        if isinstance(value, dict):
-            yield from ((f"{key}.{inner}", setting) for inner, setting in _flat(value))
-        elif value is not None:
-            yield key, value
+        yield "it needs no weights"
+    elif not weights.sha256:
+        yield "it comes without weights; train it, or give a file of weights"
+    elif not weights.card:
+        yield "its file has no model card"
+    else:
+        yield f"weights {weights.sha256}"
+        for name, value in weights.card.items():
+            plain = isinstance(value, str)
+            text = value if plain else json.dumps(value, ensure_ascii=False, allow_nan=False)
+            yield f"{name}: {text}"

@@ -11,7 +11,7 @@ from prosr.errors import ConfigError, InferenceError
 from prosr.inference.engine import Engine
 from prosr.inference.memory import default_memory
 from prosr.inference.upscaler import Upscaler
-from prosr.models import COMMUNITY_SUFFIXES, Model, WeightsFile, find_weights, open_model
+from prosr.models import Model, WeightsFile, find_weights, is_foreign, open_model
 
 ENGINES = ("auto", "openvino", "onnx", "torch")
 
@@ -44,7 +44,7 @@ def load(
                 raise
         else:
             return Upscaler(open_engine(model, limit, chosen), model.name, model.sha256, ensemble)
-    from prosr.checkpoints.weights import find
+    from prosr.checkpoints.finding import find
     from prosr.inference.engines.torch import TorchEngine, best_device
 
     weights = find(name_or_path, strength)
@@ -63,11 +63,11 @@ def find_model(name_or_path: str | Path, strength: float = 1.0) -> Model:
     """
     path = Path(name_or_path)
     try:
-        if path.suffix not in COMMUNITY_SUFFIXES or strength != 1:
+        if not is_foreign(path) or strength != 1:
             return open_model(find_weights(name_or_path, strength), _export)
-        from prosr.checkpoints.graphs import open_community
+        from prosr.checkpoints.graphs import open_foreign
 
-        return open_community(path)
+        return open_foreign(path)
     except ModuleNotFoundError as error:
         raise ConfigError(
             f"{path}: must be exported once, which needs torch and onnx; "

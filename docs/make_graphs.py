@@ -1,0 +1,24 @@
+"""Write the bundled networks' graphs again, after a change to a network or to the export.
+
+python docs/make_graphs.py [FOLDER]
+
+FOLDER holds the networks' .safetensors files, by default src/prosr/weights.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from prosr.checkpoints.graphs import write_graphs
+from prosr.checkpoints.weights import from_file
+from prosr.models import bundled_models, find_weights
+
+WEIGHTS = Path(__file__).parents[1] / "src" / "prosr" / "weights"
+
+if __name__ == "__main__":
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else WEIGHTS
+    for name in bundled_models():
+        weights = find_weights(name)
+        beside = folder / f"{name}.safetensors" if weights.path else None
+        write_graphs(from_file(weights).net, name, weights.sha256, folder, beside)
