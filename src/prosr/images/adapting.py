@@ -146,6 +146,7 @@ def _fitted(new: Metadata, file_format: str) -> Metadata:
 def _with_texts(xmp: bytes, texts: list[tuple[str, str]]) -> bytes:
     """The packet with texts of a PNG as JSON in a property."""
     head, end, tail = (xmp or _PACKET).rpartition(b"</rdf:RDF>")
-    data = escape(json.dumps(texts, ensure_ascii=False)).encode(errors="replace")
+    text = json.dumps(texts, ensure_ascii=False, allow_nan=False)
+    data = escape(text).encode(errors="replace")
     about = _TEXTS.pattern.partition(b"(.*?)")
     return head + about[0] + data + about[2] + end + tail if texts and end else xmp

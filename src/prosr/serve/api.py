@@ -238,10 +238,10 @@ async def _submit(
             write = service.spool.write
             uploads.append(await run_in_threadpool(write, new, number, name, source))
         asked_for = [chosen, *((upload.name, upload.sha256) for upload in uploads)]
-        fingerprint = hashlib.sha256(json.dumps(asked_for).encode()).hexdigest()
+        fingerprint = hashlib.sha256(json.dumps(asked_for, allow_nan=False).encode()).hexdigest()
         client = request.client.host if request.client else ""
         about: dict[str, Any] = {"id": new, "client": client, "key": key}
-        about |= {"fingerprint": fingerprint, "options": json.dumps(chosen)}
+        about |= {"fingerprint": fingerprint, "options": json.dumps(chosen, allow_nan=False)}
         asked = StoredJob(**about, created=service.store.now())
         job = await service.accept(asked, uploads)
     finally:

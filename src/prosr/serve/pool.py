@@ -100,7 +100,7 @@ class Pool:
         process = await self.start(name)
         assert process.stdin is not None and process.stdout is not None, "they are pipes"
         with contextlib.suppress(ConnectionError):
-            process.stdin.write(json.dumps(task).encode() + b"\n")
+            process.stdin.write(json.dumps(task, allow_nan=False).encode() + b"\n")
             await process.stdin.drain()
         while True:
             try:

@@ -143,7 +143,7 @@ class Store:
     ) -> None:
         """Store the outcome of a running picture, unless it has been cancelled."""
         change = f"UPDATE pictures SET state = ?, reason = ?, result = ? WHERE {_RUNS}"
-        stored = result and json.dumps(result)
+        stored = result and json.dumps(result, allow_nan=False)
         self._change(change, state, reason, stored, picture.job, picture.number)
 
     def requeue(self, picture: StoredPicture, strikes: int) -> None:

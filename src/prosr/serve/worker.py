@@ -47,7 +47,7 @@ class Channel:
         threading.Thread(target=self._listen, daemon=True).start()
 
     def send(self, message: Message) -> None:
-        self._answers.write(json.dumps(message).encode() + b"\n")
+        self._answers.write(json.dumps(message, allow_nan=False).encode() + b"\n")
 
     def _listen(self) -> None:
         for line in sys.stdin:
