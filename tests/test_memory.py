@@ -129,3 +129,20 @@ sys.exit(f"{full} {kept} {resident_memory()}")
     full, kept, released = map(int, done.stderr.split())
     assert full - kept < 10_000_000
     assert kept - released > 190_000_000
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other systems keep nothing")
+def test_an_engine_returns_the_memory_of_its_last_tile() -> None:
+    code = """
+import sys, numpy
+import psutil
+import prosr
+upscaler = prosr.load("prosr-xs", max_memory=2_000_000_000, engine="openvino")
+upscaler.upscale(numpy.zeros((256, 256, 3), numpy.uint8), 4)
+full = psutil.Process().memory_info().rss
+upscaler._engine.release()
+sys.exit(f"{full} {psutil.Process().memory_info().rss}")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, text=True)
+    full, released = map(int, done.stderr.split())
+    assert full - released > 50_000_000

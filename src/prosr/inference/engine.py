@@ -14,7 +14,7 @@ from typing import ClassVar
 import numpy as np
 
 from prosr.errors import CheckpointError, ConfigError
-from prosr.inference.memory import reuse_freed_memory
+from prosr.inference.memory import release_freed_memory, reuse_freed_memory
 from prosr.inference.tiling import Block
 
 _ROUNDING = 10
@@ -102,6 +102,10 @@ class Engine(ABC):
             parts = [self.run(np.ascontiguousarray(one[None]), scale) for one in x]
         y = parts[0] if len(parts) == 1 else np.concatenate(parts)
         return y[:, :, : scale * height, : scale * width]
+
+    def release(self) -> None:
+        """Return the memory of past tiles to the system, before others need it."""
+        release_freed_memory()
 
     def radius(self, scale: int) -> int:
         """The network's receptive radius, in input pixels."""

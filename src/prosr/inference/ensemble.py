@@ -23,7 +23,7 @@ class Ensemble:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self.name, self.scales, self.max_memory = engine.name, engine.scales, engine.max_memory
-        self.reserved = engine.reserved
+        self.reserved, self.release = engine.reserved, engine.release
 
     @property
     def precision(self) -> str:

@@ -133,7 +133,7 @@ class Upscaler:
             with canvas, picture.decoded(target.parent) as read:
                 release_freed_memory()
                 self._enlarge(read, canvas.put, scale, progress, canvas.channels)
-                release_freed_memory()
+                self._engine.release()
                 canvas.save()
             return target
         if output is not None or overwrite:

@@ -120,6 +120,12 @@ class OpenVinoEngine(Engine):
         result: Block = compiled(x, share_inputs=True)[0].copy()
         return result
 
+    def release(self) -> None:
+        with self._running:
+            if self._active is not None:
+                self._active.release_memory()
+        super().release()
+
     def _compile(self, scale: int, height: int, width: int) -> Any:
         small = height * width < _SMALL
         shape = (scale, -1, -1) if small else (scale, height, width)
