@@ -104,8 +104,8 @@ def test_macs_are_those_of_the_convolutions_that_run(layout: NetConfig, scale: S
 
 
 def test_another_projects_network_is_traced() -> None:
-    # The blur is not trained. Alive at once: results of the blur, convolution and norm.
-    assert trace(Stranger(), 2) == Cost(3 * 12 * 9, 3, 4 * (3 + 12 + 12))
+    # Alive at once: results of the blur, convolution and norm.
+    assert trace(Stranger(), 2) == Cost(3 * 25 + 3 * 12 * 9, 3, 4 * (3 + 12 + 12))
 
 
 def test_the_peak_of_a_chain_is_that_of_two_neighbours() -> None:

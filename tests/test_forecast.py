@@ -42,10 +42,9 @@ def test_one_scale_is_one_phase() -> None:
 
 def test_a_step_of_each_scale_is_measured() -> None:
     single = RECIPE.model_copy(update={"schedule": Single(scale=4)})
-    (cost,) = measure_steps(single, 1, lambda name: None)
-    assert (cost.work.scale, cost.share, cost.work.patch) == (4, 1, 4)
-    assert cost.seconds > 0
-    assert cost.memory > 50_000_000
+    ((step, seconds),) = measure_steps(single, 1, lambda name: None)
+    assert (step.scale, step.patch) == (4, 4)
+    assert seconds > 0
 
 
 def test_a_dry_run_starts_nothing(

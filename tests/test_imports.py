@@ -61,6 +61,7 @@ NETS_MAY = {
     "abc",
     "collections",
     "contextlib",
+    "copy",
     "dataclasses",
     "functools",
     "itertools",

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from prosr.errors import InferenceError
-from prosr.evaluation.timing import Isolated, Subject, Timing, measure
+from prosr.evaluation.timing import Subject, Timing, measure
+from prosr.lab.isolated import Isolated
 
 
 def test_subjects_take_turns_after_a_round_to_warm_up() -> None:

@@ -115,9 +115,9 @@ def train(
     rounds: Rounds = 15,
     output: RowsFile = None,
 ) -> None:
-    """Time a training step, plain and with each change that might make it faster.
+    """Time a training step, plain and with each change that makes it faster.
 
-    The plain step is float32, contiguous and eager, with PyTorch's own settings. The table also
+    The plain step is float32 and contiguous, with PyTorch's own settings. The table also
     shows the machine's peak speed in matrix products, and the fraction of time that training with
     one worker waits for data.
     """
@@ -130,10 +130,8 @@ def train(
     single = Single(scale=check_scale(scale))
     recipe = Recipe(model=model, steps=1, batch=batch, patch=(patch,) * 3, schedule=single, clip=1)
     with status_line() as tell:
-        rows, notes = time_steps(StepWork(recipe, single.scale), rounds, tell)
+        rows = time_steps(StepWork(recipe, single.scale), rounds, tell)
     _present(rows, output)
-    for note in notes:
-        typer.echo(note)
 
 
 def _present(rows: Sequence[TimingRow], output: Path | None) -> None:

@@ -21,10 +21,11 @@ import psutil
 
 from prosr.config import PRESETS
 from prosr.errors import ConfigError
-from prosr.evaluation.timing import Isolated, Subject, measure
+from prosr.evaluation.timing import Subject, measure
 from prosr.inference.engine import Engine
 from prosr.inference.loading import find_model, open_engine
 from prosr.inference.upscaler import Upscaler
+from prosr.lab.isolated import Isolated
 from prosr.lab.measurements import PEAK_MACS, TimingRow, fast_types, matrix_products, measured
 from prosr.models import Model, bundled_models
 from prosr.scales import Scale

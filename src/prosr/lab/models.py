@@ -14,11 +14,12 @@ import torch
 from prosr.config import PRESETS, preset
 from prosr.errors import ConfigError
 from prosr.evaluation.scoring import SCORING_MEMORY
-from prosr.evaluation.timing import Isolated, measure
+from prosr.evaluation.timing import measure
 from prosr.inference.loading import check_engine
 from prosr.inference.memory import release_freed_memory
 from prosr.inference.upscaler import Upscaler
 from prosr.lab.engines import open_network
+from prosr.lab.isolated import Isolated
 from prosr.lab.measurements import TimingRow, measured
 from prosr.layouts import LapSRNConfig
 from prosr.nets.build import build

@@ -1,17 +1,14 @@
-"""Time of a training step, plain and with each change that might make it faster."""
+"""Time of a training step, plain and with each change that makes it faster."""
 
 from __future__ import annotations
 
-import copy
 import time
-import warnings
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -20,31 +17,26 @@ from torch.optim import Adam
 from prosr.config import Single
 from prosr.data.decoded import DecodedPictures
 from prosr.data.patches import PREFETCHED, PatchSampler, TrainingPicture, prepared
-from prosr.errors import ProSRError
-from prosr.evaluation.timing import Isolated, Subject, Timing, measure
+from prosr.evaluation.timing import Subject, Timing, measure
 from prosr.inference.memory import reuse_freed_memory
+from prosr.lab.isolated import Isolated
 from prosr.lab.measurements import PEAK_MACS, TimingRow, fast_types, matrix_products, measured
 from prosr.nets.build import build
 from prosr.training.curriculum import scale_at
 from prosr.training.losses import pixel_loss
-from prosr.training.objectives import update_average
 from prosr.training.steps import StepWork, make_step, make_trainer
 
-_CLIP, _DECAY = 1.0, 0.999
 _PICTURES = 8
 _TYPES = {"fp32": "float32", "bf16": "bfloat16"}
 
 
 @dataclass(frozen=True)
 class StepVariant:
-    """Changes to the plain step, which is float32, contiguous and eager, with a for-loop Adam."""
+    """Changes to the plain step, which is float32 and contiguous, with a for-loop Adam."""
 
     channels_last: bool = False
     bf16: bool = False
     keep_memory: bool = False
-    adam: Literal["for-loop", "foreach", "fused"] = "for-loop"
-    care: bool = False
-    compiled: bool = False
 
 
 TRAINED = "as prosr train"
@@ -53,51 +45,28 @@ VARIANTS: dict[str, StepVariant | None] = {
     "plain, channels last": StepVariant(channels_last=True),
     "plain, freed memory kept": StepVariant(keep_memory=True),
     "plain, bf16": StepVariant(bf16=True),
-    "plain, Adam foreach": StepVariant(adam="foreach"),
-    "plain, Adam fused": StepVariant(adam="fused"),
-    "plain, clipped and averaged": StepVariant(care=True),
-    "plain, compiled": StepVariant(compiled=True),
-    "channels last, freed memory kept, compiled": StepVariant(
-        channels_last=True, keep_memory=True, compiled=True
-    ),
-    "bf16, channels last, freed memory kept": StepVariant(
-        channels_last=True, bf16=True, keep_memory=True
-    ),
-    "bf16, channels last, freed memory kept, compiled": StepVariant(
-        channels_last=True, bf16=True, keep_memory=True, compiled=True
-    ),
     TRAINED: None,
 }
 """Variants by their names in the table; None is the step of `prosr train`."""
 
 
-def time_steps(
-    work: StepWork, rounds: int, progress: Callable[[str], None]
-) -> tuple[list[TimingRow], list[str]]:
+def time_steps(work: StepWork, rounds: int, progress: Callable[[str], None]) -> list[TimingRow]:
     """Time all variants of a step in turns, with matrix products for the machine's peak.
 
-    Each runs in its own process. Returns the rows, and one note for each variant that this
-    machine cannot run.
+    Each runs in its own process, those in bfloat16 only where the processor has it.
     """
-    notes: list[str] = []
+    fast = fast_types()
     with ExitStack() as processes:
-        steps: dict[str, Isolated[Any]] = {}
-        for name, variant in VARIANTS.items():
-            if variant is not None and variant.bf16 and "bf16" not in fast_types():
-                notes.append(f"{name}: not available (no bfloat16 in hardware)")
-                continue
-            step = processes.enter_context(Isolated(make_variant, (work, variant)))
-            progress(f"{name}: starting")
-            compiled = variant is not None and variant.compiled
-            if compiled and (problem := _problem(step)):
-                notes.append(f"{name}: not available ({problem})")
-            else:
-                steps[name] = step
+        steps = {
+            name: processes.enter_context(Isolated(make_variant, (work, variant)))
+            for name, variant in VARIANTS.items()
+            if variant is None or not variant.bf16 or "bf16" in fast
+        }
         products = {
-            f"matrix product, {_TYPES[name]}": processes.enter_context(
-                Isolated(matrix_products, name)
+            f"matrix product, {_TYPES[kind]}": processes.enter_context(
+                Isolated(matrix_products, kind)
             )
-            for name in fast_types()
+            for kind in fast
         }
         timings = measure({**steps, **products}, rounds, before=progress)
         rows = {n: _row(work, n, timings[n], step.peak_memory()) for n, step in steps.items()}
@@ -107,19 +76,7 @@ def time_steps(
     for name in products:
         values = measured(timings[name])
         rows[name] = TimingRow(case="peak", subject=name, multiply_adds=PEAK_MACS, **values)
-    return list(rows.values()), notes
-
-
-def _problem(step: Subject) -> str:
-    """The reason why a compiled step fails here, or an empty string."""
-    try:
-        step()
-    except ProSRError:
-        raise
-    # The exceptions of torch.compile depend on the compiler and the system.
-    except Exception as error:
-        return " ".join(f"{type(error).__name__}: {error}".split())[:120]
-    return ""
+    return list(rows.values())
 
 
 def _row(work: StepWork, name: str, timing: Timing, memory: int) -> TimingRow:
@@ -144,41 +101,26 @@ def make_variant(request: tuple[StepWork, StepVariant | None]) -> Subject:
         reuse_freed_memory()
     layout = torch.channels_last if variant.channels_last else torch.contiguous_format
     net = build(work.recipe.net).to(memory_format=layout)  # type: ignore[call-overload]
-    average = copy.deepcopy(net)
-    foreach, fused = variant.adam == "foreach", variant.adam == "fused"
-    optimizer = Adam(net.parameters(), 1e-4, foreach=foreach, fused=fused)
-    if variant.compiled:
-        # The cached function returns the bicubic's taps, which never change.
-        warnings.filterwarnings("ignore", "Dynamo detected a call to a `functools.lru_cache`")
-    call: Any = torch.compile(net) if variant.compiled else net
+    optimizer = Adam(net.parameters(), 1e-4, foreach=False)
     batch = work.make_batch()
 
     def step() -> None:
         x, y = (
-            torch.from_numpy(pixels)
-            .permute(0, 3, 1, 2)
-            .float()
-            .div_(255)
-            .contiguous(memory_format=layout)
+            (torch.from_numpy(pixels).permute(0, 3, 1, 2) / 255).contiguous(memory_format=layout)
             for pixels in (batch.x, batch.y)
         )
         with torch.autocast("cpu", torch.bfloat16, enabled=variant.bf16):
-            loss = pixel_loss(call(x, work.scale, 1.0), y)
+            loss = pixel_loss(net(x, work.scale), y)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        if variant.care:
-            torch.nn.utils.clip_grad_norm_(net.parameters(), _CLIP).item()
         optimizer.step()
-        if variant.care:
-            update_average(average, net, _DECAY)
 
     return step
 
 
 def make_waiting(request: tuple[StepWork, int]) -> Subject:
     """Make a short training that returns the fraction of its time spent waiting for batches."""
-    work, steps = request
-    return lambda: _train_and_wait(work, steps)
+    return partial(_train_and_wait, *request)
 
 
 def _train_and_wait(work: StepWork, steps: int) -> float:

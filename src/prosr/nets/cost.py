@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+import math
 import weakref
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.module import register_module_forward_hook
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -28,7 +27,7 @@ class Cost(NamedTuple):
     """Cost of a network at one scale.
 
     `macs` is the number of multiply-accumulate operations for each input pixel of a large picture.
-    Only convolution modules count; φ_s, back-projection and biases do not. `radius` is the
+    Only convolutions count; φ_s, back-projection and biases do not. `radius` is the
     receptive radius: the distance in input pixels from an output pixel's place to the furthest
     input pixel that it depends on, along an axis. `bytes` is the peak memory of the activations for
     each input pixel, without the input itself and without what operators allocate internally.
@@ -57,11 +56,11 @@ def trace(net: nn.Module, scale: int) -> Cost:
 
 def observe(net: nn.Module, scale: int) -> tuple[int, int]:
     """`Cost.macs` and `Cost.bytes` of a network; its parameters may be on the meta device."""
-    macs = []
+    macs, net = [], _evaluating(net)
     for side in _SIDES:
         x, watch = _picture(net, side, side), _Watch()
         # Inference mode would hide the operators that this counts.
-        with _evaluating(net), torch.no_grad(), register_module_forward_hook(watch.count), watch:
+        with torch.no_grad(), watch:
             net(x, scale)
         macs.append(watch.macs)
     # Padding adds MACs in proportion to the side; the second difference removes these.
@@ -76,6 +75,7 @@ def find_radius(net: nn.Module, scale: int) -> int:
     One column of a strip is NaN, and NaN propagates to every pixel that depends on it. Raises
     `InferenceError` if it reaches all pixels of a strip of 2048.
     """
+    net = _evaluating(net)
     for length in _LENGTHS:
         radius = max(_reach(net, scale, length, turned) for turned in (False, True))
         if radius < length // 2 - 1:
@@ -86,6 +86,11 @@ def find_radius(net: nn.Module, scale: int) -> int:
     )
 
 
+def _evaluating(net: nn.Module) -> nn.Module:
+    """A copy in evaluation mode: batch statistics would mix all pixels."""
+    return copy.deepcopy(net).eval()
+
+
 def _reach(net: nn.Module, scale: int, length: int, turned: bool) -> int:
     """Distance in input pixels from the NaN column to the furthest result that is NaN."""
     x = _picture(net, _BREADTH, length)
@@ -93,7 +98,7 @@ def _reach(net: nn.Module, scale: int, length: int, turned: bool) -> int:
     x[..., middle] = torch.nan
     # cuDNN may transform blocks of pixels, which would spread NaN too far.
     exact = torch.backends.cudnn.flags(enabled=False)
-    with _evaluating(net), torch.inference_mode(), exact:
+    with torch.inference_mode(), exact:
         y_hat = net(x.mT if turned else x, scale)
     touched = (y_hat.mT if turned else y_hat).isnan().any(dim=2)[0].any(dim=0).nonzero()
     first, last = int(touched.min()) // scale, int(touched.max()) // scale
@@ -101,7 +106,7 @@ def _reach(net: nn.Module, scale: int, length: int, turned: bool) -> int:
 
 
 class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Tracks the lifetime of all tensors, and counts the MACs of convolution modules."""
+    """Tracks the lifetime of all tensors, and counts the MACs of convolutions."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -116,6 +121,10 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         given = {_key(leaf) for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)}
         result = func(*args, **(kwargs or {}))
+        if func is torch.ops.aten.convolution.default:
+            x, kernel, transposed = args[0], args[1], args[6]
+            # A transposed convolution computes for each pixel that it reads.
+            self.macs += kernel.numel() * math.prod((x if transposed else result).shape[2:])
         for leaf in tree_leaves(result):
             if isinstance(leaf, Tensor) and (key := _key(leaf)) not in given | self._alive.keys():
                 storage = leaf.untyped_storage()
@@ -123,13 +132,6 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 weakref.finalize(storage, self._alive.pop, key, None)
         self.peak = max(self.peak, sum(self._alive.values()))
         return result
-
-    def count(self, module: nn.Module, inputs: tuple[Any, ...], result: Any) -> None:
-        """Count the MACs of a module that has run, if it is a convolution."""
-        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-            # A transposed convolution computes for each pixel that it reads.
-            computed = inputs[0] if module.transposed else result
-            self.macs += module.weight.numel() * computed[0, 0].numel()
 
 
 def _key(tensor: Tensor) -> int:
@@ -141,16 +143,3 @@ def _picture(net: nn.Module, height: int, width: int) -> Tensor:
     """A gray picture of the type and on the device of the network's parameters."""
     like = next(net.parameters(), torch.empty(0))
     return torch.full((1, 3, height, width), 0.5, dtype=like.dtype, device=like.device)
-
-
-@contextmanager
-def _evaluating(net: nn.Module) -> Iterator[None]:
-    """Evaluation mode within the block; batch statistics would mix all pixels."""
-    training = [module for module in net.modules() if module.training]
-    for module in training:
-        module.training = False
-    try:
-        yield
-    finally:
-        for module in training:
-            module.training = True

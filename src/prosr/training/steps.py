@@ -12,11 +12,10 @@ import numpy as np
 
 from prosr.config import Recipe
 from prosr.data.patches import Batch
-from prosr.evaluation.timing import Isolated, Subject, measure
+from prosr.evaluation.timing import Subject, measure
 from prosr.nets.build import build
-from prosr.nets.cost import trace
+from prosr.nets.cost import observe
 from prosr.scales import SCALES, Scale
-from prosr.training.curriculum import shares
 from prosr.training.loop import make_stepper
 from prosr.training.objectives import update_average
 from prosr.training.run import open_run
@@ -41,7 +40,7 @@ class StepWork:
 
         The backward pass needs as many for the inputs, and again for the weights.
         """
-        forward = trace(build(self.recipe.net), self.scale).macs
+        forward, _ = observe(build(self.recipe.net), self.scale)
         return 3 * forward * self.recipe.batch * self.patch**2
 
     def make_batch(self) -> Batch:
@@ -54,29 +53,16 @@ class StepWork:
         return Batch(0, self.scale, x, y, ("noise",))
 
 
-@dataclass(frozen=True)
-class StepCost:
-    """A scale's share of all steps, and the cost of a step at this scale on this machine.
-
-    `memory` is the peak of the process in bytes, Python and PyTorch included.
-    """
-
-    work: StepWork
-    share: float
-    seconds: float
-    memory: int
-
-
-def measure_steps(recipe: Recipe, rounds: int, progress: Callable[[str], None]) -> list[StepCost]:
-    """Measure `rounds` steps of each scale on noise; `progress` gets a line before each scale."""
-    costs = []
-    for scale, share in shares(recipe).items():
+def measure_steps(
+    recipe: Recipe, rounds: int, progress: Callable[[str], None]
+) -> list[tuple[StepWork, float]]:
+    """Median seconds of `rounds` steps of each scale on noise; `progress` gets a line before it."""
+    steps = []
+    for scale in recipe.scales:
         progress(f"steps of scale {scale}")
         work = StepWork(recipe, scale)
-        with Isolated(make_step, work) as step:
-            seconds = measure({"step": step}, rounds)["step"].median
-            costs.append(StepCost(work, share, seconds, step.peak_memory()))
-    return costs
+        steps.append((work, measure({"step": make_step(work)}, rounds)["step"].median))
+    return steps
 
 
 def make_trainer(recipe: Recipe) -> Callable[[Batch], None]:
