@@ -3,6 +3,7 @@
 import copy
 import json
 import math
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -21,6 +22,7 @@ from prosr.checkpoints.finding import find
 from prosr.checkpoints.weights import load_state, save_weights
 from prosr.config import Schedule, Simultaneous, Single
 from prosr.data.benchmarks import Benchmark
+from prosr.data.patches import prepared
 from prosr.errors import CheckpointError, ConfigError, DataError, ProSRError
 from prosr.scales import SCALES
 from prosr.training.log import RunLog
@@ -120,6 +122,31 @@ def test_pytorchs_signal_handler_for_data_workers_is_removed(
     finally:
         signal.signal(signal.SIGCHLD, before)
     assert handlers == [signal.SIG_DFL] * RECIPE.steps
+
+
+def test_an_interrupted_validation_is_repeated_when_the_run_resumes(
+    pictures: Path, tmp_path: Path
+) -> None:
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    scores = go(session(pictures, whole)).scores
+    stopped, first = session(pictures, parts), Silent()
+    train(stopped, first, lambda: stopped.run.progress.step >= 4, lambda: True)
+    second = go(session(pictures, parts))
+    assert not first.scores
+    assert second.scores == scores
+    assert states_are_equal(whole, parts)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_data_workers_ignore_the_signals_of_their_group(
+    pictures: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    batches = prepared(session(pictures, tmp_path / "run").sampler, range(8), workers=1)
+    first = next(batches)
+    for worker in multiprocessing.active_children():
+        assert worker.pid is not None
+        os.kill(worker.pid, number)
+    assert [first.step, *(batch.step for batch in batches)] == list(range(8))
 
 
 def test_a_finished_run_has_weights_log_and_scores(pictures: Path, tmp_path: Path) -> None:
@@ -226,7 +253,7 @@ def test_another_recipe_does_not_resume_a_run(pictures: Path, tmp_path: Path) ->
 def test_a_damaged_state_is_named(pictures: Path, tmp_path: Path) -> None:
     go(session(pictures, tmp_path / "run"), until=1)
     (tmp_path / "run" / "state.safetensors").write_bytes(b"half")
-    with pytest.raises(CheckpointError, match=r"state\.safetensors.*put before\.safetensors in"):
+    with pytest.raises(CheckpointError, match=r"state\.safetensors.*use another --run folder"):
         session(pictures, tmp_path / "run")
 
 

@@ -18,12 +18,14 @@ def signals_wait() -> Iterator[None]:
     """Postpone Ctrl-C, SIGTERM and SIGHUP to the end of the block.
 
     In the middle of an import of NumPy, OpenVINO or PyTorch, the exceptions that they raise
-    would be lost, end the process, or look like a failed import.
+    would be lost, end the process, or look like a failed import. Signals that end the process
+    without an exception are not postponed.
     """
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
-    previous = signal.pthread_sigmask(signal.SIG_BLOCK, heard())
+    raising = [number for number in heard() if signal.getsignal(number) != signal.SIG_DFL]
+    previous = signal.pthread_sigmask(signal.SIG_BLOCK, raising)
     try:
         yield
     finally:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from prosr.cli.options import Data, MaxMinutes, Workers
+from prosr.cli.signals import signals_wait
 
 if TYPE_CHECKING:
     from prosr.training.session import TrainingJob
@@ -52,21 +53,25 @@ def train(
     --validation) and RUN/last.safetensors. The log is RUN/log.jsonl and, for TensorBoard,
     RUN/tensorboard.
     """
-    from prosr.checkpoints.features import download_missing
-    from prosr.cli.forecasting import show_forecast
-    from prosr.cli.launch import run_processes
-    from prosr.config import load_recipe
-    from prosr.data.benchmarks import open_benchmark
-    from prosr.inference.memory import parse_size
-    from prosr.training.session import TrainingJob
+    with signals_wait():
+        from prosr.cli.forecasting import show_forecast
+        from prosr.cli.launch import run_processes
+        from prosr.config import load_recipe
+        from prosr.inference.memory import parse_size
 
     loaded = load_recipe(recipe, settings or [])
     if dry_run:
         show_forecast(loaded)
         return
     if download_features and loaded.adversarial:
+        with signals_wait():
+            from prosr.checkpoints.features import download_missing
         download_missing(loaded.adversarial.features, loaded.adversarial.file)
     run_processes(devices, nodes)
+    with signals_wait():
+        from prosr.data.benchmarks import open_benchmark
+        from prosr.training.session import TrainingJob
+
     job = TrainingJob(
         recipe=loaded,
         data=data,
@@ -84,10 +89,11 @@ def train(
 
 
 def _run(job: TrainingJob, max_minutes: float | None) -> None:
-    from prosr.cli.console import stop_after, stop_on_signals, watch
-    from prosr.cli.launch import is_first_process, is_orphaned
-    from prosr.files import only_here
-    from prosr.training.loop import train
+    with signals_wait():
+        from prosr.cli.console import stop_after, stop_on_signals, watch
+        from prosr.cli.launch import is_first_process, is_orphaned
+        from prosr.files import only_here
+        from prosr.training.loop import train
 
     first = is_first_process()
     lock = only_here(job.folder) if first else nullcontext()
@@ -96,7 +102,11 @@ def _run(job: TrainingJob, max_minutes: float | None) -> None:
         if job.validation is None:
             display.note("no --validation folder: there will be no best weights, only the last")
         with stop_on_signals() as interrupted:
-            train(session, display, stop_after(max_minutes, lambda: interrupted() or is_orphaned()))
+
+            def told() -> bool:
+                return bool(interrupted()) or is_orphaned()
+
+            train(session, display, stop_after(max_minutes, told), told)
             if run.progress.skipped:
                 display.note(f"{run.progress.skipped} steps diverged and were skipped")
             if run.finished:

@@ -103,7 +103,8 @@ class DecodedPictures:
     def _evict(self) -> None:
         """Remove the least recently used pixels until 1/32 of the limit is free."""
         found = []
-        for path in self.folder.glob("[!.]*.npy"):
+        # Hidden files are those that a killed process has left half written.
+        for path in self.folder.glob("*.npy"):
             # Another process may have removed it.
             with suppress(FileNotFoundError):
                 status = path.stat()

@@ -5,6 +5,7 @@ A batch is a function of the step: there is no state to save.
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -176,9 +177,22 @@ def prepared(sampler: PatchSampler, steps: range, workers: int) -> Iterator[Batc
     # PyTorch would raise the death of a worker anywhere, even in a save, not only when its
     # batch is awaited.
     signal_handling._SIGCHLD_handler_set = True
-    ahead = PREFETCHED if workers else None
     return iter(
         DataLoader(
-            sampler, batch_size=None, sampler=steps, num_workers=workers, prefetch_factor=ahead
+            sampler,
+            batch_size=None,
+            sampler=steps,
+            num_workers=workers,
+            prefetch_factor=PREFETCHED if workers else None,
+            worker_init_fn=_ignore_signals,
         )
     )
+
+
+def _ignore_signals(worker: int) -> None:
+    """Leave it to the training process, which gets the same signals, to end its data workers.
+
+    A worker that died of a signal could hold a lock for which that process waits.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext, suppress
+from functools import partial
 from statistics import fmean
 from typing import Protocol
 
@@ -34,6 +35,8 @@ from prosr.training.objectives import (
 from prosr.training.run import Run
 from prosr.training.session import PROTOCOL, Session
 
+Check = Callable[[], object]
+
 MOST_SKIPPED = 100
 """Number of consecutive steps that may be skipped, but never all of a run; one more ends the
 run."""
@@ -52,9 +55,16 @@ class Observer(Protocol):
         """The averaged weights were scored: PSNR in dB for each open scale."""
 
 
-def train(session: Session, observer: Observer, should_stop: Callable[[], bool]) -> None:
+class _PutOffError(Exception):
+    """A validation ends early and is repeated when the run resumes."""
+
+
+def train(
+    session: Session, observer: Observer, should_stop: Check, interrupted: Check = lambda: False
+) -> None:
     """Train from the run's step to the recipe's last, or until `should_stop` in any process.
 
+    If `interrupted` becomes true, a validation ends with the picture that it is at.
     Saves the state before it returns. A step that diverges raises `DivergedError`, or is skipped
     and counted with `skip_nonfinite`. A discriminator that is useless for too long raises
     `DivergedError` too. Raises what `named_failures` raises. The first process logs, scores, draws
@@ -68,6 +78,7 @@ def train(session: Session, observer: Observer, should_stop: Callable[[], bool])
     saved = clock = time.monotonic()
     log = RunLog(run.folder, progress.step) if is_first else None
     with named_failures(fabric.world_size), closing(log) if log else nullcontext():
+        _validate(session, log, observer, interrupted)
         for batch in prepared(session.sampler, steps, session.job.workers):
             stage, rate = stage_at(batch.step, recipe), learning_rate_at(batch.step, recipe)
             run.set_rate(rate)
@@ -97,10 +108,9 @@ def train(session: Session, observer: Observer, should_stop: Callable[[], bool])
             if collapse:
                 raise DivergedError(collapse)
             progress.seconds += time.monotonic() - clock
-            if log:
-                _validate(session, stage.scales, log, observer)
+            _validate(session, log, observer, interrupted)
             clock = time.monotonic()
-            if all_mean(fabric, torch.tensor(float(should_stop()))) > 0:
+            if all_mean(fabric, torch.tensor(float(bool(should_stop())))) > 0:
                 break
             if is_first and time.monotonic() - saved > 60 * recipe.save_minutes:
                 run.save()
@@ -192,20 +202,27 @@ def _collapse(run: Run, result: StepResult) -> str:
     )
 
 
-def _validate(session: Session, scales: tuple[Scale, ...], log: RunLog, observer: Observer) -> None:
+def _validate(session: Session, log: RunLog | None, observer: Observer, interrupted: Check) -> None:
     """Score and draw samples if it is time to: at multiples of a step, and at the end."""
-    run, benchmark = session.run, session.job.validation
-    step = run.progress.step
-    if benchmark is None:
+    run, benchmark, step = session.run, session.job.validation, session.run.progress.step
+    if log is None or benchmark is None or step == 0:
         return
-    if run.finished or step % run.recipe.validate_every == 0:
+
+    def tick() -> None:
+        if interrupted():
+            raise _PutOffError
+
+    due = run.finished or step % run.recipe.validate_every == 0
+    if due and run.progress.validated != step:
         run.save()
         engine = TorchEngine(run.average, default_memory())
         upscaler = Upscaler(engine, run.recipe.model, sha256="")
-        psnr = {s: score(upscaler, benchmark, s, PROTOCOL, psnr_only=True).psnr for s in scales}
-        best = run.keep_if_best(psnr)
-        numbers = {f"psnr_x{scale}": value for scale, value in psnr.items()}
-        log.write("validation", step, {"seconds": run.progress.seconds} | numbers)
-        observer.validated(step, psnr, best)
+        scored = partial(score, protocol=PROTOCOL, psnr_only=True, progress=tick)
+        with suppress(_PutOffError):
+            psnr = {scale: scored(upscaler, benchmark, scale).psnr for scale in run.scales}
+            best, run.progress.validated = run.keep_if_best(psnr), step
+            numbers = {f"psnr_x{scale}": value for scale, value in psnr.items()}
+            log.write("validation", step, {"seconds": run.progress.seconds} | numbers)
+            observer.validated(step, psnr, best)
     if run.adversary and (run.finished or step % run.adversary.settings.sheet_every == 0):
-        log.draw("samples", step, draw_samples(run, benchmark, scales[-1]))
+        log.draw("samples", step, draw_samples(run, benchmark, run.scales[-1]))

@@ -1,7 +1,6 @@
 """The folder of a training run: its files, and resuming from them.
 
 state.safetensors       everything that the next step depends on
-before.safetensors      the state of the save before
 best.safetensors        averaged weights with the best validation score so far
 last.safetensors        averaged weights of the last save
 log.jsonl, tensorboard/ losses, learning rate and scores
@@ -32,7 +31,6 @@ from prosr.checkpoints.weights import (
 )
 from prosr.config import Recipe
 from prosr.errors import CheckpointError, ConfigError
-from prosr.files import write_bytes
 from prosr.nets.build import build, build_discriminator
 from prosr.nets.generator import ProSR
 from prosr.nets.laplacian import LaplacianPyramid
@@ -41,7 +39,10 @@ from prosr.scales import Scale
 from prosr.training.adversarial import Adversary
 from prosr.training.curriculum import stage_at
 
-STATE, BEFORE = "state.safetensors", "before.safetensors"
+STATE = "state.safetensors"
+
+_MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+"""What an optimizer stores for a parameter."""
 
 _MAY_MOVE = {"adversarial": {"file"}}
 """The key of a recipe that is a path on this machine."""
@@ -56,10 +57,10 @@ class RunProgress(BaseModel):
     `seconds` is the time of all steps, without validation. `best` is the number of scales and the
     mean PSNR of best.safetensors. `skipped` counts steps that diverged, `skipped_in_a_row` those
     since the last good step. `useless` counts, for each scale, the last consecutive steps with a
-    useless discriminator. `pretrained` are the scales that the first weights were trained at.
-    `precision` is that of all steps, `pictures` a hash of the training pictures. A resumed run
-    requires the same `recipe`, first weights (`start_from`) and feature network (`features`), which
-    are compared by hash.
+    useless discriminator. `validated` is the step of the last validation. `pretrained` are the
+    scales that the first weights were trained at. `precision` is that of all steps, `pictures` a
+    hash of the training pictures. A resumed run requires the same `recipe`, first weights
+    (`start_from`) and feature network (`features`), which are compared by hash.
     """
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
@@ -70,6 +71,7 @@ class RunProgress(BaseModel):
     skipped: _Count = 0
     skipped_in_a_row: _Count = 0
     useless: dict[int, _Count] = Field(default_factory=dict)
+    validated: _Count = 0
     pretrained: tuple[Scale, ...] = ()
     precision: str = ""
     pictures: str = ""
@@ -98,6 +100,11 @@ class Run:
     @property
     def finished(self) -> bool:
         return self.progress.step >= self.recipe.steps
+
+    @property
+    def scales(self) -> tuple[Scale, ...]:
+        """The scales that the last step could train."""
+        return stage_at(max(self.progress.step - 1, 0), self.recipe).scales
 
     def set_rate(self, rate: float) -> None:
         """Set the learning rate of the next step, the discriminator's in proportion."""
@@ -131,10 +138,7 @@ class Run:
             for name, parameter in net.named_parameters():
                 for key, value in optimizer.state[parameter].items() if optimizer else ():
                     tensors[f"{part}/{key}.{name}"] = value
-        path = self.folder / STATE
-        if path.exists():
-            write_bytes(self.folder / BEFORE, path.read_bytes())
-        save_state(path, tensors, {"progress": self.progress.model_dump_json()})
+        save_state(self.folder / STATE, tensors, {"progress": self.progress.model_dump_json()})
         self.export("last")
 
     def keep_if_best(self, psnr: Mapping[Scale, float]) -> bool:
@@ -151,9 +155,8 @@ class Run:
 
     def export(self, name: str) -> None:
         """Write the averaged weights as a weights file with a model card."""
-        open_now = stage_at(max(self.progress.step - 1, 0), self.recipe).scales
         card = self.card | {
-            "scales": sorted({*self.progress.pretrained, *open_now}),
+            "scales": sorted({*self.progress.pretrained, *self.scales}),
             "steps": self.progress.step,
             "hours": round(self.progress.seconds / 3600, 2),
         }
@@ -224,27 +227,28 @@ def _move(net: nn.Module, device: torch.device) -> None:
     net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
-def stored_progress(folder: Path) -> RunProgress:
-    """Progress of the run in `folder`, or that of a new run if there is none.
+def stored_state(folder: Path) -> tuple[RunProgress, dict[str, Tensor]]:
+    """Progress and tensors of the run in `folder`, or those of a new run if there is none.
 
     Raises `CheckpointError` if the state cannot be read.
     """
     path = folder / STATE
     if not path.exists():
-        return RunProgress()
+        return RunProgress(), {}
     try:
-        return RunProgress.model_validate_json(load_state(path)[1].get("progress", ""))
+        tensors, header = load_state(path)
+        return RunProgress.model_validate_json(header.get("progress", "")), tensors
     except (CheckpointError, ValidationError) as error:
         reason = " ".join(str(error).split())[:200]
         raise CheckpointError(
-            f"{path}: cannot be resumed ({reason}); if it is damaged, put {BEFORE} in its "
-            "place, or use another --run folder"
+            f"{path}: cannot be resumed ({reason}); use another --run folder, with --start-from "
+            f"{folder / 'last.safetensors'}"
         ) from error
 
 
 def _restore(run: Run) -> None:
     """Load the state in the run's folder, or raise `ConfigError` if it is of another run."""
-    path, old, new = run.folder / STATE, stored_progress(run.folder), run.progress
+    (old, tensors), new = stored_state(run.folder), run.progress
     given = {"recipe", "start_from", "features"}
     before, now = (
         one.model_dump(mode="json", include=given, exclude={"recipe": _MAY_MOVE})
@@ -255,21 +259,17 @@ def _restore(run: Run) -> None:
             f"{run.folder} holds a run with {change}; give the same again or use another --run "
             "folder"
         )
-    groups: dict[str, dict[str, Tensor]] = {}
-    for name, value in load_state(path)[0].items():
-        group, _, rest = name.partition(".")
-        groups.setdefault(group, {})[rest] = value
     for part, (net, optimizer) in run.parts().items():
-        fit(net, groups.get(part, {}), f"{path} ({part})")
-        parameters = dict(net.named_parameters())
-        for group, values in groups.items():
-            owner, _, key = group.partition("/")
-            if optimizer is None or not key or owner != part:
-                continue
-            for name, value in values.items():
-                # Adam keeps its step counts on the CPU, all else on the parameter's device.
-                own = value if key == "step" else torch.empty_like(parameters[name]).copy_(value)
-                optimizer.state[parameters[name]][key] = own
+        own = {
+            n.removeprefix(f"{part}."): v for n, v in tensors.items() if n.startswith(f"{part}.")
+        }
+        fit(net, own, f"{run.folder / STATE} ({part})")
+        for name, parameter in net.named_parameters():
+            for key in _MOMENTS:
+                if optimizer and (value := tensors.get(f"{part}/{key}.{name}")) is not None:
+                    # Adam keeps its step counts on the CPU, all else on the parameter's device.
+                    copied = value if key == "step" else torch.empty_like(parameter).copy_(value)
+                    optimizer.state[parameter][key] = copied
     run.progress = old
 
 

@@ -24,8 +24,7 @@ from prosr.inference.engines.openvino import bf16_is_faster
 from prosr.inference.memory import reuse_freed_memory
 from prosr.scales import SCALES
 from prosr.training.curriculum import scale_at
-from prosr.training.objectives import all_mean
-from prosr.training.run import Run, open_run, stored_progress
+from prosr.training.run import Run, open_run, stored_state
 
 PROTOCOL = find_protocol("paper")
 
@@ -70,10 +69,10 @@ def prepare(job: TrainingJob, progress: Callable[[int, int], None]) -> Session:
     `progress` gets the number of pictures opened and of all. The notes name unreadable
     pictures. Raises `DataError` if there are too few pictures, and what `open_run` raises.
     """
-    recipe, before = job.recipe, stored_progress(job.folder)
+    recipe, (before, _) = job.recipe, stored_state(job.folder)
     precision = choose_precision(recipe, before.precision)
     fabric = launch(precision, job.devices, job.nodes)
-    _check_processes(fabric, recipe, precision)
+    _check_processes(fabric, recipe)
     with fabric.rank_zero_first():
         pictures, problems = open_pictures(job.data, job.cache, progress, job.cache_size)
     if not pictures:
@@ -158,13 +157,7 @@ def choose_precision(recipe: Recipe, before: str = "") -> str:
     return "bf16" if faster else "fp32"
 
 
-def _check_processes(fabric: Fabric, recipe: Recipe, precision: str) -> None:
-    share = all_mean(fabric, torch.tensor(float(precision == "bf16"), device=fabric.device))
-    if 0 < share.item() < 1:
-        raise ConfigError(
-            "some of the processes would compute in bf16 and others in fp32; "
-            'choose one in the recipe, as in --set precision="fp32"'
-        )
+def _check_processes(fabric: Fabric, recipe: Recipe) -> None:
     turns = recipe.adversarial.turns if recipe.adversarial else 1
     if recipe.batch % (fabric.world_size * turns):
         raise DataError(
