@@ -13,8 +13,8 @@ from prosr.training import loop
 from prosr.training import session as sessions
 from prosr.training.loop import train
 from prosr.training.objectives import DivergedError
-from prosr.training.session import prepare
-from tiny_runs import Silent, go, job, make_pictures, nothing, session
+from prosr.training.session import Session, prepare
+from tiny_runs import RECIPE, Silent, go, job, make_pictures, nothing, session
 
 
 @pytest.fixture
@@ -55,6 +55,18 @@ def test_a_resumed_run_keeps_its_precision(
     assert second.run.card["precision"] == "bf16"
 
 
+def test_a_run_resumes_in_another_precision_if_that_is_set(pictures: Path, tmp_path: Path) -> None:
+    def in_precision(precision: str) -> Session:
+        recipe = RECIPE.model_validate(RECIPE.model_dump() | {"precision": precision})
+        return session(pictures, tmp_path / "run", recipe)
+
+    go(in_precision("bf16"), until=2)
+    second = in_precision("fp32")
+    assert "the run's earlier steps were in bf16" in second.notes
+    go(second, until=3)
+    assert in_precision("auto").run.progress.precision == "fp32"
+
+
 def test_changed_training_pictures_are_noted(pictures: Path, tmp_path: Path) -> None:
     said = "the training pictures differ from those of this run's earlier steps"
     go(session(pictures, tmp_path / "run"), until=2)
@@ -89,7 +101,7 @@ def test_a_state_without_progress_is_refused_with_the_remedy(
     tensors, _ = load_state(folder / "state.safetensors")
     header = {} if progress is None else {"progress": progress}
     save_state(folder / "state.safetensors", tensors, header)
-    with pytest.raises(CheckpointError, match=r"put before\.safetensors in its place"):
+    with pytest.raises(CheckpointError, match="use another --run folder, with --start-from"):
         session(pictures, folder)
 
 

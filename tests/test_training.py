@@ -43,14 +43,15 @@ def states_are_equal(one: Path, two: Path) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
-@pytest.mark.parametrize("stop", [1, 2, 4, 5, 7])
+@pytest.mark.parametrize(("stop", "muon"), [(1, None), (2, 0.02), (4, None), (5, None), (7, 0.02)])
 def test_stopped_and_resumed_equals_uninterrupted_bit_for_bit(
-    pictures: Path, tmp_path: Path, stop: int
+    pictures: Path, tmp_path: Path, stop: int, muon: float | None
 ) -> None:
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    watcher = go(session(pictures, whole))
-    first = go(session(pictures, parts), until=stop)
-    second = go(session(pictures, parts, workers=1))
+    recipe = RECIPE.model_copy(update={"muon": muon})
+    watcher = go(session(pictures, whole, recipe))
+    first = go(session(pictures, parts, recipe), until=stop)
+    second = go(session(pictures, parts, recipe, workers=1))
     assert first.losses + second.losses == watcher.losses
     assert states_are_equal(whole, parts)
 

@@ -238,9 +238,10 @@ class Recipe(Settings):
 
     `layout` replaces fields of the preset `model`. `patch` is the side of x in pixels for
     ×2, ×4 and ×8. The learning rate rises over `warmup` steps; with `decay = "cosine"` it
-    then falls to zero at the last step. `clip` bounds the norm of the gradient. `ema` is the
-    decay of the averaged weights, which are scored and exported. With `adversarial`, the
-    objective is Eq. 4 instead of Eq. 5. `degradation` says what x went through.
+    then falls to zero at the last step. `muon` is the rate of Muon for kernels between features,
+    which changes in proportion; without it, Adam trains all parameters. `clip` bounds the norm
+    of the gradient. `ema` is the decay of the averaged weights, which are scored and exported.
+    With `adversarial`, the objective is Eq. 4, not Eq. 5. `degradation` says what x went through.
     """
 
     model: str
@@ -251,6 +252,7 @@ class Recipe(Settings):
     schedule: Schedule = Curriculum()
     learning_rate: float = Field(default=1e-4, gt=0)
     betas: tuple[_Beta, _Beta] = (0.9, 0.999)
+    muon: float | None = Field(default=None, gt=0)
     warmup: int = Field(default=0, ge=0)
     decay: Literal["none", "cosine"] = "none"
     clip: float | None = Field(default=None, gt=0)

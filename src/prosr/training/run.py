@@ -17,7 +17,7 @@ from typing import Annotated, Any, cast
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor, nn
-from torch.optim import Adam
+from torch.optim import Adam, Optimizer
 
 from prosr.checkpoints.features import open_features
 from prosr.checkpoints.finding import find
@@ -38,14 +38,15 @@ from prosr.nets.network import Network
 from prosr.scales import Scale
 from prosr.training.adversarial import Adversary
 from prosr.training.curriculum import stage_at
+from prosr.training.muon import make_optimizer
 
 STATE = "state.safetensors"
 
-_MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+_MOMENTS = ("step", "exp_avg", "exp_avg_sq", "momentum")
 """What an optimizer stores for a parameter."""
 
-_MAY_MOVE = {"adversarial": {"file"}}
-"""The key of a recipe that is a path on this machine."""
+_MAY_CHANGE: dict[str, Any] = {"adversarial": {"file"}, "precision": True}
+"""The keys of a recipe that depend on the machine."""
 
 
 _Count = Annotated[int, Field(ge=0, le=10**12)]
@@ -58,8 +59,8 @@ class RunProgress(BaseModel):
     mean PSNR of best.safetensors. `skipped` counts steps that diverged, `skipped_in_a_row` those
     since the last good step. `useless` counts, for each scale, the last consecutive steps with a
     useless discriminator. `validated` is the step of the last validation. `pretrained` are the
-    scales that the first weights were trained at. `precision` is that of all steps, `pictures` a
-    hash of the training pictures. A resumed run requires the same `recipe`, first weights
+    scales that the first weights were trained at. `precision` is that of the last step, `pictures`
+    a hash of the training pictures. A resumed run requires the same `recipe`, first weights
     (`start_from`) and feature network (`features`), which are compared by hash.
     """
 
@@ -91,7 +92,7 @@ class Run:
     recipe: Recipe
     net: Network
     average: Network
-    optimizer: Adam
+    optimizer: Optimizer
     card: dict[str, Any]
     first: Weights | None
     adversary: Adversary | None
@@ -109,7 +110,7 @@ class Run:
     def set_rate(self, rate: float) -> None:
         """Set the learning rate of the next step, the discriminator's in proportion."""
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group.get("share", 1.0)
         if self.adversary is not None:
             own = self.adversary.settings.learning_rate
             for group in self.adversary.optimizer.param_groups:
@@ -162,9 +163,9 @@ class Run:
         }
         save_weights(self.folder / f"{name}.safetensors", self.average, card)
 
-    def parts(self) -> dict[str, tuple[nn.Module, Adam | None]]:
+    def parts(self) -> dict[str, tuple[nn.Module, Optimizer | None]]:
         """All trained networks with their optimizers, by their names in the state file."""
-        parts: dict[str, tuple[nn.Module, Adam | None]] = {
+        parts: dict[str, tuple[nn.Module, Optimizer | None]] = {
             "net": (self.net, self.optimizer),
             "average": (self.average, None),
         }
@@ -194,7 +195,7 @@ def open_run(
     torch.manual_seed(recipe.seed)
     net, progress = build(recipe.net), RunProgress(recipe=recipe)
     _move(net, device)
-    card = card | {"recipe": recipe.model_dump(mode="json", exclude=_MAY_MOVE)}
+    card = card | {"recipe": recipe.model_dump(mode="json", exclude=_MAY_CHANGE)}
     if first is not None:
         fit(net, first.net.state_dict(), str(start_from))
         progress.pretrained = tuple(first.card.get("scales", recipe.net.scales))
@@ -203,7 +204,7 @@ def open_run(
         hours = sum(first.card.get(key, 0.0) for key in ("hours", "hours before"))
         card["hours before"] = round(hours, 2)
     average = copy.deepcopy(net).eval().requires_grad_(False)
-    optimizer = Adam(net.parameters(), recipe.learning_rate, betas=recipe.betas)
+    optimizer = make_optimizer(net, recipe)
     adversary = None
     if (settings := recipe.adversarial) is not None:
         judge = build_discriminator(settings.net)
@@ -251,7 +252,7 @@ def _restore(run: Run) -> None:
     (old, tensors), new = stored_state(run.folder), run.progress
     given = {"recipe", "start_from", "features"}
     before, now = (
-        one.model_dump(mode="json", include=given, exclude={"recipe": _MAY_MOVE})
+        one.model_dump(mode="json", include=given, exclude={"recipe": _MAY_CHANGE})
         for one in (old, new)
     )
     for change in _changes(before, now):

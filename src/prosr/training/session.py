@@ -109,6 +109,8 @@ def prepare(job: TrainingJob, progress: Callable[[int, int], None]) -> Session:
     notes = [f"skipped, unreadable: {problem}" for problem in problems]
     if before.pictures not in ("", digest):
         notes.append("the training pictures differ from those of this run's earlier steps")
+    if before.precision not in ("", precision):
+        notes.append(f"the run's earlier steps were in {before.precision}")
     notes.append(f"{len(pictures)} pictures, {len(problems)} unreadable")
     processes = f"{fabric.world_size} × " if fabric.world_size > 1 else ""
     notes.append(f"{processes}{fabric.device.type}, {precision}, {torch.get_num_threads()} threads")
@@ -144,7 +146,7 @@ def launch(precision: str, devices: int = 1, nodes: int = 1) -> Fabric:
 def choose_precision(recipe: Recipe, before: str = "") -> str:
     """The recipe's precision; for "auto" that of the steps before, or else the faster one here.
 
-    A run keeps its first choice: a timing must not change its results.
+    A run keeps its choice, unless its recipe sets another: a timing must not change its results.
     """
     if recipe.precision != "auto":
         return recipe.precision
