@@ -11,7 +11,7 @@ def main() -> NoReturn:
     try:
         from prosr.cli import main as run
     except KeyboardInterrupt:
-        sys.stderr.write("interrupted\n")
+        print("interrupted", file=sys.stderr)
         sys.exit(130)
     run()
 

@@ -3,8 +3,8 @@
 Each verb is a function in the module of its name. It imports what it needs inside the
 function, so that `--help` and usage errors are instant.
 
-Exit codes: 0 all done, 1 some files failed, 2 an impossible request, 70 a bug of ours,
-129 hung up, 130 interrupted, 143 terminated.
+Exit codes: 0 all done, 1 some files failed or output was lost, 2 an impossible request,
+70 a bug of ours, 129 hung up, 130 interrupted, 143 terminated.
 """
 
 from __future__ import annotations
@@ -28,9 +28,10 @@ from prosr.cli.evaluate import evaluate
 from prosr.cli.export import export
 from prosr.cli.info import info
 from prosr.cli.options import ListCommand
+from prosr.cli.output import finish, prepare, say
 from prosr.cli.quantize import quantize
 from prosr.cli.serve import serve
-from prosr.cli.signals import PATIENCE, discard, heard, notice_hangup
+from prosr.cli.signals import PATIENCE, heard, notice_hangup
 from prosr.cli.train import train
 from prosr.cli.upscale import upscale
 from prosr.errors import ProSRError, is_out_of_memory
@@ -80,6 +81,7 @@ def _options(
 
 def main() -> NoReturn:
     """Run the command line on `sys.argv` and exit."""
+    prepare()
     try:
         _end_in_order()
         app(args=sys.argv[1:], prog_name="prosr")
@@ -88,8 +90,6 @@ def main() -> NoReturn:
         code = stop.code
     except KeyboardInterrupt:
         code = 130
-    except BrokenPipeError:
-        code = 1
     except ProSRError as error:
         code = _fail(str(error), 2)
     # A bug of ours is reported in one line. PROSR_DEBUG shows the traceback.
@@ -98,9 +98,8 @@ def main() -> NoReturn:
             raise
         code = _explain(error)
     if code in _ENDS:
-        _say(_ENDS[code])
-    _flush()
-    sys.exit(code)
+        say(_ENDS[code])
+    sys.exit(finish(code))
 
 
 def _end_in_order() -> None:
@@ -140,22 +139,5 @@ def _explain(error: Exception) -> int:
 
 
 def _fail(message: str, code: int) -> int:
-    _say(f"error: {message}")
+    say(f"error: {message}")
     return code
-
-
-def _say(line: str) -> None:
-    """Write a line to standard error, if that is still open."""
-    try:
-        print(line, file=sys.stderr, flush=True)
-    except OSError:
-        discard(sys.stderr.fileno())
-
-
-def _flush() -> None:
-    """Flush standard output; it is no error if its reader has ended (`prosr … | head`)."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        # Python flushes again at exit and would report the closed pipe.
-        discard(sys.stdout.fileno())

@@ -50,9 +50,4 @@ def notice_hangup(number: int) -> None:
         # Not every stream has a file descriptor.
         with suppress(OSError):
             if stat.S_ISCHR(os.fstat(stream.fileno()).st_mode):
-                discard(stream.fileno())
-
-
-def discard(descriptor: int) -> None:
-    """Redirect a file descriptor to the null device."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
