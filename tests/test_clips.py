@@ -29,7 +29,7 @@ from clips import (
     watched,
 )
 from prosr.errors import ImageError
-from prosr.video import enlarging
+from prosr.video import enlarging, fitting
 from prosr.video.clips import open_clip
 from prosr.video.enlarging import check_target
 from prosr.video.enlarging import enlarge as enlarge_clip
@@ -182,7 +182,7 @@ def test_streams_that_the_container_cannot_hold_are_refused_before_any_work(tmp_
     assert outcome.status == "failed"
     assert "b.mp4: cannot hold the subtitles of" in outcome.reason
     assert outcome.reason.endswith(
-        "give an output that ends in .mkv, or remove the subtitles first"
+        "give an output that ends in .mkv, or convert or remove the subtitles first"
     )
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["a.mkv", "a.srt", "silent.mkv"]
     assert enlarge(path, tmp_path / "b.mkv").status == "made"
@@ -194,9 +194,10 @@ def test_errors_about_the_output_name_the_output(
     clip = open_clip(make(tmp_path / "a.mp4"))
     with pytest.raises(ImageError, match=r"b\.mp4: 20000×96 pixels cannot be encoded"):
         check_target(replace(clip, width=10_000), tmp_path / "b.mp4", 2)
-    monkeypatch.setattr(enlarging, "_kept", lambda source: 2 * list(source.streams.audio))
-    troubles = iter(("", "Invalid argument", ""))
-    monkeypatch.setattr(enlarging, "_trouble", lambda path, add: next(troubles))
+    # Neither the sound nor FLAC fits into the output; the first other container holds the sound.
+    troubles = iter(("Invalid argument", "not this either", "", "", "", ""))
+    monkeypatch.setattr(enlarging, "trouble", lambda path, add: "")
+    monkeypatch.setattr(fitting, "trouble", lambda path, add: next(troubles))
     with pytest.raises(ImageError, match=r"b\.mkv: cannot hold the sound of .*ends in \.mp4"):
         check_target(clip, tmp_path / "b.mkv", 2)
 
@@ -219,13 +220,13 @@ def test_titles_that_are_not_utf_8_are_kept(tmp_path: Path) -> None:
 def test_a_slideshow_is_not_cut_off(tmp_path: Path, suffix: str, frames: int) -> None:
     starts = tuple(range(0, 12_800 * 5 * frames, 12_800 * 5))
     path = make(tmp_path / f"a.{suffix}", starts=starts, sound=False)
-    assert enlarge(path, tmp_path / f"b.{suffix}").reason == ""
+    assert enlarge(path, tmp_path / f"b.{suffix}").notes == ()
 
 
 def test_a_clip_whose_subtitles_outlast_its_frames_is_not_cut_off(tmp_path: Path) -> None:
     path = with_subtitles(tmp_path, "00:00:09,000")
     assert open_clip(path).seconds > 5
-    assert enlarge(path, tmp_path / "b.mkv").reason == ""
+    assert enlarge(path, tmp_path / "b.mkv").notes == ()
 
 
 def test_time_that_goes_backwards_is_refused(tmp_path: Path) -> None:
@@ -237,12 +238,12 @@ def test_time_that_goes_backwards_is_refused(tmp_path: Path) -> None:
 
 def test_a_remark_says_that_a_clip_is_cut_off(tmp_path: Path) -> None:
     whole = make(tmp_path / "a.mkv", starts=tuple(range(0, 512 * 100, 512)), sound=False)
-    assert enlarge(whole, tmp_path / "b.mkv").reason == ""
+    assert enlarge(whole, tmp_path / "b.mkv").notes == ()
     content = whole.read_bytes()
     whole.write_bytes(content[: len(content) // 2])
     outcome = enlarge(whole, tmp_path / "c.mkv")
     assert outcome.status == "made"
-    assert "of 4.0 s: the clip seems to be truncated" in outcome.reason
+    assert "of 4.0 s: the clip seems to be truncated" in outcome.notes[0]
 
 
 def samples(plane: Any, pixels: str) -> NDArray[Any]:
@@ -268,7 +269,7 @@ def test_an_interrupted_run_resumes(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         enlarge_clip(watched(interrupting(7)), path, target, 2)
     (folder,) = tmp_path.glob(".b.*.segments")
-    assert os.listdir(folder) == ["000000.nut"] and not target.exists()
+    assert sorted(os.listdir(folder)) == [".lock", "000000.nut"] and not target.exists()
     counts: list[int] = []
     seen: list[None] = []
     upscaler = watched(lambda: seen.append(None))

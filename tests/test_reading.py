@@ -156,7 +156,7 @@ def test_coefficients_of_a_progressive_jpeg_count_as_memory(
 
 
 def test_decoding_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("prosr.images.reading._BATCH", 500)  # several batches, the last one short
+    monkeypatch.setattr("prosr.images.damage._BATCH", 500)  # several batches, the last one short
     path = saved(tmp_path, Image.fromarray(NOISE), "a.png")
     assert np.array_equal(whole(path) * 255, NOISE)
     assert os.listdir(tmp_path) == ["a.png"]

@@ -9,15 +9,20 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from prosr.errors import ConfigError, ProSRError
+from prosr.errors import ConfigError, ImageError, ProSRError, printable
+
+
+class TargetExistsError(ImageError):
+    """A file appeared where a result must not replace one."""
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, over: bool = True) -> Iterator[Path]:
     """Yield a temporary path beside `path`; the file there replaces `path` after the block.
 
     Its name starts with a dot and has the suffix of `path`, from which savers infer the format. The
-    file is removed if the block raises, also on `KeyboardInterrupt`.
+    file is removed if the block raises, also on `KeyboardInterrupt`. Without `over`, raises
+    `TargetExistsError` if anything is at `path` by then.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem[:60]}.{secrets.token_hex(4)}{path.suffix}")
@@ -25,9 +30,27 @@ def replacing(path: Path) -> Iterator[Path]:
         yield temporary
         with open(temporary, "rb") as written:
             os.fsync(written.fileno())
-        os.replace(temporary, path)
+        if over:
+            os.replace(temporary, path)
+        else:
+            _place(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _place(temporary: Path, path: Path) -> None:
+    try:
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            raise
+        except OSError:  # a file system without hard links; an empty file reserves the name
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL))
+            os.replace(temporary, path)
+    except FileExistsError:
+        raise TargetExistsError(
+            f"{printable(str(path))} has appeared during the work; replace it with --overwrite"
+        ) from None
 
 
 @contextmanager
@@ -52,9 +75,9 @@ def only_here(folder: Path) -> Iterator[None]:
         yield
 
 
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write `data` to `path`, atomically. Raises `ProSRError` if it cannot be written."""
-    with explaining(path), replacing(path) as temporary:
+def write_bytes(path: Path, data: bytes, over: bool = True) -> None:
+    """Write `data` to `path` as `replacing` does. Raises `ProSRError` if it cannot be written."""
+    with explaining(path), replacing(path, over) as temporary:
         temporary.write_bytes(data)
 
 

@@ -29,14 +29,15 @@ def export(
     file_format: Format,
     precision: Literal["fp32", "fp16"],
     output: Path,
+    over: bool = True,
 ) -> dict[str, str]:
     """Write the network for one scale, [1, 3, H, W] → [1, 3, sH, sW]; return its metadata.
 
     H and W are dynamic. Input "x" and output "y" are float32 RGB in [0, 1]; the output is not
     clipped. With "fp16" parameters, and in ONNX the computation of R_s, have half the width. The
     written file is run and compared with PyTorch. OpenVINO's format stores its values in a ".bin"
-    beside the file. Raises `ConfigError` for an unknown scale, and `InferenceError` if the file
-    does not compute what the network does.
+    beside the file. Files are replaced only with `over`. Raises `ConfigError` for an unknown
+    scale, and `InferenceError` if the file does not compute what the network does.
     """
     net = weights.net
     metadata = describe(net, check_scale(scale), weights.name, weights.sha256)
@@ -56,7 +57,7 @@ def export(
         # Write the values first: a description without them would be useless.
         for path in sorted({new.with_suffix(".bin"), new}):
             if path.exists():
-                write_bytes(output.with_suffix(path.suffix), path.read_bytes())
+                write_bytes(output.with_suffix(path.suffix), path.read_bytes(), over)
     return metadata
 
 

@@ -55,14 +55,14 @@ def weights_hash(state: Mapping[str, Tensor]) -> str:
     )
 
 
-def save_weights(path: Path, net: Network, card: Mapping[str, Any]) -> str:
-    """Write the network's parameters, layout and model card; return the parameters' hash."""
+def save_weights(path: Path, net: Network, card: Mapping[str, Any], over: bool = True) -> str:
+    """Write parameters, layout and card as `replacing` does; return the parameters' hash."""
     header = {
         "format": WEIGHTS_FORMAT,
         "config": net.layout.model_dump_json(),
         "card": json.dumps(dict(card), allow_nan=False),
     }
-    write_bytes(path, _serialized(net.state_dict(), header))
+    write_bytes(path, _serialized(net.state_dict(), header), over)
     return weights_hash(net.state_dict())
 
 

@@ -39,5 +39,5 @@ def convert(
     count = sum(parameter.numel() for parameter in released.net.parameters())
     tensors = len(released.net.state_dict())
     typer.echo(f"{source}: {released.name}, {tensors} tensors, {count:,} parameters")
-    digest = save_weights(output, released.net, released.card)
+    digest = save_weights(output, released.net, released.card, overwrite)
     typer.echo(f"{output}: written, weights hash {digest}")

@@ -78,12 +78,15 @@ class BatchDisplay:
                 typer.echo(line if plain else typer.style(line, fg="red"), err=self._quiet)
                 continue
             listed += 1
-            if listed > _LISTED and not (outcome.status == "made" and outcome.reason):
+            told = outcome.notes or (outcome.status == "made" and outcome.reason)
+            if listed > _LISTED and not told:
                 more += 1
             elif not self._quiet:
                 note = _describe(outcome.estimate) if outcome.estimate else outcome.reason
                 line = f"{outcome.status:8} {shown(outcome.job.target)}"
                 typer.echo(f"{line} ({note})" if note else line)
+                for note in outcome.notes:
+                    typer.echo(f"note     {note}")
         if self._quiet:
             return
         if more:

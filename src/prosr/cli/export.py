@@ -43,7 +43,7 @@ def export(
     weights = find(model)
     target = output or Path(f"{weights.name}_x{scale}{suffix}")
     check_output(target, suffix, overwrite)
-    metadata = write(weights, scale, file_format, precision, target)
+    metadata = write(weights, scale, file_format, precision, target, overwrite)
     typer.echo(f"{target}: written, computes the same as PyTorch; its metadata:")
     for key, value in metadata.items():
         typer.echo(f"  {key:16} {value}")

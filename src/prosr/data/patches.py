@@ -19,6 +19,7 @@ from prosr.data.degradations import Degradation, Rng, Size
 from prosr.errors import DataError, ImageError
 from prosr.images.formats import is_picture
 from prosr.resample import make_input
+from prosr.walking import files_below
 
 EVEN_SHARE = 1e-3
 """Added to the detail of each cell, so that flat pictures can be drawn from too."""
@@ -89,13 +90,15 @@ def open_pictures(
     Also returns one line for each that cannot be read.
     """
     paths: list[Path] = []
+    problems = []
     for folder in folders:
         if not folder.is_dir():
             raise DataError(f"{folder} is not a folder; give a folder of pictures")
-        found = (path for path in folder.rglob("*") if is_picture(path))
-        paths += sorted(path for path in found if not path.name.startswith("."))
+        found = sorted(files_below(folder))
+        problems += [f"{path}: this folder cannot be read" for path in found if path.is_dir()]
+        paths += [path for path in found if is_picture(path) and not path.is_dir()]
     decoded = DecodedPictures(cache, cache_size)
-    pictures, problems = [], []
+    pictures = []
     for number, path in enumerate(paths, 1):
         try:
             key, cells = decoded.open(path)

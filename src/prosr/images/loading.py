@@ -34,7 +34,9 @@ _RGB = {"srgb", "rgb", "rgb16", "scrgb", "multiband", "b-w", "grey16"}
 _EXTRACT = "extract its pictures, then enlarge those"
 
 
-def open_image(path: Path) -> tuple[pyvips.Image, str]:
+def open_image(
+    path: Path, source: pyvips.Source | None = None, fail_on: str = "error"
+) -> tuple[pyvips.Image, str]:
     """Open a picture; return its image and the name of its format, which the content determines.
 
     The image has 1 to 4 bands (gray, gray and alpha, RGB, RGB and alpha) of 8-bit, 16-bit
@@ -52,7 +54,7 @@ def open_image(path: Path) -> tuple[pyvips.Image, str]:
             head = file.read(65_536)
             file.seek(0)
             # A descriptor, because libvips parses "[…]" in a name as options.
-            source = pyvips.Source.new_from_descriptor(file.fileno())
+            source = source or pyvips.Source.new_from_descriptor(file.fileno())
         file_format, loader = _recognise(head, path)
         options: dict[str, Any] = {}
         if file_format == "TIFF":
@@ -66,7 +68,7 @@ def open_image(path: Path) -> tuple[pyvips.Image, str]:
         if file_format == "HEIC" and b"hvcC" in head:
             image = open_hevc(path, MAX_PIXELS)
         else:
-            image = load(source, access="sequential", fail_on="error", **options)
+            image = load(source, access="sequential", fail_on=fail_on, **options)
         if file_format == "TIFF" and len(stored.pages) == 1 and image.get_n_pages() > 1:
             image = image.copy()
             image.set_type(pyvips.GValue.gint_type, "n-pages", 1)

@@ -15,13 +15,11 @@ import pyvips
 from numpy.typing import NDArray
 
 from prosr.images.containers import collect
+from prosr.images.damage import decode
 from prosr.images.loading import DTYPES, explaining, open_image, refusal
 from prosr.images.provenance import find_making
 from prosr.images.samples import from_unit, to_unit
 from prosr.images.tiff import storage
-
-_BATCH = 1_000_000
-"""Bytes decoded at a time, at least a row. libvips buffers several times as much."""
 
 # Memory of decoders, measured with libvips 8.18.
 _DECODED = {"WebP": 10, "AVIF": 30, "HEIC": 30, "GIF": 10}
@@ -92,14 +90,12 @@ class Picture:
 
     def _decode(self, file: FileIO) -> None:
         """Write the samples as stored. The decoder's memory is freed at the end."""
-        image, _ = open_image(self.path)
-        region = pyvips.Region.new(image)
-        rows = max(1, _BATCH // (image.width * self.channels * self.dtype.itemsize))
-        for top in range(0, image.height, rows):
-            with explaining(self.path):
-                data = region.fetch(0, top, image.width, min(rows, image.height - top))
+
+        def put(data: bytes) -> None:
             _check_range(self.path, np.frombuffer(data, self.dtype))
             file.write(data)
+
+        self.remarks += decode(self.path, put)
 
     def middle(self, side: int) -> NDArray[Any]:
         """Samples of the central `side` × `side` pixels or fewer, as stored: [H, W, channels].
@@ -128,9 +124,10 @@ def read_rgb(path: Path) -> NDArray[np.uint8]:
     Raises `ImageError`, also for float samples outside [0, 1].
     """
     image, _ = open_image(path)
-    with explaining(path):
-        stored = np.asarray(image).reshape(image.height, image.width, image.bands)
-        samples = upright(stored, orientation_of(image))
+    data = bytearray()
+    decode(path, data.extend)
+    stored = np.frombuffer(data, DTYPES[image.format])
+    samples = upright(stored.reshape(image.height, image.width, -1), orientation_of(image))
     _check_range(path, samples)
     if samples.dtype != np.uint8:
         samples = from_unit(to_unit(samples), np.uint8)

@@ -45,7 +45,8 @@ class Canvas:
 
     `size` is (height, width), `channels` 1 to 4 as in `Picture`, `dtype` the type that
     samples are rounded to; `format` must hold it. `made_by` is the provenance for
-    EXIF's Software. `bits` is the depth of an AVIF with 16-bit samples, 10 or 12.
+    EXIF's Software. `bits` is the depth of an AVIF with 16-bit samples, 10 or 12. Without
+    `over`, a file that has appeared at the target is not replaced.
 
     A thread encodes the rows that are complete while later ones are still computed. Encoders that
     need the whole picture in memory begin in `save`. A block that ends without `save` leaves no
@@ -63,6 +64,7 @@ class Canvas:
     metadata: Metadata
     made_by: str = ""
     bits: int | None = None
+    over: bool = True
 
     def __post_init__(self) -> None:
         self.height, self.width = self.size
@@ -125,7 +127,7 @@ class Canvas:
 
     def _encode(self, image: pyvips.Image) -> None:
         """Encode the rows as they become complete; the last one is complete in `save`."""
-        with explaining(self.target, *_TROUBLE), replacing(self.target) as temporary:
+        with explaining(self.target, *_TROUBLE), replacing(self.target, self.over) as temporary:
             save = getattr(image, self.format.saver)
             save(os.fsencode(temporary), keep=self._kept, **self._options())
             write_metadata(temporary, self._inherited, self.format.name)

@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
+from prosr.files import TargetExistsError
 from prosr.images.formats import Format, find_format, is_writable
-from prosr.images.loading import refusal
+from prosr.images.loading import refusal, shown
 from prosr.images.provenance import Making, origin_of
 from prosr.images.reading import Picture
 from prosr.images.writing import Canvas
@@ -80,7 +81,8 @@ def prepare(
     file_format = find_format(target.suffix)
     check_target(path, target)
     if target.exists() and not overwrite:
-        raise refusal(target, "exists already; give another output or overwrite it")
+        why = "exists already; give another output or overwrite it"
+        raise TargetExistsError(f"{shown(target)}: {why}")
     size = scale * picture.height, scale * picture.width
     encoding = file_format.memory * size[0] * size[1]
     for file, verb, name, need, instead in (
@@ -97,9 +99,8 @@ def prepare(
         channels -= 1
     dtype = min(picture.dtype, file_format.deepest, key=lambda dtype: dtype.itemsize)
     made_by = str(Making(mark, origin_of(path))) if mark else ""
-    canvas = Canvas(
-        target, file_format, size, channels, dtype, picture.metadata, made_by, picture.bits
-    )
+    kept = picture.metadata, made_by, picture.bits
+    canvas = Canvas(target, file_format, size, channels, dtype, *kept, over=overwrite)
     picture.remarks += canvas.remarks
     return picture, canvas
 

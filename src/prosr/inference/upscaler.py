@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from prosr.errors import ConfigError
+from prosr.errors import ConfigError, printable
 from prosr.images.provenance import mark
 from prosr.images.reading import Picture
 from prosr.images.samples import from_unit, to_unit
@@ -95,6 +96,7 @@ class Upscaler:
         output: str | os.PathLike[str] | None = None,
         overwrite: bool = False,
         progress: Progress | None = None,
+        note: Callable[[str], object] = warnings.warn,
     ) -> Path: ...
     @overload
     def upscale(
@@ -112,13 +114,15 @@ class Upscaler:
         output: str | os.PathLike[str] | None = None,
         overwrite: bool = False,
         progress: Progress | None = None,
+        note: Callable[[str], object] = warnings.warn,
     ) -> Any:
         """Enlarge `image` by 2, 4 or 8 and return the same kind of object.
 
         - A path: writes a file at `output`, in it if it is a folder, or beside the picture
           ("photo_x4.jpg"), and returns its path. The output's suffix sets the format. Gray,
           alpha, depth, ICC profile, EXIF and XMP are kept as far as that format can hold
-          them. An existing file is replaced only with `overwrite`, the input never.
+          them. An existing file is replaced only with `overwrite`, the input never. `note` gets
+          a line for all that is lost or doubtful.
         - A PIL image: see `prosr.inference.pil.upscale_pil`.
         - An array, [H, W] or [H, W, 1 to 4] (gray, gray and alpha, RGB, RGB and alpha) of
           uint8, uint16, or float32 or float64 in [0, 1]: the same rank and type.
@@ -135,6 +139,8 @@ class Upscaler:
                 self._enlarge(read, canvas.put, scale, progress, canvas.channels)
                 self._engine.release()
                 canvas.save()
+            for remark in picture.remarks:
+                note(f"{printable(str(target))}: {remark}")
             return target
         if output is not None or overwrite:
             raise ConfigError("output and overwrite are for files; save the returned picture")

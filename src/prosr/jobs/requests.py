@@ -17,6 +17,7 @@ from prosr.inference.pictures import result_suffix
 from prosr.jobs.results import results_among
 from prosr.scales import check_scale
 from prosr.video import OUTPUT_SUFFIXES, clip_suffix, is_clip
+from prosr.walking import files_below
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,8 @@ def find(
     - Results of earlier runs are skipped if their sources are among the jobs.
 
     `file_format` is the format of all pictures' results; by default they keep their own. A job is
-    refused if its file does not exist or cannot be read, if its result would replace the source or
-    result of another job, and, for clips, if PyAV is not installed. Raises `ConfigError` if
+    refused if its file does not exist or cannot be read, if its result would replace the source of
+    another job, and, for clips, if PyAV is not installed. Raises `ConfigError` if
     `scale`, `output` or `file_format` does not fit the requests or if there is nothing to enlarge,
     and `ImageError` if no format has the suffix of `output`.
     """
@@ -65,7 +66,7 @@ def find(
             target = _target(path, scale, output, into, file_format)
             found = [_job(path, target, "" if path.exists() else "no such file")]
         for job in found:
-            jobs.setdefault(_place(job.source), job)
+            jobs.setdefault(place(job.source), job)
     if not jobs:
         names = ", ".join(map(shown, paths))
         raise ConfigError(f"{names}: no pictures or clips in it; name files or another folder")
@@ -75,14 +76,16 @@ def find(
             f"the output of a clip ends in {', '.join(OUTPUT_SUFFIXES)}"
         )
     results = results_among([job.source for job in jobs.values() if not job.refusal])
-    return _without_collisions([job for job in jobs.values() if job.source not in results])
+    return _sparing_sources([job for job in jobs.values() if job.source not in results])
 
 
 def _matches(request: str) -> list[Path]:
     """The pictures, clips and folders that match a pattern; otherwise the request as a path."""
     path = Path(request)
     if not os.path.lexists(path) and glob.has_magic(request):
-        matches = sorted(Path(match) for match in glob.glob(request, recursive=True))
+        found = map(Path, sorted(glob.glob(request, recursive=True), key=len, reverse=True))
+        # Links in circles give a file many names; the shortest one counts.
+        matches = sorted({(m.parent.resolve(), m.name): m for m in found}.values())
         return [m for m in matches if m.is_dir() or is_picture(m) or is_clip(m)] or [path]
     return [path]
 
@@ -142,7 +145,7 @@ def _folder_jobs(
         into = into / root.name
     if into.resolve() == root:
         raise ConfigError(f"{shown(folder)}: results would go into itself; give another output")
-    for path in _walk(folder, into.resolve()):
+    for path in files_below(folder, into):
         target = into / path.relative_to(folder)
         if is_picture(path) or is_clip(path):
             yield _job(path, target.with_suffix(_suffix(path, file_format)))
@@ -152,36 +155,22 @@ def _folder_jobs(
             yield _job(path, target, "this format is not supported; make it a PNG first")
 
 
-def _walk(folder: Path, excluded: Path) -> Iterator[Path]:
-    """All files below a folder, without hidden ones, and then the folders that cannot be read.
-
-    Follows links to folders, but neither in circles nor into the folder `excluded`.
-    """
-    unread: list[OSError] = []
-    for place, below, names in os.walk(folder, followlinks=True, onerror=unread.append):
-        around = {excluded, *(parent.resolve() for parent in Path(place, "x").absolute().parents)}
-        below[:] = sorted(
-            name
-            for name in below
-            if not name.startswith(".") and Path(place, name).resolve() not in around
-        )
-        yield from (Path(place, name) for name in sorted(names) if not name.startswith("."))
-    yield from (Path(error.filename) for error in unread)
-
-
-def _without_collisions(jobs: list[Job]) -> list[Job]:
-    """Refuse jobs whose result would replace the source or the result of another one."""
-    taken = {_place(job.source): shown(job.source) for job in jobs}
+def _sparing_sources(jobs: list[Job]) -> list[Job]:
+    """Refuse jobs whose result would replace the source of another one."""
+    sources = {place(job.source): job.source for job in jobs}
     checked = []
     for job in jobs:
-        own = f"that of {shown(job.source)}"
-        other = taken.setdefault(_place(job.target), own)
-        if other not in (own, shown(job.source)) and not job.refusal:
-            why = f"{shown(job.source)}: its result would replace {other}; give it another output"
-            job = replace(job, refusal=why)
-        checked.append(job)
+        other = sources.get(place(job.target), job.source)
+        checked.append(job if other == job.source or job.refusal else refused(job, shown(other)))
     return checked
 
 
-def _place(path: Path) -> Path:
+def refused(job: Job, other: str) -> Job:
+    """The job, refused because its result would replace `other`."""
+    why = f"its result would replace {other}; give it another output"
+    return replace(job, refusal=f"{shown(job.source)}: {why}")
+
+
+def place(path: Path) -> Path:
+    """The absolute path, with which links are told apart."""
     return Path(os.path.abspath(path))

@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
 from typing import Literal
 
 from prosr.errors import ImageError, ProSRError
+from prosr.files import TargetExistsError
 from prosr.images.loading import shown
 from prosr.inference.pictures import Estimate, check_target
 from prosr.inference.upscaler import Progress, Upscaler
-from prosr.jobs.requests import Job
+from prosr.jobs.requests import Job, place, refused
 from prosr.jobs.results import is_done
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """Outcome of a job. `estimate` is for a planned job, `error` is a bug of prosr."""
+    """Outcome of a job.
+
+    `notes` are one line each about what the result lacks, or what may be wrong in it. `estimate` is
+    for a planned job, `error` is a bug of prosr.
+    """
 
     job: Job
     status: Literal["made", "planned", "skipped", "failed"]
     reason: str = ""
+    notes: tuple[str, ...] = ()
     estimate: Estimate | None = None
     error: Exception | None = field(default=None, compare=False)
 
@@ -67,29 +77,54 @@ def run(
         if job.refusal:
             raise ImageError(job.refusal)
         check_target(job.source, job.target)
-        there = job.target.exists() and not overwrite
-        if there and is_done(job.source, job.target, upscaler.mark(scale)):
+        mark = upscaler.mark(scale)
+        there = os.path.lexists(job.target) and not overwrite
+        if there and is_done(job.source, job.target, mark):
             return Outcome(job, "skipped", "done already")
         progress = starting(job)
         if dry_run:
             return Outcome(job, "planned", estimate=_estimate(upscaler, job, scale))
-        remark = _enlarge(upscaler, job, scale, progress)
-        changed = f"replaced: the {job.kind} has changed" if there else ""
-        return Outcome(job, "made", "; ".join(filter(None, (changed, remark))))
-
-    for job in jobs:
         try:
-            yield do(job)
-        except ProSRError as error:
-            yield Outcome(job, "failed", str(error))
-        except OSError as error:
-            reason = f"{shown(job.target)}: {error.strerror or error}; give another output"
-            yield Outcome(job, "failed", reason)
-        # Even a bug of prosr must not stop the other jobs. The outcome contains it.
-        except Exception as error:
-            summary = " ".join(f"{type(error).__name__}: {error}".split())
-            reason = f"{shown(job.source)}: unexpected {summary}"
-            yield Outcome(job, "failed", reason, error=error)
+            notes = _enlarge(upscaler, job, scale, overwrite or there, progress)
+        except TargetExistsError:
+            if is_done(job.source, job.target, mark):
+                return Outcome(job, "skipped", "another process has made it")
+            raise
+        changed = f"replaced: the {job.kind} has changed" if there else ""
+        return Outcome(job, "made", changed, tuple(notes))
+
+    # A result's name belongs to the first job that makes it, so a failed one takes no name.
+    owners: dict[Path, Job] = {}
+    for job in jobs:
+        owner = owners.get(place(job.target))
+        if owner and not job.refusal:
+            job = refused(job, f"that of {shown(owner.source)}")
+        outcome = _outcome(job, do)
+        if outcome.status != "failed":
+            owners[place(job.target)] = job
+        yield outcome
+
+
+def _outcome(job: Job, do: Callable[[Job], Outcome]) -> Outcome:
+    new_folders: list[Path] = []
+    try:
+        new_folders += [folder for folder in job.target.parents if not folder.exists()]
+        return do(job)
+    except ProSRError as error:
+        return Outcome(job, "failed", str(error))
+    except OSError as error:
+        reason = f"{shown(job.target)}: {error.strerror or error}; give another output"
+        return Outcome(job, "failed", reason)
+    # Even a bug of prosr must not stop the other jobs. The outcome contains it.
+    except Exception as error:
+        summary = " ".join(f"{type(error).__name__}: {error}".split())
+        reason = f"{shown(job.source)}: unexpected {summary}"
+        return Outcome(job, "failed", reason, error=error)
+    finally:
+        for folder in new_folders:
+            # Only empty folders, those of a failed job, can be removed.
+            with suppress(OSError):
+                folder.rmdir()
 
 
 def _estimate(upscaler: Upscaler, job: Job, scale: int) -> Estimate:
@@ -100,11 +135,15 @@ def _estimate(upscaler: Upscaler, job: Job, scale: int) -> Estimate:
     return estimate(upscaler, job.source, job.target, scale)
 
 
-def _enlarge(upscaler: Upscaler, job: Job, scale: int, progress: Progress | None) -> str:
-    """Write or replace the target; return a remark, or an empty string."""
+def _enlarge(
+    upscaler: Upscaler, job: Job, scale: int, over: bool, progress: Progress | None
+) -> list[str]:
+    """Write the target, or replace it if `over`; return the notes of the outcome."""
+    source, target, notes = job.source, job.target, list[str]()
     if job.kind == "picture":
-        upscaler.upscale(job.source, scale, output=job.target, overwrite=True, progress=progress)
-        return ""
+        more = partial(upscaler.upscale, progress=progress, note=notes.append)
+        more(source, scale, output=target, overwrite=over)
+        return notes
     from prosr.video.enlarging import enlarge
 
-    return enlarge(upscaler, job.source, job.target, scale, progress)
+    return enlarge(upscaler, source, target, scale, progress, over)

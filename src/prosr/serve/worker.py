@@ -128,7 +128,8 @@ class Workshop:
         size = {"width": made.width, "height": made.height, "bytes": made.path.stat().st_size}
         result = {**about, **size, "seconds": round(perf_counter() - start, 3)}
         # "skipped": finished, but the server ended before it knew.
-        return {"result": result, "remark": outcome.reason if outcome.status == "made" else ""}
+        remark = "; ".join(filter(None, (outcome.reason, *outcome.notes)))
+        return {"result": result, "remark": remark if outcome.status == "made" else ""}
 
     def _preview(self, picture: Picture, upscaler: Upscaler, scale: int) -> None:
         """Enlarge a piece from the picture's middle; write it and its result as PNG."""

@@ -14,8 +14,10 @@ import av
 import av.error
 import numpy as np
 from av.container import InputContainer
+from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace, Interpolation
+from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from prosr.images.loading import refusal
@@ -76,7 +78,7 @@ class Clip:
         """
         start = last = -math.inf
         with reading(self.path) as source:
-            for number, frame in enumerate(source.decode(video=0)):
+            for number, frame in enumerate(source.decode(film_of(source))):
                 size = frame.height, frame.width
                 if frame.pts is None or frame.pts < last or size != (self.height, self.width):
                     raise refusal(
@@ -92,9 +94,7 @@ class Clip:
 def open_clip(path: Path) -> Clip:
     """Read all but the frames. Raises `ImageError` for a clip that cannot be enlarged."""
     with reading(path) as source:
-        if not source.streams.video:
-            raise refusal(path, "has no pictures, only sound or text")
-        stream = source.streams.video[0]
+        stream = film_of(source)
         first = next(source.decode(stream), None)
         if first is None or stream.time_base is None:
             raise refusal(path, "has no frame that can be decoded")
@@ -120,6 +120,15 @@ def open_clip(path: Path) -> Clip:
             _colours(first),
             source.metadata.get("comment", source.metadata.get("COMMENT", "")),
         )
+
+
+def film_of(source: InputContainer) -> VideoStream:
+    """The first film, which is enlarged; not a cover. Raises `ImageError` if there is none."""
+    for film in source.streams.video:
+        if not film.disposition & Disposition.attached_pic:
+            return film
+    path = Path(source.name.removeprefix("file:"))
+    raise refusal(path, "has no pictures, only sound or text")
 
 
 def to_rgb(frame: VideoFrame, colours: Colours) -> NDArray[Any]:

@@ -1,50 +1,44 @@
 """A clip enlarged frame by frame, in segments from which a later run resumes.
 
 A hidden folder beside the result holds the finished segments. At the end they are joined with the
-clip's sound and subtitles, without encoding again.
+clip's other streams, which are not encoded again.
 """
 
 from __future__ import annotations
 
 import hashlib
-import heapq
 import math
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
-from itertools import chain, count, islice, pairwise, takewhile
+from itertools import chain, count, islice, takewhile
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import av
 import av.error
-from av.container import InputContainer, OutputContainer
-from av.packet import Packet
-from av.stream import Stream
+from av.container import OutputContainer
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from prosr.files import replacing
+from prosr.files import only_here, replacing
 from prosr.images.loading import refusal, shown
 from prosr.images.provenance import Making, origin_of
 from prosr.inference.memory import LEAST
 from prosr.inference.pictures import Estimate
 from prosr.inference.upscaler import Progress, Upscaler
 from prosr.video.clips import (
-    TEXTS,
     Clip,
     address,
     explaining,
     from_rgb,
     open_clip,
-    open_container,
-    reading,
 )
-
-_NAMES = {"audio": "sound", "subtitle": "subtitles"}
-"""Streams that are copied."""
+from prosr.video.fitting import check_streams, trouble
+from prosr.video.streams import join, light_options, losses
 
 _SEGMENT = 48
 """Frames in a segment: two seconds of film."""
@@ -93,21 +87,26 @@ def _frame_memory(clip: Clip, scale: int) -> int:
 
 
 def enlarge(
-    upscaler: Upscaler, path: Path, target: Path, scale: int, progress: Progress | None = None
-) -> str:
-    """Write the enlarged clip; return a remark if the source seems to be truncated.
+    upscaler: Upscaler,
+    path: Path,
+    target: Path,
+    scale: int,
+    progress: Progress | None = None,
+    over: bool = True,
+) -> list[str]:
+    """Write the enlarged clip; return a line for all that is lost or doubtful.
 
-    The clip keeps its frame times, sound, subtitles, chapters, rotation, pixel aspect and colour
-    tags. After an interruption, a call with the same network and the same content of the clip
-    resumes with the first segment that is missing. `progress` gets the number of finished frames
-    and of all frames. Raises `ImageError`.
+    The clip keeps its frame times, rotation, pixel aspect, colour tags and other streams. After an
+    interruption, a call with the same network and the same content of the clip resumes with the
+    first segment that is missing. `progress` gets the number of finished frames and of all frames.
+    Raises `ImageError`, `ConfigError` if another process enlarges the clip, and
+    `TargetExistsError` if the target has appeared and is not to be written `over`.
     """
     clip = open_clip(path)
     check_target(clip, target, scale)
     making = Making(upscaler.mark(scale), origin_of(path))
     tell = progress or (lambda done, total: None)
-    with explaining(target):
-        folder = _folder(target, making)
+    with explaining(target), _segments(target, making) as folder:
         done = len(_finished(folder)) * _SEGMENT
         tell(done, max(done, clip.frames))
         frames = clip.read(done)
@@ -118,50 +117,31 @@ def enlarge(
                 for _ in _encode(larger, clip, scale, temporary):
                     done += 1
                     tell(done, max(done, clip.frames))
-        with replacing(target) as temporary:
-            end = _join(_finished(folder), clip, temporary, str(making))
+        with replacing(target, over) as temporary:
+            end = join(_finished(folder), clip, temporary, str(making))
+            notes = losses(path, temporary)
         shutil.rmtree(folder)
     if clip.seconds - end > _CUT_OFF:
-        return f"ends at {end:.1f} of {clip.seconds:.1f} s: the clip seems to be truncated"
-    return ""
+        notes.append(f"ends at {end:.1f} of {clip.seconds:.1f} s: the clip seems to be truncated")
+    return [f"{shown(target)}: {note}" for note in notes]
 
 
 def check_target(clip: Clip, target: Path, scale: int) -> None:
-    """Raise `ImageError`, with the remedy, if `target` cannot hold one of the streams.
+    """Raise `ImageError`, with the remedy, if `target` cannot hold the frames, sound or subtitles.
 
     Begins a temporary file of the same format with each stream.
     """
-    other = ".mp4" if target.suffix.lower() == ".mkv" else ".mkv"
-    with tempfile.TemporaryDirectory() as folder, reading(clip.path) as source:
+    with tempfile.TemporaryDirectory() as folder:
         trial = Path(folder, f"trial{target.suffix}")
-        if why := _trouble(trial, partial(_add_frames, clip=clip, scale=scale)):
+        if why := trouble(trial, partial(_add_frames, clip=clip, scale=scale)):
             size = f"{scale * clip.width}×{scale * clip.height} pixels"
             raise refusal(target, f"{size} cannot be encoded as H.264 ({why}); use a smaller scale")
-        for kept in _kept(source):
-            copy = partial(OutputContainer.add_stream_from_template, template=kept)
-            if why := _trouble(trial, copy):
-                name = _NAMES[kept.type]
-                raise refusal(
-                    target,
-                    f"cannot hold the {name} of {shown(clip.path)} ({why}); "
-                    f"give an output that ends in {other}, or remove the {name} first",
-                )
-
-
-def _trouble(path: Path, add: Callable[[OutputContainer], object]) -> str:
-    """The reason why a file cannot contain the stream that `add` adds, or an empty string."""
-    try:
-        with av.open(str(path), "w") as output:
-            add(output)
-            output.start_encoding()
-    # PyAV raises `ValueError` for codecs that a container does not know.
-    except (av.error.FFmpegError, ValueError) as error:
-        return str(getattr(error, "strerror", None) or error)
-    return ""
+        check_streams(clip.path, target, trial)
 
 
 def _add_frames(output: OutputContainer, clip: Clip, scale: int) -> VideoStream:
-    stream = output.add_stream("libx264", rate=clip.rate, options=dict(_QUALITY))
+    options = _QUALITY | light_options(clip.path)
+    stream = output.add_stream("libx264", rate=clip.rate, options=options)
     assert isinstance(stream, VideoStream)
     context, tags = stream.codec_context, clip.colours.tags
     context.width, context.height = scale * clip.width, scale * clip.height
@@ -173,20 +153,22 @@ def _add_frames(output: OutputContainer, clip: Clip, scale: int) -> VideoStream:
     return stream
 
 
-def _kept(source: InputContainer) -> list[Stream]:
-    return [stream for stream in source.streams if stream.type in _NAMES]
+@contextmanager
+def _segments(target: Path, making: Making) -> Iterator[Path]:
+    """The folder with the segments of one clip, network and scale, for this process only.
 
-
-def _folder(target: Path, making: Making) -> Path:
-    """The folder with the segments of one clip, network and scale.
-
-    The name depends on the clip's content, not on its dates, which a backup may change.
+    The name depends on the clip's content, not on its dates, which a backup may change. A folder
+    without a finished segment is removed.
     """
     what = f"{making.mark} of {making.origin.content} {_QUALITY}"
     digest = hashlib.sha256(what.encode("utf-8", "surrogateescape")).hexdigest()[:12]
     folder = target.with_name(f".{target.stem[:50]}.{digest}.segments")
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    with only_here(folder):
+        try:
+            yield folder
+        finally:
+            if not _finished(folder):
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _finished(folder: Path) -> list[Path]:
@@ -208,57 +190,3 @@ def _encode(
             output.mux(stream.encode(picture))
             yield
         output.mux(stream.encode(None))
-
-
-def _join(segments: list[Path], clip: Clip, path: Path, made_by: str) -> float:
-    """Write the packets of all segments and of the kept streams; returns the end in seconds."""
-    with (
-        open_container(clip.path) as source,
-        av.open(address(segments[0])) as first,
-        av.open(address(path), "w", metadata_errors=TEXTS) as output,
-    ):
-        stream = output.add_stream_from_template(first.streams.video[0])
-        # Segments do not store these.
-        stream.time_base = clip.time_unit
-        stream.codec_context.framerate = clip.rate
-        stream.codec_context.color_range = clip.colours.tags[0]
-        stream.metadata.update(source.streams.video[0].metadata)
-        if clip.rotation:
-            stream.set_display_rotation(clip.rotation)
-        kept = _kept(source)
-        copies = {s.index: output.add_stream_from_template(s) for s in kept}
-        for index, copy in copies.items():
-            copy.metadata.update(source.streams[index].metadata)
-        comment = "; ".join(filter(None, (clip.comment, made_by)))
-        output.metadata.update({**source.metadata, "comment": comment})
-        output.set_chapters(source.chapters())
-        # With an empty list, PyAV would return the packets of all streams.
-        others = _copied(source.demux(kept), copies) if kept else iter(())
-        end, times = 0.0, []
-        for packet in heapq.merge(_packets(segments, stream), others, key=_seconds):
-            now = _seconds(packet)
-            end = max(end, now + float((packet.duration or 0) * packet.time_base))
-            if packet.stream is stream:
-                times.append(now)
-            output.mux(packet)
-        # The duration of the last frame is unknown. It may be as long as the longest frame.
-        longest = max((after - before for before, after in pairwise(times)), default=math.inf)
-        return max(end, times[-1] + longest)
-
-
-def _packets(segments: list[Path], stream: Stream) -> Iterator[Packet[Any]]:
-    for segment in segments:
-        with av.open(address(segment)) as source:
-            yield from _copied(source.demux(video=0), {0: stream})
-
-
-def _copied(packets: Iterator[Packet[Any]], streams: dict[int, Any]) -> Iterator[Packet[Any]]:
-    for packet in packets:
-        if packet.size:  # the last packet of each stream is empty
-            packet.stream = streams[packet.stream_index]
-            yield packet
-
-
-def _seconds(packet: Packet[Any]) -> float:
-    time = packet.pts if packet.dts is None else packet.dts
-    return float((time or 0) * packet.time_base)
