@@ -264,7 +264,20 @@ def test_a_graph_of_other_parameters_is_noticed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "stated", [{}, {"receptive_radius": "x", "bytes_per_pixel": "1", "smallest_side": "1"}]
+    "stated",
+    [
+        {},
+        *(
+            {
+                "receptive_radius": text,
+                "bytes_per_pixel": "1",
+                "smallest_side": "1",
+                "precision": "any",
+            }
+            for text in ("x", "-1", "9" * 400, "9" * 5000)
+        ),
+    ],
+    ids=range(5),
 )
 def test_a_graph_of_another_program_is_refused(stated: dict[str, str]) -> None:
     with pytest.raises(CheckpointError, match="is not a graph of this version of prosr"):
@@ -285,6 +298,17 @@ def test_an_exporter_that_is_not_installed_is_named_with_its_extra(
 
 def test_the_layout_in_the_file_decides_the_scales(tmp_path: Path) -> None:
     assert find_model(saved(tmp_path)).scales == net_config(SMALL.model_dump()).scales == (2, 4)
+
+
+@pytest.mark.parametrize("engine", ["openvino", "onnx"])
+def test_the_remedy_for_a_damaged_graph_works(tmp_path: Path, engine: str) -> None:
+    path = saved(tmp_path)
+    graph = find_model(path).graphs[2]
+    graph.write_bytes(b"damaged")
+    with pytest.raises(CheckpointError, match=rf"x2\.onnx: .* cache, delete {graph.parent}, else"):
+        load(path, engine=engine).upscale(np.zeros((9, 9), np.uint8), 2)
+    shutil.rmtree(graph.parent)
+    assert load(path, engine=engine).scales == (2, 4)
 
 
 @pytest.mark.slow

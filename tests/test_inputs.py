@@ -227,10 +227,11 @@ def test_pil_profile_and_exif_are_carried_and_the_pixels_not_turned() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    image.info |= {"icc_profile": profile, "exif": exif.tobytes(), "loop": 3}
+    image.info |= {"icc_profile": profile, "exif": exif.tobytes(), "loop": 3, "dpi": (72, 96)}
     result = upscale_pil(image, double)
     assert result.size == (10, 12)
-    assert result.info == {"icc_profile": profile, "exif": exif.tobytes()}
+    kept = {"icc_profile": profile, "exif": exif.tobytes(), "dpi": (144, 192)}
+    assert result.info == kept
 
 
 def test_what_is_no_pil_image_is_known_as_such() -> None:

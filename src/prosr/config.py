@@ -115,7 +115,7 @@ def net_config(value: Mapping[str, Any]) -> NetConfig:
 
     Raises `ConfigError` naming the first mistake.
     """
-    kind = str(value.get("kind"))
+    kind = str(value.get("kind"))[:60]
     if kind not in _KINDS:
         raise ConfigError(f"kind: there is no {kind!r}{suggestion(kind, _KINDS)}")
     return validated(_KINDS[kind], value)
@@ -345,7 +345,8 @@ def _override(table: dict[str, Any], override: str) -> None:
         raise ConfigError(f"{override!r} is not key=value, as in batch=8")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    # Not TOML, nested too deeply, or an integer of too many digits.
+    except (ValueError, RecursionError):
         value = text.strip()
     *tables, last = key.strip().split(".")
     for name in tables:

@@ -22,23 +22,27 @@ Layers = Annotated[tuple[Annotated[int, Field(gt=0, le=100)], ...], Field(max_le
 
 
 class Frozen(BaseModel):
-    """An immutable record."""
+    """An immutable record of finite numbers."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False
+    )
 
 
 class Settings(Frozen):
-    """A record from user input: finite numbers, and no unknown keys."""
-
-    model_config = ConfigDict(allow_inf_nan=False)
+    """A record from user input: integers of 64 bits, and no unknown keys."""
 
     @model_validator(mode="before")
     @classmethod
     def _knows_every_key(cls, value: object) -> object:
         # Before the other checks: a misspelt key also makes its right spelling "missing".
-        for key in value if isinstance(value, dict) else ():
+        for key, own in value.items() if isinstance(value, dict) else ():
             if key not in cls.model_fields:
-                raise ValueError(f"unknown key {key!r}{suggestion(str(key), cls.model_fields)}")
+                shown = str(key)[:60]
+                raise ValueError(f"unknown key {shown!r}{suggestion(shown, cls.model_fields)}")
+            for number in own if isinstance(own, list | tuple) else [own]:
+                if isinstance(number, int) and abs(number) >= 1 << 63:
+                    raise ValueError(f"{key}: an integer has more than 64 bits")
         return value
 
 

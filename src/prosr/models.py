@@ -142,7 +142,7 @@ def read_weights(path: Path) -> WeightsFile:
     except (KeyError, ValueError, RecursionError) as error:
         raise CheckpointError(
             f"{path}: its header cannot be used ({error!s:.120}); "
-            "it was made by another version of prosr or is damaged"
+            "it was made by another version of prosr or is damaged; get another copy"
         ) from error
     for name, value in tensors.items():
         if not np.isfinite(value).all():

@@ -59,8 +59,7 @@ def head(path: Path, limit: int = MAX_BYTES) -> bytes:
         if not path.is_file():
             raise CheckpointError(f"{path}: no such file")
         if path.stat().st_size > limit:
-            size = f"{limit >> 20} MiB"
-            raise CheckpointError(f"{path}: larger than {size}; get another copy")
+            raise CheckpointError(f"{path}: larger than the {limit >> 20} MiB that are read")
         with open(path, "rb") as file:
             return file.read(19)
     except OSError as error:

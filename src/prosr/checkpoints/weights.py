@@ -77,7 +77,7 @@ def from_file(weights: WeightsFile) -> Weights:
     except ConfigError as error:
         raise CheckpointError(
             f"{source}: its header cannot be used ({error!s:.120}); "
-            "it was made by another version of prosr or is damaged"
+            "it was made by another version of prosr or is damaged; get another copy"
         ) from error
     tensors = {name: torch.from_numpy(value) for name, value in weights.tensors.items()}
     # Build it without allocating memory: the file may have fewer parameters than its layout.
@@ -100,7 +100,7 @@ def _compare(net: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None
         raise CheckpointError(f"{source}: {problem}; the file and the network's layout differ")
     for name, value in own.items():
         if value.dtype != tensors[name].dtype:
-            raise CheckpointError(f"{source}: {name} has type {tensors[name].dtype}; retrain it")
+            raise CheckpointError(f"{source}: {name} has type {tensors[name].dtype}; convert it")
 
 
 def shapes(state: Mapping[str, Tensor]) -> dict[str, Shape]:

@@ -17,7 +17,7 @@ from prosr.layouts import Frozen
 T = TypeVar("T")
 
 
-class PictureScore(Frozen, allow_inf_nan=False):
+class PictureScore(Frozen):
     """Scores of one picture, and the seconds that upscaling it took.
 
     `also` has the further scores of `prosr.evaluation.perceptual` by name.
@@ -31,7 +31,7 @@ class PictureScore(Frozen, allow_inf_nan=False):
     also: dict[str, float] = Field(default_factory=dict)
 
 
-class ScoreRow(Frozen, allow_inf_nan=False):
+class ScoreRow(Frozen):
     """Scores of one model on one set at one scale under one protocol.
 
     PSNR and consistency are in dB. Scores are means over the pictures; `seconds` and

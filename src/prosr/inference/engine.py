@@ -133,9 +133,16 @@ def parse_metadata(metadata: Mapping[str, str], path: Path) -> ScaleCost:
         radius, size, smallest = (
             int(metadata[key]) for key in ("receptive_radius", "bytes_per_pixel", "smallest_side")
         )
+        if not all(0 <= value < 1 << 40 for value in (radius, size, smallest)):
+            raise ValueError("a number is out of range")
         return ScaleCost(radius, size, smallest, may_round=metadata["precision"] == "any")
     except (KeyError, ValueError) as error:
-        raise CheckpointError(
-            f"{path}: is not a graph of this version of prosr ({error}); "
-            "delete it, or install prosr again"
-        ) from error
+        raise damaged(path) from error
+
+
+def damaged(path: Path) -> CheckpointError:
+    """The error for a graph that cannot be used."""
+    return CheckpointError(
+        f"{path}: is not a graph of this version of prosr, or is damaged; if it is in the cache, "
+        f"delete {path.parent}, else install prosr again"
+    )

@@ -27,9 +27,9 @@ def upscale_pil(image: PilImage, upscale: Callable[[NDArray[Any]], NDArray[Any]]
 
     Gray, RGB and alpha stay as they are, also with 16 bits; 1-bit becomes gray, palettes become RGB
     or RGBA, CMYK and LAB become sRGB. A transparent colour becomes alpha with 8 bits; with 16 bits,
-    for which PIL has no alpha, it stays a colour. Colour profile, EXIF, XMP and resolution are
-    copied in `info`. Pixels are not rotated, so the EXIF orientation remains valid. Raises
-    `ConfigError` for other modes, and `ImageError` if the image cannot be loaded.
+    for which PIL has no alpha, it stays a colour. Colour profile, EXIF and XMP are copied in
+    `info`, and the resolution is scaled. Pixels are not rotated, so the EXIF orientation remains
+    valid. Raises `ConfigError` for other modes, and `ImageError` if the image cannot be loaded.
     """
     from PIL import Image
 
@@ -55,6 +55,9 @@ def upscale_pil(image: PilImage, upscale: Callable[[NDArray[Any]], NDArray[Any]]
     enlarged = Image.fromarray(result)
     if image.mode == "I":
         enlarged = enlarged.convert("I")
+    if isinstance(dpi := info.get("dpi"), tuple):
+        # A print keeps its size.
+        info["dpi"] = tuple(enlarged.width / image.width * float(value) for value in dpi)
     enlarged.info.update(info)
     return enlarged
 

@@ -8,8 +8,14 @@ from typing import Any, ClassVar
 
 import onnxruntime
 
-from prosr.errors import CheckpointError
-from prosr.inference.engine import Engine, MemoryModel, ScaleCost, parse_metadata, thread_count
+from prosr.inference.engine import (
+    Engine,
+    MemoryModel,
+    ScaleCost,
+    damaged,
+    parse_metadata,
+    thread_count,
+)
 from prosr.inference.tiling import Block
 from prosr.models import Model
 
@@ -58,6 +64,4 @@ def _open(path: Path) -> Any:
         return onnxruntime.InferenceSession(str(path), options, providers=providers)
     # The exceptions of ONNX Runtime have no common class.
     except Exception as error:
-        raise CheckpointError(
-            f"{path}: is not a graph, or is damaged; delete it, or install prosr again"
-        ) from error
+        raise damaged(path) from error

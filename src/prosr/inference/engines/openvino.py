@@ -24,11 +24,11 @@ if _hidden is None:
     del sys.modules["openvino.tools.ovc"]
 
 from prosr.cache import cache_folder
-from prosr.errors import CheckpointError
 from prosr.inference.engine import (
     Engine,
     MemoryModel,
     ScaleCost,
+    damaged,
     parse_metadata,
     thread_count,
 )
@@ -69,9 +69,7 @@ def read_graph(path: Path) -> tuple[Any, ScaleCost]:
     try:
         model = core().read_model(path)
     except RuntimeError as error:
-        raise CheckpointError(
-            f"{path}: is not a graph, or is damaged; delete it, or install prosr again"
-        ) from error
+        raise damaged(path) from error
     stored = model.get_rt_info()
     # The map has no `get`.
     metadata = stored["framework"] if "framework" in stored else {}  # noqa: SIM401
