@@ -36,6 +36,7 @@ LATER_LINES = {
     "cli/preview.py": 60,
     "cli/about.py": 60,
     "cli/output.py": 90,
+    "hub.py": 100,
     "serve/": 1_600,
     "cli/serve.py": 60,
     "cluster/": 1_000,

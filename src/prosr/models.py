@@ -26,6 +26,7 @@ from safetensors import SafetensorError, safe_open
 
 from prosr.cache import cached_folder
 from prosr.errors import CheckpointError, ConfigError, printable, suggestion
+from prosr.hub import fetch, is_address
 from prosr.scales import SCALES
 from prosr.version import __version__
 
@@ -236,13 +237,13 @@ def weights_hash(tensors: Tensors) -> str:
 
 
 def open_model(weights: WeightsFile, export: Callable[[WeightsFile, Path], None]) -> Model:
-    """The graphs of a model: the bundled ones, or those in the user's cache.
+    """The graphs of a model: those beside its weights file, or in the user's cache.
 
     `export(weights, folder)` writes graphs for a file whose graphs are not cached yet.
     """
     origin = weights if weights.strength == 1 else _find(weights.path or weights.name)
-    if origin.path is None or origin.path.parent == _BUNDLED:
-        folder = _BUNDLED
+    if origin.path is None or _has_graphs(origin):
+        folder = origin.path.parent if origin.path else _BUNDLED
     else:
         key = cache_key(origin.name, origin.sha256, origin.layout)
         folder = cached_folder(key, lambda new: export(origin, new))
@@ -257,6 +258,14 @@ def open_model(weights: WeightsFile, export: Callable[[WeightsFile, Path], None]
         raise CheckpointError(f"{folder}: holds no graphs of {origin.name}; delete this folder")
     size = sum(value.nbytes for value in weights.tensors.values())
     return Model(weights.name, weights.sha256, size, graphs)
+
+
+def _has_graphs(weights: WeightsFile) -> bool:
+    """Whether graphs that were made for just these parameters lie beside a weights file."""
+    assert weights.path is not None
+    paths = [weights.path.with_name(f"{weights.name}.x{scale}.onnx") for scale in SCALES]
+    found = [path.read_bytes() for path in paths if path.is_file()]
+    return bool(found) and all(weights.sha256.encode() in graph for graph in found)
 
 
 def cache_key(name: str, sha256: str, layout: Mapping[str, Any]) -> str:
@@ -277,6 +286,12 @@ def _code() -> str:
 
 
 def _find(name: str | Path) -> WeightsFile:
+    if is_address(name):
+        path, digest = fetch(str(name))
+        weights = read_weights(path)
+        if not weights.sha256.startswith(digest):
+            raise CheckpointError(f"{name}: its parameters have another hash, {weights.sha256}")
+        return weights
     path = Path(name)
     if path.suffix.lower() == ".safetensors" and not is_foreign(path):
         return read_weights(path)
