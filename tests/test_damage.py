@@ -87,6 +87,11 @@ def test_half_a_file_is_refused_everywhere(
         list(open_benchmark(path.parent).pairs(2))
 
 
+def test_an_unfinished_download_is_refused() -> None:
+    with pytest.raises(ImageError, match="Corrupt JPEG data: premature end of data segment"):
+        read_rgb(Path(__file__).parent / "data" / "jpeg-half-zeros.jpg")
+
+
 def test_zeros_before_the_end_mark_are_noticed(tmp_path: Path) -> None:
     path = tmp_path / "a.jpg"
     data = encoded("jpg", quality=95)

@@ -20,6 +20,7 @@ from prosr.jobs import find
 from prosr.video.clips import film_of, open_clip
 from prosr.video.enlarging import enlarge as enlarge_clip
 
+DATA = Path(__file__).parent / "data"
 FLAGS = Disposition.default, Disposition.forced, Disposition.hearing_impaired
 MASTERING = "mastering-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)"
 HDR10 = f"{MASTERING}L(10000000,1):cll=1000,400"
@@ -90,6 +91,15 @@ def test_everything_is_in_the_result(tmp_path: Path, suffix: str) -> None:
     assert held(tmp_path / f"b.{suffix}") == held(path)
     assert made.notes == (f"{tmp_path}/b.{suffix}: only the first of 2 films is enlarged",)
     assert open_clip(tmp_path / f"b.{suffix}").width == 128
+
+
+@pytest.mark.parametrize("name", ["full.mkv", "two-audio.mp4", "hdr10.mp4"])
+def test_nothing_is_lost_of_what_other_programs_wrote(tmp_path: Path, name: str) -> None:
+    path = DATA / name
+    made = enlarge(path, tmp_path / name)
+    assert (made.status, made.notes) == ("made", ())
+    assert held(tmp_path / name) == held(path)
+    assert side_data(tmp_path / name) == side_data(path)
 
 
 def test_what_another_container_lacks_is_said(tmp_path: Path) -> None:
