@@ -172,7 +172,9 @@ def test_pil_transparent_colours_become_alpha() -> None:
         ("L", [[7, 8]], 7, [[0, 255]]),
         ("1", [[0, 255]], 255, [[255, 0]]),
         ("RGB", [[(1, 2, 3), (1, 2, 4)]], (1, 2, 3), [[0, 255]]),
-        # A file of 16 bits per colour, of which PIL keeps the upper 8.
+        # Files of 2 and 4 bits, which PIL scales, and of 16, of which it keeps the upper 8.
+        ("L", [[85, 170, 0, 255]], 2, [[255, 0, 255, 255]]),
+        ("L", [[17, 204, 0, 255]], 12, [[255, 0, 255, 255]]),
         ("RGB", [[(1, 2, 3), (1, 2, 4)]], (0x155, 0x201, 0x3FF), [[0, 255]]),
     ],
 )

@@ -90,13 +90,13 @@ def _colour(key: Any, mode: str, array: NDArray[Any]) -> Any:
     """The transparent colour as values of `array`'s samples, or `ConfigError`."""
     colour = np.array(key) if isinstance(key, int | tuple) else np.array(np.nan)
     if colour.shape != array.shape[2:] or not ((colour >= 0) & (colour <= 65_535)).all():
-        raise ConfigError(
-            f"the transparency of a PIL image of mode {mode} is no colour of it; remove it from "
-            "the image's info"
-        )
+        why = "is no colour of it; remove it from the image's info"
+        raise ConfigError(f"the transparency of a PIL image of mode {mode} {why}")
     if mode == "1":
         return 255 * (colour > 0)
-    # PIL reduces RGB of 16 bits to 8, but not the transparent colour beside it.
+    # PIL converts samples of 2, 4 and 16 bits to 8, but not the transparent colour beside them.
+    if mode == "L" and colour < 16 and not (array % 17).any():
+        return colour * (85 if colour < 4 and not (array % 85).any() else 17)
     return colour >> 8 if array.dtype == np.uint8 and colour.max() > 255 else colour
 
 
