@@ -80,7 +80,7 @@ def test_a_safetensors_file_of_another_project_needs_no_conversion(
         cli.main()
     assert "needs no conversion; give it as --model" in capsys.readouterr().err
     for name in (f"{other}@0.5", f"{path}@0.5"):
-        with pytest.raises(CheckpointError, match="so it has no strength"):
+        with pytest.raises(CheckpointError, match="or without a strength"):
             prosr.load(name)
 
 

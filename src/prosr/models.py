@@ -298,8 +298,8 @@ def _find(name: str | Path) -> WeightsFile:
     # This accepts names of any length; `Path.exists` does not.
     if os.path.exists(path):
         raise CheckpointError(
-            f"{path}: not a weights file of prosr, so it has no strength; as a model, give"
-            f" a .safetensors, {', '.join(FOREIGN_SUFFIXES)} file"
+            f"{path}: not a weights file of prosr; give a .safetensors file, or without a strength "
+            f"a {', '.join(FOREIGN_SUFFIXES)} file"
         )
     if str(name) == "bicubic":
         return WeightsFile("bicubic", None, {}, {"kind": "bicubic"}, {}, "")
