@@ -17,6 +17,7 @@ from PIL import Image
 
 from clips import BICUBIC, UNIT, enlarge, make, packets, picture, sing, still
 from prosr.jobs import find
+from prosr.video import enlarging
 from prosr.video.clips import film_of, open_clip
 from prosr.video.enlarging import enlarge as enlarge_clip
 
@@ -225,6 +226,24 @@ def test_a_second_process_on_a_clip_is_told_to_wait(tmp_path: Path) -> None:
     enlarge_clip(BICUBIC, path, target, 2, again)
     assert "used by another prosr process; wait for it" in seen[1]
     assert sorted(one.name for one in tmp_path.iterdir()) == ["a.mp4", "b.mp4"]
+
+
+def test_damaged_frames_are_counted(tmp_path: Path) -> None:
+    path = make(tmp_path / "a.mkv", sound=False, size=(128, 96))
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 30] = bytes(30)
+    path.write_bytes(data)
+    made = enlarge(path, tmp_path / "b.mkv")
+    assert made.status == "made" and "damaged frames in the clip: " in made.notes[0]
+
+
+def test_a_damaged_clip_leaves_no_segments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(enlarging, "_SEGMENT", 4)
+    part = make(tmp_path / "a.ts", sound=False).read_bytes()
+    (tmp_path / "a.ts").write_bytes(part + part)
+    outcome = enlarge(tmp_path / "a.ts", tmp_path / "b.mkv")
+    assert (outcome.status, "an earlier time" in outcome.reason) == ("failed", True)
+    assert [one.name for one in tmp_path.iterdir()] == ["a.ts"]
 
 
 def test_a_clip_that_fails_leaves_no_folder(tmp_path: Path) -> None:

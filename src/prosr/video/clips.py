@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -70,11 +70,14 @@ class Clip:
     colours: Colours
     comment: str
 
-    def read(self, skip: int) -> Iterator[tuple[int, NDArray[Any]]]:
+    def read(
+        self, skip: int, damaged: Callable[[int], object] = lambda number: None
+    ) -> Iterator[tuple[int, NDArray[Any]]]:
         """Start and samples, [H, W, 3] uint8 or uint16, of all frames after the first `skip`.
 
         Frames with the same start, which containers cannot hold, are moved apart by one time
-        unit. Raises `ImageError`.
+        unit. `damaged` gets the number of each frame that is only partly decoded. Raises
+        `ImageError`.
         """
         start = last = -math.inf
         with reading(self.path) as source:
@@ -87,6 +90,8 @@ class Clip:
                         "another size; encode the clip again first",
                     )
                 start, last = max(frame.pts, start + 1), frame.pts
+                if frame.is_corrupt:
+                    damaged(number)
                 if number >= skip:
                     yield int(start), to_rgb(frame, self.colours)
 
@@ -171,7 +176,8 @@ def reading(path: Path) -> Iterator[InputContainer]:
         try:
             with open_container(path) as source:
                 yield source
-        except (av.error.InvalidDataError, av.error.ArgumentError) as error:
+        # PyAV raises `IndexError` for a stream that begins in the middle of a file.
+        except (av.error.InvalidDataError, av.error.ArgumentError, IndexError) as error:
             why = "is damaged or not a clip; if it plays, encode it again first"
             raise refusal(path, why) from error
 

@@ -24,7 +24,8 @@ from av.container import OutputContainer
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from prosr.files import only_here, replacing
+from prosr.errors import ImageError
+from prosr.files import TargetExistsError, only_here, replacing
 from prosr.images.loading import refusal, shown
 from prosr.images.provenance import Making, origin_of
 from prosr.inference.memory import LEAST
@@ -109,7 +110,8 @@ def enlarge(
     with explaining(target), _segments(target, making) as folder:
         done = len(_finished(folder)) * _SEGMENT
         tell(done, max(done, clip.frames))
-        frames = clip.read(done)
+        damaged: list[int] = []
+        frames = clip.read(done, damaged.append)
         for first in frames:
             segment = chain((first,), islice(frames, _SEGMENT - 1))
             larger = ((start, upscaler.upscale(samples, scale)) for start, samples in segment)
@@ -121,6 +123,8 @@ def enlarge(
             end = join(_finished(folder), clip, temporary, str(making))
             notes = losses(path, temporary)
         shutil.rmtree(folder)
+    if damaged:
+        notes.append(f"damaged frames in the clip: {len(damaged)}, the first is {damaged[0]}")
     if clip.seconds - end > _CUT_OFF:
         notes.append(f"ends at {end:.1f} of {clip.seconds:.1f} s: the clip seems to be truncated")
     return [f"{shown(target)}: {note}" for note in notes]
@@ -157,8 +161,8 @@ def _add_frames(output: OutputContainer, clip: Clip, scale: int) -> VideoStream:
 def _segments(target: Path, making: Making) -> Iterator[Path]:
     """The folder with the segments of one clip, network and scale, for this process only.
 
-    The name depends on the clip's content, not on its dates, which a backup may change. A folder
-    without a finished segment is removed.
+    The name depends on the clip's content, not on its dates, which a backup may change. The folder
+    is removed if it has no finished segment, or if the clip is damaged.
     """
     what = f"{making.mark} of {making.origin.content} {_QUALITY}"
     digest = hashlib.sha256(what.encode("utf-8", "surrogateescape")).hexdigest()[:12]
@@ -166,6 +170,10 @@ def _segments(target: Path, making: Making) -> Iterator[Path]:
     with only_here(folder):
         try:
             yield folder
+        except ImageError as error:
+            if not isinstance(error, TargetExistsError):
+                shutil.rmtree(folder, ignore_errors=True)
+            raise
         finally:
             if not _finished(folder):
                 shutil.rmtree(folder, ignore_errors=True)

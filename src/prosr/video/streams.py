@@ -25,6 +25,7 @@ from av.stream import AttachmentStream, Disposition, Stream
 from av.video.frame import VideoFrame
 
 from prosr.errors import printable
+from prosr.images.loading import refusal
 from prosr.video.clips import TEXTS, Clip, address, film_of, open_container, reading
 from prosr.video.fitting import flac, misfit, recoded
 
@@ -94,7 +95,11 @@ def join(segments: list[Path], clip: Clip, path: Path, made_by: str) -> float:
             end = max(end, now + float((packet.duration or 0) * packet.time_base))
             if packet.stream is stream:
                 times.append(now)
-            output.mux(packet)
+            try:
+                output.mux(packet)
+            except av.error.InvalidDataError as error:
+                what = "its sound or subtitles are damaged; repair or remove them first"
+                raise refusal(clip.path, what) from error
         # The duration of the last frame is unknown. It may be as long as the longest frame.
         longest = max((after - before for before, after in pairwise(times)), default=math.inf)
         return max(end, times[-1] + longest)
