@@ -12,6 +12,7 @@ from itertools import product
 from pathlib import Path
 from statistics import fmean, stdev
 
+from prosr.data.degradations import NAMED
 from prosr.errors import ConfigError
 from prosr.evaluation.protocol import find_protocol
 from prosr.evaluation.results import ScoreRow, read_results
@@ -83,6 +84,32 @@ def perceptual() -> str:
         for row in sorted(measured, key=lambda row: (row.scale, row.set, row.psnr))
     ]
     return markdown(["scale", "set", "model", "PSNR dB", "consistency dB", *names], lines)
+
+
+def degraded_inputs() -> str:
+    """PSNR of networks on degraded inputs, and their time for a megapixel of output."""
+    measured = read_results(RESULTS / "degraded" / "scores.json")
+    titles, tables = list(NAMED), []
+    for name, scale in product(sorted_sets(measured), SCALES):
+        some = [row for row in measured if (row.set, row.scale) == (name, scale)]
+        lines = []
+        for model in dict.fromkeys(row.model for row in some):
+            ours = [row for row in some if row.model == model]
+            psnr = {row.protocol.partition("+")[2] or "none": row.psnr for row in ours}
+            cells = [f"{psnr[title]:.2f}" if title in psnr else NOTHING for title in titles]
+            lines.append(
+                (fmean(psnr.values()), [model, *cells, f"{seconds_per_megapixel(ours):.2f}"])
+            )
+        if lines:
+            head = [f"{name} ×{scale}", *titles, "s/MP"]
+            tables.append(markdown(head, [line for _, line in sorted(lines)]))
+    return "\n\n".join(tables)
+
+
+def seconds_per_megapixel(rows: Sequence[ScoreRow]) -> float:
+    """Time for a megapixel: each picture's shortest, since all rows have the same sizes."""
+    times = zip(*([picture.seconds for picture in row.pictures] for row in rows), strict=True)
+    return sum(map(min, times)) / rows[0].megapixels
 
 
 def table_4() -> str:
@@ -185,6 +212,7 @@ PLACES: tuple[tuple[Path, str, Callable[[], str]], ...] = (
     (ROOT / "README.md", "scores", scores),
     (ROOT / "README.md", "table-4", table_4),
     (ROOT / "docs" / "baselines.md", "table-4", comparison),
+    (ROOT / "docs" / "real.md", "degraded", degraded_inputs),
     (ROOT / "docs" / "ablation.md", "tables", tables_1_to_3),
     (ROOT / "docs" / "gan.md", "scores", perceptual),
     (ROOT / "docs" / "gan.md", "ablation", gan_ablation),

@@ -77,6 +77,14 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def test_the_difficult_pictures_are_ten_small_jpegs(tmp_path: Path) -> None:
+    for path in (paths := script("make_difficult").save(tmp_path)):
+        picture = Image.open(path)
+        assert (picture.format, picture.size) == ("JPEG", (128, 128))
+        assert np.asarray(picture).std() > 10
+    assert len(paths) == 10
+
+
 def test_every_block_names_a_language_that_is_tested() -> None:
     for path in DOCUMENTS:
         fences = re.findall(r"^```(.*)$", path.read_text("utf-8"), re.MULTILINE)
