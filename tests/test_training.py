@@ -20,10 +20,12 @@ from torch.utils.data._utils import signal_handling
 
 from prosr.checkpoints.finding import find
 from prosr.checkpoints.weights import load_state, save_weights
-from prosr.config import Schedule, Simultaneous, Single
+from prosr.config import Recipe, Schedule, Simultaneous, Single
 from prosr.data.benchmarks import Benchmark
+from prosr.data.degradations import Degradation
 from prosr.data.patches import prepared
 from prosr.errors import CheckpointError, ConfigError, DataError, ProSRError
+from prosr.layouts import validated
 from prosr.scales import SCALES
 from prosr.training.log import RunLog
 from prosr.training.loop import train
@@ -43,12 +45,21 @@ def states_are_equal(one: Path, two: Path) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
-@pytest.mark.parametrize(("stop", "muon"), [(1, None), (2, 0.02), (4, None), (5, None), (7, 0.02)])
+@pytest.mark.parametrize(
+    ("stop", "changes"),
+    [
+        (1, {}),
+        (2, {"muon": 0.02}),
+        (4, {"degradation": Degradation(kind="real")}),
+        (5, {}),
+        (7, {"muon": 0.02}),
+    ],
+)
 def test_stopped_and_resumed_equals_uninterrupted_bit_for_bit(
-    pictures: Path, tmp_path: Path, stop: int, muon: float | None
+    pictures: Path, tmp_path: Path, stop: int, changes: dict[str, object]
 ) -> None:
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    recipe = RECIPE.model_copy(update={"muon": muon})
+    recipe = RECIPE.model_copy(update=changes)
     watcher = go(session(pictures, whole, recipe))
     first = go(session(pictures, parts, recipe), until=stop)
     second = go(session(pictures, parts, recipe, workers=1))
@@ -123,6 +134,17 @@ def test_pytorchs_signal_handler_for_data_workers_is_removed(
     finally:
         signal.signal(signal.SIGCHLD, before)
     assert handlers == [signal.SIG_DFL] * RECIPE.steps
+
+
+def test_a_degraded_training_is_validated_on_degraded_inputs(
+    pictures: Path, tmp_path: Path
+) -> None:
+    scores = {}
+    for kind in ("bicubic", "jpeg"):
+        changes = {"steps": 1, "learning_rate": 1e-12, "degradation": {"kind": kind}}
+        recipe = validated(Recipe, RECIPE.model_dump() | changes)
+        scores[kind] = go(session(pictures, tmp_path / kind, recipe)).scores[1][2]
+    assert scores["jpeg"] < scores["bicubic"] - 0.01
 
 
 def test_an_interrupted_validation_is_repeated_when_the_run_resumes(

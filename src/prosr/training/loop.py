@@ -33,7 +33,7 @@ from prosr.training.objectives import (
     update_average,
 )
 from prosr.training.run import Run
-from prosr.training.session import PROTOCOL, Session
+from prosr.training.session import DEGRADED, PROTOCOL, Session
 
 Check = Callable[[], object]
 
@@ -217,7 +217,8 @@ def _validate(session: Session, log: RunLog | None, observer: Observer, interrup
         run.save()
         engine = TorchEngine(run.average, default_memory())
         upscaler = Upscaler(engine, run.recipe.model, sha256="")
-        scored = partial(score, protocol=PROTOCOL, psnr_only=True, progress=tick)
+        protocol = PROTOCOL if run.recipe.degradation.kind == "bicubic" else DEGRADED
+        scored = partial(score, protocol=protocol, psnr_only=True, progress=tick)
         with suppress(_PutOffError):
             psnr = {scale: scored(upscaler, benchmark, scale).psnr for scale in run.scales}
             best, run.progress.validated = run.keep_if_best(psnr), step

@@ -26,7 +26,8 @@ from prosr.scales import SCALES
 from prosr.training.curriculum import scale_at
 from prosr.training.run import Run, open_run, stored_state
 
-PROTOCOL = find_protocol("paper")
+PROTOCOL, DEGRADED = find_protocol("paper"), find_protocol("paper+jpeg-75")
+"""How validation scores, and how it does if the recipe degrades its inputs."""
 
 
 @dataclass(frozen=True)
