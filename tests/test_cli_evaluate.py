@@ -115,7 +115,7 @@ def test_the_degradation_of_the_inputs_stands_beside_every_number(
     ("words", "says"),
     [
         (["bicubik", "--scale", "2"], "no model is called 'bicubik'"),
-        (["bicubic", "--scale", "3"], "scale 3 is not one of 2, 4, 8"),
+        (["bicubic", "--scale", "5"], "bicubic does not enlarge by 5, only by 2, 3, 4, 8"),
         (["bicubic", "--scale", "2", "--protocol", "Paper"], "did you mean 'paper'?"),
         (["bicubic", "--degradation", "jpeg75"], "did you mean 'jpeg-75'?"),
         (["bicubic", "--set", "nowhere"], "nowhere is not a folder"),

@@ -114,7 +114,7 @@ def test_quiet_prints_only_failures(run: Run) -> None:
     [
         (["missing.png"], "missing.png: no such file"),
         (["empty.png"], "empty.png: empty file"),
-        (["a.png", "--scale", "3"], "scale 3 is not one of 2, 4, 8"),
+        (["a.png", "--scale", "0"], "scale 0 is not a number from 1 to 16"),
         (["a.png", "--model", "prosr-xxs"], "no model is called 'prosr-xxs'; did you mean"),
         (["a.png", "--model", "edsr-x5"], "no model is called 'edsr-x5'; did you mean 'edsr-x"),
         (["a.png", "--model", "none"], "no model is called 'none'; known: bicubic, progansr-xs"),

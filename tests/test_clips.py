@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -193,13 +192,13 @@ def test_errors_about_the_output_name_the_output(
 ) -> None:
     clip = open_clip(make(tmp_path / "a.mp4"))
     with pytest.raises(ImageError, match=r"b\.mp4: 20000×96 pixels cannot be encoded"):
-        check_target(replace(clip, width=10_000), tmp_path / "b.mp4", 2)
+        check_target(clip, tmp_path / "b.mp4", (96, 20_000))
     # Neither the sound nor FLAC fits into the output; the first other container holds the sound.
     troubles = iter(("Invalid argument", "not this either", "", "", "", ""))
     monkeypatch.setattr(enlarging, "trouble", lambda path, add: "")
     monkeypatch.setattr(fitting, "trouble", lambda path, add: next(troubles))
     with pytest.raises(ImageError, match=r"b\.mkv: cannot hold the sound of .*ends in \.mp4"):
-        check_target(clip, tmp_path / "b.mkv", 2)
+        check_target(clip, tmp_path / "b.mkv", (96, 128))
 
 
 def test_titles_that_are_not_utf_8_are_kept(tmp_path: Path) -> None:

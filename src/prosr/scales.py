@@ -19,15 +19,15 @@ def check_scale(scale: int) -> Scale:
     raise ConfigError(f"scale {scale} is not one of {', '.join(map(str, SCALES))}")
 
 
-def choose_scales(model: str, own: Sequence[int], asked: Iterable[int]) -> tuple[Scale, ...]:
+def choose_scales(model: str, own: Sequence[int], asked: Iterable[int]) -> tuple[int, ...]:
     """Return the `asked` scales without repeats, or all scales of the model if none is asked.
 
     `own` are the scales of the model. Raises `ConfigError` for a scale that is not among them.
     """
-    wanted = tuple(map(check_scale, dict.fromkeys(asked)))
+    wanted = tuple(dict.fromkeys(asked))
     for scale in wanted:
         if scale not in own:
             raise ConfigError(
                 f"{model} does not enlarge by {scale}, only by {', '.join(map(str, own))}"
             )
-    return wanted or tuple(map(check_scale, own))
+    return wanted or tuple(own)

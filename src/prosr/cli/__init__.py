@@ -51,7 +51,7 @@ _ENDS = {129: "hung up", 130: "interrupted", 143: "terminated"}
 
 app = typer.Typer(
     name="prosr",
-    help="Enlarge pictures and clips 2, 4 or 8 times with progressive super-resolution networks.",
+    help="Enlarge pictures and clips with progressive super-resolution networks.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

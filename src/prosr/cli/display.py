@@ -13,7 +13,7 @@ from prosr.images.loading import shown
 from prosr.inference.memory import peak_memory
 
 if TYPE_CHECKING:
-    from prosr.inference.pictures import Estimate
+    from prosr.inference.estimates import Estimate
     from prosr.inference.upscaler import Progress, Work
     from prosr.jobs import Job, Outcome
 

@@ -61,7 +61,7 @@ def evaluate(
     load = partial(prosr.load, max_memory=SCORING_MEMORY, engine=engine, ensemble=ensemble)
     upscalers = name_models({model: load(model) for model in models})
     wanted = {
-        name: choose_scales(name, upscaler.scales, scales or ())
+        name: choose_scales(name, sorted({*upscaler.scales, 3}), scales or upscaler.scales)
         for name, upscaler in upscalers.items()
     }
     if output is not None:

@@ -11,7 +11,6 @@ from prosr.errors import DataError
 from prosr.images.formats import is_picture
 from prosr.images.reading import read_rgb
 from prosr.resample import make_input
-from prosr.scales import check_scale
 
 
 @dataclass(frozen=True)
@@ -62,17 +61,16 @@ class Benchmark:
         `ImageError` for a file that is not a picture, and `DataError` for a picture of fewer
         than `scale` pixels.
         """
-        s = check_scale(scale)
         for path in self.paths:
             y = read_rgb(path)
-            height, width = (length // s * s for length in y.shape[:2])
+            height, width = (length // scale * scale for length in y.shape[:2])
             if not height or not width:
                 raise DataError(
-                    f"{path} has {y.shape[1]}×{y.shape[0]} pixels, too few for scale {s}; "
+                    f"{path} has {y.shape[1]}×{y.shape[0]} pixels, too few for scale {scale}; "
                     f"remove it from the set or use a smaller scale"
                 )
             y = y[:height, :width]
-            yield Pair(path.stem, make_input(y, s), y)
+            yield Pair(path.stem, make_input(y, scale), y)
 
 
 def open_benchmark(folder: Path) -> Benchmark:

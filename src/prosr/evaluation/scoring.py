@@ -22,7 +22,6 @@ from prosr.evaluation.perceptual import Scorer
 from prosr.evaluation.protocol import DATA_RANGE, Protocol, bounded_psnr, consistency
 from prosr.evaluation.provenance import commit, machine
 from prosr.evaluation.results import PictureScore, ScoreRow
-from prosr.scales import check_scale
 from prosr.version import __version__
 
 if TYPE_CHECKING:
@@ -53,7 +52,7 @@ def score(
     with a warning: an exact estimate of one has infinite PSNR. Raises what reading and
     upscaling raise, and `DataError` naming a picture that is too small for the protocol.
     """
-    scale, also = check_scale(scale), also or {}
+    also = also or {}
     # The first call of a process also loads kernels.
     upscaler.upscale(np.zeros((16, 16, 3), np.uint8), scale)
     pictures: list[PictureScore] = []

@@ -1,4 +1,4 @@
-"""Provenance of results: network, scale and source file.
+"""Provenance of results: network, request and source file.
 
 A picture stores its provenance in EXIF's Software, a clip in its comment, after any existing text.
 """
@@ -14,7 +14,7 @@ from typing import NamedTuple
 from prosr.images.loading import explaining, open_file
 
 MAKING = re.compile(
-    r"(prosr [^;]+ x[248] (?:[0-9a-f]{12}|-))"
+    r"(prosr [^;]+ [a-z]+[0-9][0-9a-z.+]* (?:[0-9a-f]{12}|-))"
     r"(?: of ([0-9a-f]{12})@([0-9a-f]{8})\.([0-9a-f]{8}))?(?=;|$)"
 )
 """A mark, and optionally the content, place and dates of an `Origin`."""
@@ -43,14 +43,16 @@ class Making(NamedTuple):
         return f"{self.mark} of {content}@{place}.{dates}"
 
 
-def mark(model: str, scale: int, sha256: str) -> str:
-    """The mark of a network's results: model, scale and the first 12 digits of its hash.
+def mark(model: str, request: str, sha256: str) -> str:
+    """The mark of a network's results: model, request and the first 12 digits of its hash.
+
+    The request is such as "x4" or "fit3840x2160", with the settings of the encoder: "x4+q80".
 
     EXIF holds ASCII only, and libvips 255 characters of it. So the name is cut to 60
     characters, and "_" replaces other characters and semicolons.
     """
     name = re.sub(r"[^ -~]|;", "_", model)[:60]
-    return f"prosr {name} x{scale} {sha256[:12] or '-'}"
+    return f"prosr {name} {request} {sha256[:12] or '-'}"
 
 
 def origin_of(path: Path, *, read: bool = True) -> Origin:

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from prosr.files import replacing
 from prosr.images.adapting import enlarged
 from prosr.images.containers import attach, write_metadata
+from prosr.images.encoding import Encoding, saver_options
 from prosr.images.formats import Format
 from prosr.images.loading import explaining, refusal
 from prosr.images.metadata import Metadata
@@ -36,7 +37,7 @@ _STRIP = 1_000_000
 _LARGE = 4_000_000_000
 """Bytes of samples from which a TIFF gets 64-bit offsets."""
 
-_TROUBLE = "cannot be written", "free disk space or name another output"
+TROUBLE = "cannot be written", "free disk space or name another output"
 
 
 @dataclass(eq=False)
@@ -45,8 +46,8 @@ class Canvas:
 
     `size` is (height, width), `channels` 1 to 4 as in `Picture`, `dtype` the type that
     samples are rounded to; `format` must hold it. `made_by` is the provenance for
-    EXIF's Software. `bits` is the depth of an AVIF with 16-bit samples, 10 or 12. Without
-    `over`, a file that has appeared at the target is not replaced.
+    EXIF's Software. `bits` is the depth of an AVIF with 16-bit samples, 10 or 12. `settings` are
+    those of the encoder. Without `over`, a file that has appeared at the target is not replaced.
 
     A thread encodes the rows that are complete while later ones are still computed. Encoders that
     need the whole picture in memory begin in `save`. A block that ends without `save` leaves no
@@ -64,6 +65,7 @@ class Canvas:
     metadata: Metadata
     made_by: str = ""
     bits: int | None = None
+    settings: Encoding = ()
     over: bool = True
 
     def __post_init__(self) -> None:
@@ -72,9 +74,10 @@ class Canvas:
         size = self.width, self.height
         self._inherited = enlarged(self.metadata, size, self.format.name, self.made_by)
         self._check()
+        self._options()
 
     def __enter__(self) -> Canvas:
-        with explaining(self.target, *_TROUBLE), ExitStack() as undoing:
+        with explaining(self.target, *TROUBLE), ExitStack() as undoing:
             self.target.parent.mkdir(parents=True, exist_ok=True)
             # The system removes an unnamed file however the process ends.
             file = tempfile.TemporaryFile(dir=self.target.parent, buffering=0)
@@ -108,7 +111,7 @@ class Canvas:
         blocks from top to bottom. Raises `ImageError` if writing or encoding fails.
         """
         samples = np.ascontiguousarray(from_unit(block, self.dtype), self.dtype.newbyteorder("<"))
-        with explaining(self.target, *_TROUBLE):
+        with explaining(self.target, *TROUBLE):
             self._rows.put(top, left, samples)
         if self._encoding.done():
             self._encoding.result()
@@ -122,18 +125,18 @@ class Canvas:
         """Bytes that samples, [H, W, channels] of any type, take in the format."""
         block = from_unit(to_unit(samples[..., : self.channels]), self.dtype)
         image = pyvips.Image.new_from_array(np.ascontiguousarray(block))
-        with explaining(self.target, *_TROUBLE):
+        with explaining(self.target, *TROUBLE):
             return len(getattr(image, f"{self.format.saver}_buffer")(**self._options()))
 
     def _encode(self, image: pyvips.Image) -> None:
         """Encode the rows as they become complete; the last one is complete in `save`."""
-        with explaining(self.target, *_TROUBLE), replacing(self.target, self.over) as temporary:
+        with explaining(self.target, *TROUBLE), replacing(self.target, self.over) as temporary:
             save = getattr(image, self.format.saver)
             save(os.fsencode(temporary), keep=self._kept, **self._options())
             write_metadata(temporary, self._inherited, self.format.name)
 
     def _options(self) -> dict[str, Any]:
-        options = dict(self.format.options)
+        options = saver_options(self.format, self.settings)
         if self.format.name == "TIFF":
             options["predictor"] = "float" if self.dtype.kind == "f" else "horizontal"
             options["bigtiff"] = self._bytes > _LARGE

@@ -28,7 +28,7 @@ class RetryingEngine:
         """The engine's result; `InferenceError` if even the smallest tile does not fit."""
         area = x.shape[2] * x.shape[3]
         while True:
-            pixels = min(area, self._pixels.get(scale, area))
+            pixels = min(area, self._pixels.get(scale, self._engine.pixels(scale)))
             y = self._try(x, scale, pixels)
             if y is not None:
                 return y

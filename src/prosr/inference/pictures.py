@@ -1,44 +1,28 @@
-"""Enlarges picture files: checks before any work, tiles from file to file, estimates."""
+"""Picture files: all checks before any work, and the canvas of the result."""
 
 from __future__ import annotations
 
 import math
 import os
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from time import perf_counter
-from typing import Any, NamedTuple
 
-from numpy.typing import NDArray
-
-from prosr.files import TargetExistsError
+from prosr.errors import ConfigError
+from prosr.files import TargetExistsError, replacing
 from prosr.images.formats import Format, find_format, is_writable
-from prosr.images.loading import refusal, shown
+from prosr.images.loading import explaining, refusal, shown
 from prosr.images.provenance import Making, origin_of
 from prosr.images.reading import Picture
-from prosr.images.writing import Canvas
-
-_SIDE = 192
-"""Side in pixels of an estimate's trial: large enough for kernels to run as on whole tiles."""
-
-
-class Estimate(NamedTuple):
-    """Estimate for a picture: size in pixels, seconds, peak bytes of the process.
-
-    `tiles` is the number of parts of the work, and `unit` their name ("frame" for a clip).
-    """
-
-    width: int
-    height: int
-    tiles: int
-    seconds: float
-    memory: int
-    unit: str = "tile"
+from prosr.images.writing import TROUBLE, Canvas
+from prosr.inference.resizing import remark_on
+from prosr.sizes import Request, Route, requested
 
 
-def target_of(path: Path, scale: int, output: str | os.PathLike[str] | None) -> Path:
+def target_of(path: Path, scale: Request | float, output: str | os.PathLike[str] | None) -> Path:
     """The path of a file's result: `output`, a file in it if it is a folder, or beside the file."""
-    beside = path.with_name(f"{path.stem}_x{scale}{result_suffix(path)}")
+    beside = path.with_name(f"{path.stem}_{requested(scale).label}{result_suffix(path)}")
     if output is None:
         return beside
     return Path(output, beside.name) if Path(output).is_dir() else Path(output)
@@ -65,15 +49,17 @@ def check_target(path: Path, target: Path) -> None:
 
 def prepare(
     path: Path,
-    scale: int,
+    request: Request,
     target: Path,
     overwrite: bool,
+    route_of: Callable[[tuple[int, int], Request], Route],
     max_memory: int,
     reserved: int,
     mark: str = "",
-) -> tuple[Picture, Canvas]:
+) -> tuple[Picture, Canvas | None, Route]:
     """Open a picture and the canvas of its result, after all checks that are possible.
 
+    There is no canvas if the file is to be copied: it has the requested size and format.
     Decoders and encoders that hold a whole picture must fit into `max_memory` bytes, of which
     `reserved` are in use. `mark` identifies the network in the result. Raises `ImageError`.
     """
@@ -83,11 +69,18 @@ def prepare(
     if target.exists() and not overwrite:
         why = "exists already; give another output or overwrite it"
         raise TargetExistsError(f"{shown(target)}: {why}")
-    size = scale * picture.height, scale * picture.width
-    encoding = file_format.memory * size[0] * size[1]
+    try:
+        route = route_of((picture.height, picture.width), request)
+    except ConfigError as error:
+        raise refusal(path, str(error)) from error
+    picture.remarks += filter(None, [remark_on(route)])
+    same = picture.format == file_format.name and not request.settings and not request.dpi
+    if same and route.size == route.source:
+        return picture, None, route
+    whole = file_format.memory * math.prod(route.size)
     for file, verb, name, need, instead in (
         (path, "decoded", picture.format, picture.decoding, "make it a PNG"),
-        (target, "encoded", file_format.name, encoding, "use PNG or TIFF"),
+        (target, "encoded", file_format.name, whole, "use PNG or TIFF"),
     ):
         if reserved + need > max_memory:
             needs = f"which needs {(reserved + need) / 1e9:.1f} GB"
@@ -99,30 +92,17 @@ def prepare(
         channels -= 1
     dtype = min(picture.dtype, file_format.deepest, key=lambda dtype: dtype.itemsize)
     made_by = str(Making(mark, origin_of(path))) if mark else ""
-    kept = picture.metadata, made_by, picture.bits
-    canvas = Canvas(target, file_format, size, channels, dtype, *kept, over=overwrite)
+    metadata = replace(picture.metadata, dpi=request.dpi)
+    settings = request.settings
+    if picture.lossless and file_format.name == "WebP" and "quality" not in dict(settings):
+        settings = (("lossless", "True"),)
+    kept = metadata, made_by, picture.bits, settings, overwrite
+    canvas = Canvas(target, file_format, route.size, channels, dtype, *kept)
     picture.remarks += canvas.remarks
-    return picture, canvas
+    return picture, canvas, route
 
 
-def measure(
-    picture: Picture,
-    canvas: Canvas,
-    enlarge: Callable[[NDArray[Any]], NDArray[Any]],
-    pixels: int,
-) -> tuple[float, float]:
-    """Seconds per pixel of the network's input, and per encoded pixel.
-
-    Enlarges and encodes a central piece of `picture` with at most `pixels`, the size of a tile;
-    nothing is written. The time of decoding is negligible.
-    """
-    piece = picture.middle(min(_SIDE, math.isqrt(pixels)))
-    # The first call includes one-time work, such as choosing kernels.
-    enlarge(piece)
-    start = perf_counter()
-    result = enlarge(piece)
-    computing = (perf_counter() - start) / math.prod(piece.shape[:2])
-    start = perf_counter()
-    canvas.encode(result)
-    encoding = (perf_counter() - start) / math.prod(result.shape[:2])
-    return computing, encoding
+def copy(path: Path, target: Path, over: bool) -> None:
+    """Copy a file to `target`, all or nothing. Raises `ImageError`."""
+    with explaining(target, *TROUBLE), replacing(target, over) as temporary:
+        shutil.copyfile(path, temporary)

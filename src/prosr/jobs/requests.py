@@ -15,7 +15,7 @@ from prosr.images.formats import UNREAD_SUFFIXES, Format, find_format, is_pictur
 from prosr.images.loading import shown
 from prosr.inference.pictures import result_suffix
 from prosr.jobs.results import results_among
-from prosr.scales import check_scale
+from prosr.sizes import Request, requested
 from prosr.video import OUTPUT_SUFFIXES, clip_suffix, is_clip
 from prosr.walking import files_below
 
@@ -35,7 +35,7 @@ class Job:
 
 def find(
     requests: Sequence[str],
-    scale: int,
+    scale: Request | float,
     output: str | None = None,
     file_format: Format | None = None,
 ) -> list[Job]:
@@ -54,16 +54,16 @@ def find(
     `scale`, `output` or `file_format` does not fit the requests or if there is nothing to enlarge,
     and `ImageError` if no format has the suffix of `output`.
     """
-    check_scale(scale)
+    label = requested(scale).label
     paths = [path for request in requests for path in _matches(request)]
     folders = [path for path in paths if path.is_dir()]
     into = _output_folder(paths, output)
     jobs: dict[Path, Job] = {}
     for path in paths:
         if path in folders:
-            found = list(_folder_jobs(path, scale, into, file_format, len(folders) > 1))
+            found = list(_folder_jobs(path, label, into, file_format, len(folders) > 1))
         else:
-            target = _target(path, scale, output, into, file_format)
+            target = _target(path, label, output, into, file_format)
             found = [_job(path, target, "" if path.exists() else "no such file")]
         for job in found:
             jobs.setdefault(place(job.source), job)
@@ -105,14 +105,14 @@ def _output_folder(paths: Sequence[Path], output: str | None) -> Path | None:
 
 
 def _target(
-    path: Path, scale: int, output: str | None, into: Path | None, file_format: Format | None
+    path: Path, label: str, output: str | None, into: Path | None, file_format: Format | None
 ) -> Path:
     """The path of a file's result.
 
     Raises `ConfigError` or `ImageError` if no result of the file can have the suffix of `output`.
     """
     if output is None or into is not None:
-        name = f"{path.stem}_x{scale}{_suffix(path, file_format)}"
+        name = f"{path.stem}_{label}{_suffix(path, file_format)}"
         return path.with_name(name) if into is None else into / name
     target = Path(output)
     own = OUTPUT_SUFFIXES if is_clip(path) else (file_format or find_format(target.suffix)).suffixes
@@ -134,13 +134,13 @@ def _job(path: Path, target: Path, trouble: str = "") -> Job:
 
 
 def _folder_jobs(
-    folder: Path, scale: int, into: Path | None, file_format: Format | None, several: bool
+    folder: Path, label: str, into: Path | None, file_format: Format | None, several: bool
 ) -> Iterator[Job]:
     """Jobs for the files in a folder, and refused jobs for files that cannot be read."""
     root = folder.resolve()
     if into is None:
         beside = root if folder.name in ("", "..") else folder
-        into = beside.with_name(f"{beside.name}_x{scale}")
+        into = beside.with_name(f"{beside.name}_{label}")
     elif several:
         into = into / root.name
     if into.resolve() == root:

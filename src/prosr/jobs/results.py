@@ -13,9 +13,11 @@ from prosr.errors import ImageError
 from prosr.images.loading import refusal, shown
 from prosr.images.provenance import Making, Origin, find_making, origin_of
 from prosr.images.reading import Picture
+from prosr.scales import SCALES
+from prosr.sizes import LABEL, Request, requested
 from prosr.video import is_clip
 
-_ENLARGED = re.compile(r"_x[248]\Z")
+_ENLARGED = re.compile(rf"_{LABEL}\Z")
 
 
 def making_of(path: Path) -> Making:
@@ -63,20 +65,21 @@ def _content(path: Path) -> str:
         return ""
 
 
-def is_done(source: Path, target: Path, mark: str) -> bool:
+def is_done(source: Path, target: Path, mark: str, scale: Request | float) -> bool:
     """Whether `target` is the result, with this mark, of `source` in its current state.
 
+    Or a copy of `source`, if it has the requested size already.
     False if the source has changed. Raises `ImageError` if the target was made from another file or
     by another network, or cannot be read.
     """
     if not os.access(target, os.R_OK):
         raise refusal(target, "cannot be read; allow reading or give another output")
     making = making_of(target)
-    if making.mark != mark:
+    if making.mark != mark and not _is_copy(source, target, requested(scale)):
         what = f"made by {making.mark}" if making.mark else "not known to be made by prosr"
         raise ImageError(f"{shown(target)} exists, {what}; replace it with --overwrite")
     origin, now = making.origin, origin_of(source, read=False)
-    if origin[1:] == now[1:] or origin.content == origin_of(source).content:
+    if making.mark != mark or origin[1:] == now[1:] or origin.content == origin_of(source).content:
         return True
     if origin.place != now.place:
         raise ImageError(
@@ -84,3 +87,10 @@ def is_done(source: Path, target: Path, mark: str) -> bool:
             "give another output, or replace it with --overwrite"
         )
     return False
+
+
+def _is_copy(source: Path, target: Path, request: Request) -> bool:
+    if is_clip(source) or _content(target) != _content(source):
+        return False
+    size = (picture := Picture(source)).height, picture.width
+    return request.route(size, SCALES, direct=True).size == size

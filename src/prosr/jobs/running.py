@@ -13,10 +13,12 @@ from typing import Literal
 from prosr.errors import ImageError, ProSRError
 from prosr.files import TargetExistsError
 from prosr.images.loading import shown
-from prosr.inference.pictures import Estimate, check_target
+from prosr.inference.estimates import Estimate
+from prosr.inference.pictures import check_target
 from prosr.inference.upscaler import Progress, Upscaler
 from prosr.jobs.requests import Job, place, refused
 from prosr.jobs.results import is_done
+from prosr.sizes import Request
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class Outcome:
     error: Exception | None = field(default=None, compare=False)
 
 
-def fit(jobs: Sequence[Job], scale: int, max_memory: int) -> tuple[list[Job], int]:
+def fit(jobs: Sequence[Job], scale: Request | float, max_memory: int) -> tuple[list[Job], int]:
     """Refuse jobs that do not fit into `max_memory` bytes.
 
     Returns all jobs and the bytes that are left for the upscaler. Raises `ImageError` with
@@ -59,7 +61,7 @@ def fit(jobs: Sequence[Job], scale: int, max_memory: int) -> tuple[list[Job], in
 def run(
     upscaler: Upscaler,
     jobs: Sequence[Job],
-    scale: int,
+    scale: Request | float,
     *,
     overwrite: bool = False,
     dry_run: bool = False,
@@ -79,7 +81,7 @@ def run(
         check_target(job.source, job.target)
         mark = upscaler.mark(scale)
         there = os.path.lexists(job.target) and not overwrite
-        if there and is_done(job.source, job.target, mark):
+        if there and is_done(job.source, job.target, mark, scale):
             return Outcome(job, "skipped", "done already")
         progress = starting(job)
         if dry_run:
@@ -87,7 +89,7 @@ def run(
         try:
             notes = _enlarge(upscaler, job, scale, overwrite or there, progress)
         except TargetExistsError:
-            if is_done(job.source, job.target, mark):
+            if is_done(job.source, job.target, mark, scale):
                 return Outcome(job, "skipped", "another process has made it")
             raise
         changed = f"replaced: the {job.kind} has changed" if there else ""
@@ -127,7 +129,7 @@ def _outcome(job: Job, do: Callable[[Job], Outcome]) -> Outcome:
                 folder.rmdir()
 
 
-def _estimate(upscaler: Upscaler, job: Job, scale: int) -> Estimate:
+def _estimate(upscaler: Upscaler, job: Job, scale: Request | float) -> Estimate:
     if job.kind == "picture":
         return upscaler.estimate(job.source, scale, output=job.target, overwrite=True)
     from prosr.video.enlarging import estimate
@@ -136,7 +138,7 @@ def _estimate(upscaler: Upscaler, job: Job, scale: int) -> Estimate:
 
 
 def _enlarge(
-    upscaler: Upscaler, job: Job, scale: int, over: bool, progress: Progress | None
+    upscaler: Upscaler, job: Job, scale: Request | float, over: bool, progress: Progress | None
 ) -> list[str]:
     """Write the target, or replace it if `over`; return the notes of the outcome."""
     source, target, notes = job.source, job.target, list[str]()

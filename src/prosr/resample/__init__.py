@@ -7,6 +7,7 @@ arrays; `prosr.resample.tensors` has those for PyTorch, with gradients.
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from typing import TypeVar
 
@@ -62,23 +63,9 @@ def upscale(x: NDArray[Float], scale: int) -> NDArray[Float]:
     x is [..., H, W], float32 or float64, H and W at least 1; the result is [..., sH, sW]
     and may leave x's range where the kernel overshoots.
     """
-    return _upscale_axis(_upscale_axis(x, scale, -2), scale, -1)
-
-
-def _upscale_axis(x: NDArray[Float], scale: int, axis: int) -> NDArray[Float]:
-    length = x.shape[axis]
-    padded = np.take(x, mirrored_indices(length, PHI_RADIUS, PHI_RADIUS), axis)
-    shape = list(x.shape)
-    shape[axis] = scale * length
-    enlarged = np.zeros(shape, x.dtype)
-    place = [slice(None)] * x.ndim
-    window = [slice(None)] * x.ndim
-    for phase, taps in enumerate(phase_taps(check_scale(scale))):
-        place[axis] = slice(phase, None, scale)
-        for tap, weight in enumerate(taps):
-            window[axis] = slice(tap, tap + length)
-            enlarged[tuple(place)] += padded[tuple(window)] * x.dtype.type(weight)
-    return enlarged
+    for axis in (-2, -1):
+        x = resize_axis(x, axis, check_scale(scale) * x.shape[axis])
+    return x
 
 
 def imresize_uint8(y: NDArray[np.uint8], scale: int) -> NDArray[np.uint8]:
@@ -106,10 +93,10 @@ def imresize_double(y: NDArray[np.float64], scale: int) -> NDArray[np.float64]:
 def make_input(y: NDArray[np.uint8], scale: int) -> NDArray[np.uint8]:
     """The benchmark input x for the ground truth y, [H, W(, C)] with H and W multiples of s.
 
-    Published ×2 and ×4 inputs come from uint8 pictures, ×8 ones from doubles with one
+    Published ×2, ×3 and ×4 inputs come from uint8 pictures, ×8 ones from doubles with one
     rounding at the end; both are reproduced bit for bit.
     """
-    s = check_scale(scale)
+    s = scale
     height, width = y.shape[:2]
     if height % s or width % s or not height or not width:
         raise ConfigError(f"a picture of {width}×{height} is not a multiple of {s}; crop it first")
@@ -121,27 +108,46 @@ def to_uint8(values: NDArray[np.float64]) -> NDArray[np.uint8]:
     return np.floor(np.clip(values, 0, 255) + 0.5).astype(np.uint8)
 
 
+def resize_axis(
+    y: NDArray[Float],
+    axis: int,
+    out: int,
+    factor: float | None = None,
+    part: tuple[int, int, int, int] | None = None,
+) -> NDArray[Float]:
+    """Resize one axis of `y` to `out` pixels, antialiased if they are fewer; MATLAB's `imresize`.
+
+    `factor` is the number of old pixels for a new one, by default their quotient. If `y` is part of
+    a picture, `part` is the whole length of the axis, the first pixel that `y` has, and the start
+    and stop of the new pixels. Each pixel is the same in every part, because its taps are added one
+    after another, in MATLAB's order.
+    """
+    length, first, start, stop = part or (y.shape[axis], 0, 0, out)
+    weights, index = _contributions(length, out, factor or length / out)
+    shape = [1] * y.ndim
+    shape[axis] = -1
+    resized = np.zeros((), y.dtype)
+    for tap in range(weights.shape[1]):
+        weight = weights[start:stop, tap].astype(y.dtype).reshape(shape)
+        resized = resized + weight * np.take(y, index[start:stop, tap] - first, axis)
+    return resized
+
+
 @lru_cache(maxsize=64)
-def _reduction(length: int, scale: int) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-    """MATLAB's `contributions`: weights and source indices, [ceil(length/s), taps]."""
-    out = -(-length // scale)
-    centre = (np.arange(out) + 0.5) * scale - 0.5
-    width = 4 * scale
+def _contributions(
+    length: int, out: int, factor: float
+) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """MATLAB's `contributions`: weights and indices of old pixels, [out, taps]."""
+    stretch = max(factor, 1.0)
+    centre = (np.arange(out) + 0.5) * factor - 0.5
+    width = 4 * stretch
     first = np.floor(centre - width / 2).astype(np.intp)
-    index = first[:, None] + np.arange(width + 2)
-    weights = keys_cubic((centre[:, None] - index) / scale) / scale
+    index = first[:, None] + np.arange(math.ceil(width) + 2)
+    weights = keys_cubic((centre[:, None] - index) / stretch) / stretch
     weights /= weights.sum(axis=1, keepdims=True)
     used = weights.any(axis=0)
-    mirrored = np.concatenate((np.arange(length), np.arange(length)[::-1]))
-    return weights[:, used], mirrored[index[:, used] % (2 * length)]
+    return weights[:, used], mirrored_indices(length, 0, length)[index[:, used] % (2 * length)]
 
 
 def _reduce_axis(y: NDArray[np.float64], scale: int, axis: int) -> NDArray[np.float64]:
-    """Reduce one axis; taps are added one after another, in MATLAB's order."""
-    weights, index = _reduction(y.shape[axis], scale)
-    shape = [1] * y.ndim
-    shape[axis] = -1
-    reduced = np.zeros(())
-    for tap in range(weights.shape[1]):
-        reduced = reduced + weights[:, tap].reshape(shape) * np.take(y, index[:, tap], axis)
-    return reduced
+    return resize_axis(y, axis, -(-y.shape[axis] // scale), scale)

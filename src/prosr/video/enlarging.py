@@ -10,7 +10,7 @@ import hashlib
 import math
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import chain, count, islice, takewhile
@@ -28,9 +28,12 @@ from prosr.errors import ImageError
 from prosr.files import TargetExistsError, only_here, replacing
 from prosr.images.loading import refusal, shown
 from prosr.images.provenance import Making, origin_of
+from prosr.inference.estimates import Estimate
 from prosr.inference.memory import LEAST
-from prosr.inference.pictures import Estimate
+from prosr.inference.resizing import fitted
 from prosr.inference.upscaler import Progress, Upscaler
+from prosr.scales import SCALES
+from prosr.sizes import Request, requested
 from prosr.video.clips import (
     Clip,
     address,
@@ -56,42 +59,52 @@ _CUT_OFF = 1.0
 """Seconds by which a result may be shorter than its clip without a remark."""
 
 
-def estimate(upscaler: Upscaler, source: Path, target: Path, scale: int) -> Estimate:
+def estimate(upscaler: Upscaler, source: Path, target: Path, scale: Request | float) -> Estimate:
     """Estimate the cost of `enlarge` from a trial of two frames; nothing is written."""
     clip = open_clip(source)
-    check_target(clip, target, scale)
+    request, (height, width), _ = _sized(clip, scale, upscaler.scales)
+    check_target(clip, target, (height, width))
     # The first frame takes longer than the others.
     for _, samples in islice(clip.read(0), 2):
         start = perf_counter()
-        upscaler.upscale(samples, scale)
+        upscaler.upscale(samples, request)
         seconds = perf_counter() - start
-    size = scale * clip.width, scale * clip.height
-    memory = upscaler.memory((clip.height, clip.width), scale) + _frame_memory(clip, scale)
-    return Estimate(*size, clip.frames, clip.frames * seconds, memory, "frame")
+    frames = _frame_memory(clip, height * width)
+    memory = upscaler.memory((clip.height, clip.width), request) + frames
+    return Estimate(width, height, clip.frames, clip.frames * seconds, memory, "frame")
 
 
-def reserve(path: Path, scale: int, max_memory: int) -> int:
+def reserve(path: Path, scale: Request | float, max_memory: int) -> int:
     """Bytes that the frames of the clip's result take, in addition to the upscaler.
 
     Raises `ImageError` if they leave less than `LEAST` of `max_memory` for the upscaler.
     """
-    held = _frame_memory(open_clip(path), scale)
+    clip = open_clip(path)
+    held = _frame_memory(clip, math.prod(_sized(clip, scale, SCALES)[1]))
     if (need := held + LEAST) > max_memory:
         limit = f"a memory limit of {math.ceil(need / 1e6)} MB"
         raise refusal(path, f"its enlarged frames need {limit}; raise it or use a smaller scale")
     return held
 
 
-def _frame_memory(clip: Clip, scale: int) -> int:
-    sample = 6 if clip.colours.deep else 3
-    return _FRAMES_HELD * sample * clip.width * clip.height * scale**2
+def _frame_memory(clip: Clip, pixels: int) -> int:
+    return _FRAMES_HELD * (6 if clip.colours.deep else 3) * pixels
+
+
+def _sized(
+    clip: Clip, scale: Request | float, scales: Sequence[int]
+) -> tuple[Request, tuple[int, int], str]:
+    """The request for the stored frames, their new size, and a remark. Raises `ImageError`."""
+    request, even = requested(scale), "444" not in clip.colours.pixel_format
+    request = request.turned() if clip.rotation % 180 else request
+    return fitted(clip.path, request, (clip.height, clip.width), scales, even)
 
 
 def enlarge(
     upscaler: Upscaler,
     path: Path,
     target: Path,
-    scale: int,
+    scale: Request | float,
     progress: Progress | None = None,
     over: bool = True,
 ) -> list[str]:
@@ -104,7 +117,8 @@ def enlarge(
     `TargetExistsError` if the target has appeared and is not to be written `over`.
     """
     clip = open_clip(path)
-    check_target(clip, target, scale)
+    request, size, remark = _sized(clip, scale, upscaler.scales)
+    check_target(clip, target, size)
     making = Making(upscaler.mark(scale), origin_of(path))
     tell = progress or (lambda done, total: None)
     with explaining(target), _segments(target, making) as folder:
@@ -114,14 +128,14 @@ def enlarge(
         frames = clip.read(done, damaged.append)
         for first in frames:
             segment = chain((first,), islice(frames, _SEGMENT - 1))
-            larger = ((start, upscaler.upscale(samples, scale)) for start, samples in segment)
+            larger = ((start, upscaler.upscale(frame, request)) for start, frame in segment)
             with replacing(folder / f"{done // _SEGMENT:06}.nut") as temporary:
-                for _ in _encode(larger, clip, scale, temporary):
+                for _ in _encode(larger, clip, size, temporary):
                     done += 1
                     tell(done, max(done, clip.frames))
         with replacing(target, over) as temporary:
             end = join(_finished(folder), clip, temporary, str(making))
-            notes = losses(path, temporary)
+            notes = [*filter(None, [remark]), *losses(path, temporary)]
         shutil.rmtree(folder)
     if damaged:
         notes.append(f"damaged frames in the clip: {len(damaged)}, the first is {damaged[0]}")
@@ -130,25 +144,25 @@ def enlarge(
     return [f"{shown(target)}: {note}" for note in notes]
 
 
-def check_target(clip: Clip, target: Path, scale: int) -> None:
+def check_target(clip: Clip, target: Path, size: tuple[int, int]) -> None:
     """Raise `ImageError`, with the remedy, if `target` cannot hold the frames, sound or subtitles.
 
     Begins a temporary file of the same format with each stream.
     """
     with tempfile.TemporaryDirectory() as folder:
         trial = Path(folder, f"trial{target.suffix}")
-        if why := trouble(trial, partial(_add_frames, clip=clip, scale=scale)):
-            size = f"{scale * clip.width}×{scale * clip.height} pixels"
-            raise refusal(target, f"{size} cannot be encoded as H.264 ({why}); use a smaller scale")
+        if why := trouble(trial, partial(_add_frames, clip=clip, size=size)):
+            what = f"{size[1]}×{size[0]} pixels cannot be encoded as H.264"
+            raise refusal(target, f"{what} ({why}); use a smaller scale")
         check_streams(clip.path, target, trial)
 
 
-def _add_frames(output: OutputContainer, clip: Clip, scale: int) -> VideoStream:
+def _add_frames(output: OutputContainer, clip: Clip, size: tuple[int, int]) -> VideoStream:
     options = _QUALITY | light_options(clip.path)
     stream = output.add_stream("libx264", rate=clip.rate, options=options)
     assert isinstance(stream, VideoStream)
     context, tags = stream.codec_context, clip.colours.tags
-    context.width, context.height = scale * clip.width, scale * clip.height
+    context.height, context.width = size
     context.pix_fmt = clip.colours.pixel_format
     context.time_base = stream.time_base = clip.time_unit
     context.color_range, context.colorspace, context.color_primaries, context.color_trc = tags
@@ -187,11 +201,11 @@ def _finished(folder: Path) -> list[Path]:
 
 
 def _encode(
-    frames: Iterator[tuple[int, NDArray[Any]]], clip: Clip, scale: int, path: Path
+    frames: Iterator[tuple[int, NDArray[Any]]], clip: Clip, size: tuple[int, int], path: Path
 ) -> Iterator[None]:
     """Write a segment of frames, each with its start; yields after each."""
     with av.open(address(path), "w", format="nut") as output:
-        stream = _add_frames(output, clip, scale)
+        stream = _add_frames(output, clip, size)
         for start, samples in frames:
             picture = from_rgb(samples, clip.colours)
             picture.pts, picture.time_base = start, clip.time_unit

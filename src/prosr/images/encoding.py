@@ -1,0 +1,57 @@
+"""Settings of encoders: quality, lossless coding, subsampling, compression."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from prosr.errors import ConfigError
+from prosr.images.formats import Format
+
+# fmt: off
+_QUALITY = {str(quality): {"Q": quality} for quality in range(1, 101)}
+_SUBSAMPLING = {"4:4:4": {"subsample_mode": "off"}, "4:2:0": {"subsample_mode": "on"}}
+_LEVELS = {str(level): {"compression": level} for level in range(10)}
+_METHODS = {name: {"compression": name} for name in ("none", "lzw", "deflate", "zstd")}
+_LOSSLESS = {"True": {"lossless": True}}
+_ALWAYS: dict[str, dict[str, Any]] = {"True": {}}
+
+SETTINGS: Mapping[str, Mapping[str, Mapping[str, Mapping[str, Any]]]] = {
+    "JPEG": {"quality": _QUALITY, "subsampling": _SUBSAMPLING},
+    "PNG":  {"lossless": _ALWAYS, "compression": _LEVELS},
+    "WebP": {"quality": _QUALITY, "lossless": _LOSSLESS},
+    "TIFF": {"lossless": _ALWAYS, "compression": _METHODS},
+    "AVIF": {"quality": _QUALITY, "lossless": _LOSSLESS, "subsampling": _SUBSAMPLING},
+}
+"""The settings that each format has, their values, and what these are to the saver."""
+
+Encoding = tuple[tuple[str, str], ...]
+"""Names in `SETTINGS` with values."""
+# fmt: on
+
+
+def saver_options(known: Format, settings: Encoding) -> dict[str, Any]:
+    """Arguments of a format's saver. Raises `ConfigError` for settings that it does not have."""
+    options, own, given = dict(known.options), SETTINGS[known.name], dict(settings)
+    if "lossless" in given and given.keys() & {"quality", "subsampling"}:
+        raise ConfigError(f"lossless excludes {' and '.join(given.keys() - {'lossless'})}")
+    for name, value in settings:
+        if name not in own:
+            having = ", ".join(other for other in SETTINGS if name in SETTINGS[other])
+            raise ConfigError(f"{known.name} has no {name}, only {having}; choose another format")
+        if value not in own[name]:
+            first, *_, last = own[name]
+            raise ConfigError(f"{name} {value} of {known.name} is not one of {first} to {last}")
+        options |= own[name][value]
+    return options
+
+
+def is_lossless(path: Path) -> bool:
+    """Whether the pixels of a WebP file are coded without loss; libvips does not say."""
+    with path.open("rb") as file:
+        head, place = file.read(1_000_000), 12
+    # The chunks before the pixels have an even length.
+    while (name := head[place : place + 4]) not in (b"VP8L", b"VP8 ", b""):
+        place += 8 + (int.from_bytes(head[place + 4 : place + 8], "little") + 1) // 2 * 2
+    return name == b"VP8L"
