@@ -54,8 +54,7 @@ def upscale(
     Example: prosr upscale photo.jpg holiday/ --scale 4
     """
     with signals_wait():
-        import prosr
-        from prosr import jobs
+        from prosr import jobs, load
         from prosr.cli.display import BatchDisplay
         from prosr.cli.preview import write_sheet
         from prosr.images.formats import find_format
@@ -70,7 +69,7 @@ def upscale(
     wanted = find_format(file_format) if file_format else None
     found, memory = jobs.fit(jobs.find(paths, size, output, wanted), size, limit)
     with signals_wait():
-        upscaler = prosr.load(
+        upscaler = load(
             model, max_memory=memory, engine=engine, ensemble=ensemble, strength=strength
         )
     if preview is not None:
