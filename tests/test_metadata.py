@@ -168,7 +168,7 @@ def test_chunks_of_a_png_are_inherited_by_png(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_a_result_states_its_network(tmp_path: Path, suffix: str) -> None:
-    made_by = mark("my net", 4, "0123456789abcdef")
+    made_by = mark("my net", "x4", "0123456789abcdef")
     source = original(tmp_path, exif=exif())
     path = enlarged(tmp_path, source, suffix, made_by)
     assert Picture(path).making.mark == made_by == "prosr my net x4 0123456789ab"
@@ -177,8 +177,8 @@ def test_a_result_states_its_network(tmp_path: Path, suffix: str) -> None:
 
 
 def test_the_last_mark_counts(tmp_path: Path) -> None:
-    path = enlarged(tmp_path, original(tmp_path), "png", mark("a", 2, ""))
-    path = enlarged(tmp_path, path, "jpg", mark("b", 4, ""))
+    path = enlarged(tmp_path, original(tmp_path), "png", mark("a", "x2", ""))
+    path = enlarged(tmp_path, path, "jpg", mark("b", "x4", ""))
     assert Picture(path).making.mark == "prosr b x4 -"
 
 
@@ -186,7 +186,7 @@ def test_a_new_mark_replaces_the_old_one(tmp_path: Path) -> None:
     path = original(tmp_path, exif=exif())
     for number in range(6):
         made_by = str(
-            Making(mark("a" * 60, 2, "0" * 64), Origin("0" * 12, "0" * 8, f"{number:08}"))
+            Making(mark("a" * 60, "x2", "0" * 64), Origin("0" * 12, "0" * 8, f"{number:08}"))
         )
         path = enlarged(tmp_path, path, "png", made_by).rename(tmp_path / f"{number}.png")
         assert str(Picture(path).making) == made_by

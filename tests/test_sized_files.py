@@ -271,3 +271,11 @@ def test_three_times_can_be_scored(
     capsys.readouterr()
     (row,) = json.loads((tmp_path / "r.json").read_text())
     assert row["scale"] == 3 and row["psnr"] > 35
+
+
+@pytest.mark.parametrize("name", ["a.webp", "a.avif"])
+def test_a_result_is_itself_a_whole_picture(tmp_path: Path, name: str) -> None:
+    Image.new("RGB", (8, 8), (9, 99, 200)).save(tmp_path / "source.png")
+    made = BICUBIC.upscale(tmp_path / "source.png", 2, output=tmp_path / name)
+    assert read_rgb(made).shape == (16, 16, 3)
+    assert BICUBIC.upscale(made, 1.5).exists()

@@ -246,7 +246,9 @@ def write_metadata(path: Path, metadata: Metadata, file_format: str) -> None:
                 if file_format == "WebP" and data[start - 6 : start] == _EXIF:
                     start -= 6  # WebP's chunk has no prefix.
                 end = first + len(_filler(metadata))
-                data[start:end] = exif_block(metadata.exif).ljust(end - start, b"\0")
+                data[start:end] = exif_block(metadata.exif).ljust(
+                    end - start
+                )  # zeros look like damage
     else:
         pieces = (_write_jpeg if file_format == "JPEG" else _write_png)(metadata, path)
         with replacing(path) as new, new.open("wb") as target:

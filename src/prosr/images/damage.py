@@ -14,6 +14,7 @@ from pathlib import Path
 import pyvips
 
 from prosr.errors import ImageError, printable
+from prosr.images.encoding import webp_pixels
 from prosr.images.loading import explaining, open_file, open_image, refusal
 
 _BATCH = 1_000_000
@@ -175,10 +176,9 @@ def _zeros_at_end(file: FileIO, file_format: str, pixels: int) -> tuple[str, lis
 
     Decoders of WebP, GIF and HEIC take zeros for pixels. In a TIFF they may be black ones.
     """
-    file.seek(0)
     size = os.fstat(file.fileno()).st_size
-    head = file.read(12)
-    end = min(size, 8 + int.from_bytes(head[4:8], "little")) if file_format == "WebP" else size
+    # Metadata after the pixels may end in zeros.
+    end = min(size, webp_pixels(file)[1]) if file_format == "WebP" else size
     zeros, last = 0, b""
     while not last and zeros < end:
         start = max(0, end - zeros - 65_536)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
+from io import FileIO
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from prosr.errors import ConfigError
 from prosr.images.formats import Format
@@ -50,8 +52,18 @@ def saver_options(known: Format, settings: Encoding) -> dict[str, Any]:
 def is_lossless(path: Path) -> bool:
     """Whether the pixels of a WebP file are coded without loss; libvips does not say."""
     with path.open("rb") as file:
-        head, place = file.read(1_000_000), 12
-    # The chunks before the pixels have an even length.
-    while (name := head[place : place + 4]) not in (b"VP8L", b"VP8 ", b""):
-        place += 8 + (int.from_bytes(head[place + 4 : place + 8], "little") + 1) // 2 * 2
-    return name == b"VP8L"
+        return webp_pixels(file)[0] == b"VP8L"
+
+
+def webp_pixels(file: IO[bytes] | FileIO) -> tuple[bytes, int]:
+    """The name of the chunk that holds the pixels of a WebP file, and its end.
+
+    Metadata may follow. The name is empty if no pixels begin in the first megabyte.
+    """
+    file.seek(0)
+    head, place, name = file.read(1_000_000), 12, b""
+    while name not in (b"VP8L", b"VP8 ") and place < len(head):
+        name, length = head[place : place + 4], head[place + 4 : place + 8]
+        # Chunks have an even length.
+        place += 8 + (int.from_bytes(length, "little") + 1) // 2 * 2
+    return (name, place) if name in (b"VP8L", b"VP8 ") else (b"", sys.maxsize)
