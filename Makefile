@@ -11,7 +11,7 @@ WORKERS ?= auto
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo check lint house test test-slow test-page test-service docs site dist executable clean
+.PHONY: help demo check lint house test test-slow test-page test-service test-cluster docs site dist executable clean
 
 help:
 	@echo "make demo       enlarge a photograph 4 times with the bundled network"
@@ -20,6 +20,7 @@ help:
 	@echo "make test-slow  the tests that take long"
 	@echo "make test-page  the page in Chromium, which must be installed"
 	@echo "make test-service  the service: its whole API, under load, and with kill -9"
+	@echo "make test-cluster  batches on Ray from and to an S3 server, with kill -9"
 	@echo "make docs       write the picture and scores of README.md, the model cards and prosr info again"
 	@echo "make site       the documentation as a site in build/site"
 	@echo "make dist       wheel, source archive and bill of materials in dist/, checked"
@@ -55,6 +56,12 @@ test-page: $(WHEEL)/prosr
 test-service: $(WHEEL)/prosr
 	$(BIN)/pip install -q schemathesis
 	PYTHONPATH=$(CURDIR)/$(WHEEL) $(BIN)/pytest -m slow tests/test_service.py
+
+# PICTURES=200 takes a few minutes on two cores, the default of 2,000 half an hour.
+PICTURES ?= 2000
+test-cluster: $(WHEEL)/prosr
+	$(BIN)/pip install -q -c constraints.txt 'moto[s3,server]' -e '.[cluster]'
+	PYTHONPATH=$(CURDIR)/$(WHEEL) PROSR_PICTURES=$(PICTURES) $(BIN)/pytest -m cluster
 
 $(WHEEL)/prosr: $(VENV)/installed-dev README.md LICENSE $(shell find src -type f -not -name '*.pyc')
 	rm -rf $(WHEEL)

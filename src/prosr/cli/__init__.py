@@ -21,6 +21,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from prosr.cli.about import print_version, show_help
+from prosr.cli.batch import batch
 from prosr.cli.bench import app as bench
 from prosr.cli.comparison import ablate, compare
 from prosr.cli.convert import convert
@@ -39,6 +40,7 @@ from prosr.errors import ProSRError, is_out_of_memory
 _EXTRA = {
     **dict.fromkeys(("torch", "lightning_fabric", "tensorboard", "onnx"), "train"),
     **dict.fromkeys(("fastapi", "uvicorn", "prometheus_client"), "web"),
+    **dict.fromkeys(("fsspec", "pyarrow", "ray"), "cluster"),
     "matplotlib": "plots",
     "av": "video",
     "nncf": "int8",
@@ -56,7 +58,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _verb in (upscale, evaluate, info, train, convert, export, quantize, ablate, compare, serve):
+_verbs = (upscale, batch, evaluate, info, train, convert, export, quantize, ablate, compare, serve)
+for _verb in _verbs:
     # Rich would keep the docstring's line breaks within paragraphs.
     _paragraphs = (inspect.getdoc(_verb) or "").split("\n\n")
     _help = "\n\n".join(" ".join(paragraph.split()) for paragraph in _paragraphs)

@@ -1,0 +1,187 @@
+"""Finds what a batch enlarges: entries of folders, archives and manifests, as a stream."""
+
+from __future__ import annotations
+
+import tarfile
+import zipfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import pyarrow.csv
+import pyarrow.parquet
+
+from prosr.cluster.places import PRIVATE, Info, Place, version_of
+from prosr.errors import ConfigError, printable
+from prosr.images.formats import find_format, is_picture
+from prosr.inference.pictures import result_suffix
+from prosr.scales import SCALES
+from prosr.video import clip_suffix, is_clip
+
+MANIFESTS = (".csv", ".parquet")
+_COLUMNS = ("address", "scale", "model", "result", "version")
+_REMEMBERED = 1_000_000
+"""Results that are remembered, so that no other entry replaces one of them."""
+
+
+@dataclass(frozen=True)
+class BatchOptions:
+    """The addresses of a batch, and options of `prosr upscale`; `max_memory` 0 is its default."""
+
+    source: str
+    target: str
+    scale: int = 4
+    model: str = "prosr-xs"
+    file_format: str | None = None
+    engine: str = "openvino"
+    ensemble: bool = False
+    strength: float = 1.0
+    overwrite: bool = False
+    max_memory: int = 0
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A picture or clip to enlarge, and the key of its result in the target.
+
+    `source` names it for people. Its bytes are the file at `address`, or `size` bytes of it from
+    `start`. `version` changes with the file. `recipe` is all that the result depends on besides.
+    `refusal` is why it cannot be enlarged. With `replaces`, an earlier result may be replaced.
+    `key` identifies the result, and `state` what it is made of.
+    """
+
+    source: str
+    result: str
+    address: str
+    scale: int
+    model: str
+    version: str = ""
+    start: int = 0
+    size: int | None = None
+    recipe: str = ""
+    refusal: str = ""
+    replaces: bool = False
+
+    @property
+    def key(self) -> int:
+        return _short_hash(self.result)
+
+    @property
+    def state(self) -> int:
+        return _short_hash(f"{self.version}\n{self.recipe}")
+
+
+def find_entries(options: BatchOptions) -> Iterator[Entry]:
+    """All pictures and clips in the source, one after another.
+
+    Results keep the names and the tree of their sources; an archive counts as a folder. A target
+    in the source is skipped. An entry is refused if its result would lie outside the target or
+    replace another one. Raises `ConfigError` for a source that is missing or holds nothing.
+    """
+    taken: dict[int, str] = {}
+    entry = None
+    for entry in _find(options):
+        path, why = Path(entry.result), ""
+        if path.is_absolute() or ".." in path.parts or path.parts[0] == PRIVATE:
+            why = f"its result {printable(entry.result)!r} is not in the target; name another one"
+        elif (other := taken.setdefault(entry.key, entry.source)) != entry.source:
+            why = f"its result would replace that of {other}; rename one of them"
+        yield replace(entry, refusal=f"{entry.source}: {why}") if why else entry
+        if len(taken) > _REMEMBERED:
+            taken.clear()
+    if entry is None:
+        where = printable(options.source)
+        raise ConfigError(f"{where}: no pictures or clips in it; name another source")
+
+
+def _short_hash(text: str) -> int:
+    digest = blake2b(text.encode(errors="surrogateescape"), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1
+
+
+def _find(options: BatchOptions) -> Iterator[Entry]:
+    folder, target = Place(options.source), Place(options.target)
+    if (info := folder.info()) is None:
+        raise ConfigError(f"{printable(options.source)}: no such file or folder")
+    if Path(options.source).suffix.lower() in MANIFESTS:
+        yield from _manifest(folder, options)
+    elif info["type"] == "file":
+        parent, _, name = folder.full("").rpartition("/")
+        yield from _files(Place(parent or "/"), [(name, info)], options)
+    elif folder.full("") == target.full(""):
+        where = printable(options.source)
+        raise ConfigError(f"{where}: results would go into itself; give another output")
+    else:
+        yield from _files(folder, folder.walk(skipped=target.root), options)
+
+
+def _files(
+    folder: Place, files: Iterable[tuple[str, Info]], options: BatchOptions
+) -> Iterator[Entry]:
+    for key, info in files:
+        shown, full, how = folder.shown(key), folder.full(key), (options.scale, options.model)
+        kind, version = Path(key).suffix[1:].lower(), version_of(info)
+        if kind not in ("tar", "zip"):
+            if is_picture(Path(key)) or is_clip(Path(key)):
+                yield Entry(shown, _result(key, options), full, *how, version)
+            continue
+        try:
+            for member, place, part in _members(full, kind):
+                result = _result(f"{Path(key).with_suffix('')}/{member}", options)
+                yield Entry(f"{shown}::{printable(member)}", result, place, *how, version, *part)
+        except (tarfile.TarError, zipfile.BadZipFile, OSError, EOFError) as error:
+            reason = printable(str(error)) or type(error).__name__
+            why = f"{shown}: the archive cannot be read ({reason}); make it again"
+            yield Entry(shown, key, full, *how, version, refusal=why)
+
+
+def _members(address: str, kind: str) -> Iterator[tuple[str, str, tuple[int, int | None]]]:
+    """The names of pictures in an archive, their addresses, and where their bytes are in those."""
+    archive = Place(f"{kind}://::{address}")
+    for name, info in archive.walk():
+        if is_picture(Path(name)) or is_clip(Path(name)):
+            if kind == "zip":
+                yield name, f"zip://{name}::{address}", (0, None)
+            else:
+                # Workers read the member alone, and not the headers of all members before it.
+                yield name, address, (archive.fs.index[info["name"]][1], info["size"])
+
+
+def _result(key: str, options: BatchOptions) -> str:
+    path, wanted = Path(key), find_format(options.file_format) if options.file_format else None
+    suffix = clip_suffix(path) if is_clip(path) else result_suffix(path, wanted)
+    return path.with_suffix(suffix).as_posix()
+
+
+def _manifest(store: Place, options: BatchOptions) -> Iterator[Entry]:
+    """Entries of the rows. Addresses without a protocol are relative to the manifest's folder."""
+    base = Place(store.full("").rpartition("/")[0] or "/")
+    try:
+        with store.fs.open(store.root, "rb") as file:
+            if store.root.lower().endswith(".csv"):
+                batches = pyarrow.csv.open_csv(file)
+            else:
+                batches = pyarrow.parquet.ParquetFile(file).iter_batches()
+            for batch in batches:
+                names = batch.schema.names
+                if "address" not in names or set(names) - set(_COLUMNS):
+                    raise ConfigError(f"columns {names}; they must be among {_COLUMNS}")
+                yield from (_row_entry(row, base, options) for row in batch.to_pylist())
+    except (ValueError, OSError) as error:
+        raise ConfigError(f"{store.shown('')}: {printable(str(error))}") from error
+
+
+def _row_entry(row: dict[str, Any], base: Place, options: BatchOptions) -> Entry:
+    texts = {name: str(value) for name, value in row.items() if value not in (None, "")}
+    if not (address := texts.get("address")):
+        raise ConfigError(f"the address in {row} is empty; name a file")
+    stated = texts.get("scale", str(options.scale))
+    if stated not in map(str, SCALES):
+        raise ConfigError(f"scale {stated} of {address} is not one of {SCALES}")
+    path = Path(_result((address.partition("://")[2] or address).lstrip("/"), options))
+    result = texts.get("result", str(path.with_name(f"{path.stem}_x{stated}{path.suffix}")))
+    full = address if "://" in address or address.startswith("/") else base.full(address)
+    model, version = texts.get("model", options.model), texts.get("version", "")
+    return Entry(printable(address), result, full, int(stated), model, version)
