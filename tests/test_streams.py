@@ -109,6 +109,18 @@ def test_what_another_container_lacks_is_said(tmp_path: Path) -> None:
     assert {"attachment font.ttf is not kept", "only the first of 2 films is enlarged"} < said
 
 
+def test_a_phones_tags_come_into_other_containers(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = full(tmp_path / "a.mov")
+    for suffix in ("mkv", "mp4"):
+        enlarge(path, tmp_path / f"b.{suffix}")
+        with av.open(str(tmp_path / f"b.{suffix}")) as result:
+            tags = {key.lower(): value for key, value in result.metadata.items()}
+        assert tags["com.apple.quicktime.make"] == "Apple"
+    assert capfd.readouterr().err == ""
+
+
 def test_a_cover_before_the_film_is_not_the_film(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     with av.open(str(path), "w") as output:

@@ -72,7 +72,7 @@ def join(segments: list[Path], clip: Clip, path: Path, made_by: str) -> float:
     with (
         open_container(clip.path) as source,
         av.open(address(segments[0])) as first,
-        av.open(address(path), "w", options=_muxing(source), metadata_errors=TEXTS) as output,
+        av.open(address(path), "w", options=_muxing(source, path), metadata_errors=TEXTS) as output,
     ):
         stream = output.add_stream_from_template(first.streams.video[0])
         # Segments do not store these.
@@ -105,10 +105,10 @@ def join(segments: list[Path], clip: Clip, path: Path, made_by: str) -> float:
         return max(end, times[-1] + longest)
 
 
-def _muxing(source: InputContainer) -> dict[str, str]:
+def _muxing(source: InputContainer, path: Path) -> dict[str, str]:
     """Options for MP4 and MOV, which otherwise keep few of the tags of phones."""
     phone = any(key.startswith("com.") for key in source.metadata)
-    return {"movflags": "use_metadata_tags"} if phone else {}
+    return {"movflags": "use_metadata_tags"} if phone and path.suffix.lower() != ".mkv" else {}
 
 
 def _copies(
@@ -179,7 +179,8 @@ def losses(clip: Path, result: Path) -> list[str]:
         whole = what.rpartition(" of ")[2]
         if what in missing and (whole == what or whole not in missing):
             lines.append(f"{what} is not kept" + (f": {value}" if value else ""))
-        elif what not in missing and value != after[what]:
+        # Without flags, a container may count the only track of a kind as the default.
+        elif what not in missing and after[what] not in (value, value or "default"):
             lines.append(f"{what}: {value or 'none'} became {after[what] or 'none'}")
     films = sum(what.startswith("film ") for what in before)
     if films > 1:
