@@ -41,10 +41,7 @@ _EXTRA = {
     **dict.fromkeys(("torch", "lightning_fabric", "tensorboard", "onnx"), "train"),
     **dict.fromkeys(("fastapi", "uvicorn", "prometheus_client"), "web"),
     **dict.fromkeys(("fsspec", "pyarrow", "ray"), "cluster"),
-    "matplotlib": "plots",
-    "av": "video",
-    "nncf": "int8",
-    "onnxruntime": "onnx",
+    **{"matplotlib": "plots", "av": "video", "nncf": "int8", "onnxruntime": "onnx"},
     "spandrel": "spandrel",
 }
 """The extra of this package that installs an optional import."""
