@@ -17,6 +17,9 @@ from prosr.images.metadata import CM, INCH, NONE, Metadata
 from prosr.images.provenance import MAKING
 from prosr.images.tiff import RATIONAL, SHORT, Directory, TagValue
 
+_DEPTHS = {"JPEG": 8, "WebP": 8, "AVIF": 12, "PNG": 16, "TIFF": 32}
+"""Bits per sample of each format, at most."""
+
 _SEGMENT = 65_500
 """Bytes that a segment of a JPEG can hold, less some for its head."""
 
@@ -105,6 +108,8 @@ def _resolution_of(main: Directory) -> tuple[int, Fraction, Fraction] | None:
 
 def _fitted(new: Metadata, file_format: str) -> Metadata:
     """As the format can hold it: texts of a PNG go into EXIF's UserComment and into XMP."""
+    if new.bits > _DEPTHS[file_format]:
+        new = new.losing(f"more than {_DEPTHS[file_format]} of its {new.bits} bits")
     if file_format == "PNG":
         return new.losing("IPTC" if new.iptc else "")
     if file_format == "TIFF" and new.exif.order == b"MM":  # libvips writes the other order

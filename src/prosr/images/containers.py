@@ -65,6 +65,8 @@ def collect(image: pyvips.Image, path: Path, file_format: str, orientation: int)
     )
     stored = image.width, image.height
     found = Metadata(xmp=xmp.rstrip(b"\0"), icc=icc, stored=stored, orientation=orientation)
+    stated = image.get_typeof("bits-per-sample")
+    found = replace(found, bits=image.get("bits-per-sample") if stated else 8)
     with path.open("rb") as file, _mapped(path) as data:
         if reader := {"JPEG": _read_jpeg, "PNG": _read_png, "GIF": _read_gif}.get(file_format):
             found = reader(found, data)

@@ -21,8 +21,8 @@ class Metadata:
     is IPTC without Photoshop's frame. `resolution` is EXIF's unit (1 none, 2 inch, 3 cm) and pixels
     per unit across and down, None if the file does not state it. `chunks` are those that only PNG
     has. `lost` names what no result inherits. The picture has `stored` width and height, and is
-    turned by the EXIF `orientation`. Results state `dpi`, by default the resolution by which a
-    print's size stays the same, if the file states one.
+    turned by the EXIF `orientation`; its samples have `bits`. Results state `dpi`, by default the
+    resolution by which a print's size stays the same, if the file states one.
     """
 
     exif: Exif = field(default_factory=Exif)
@@ -35,6 +35,7 @@ class Metadata:
     lost: frozenset[str] = frozenset()
     stored: tuple[int, int] = (1, 1)
     orientation: int = 1
+    bits: int = 8
     dpi: float | None = None
 
     @property
