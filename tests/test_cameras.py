@@ -27,7 +27,9 @@ FILE = re.compile(
 )
 """Fields of the file."""
 
-SCALED = re.compile(r".*:([XY]Resolution|FocalPlane[XY]Resolution|SubjectArea|SubjectLocation)")
+SCALED = re.compile(
+    r"(IFD0|ExifIFD):([XY]Resolution|FocalPlane[XY]Resolution|SubjectArea|SubjectLocation)"
+)
 REWRITTEN = re.compile(r".*:(Exif)?Image(Width|Height)|.*:Orientation|XMP-tiff:.*|XMP-exif:.*")
 NAMED = re.compile(r"(FLIR|RMETA|FlashPix|GoPro|InfiRay|PhotoMechanic|FotoStation|IPTC2).*")
 """Data in segments of their own and after the picture, which the outcome names."""
