@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import struct
 import tempfile
-import warnings
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,8 +20,6 @@ from PIL.IptcImagePlugin import getiptcinfo
 import prosr
 from prosr.errors import ImageError
 from prosr.files import write_text
-from prosr.images.adapting import enlarged as adapted
-from prosr.images.formats import find_format
 from prosr.images.reading import Picture
 
 PAGE = Path(__file__).with_name("metadata.md")
@@ -78,7 +75,7 @@ def inputs(folder: Path) -> Iterator[tuple[str, Path]]:
         yield name, path
     # Pillow writes no EXIF into a 16-bit picture, so prosr makes it from one.
     path = folder / "TIFF.tif"
-    prosr.load("bicubic").upscale(folder / "JPEG.jpg", 2, output=path)
+    enlarged(folder / "JPEG.jpg", path)
     yield "TIFF", path
     image.quantize(8).save(folder / "GIF.gif", comment=b"a title")
     yield "GIF", folder / "GIF.gif"
@@ -126,18 +123,15 @@ def depths(folder: Path) -> Iterator[tuple[str, Path]]:
     yield "gray", folder / "gray.png"
 
 
-def enlarged(path: Path, target: Path) -> tuple[Path | None, set[str]]:
-    """The result, or None if it is refused, and what is said of it."""
-    picture = Picture(path)
-    size = 2 * picture.width, 2 * picture.height
-    said = adapted(picture.metadata, size, find_format(target.suffix).name).lost
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            prosr.load("bicubic").upscale(path, 2, output=target, overwrite=True)
-        except ImageError:
-            return None, set()
-    return target, set(said)
+def enlarged(path: Path, target: Path) -> tuple[Path | None, list[str]]:
+    """The result, or None if it is refused, and the notes about it."""
+    notes: list[str] = []
+    try:
+        upscaler = prosr.load("bicubic")
+        upscaler.upscale(path, 2, output=target, overwrite=True, note=notes.append)
+    except ImageError:
+        return None, notes
+    return target, notes
 
 
 def tables(folder: Path) -> Iterator[str]:
@@ -171,7 +165,7 @@ def tables(folder: Path) -> Iterator[str]:
         yield f"| {what} | " + " | ".join(cells) + " |"
 
 
-def kept(what: str, picture: Picture, said: set[str]) -> str:
+def kept(what: str, picture: Picture, said: list[str]) -> str:
     if what == "alpha":
         return "kept" if picture.channels == 4 else "lost"
     if what == "gray":

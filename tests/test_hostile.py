@@ -139,7 +139,10 @@ CASES: dict[str, tuple[bytes, str]] = {
         "is 8-bit Lab",
     ),
     "clip.jpg": (b"\0\0\0\x18ftypmp42\0\0\0\0", "is a clip; let its name end in .mp4"),
-    "bmp.png": (encoded(RGB, "bmp"), "is BMP, JPEG XL, JPEG 2000, PSD or PPM; save it as PNG"),
+    "bmp.png": (
+        encoded(RGB, "bmp"),
+        "is BMP, JPEG XL, JPEG 2000, PSD or PPM, which prosr cannot read",
+    ),
     "pages.tif": (animated("tiff"), "holds 3 pictures"),
     "nan.tif": (
         tiff(np.full((9, 9), np.nan, np.float32), "b-w"),

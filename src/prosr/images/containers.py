@@ -77,7 +77,9 @@ def collect(image: pyvips.Image, path: Path, file_format: str, orientation: int)
             found = replace(found, xmp=xmp)
         if exif or file_format == "TIFF":
             tags = read_exif(BytesIO(exif.removeprefix(_EXIF)) if exif else file)
-            found = replace(found, exif=tags).losing("EXIF, partly damaged" if tags.damaged else "")
+            found = replace(found, exif=tags).losing(
+                "some EXIF, which is damaged" if tags.damaged else ""
+            )
     main = found.exif.directory(0)
     if file_format == "TIFF" and _IPTC_TAG in main:
         found = replace(found, iptc=main[_IPTC_TAG].data)
@@ -132,7 +134,7 @@ def _read_jpeg(found: Metadata, data: mmap.mmap) -> Metadata:
             lost.append(known[0] if known else f"the segment APP{name[0] - 0xE0} {sign}".rstrip())
     end = data.find(b"\xff\xd9", samples)
     after = data[end + 2 : end + _PIECE].strip(b"\0\xff") if end > 0 else b""
-    if after:
+    if after and not lost:
         known_by = {b"ftyp": fields.VIDEO, b"\xff\xd8\xff": fields.PICTURES}
         whats = [what for key, what in known_by.items() if key in after[:16]]
         lost.append(whats[0] if whats else "data after the picture")

@@ -58,7 +58,7 @@ CONTENTS = (
     ("a PNG of Xcode's own kind (CgBI); convert it with sips or pngcrush", "", re.compile(rb"\x89PNG.{8}CgBI", re.S)),
     ("a camera's raw file; develop it and save it as TIFF", "", re.compile(rb"II\*\0.{4}CR|II(RO|RS|U\0)|FUJIFILM|.{4}ftypcrx", re.S)),
     ("a clip; let its name end in .mp4 or the like", "", re.compile(rb".{4}ftyp(qt|iso|mp4|M4V|3g)|\x1aE\xdf\xa3", re.S)),
-    ("BMP, JPEG XL, JPEG 2000, PSD or PPM; save it as PNG", "", re.compile(rb"BM.{4}\0{4}|\xff\n|\0\0\0\x0c(JXL|jP) |8BPS|P[1-7]\s", re.S)),
+    ("BMP, JPEG XL, JPEG 2000, PSD or PPM, which prosr cannot read; save it as PNG", "", re.compile(rb"BM.{4}\0{4}|\xff\n|\0\0\0\x0c(JXL|jP) |8BPS|P[1-7]\s", re.S)),
     ("JPEG", "jpegload", re.compile(rb"\xff\xd8\xff")),
     ("PNG",  "pngload",  re.compile(rb"\x89PNG\r\n\x1a\n")),
     ("WebP", "webpload", re.compile(rb"RIFF.{4}WEBP", re.S)),
