@@ -48,6 +48,7 @@ class Canvas:
     samples are rounded to; `format` must hold it. `made_by` is the provenance for
     EXIF's Software. `bits` is the depth of an AVIF with 16-bit samples, 10 or 12. `settings` are
     those of the encoder. Without `over`, a file that has appeared at the target is not replaced.
+    `remarks` has a line about what is not inherited, if anything.
 
     A thread encodes the rows that are complete while later ones are still computed. Encoders that
     need the whole picture in memory begin in `save`. A block that ends without `save` leaves no
@@ -73,6 +74,8 @@ class Canvas:
         self._bytes = self.height * self.width * self.channels * self.dtype.itemsize
         size = self.width, self.height
         self._inherited = enlarged(self.metadata, size, self.format.name, self.made_by)
+        lost = sorted(self._inherited.lost)
+        self.remarks = [f"without {', '.join(lost)}"] if lost else []
         self._check()
         self._options()
 
@@ -97,12 +100,6 @@ class Canvas:
 
     def __exit__(self, *raised: object) -> None:
         self._undoing.close()
-
-    @property
-    def remarks(self) -> list[str]:
-        """A line about what is not inherited from the source, if anything."""
-        lost = sorted(self._inherited.lost)
-        return [f"without {', '.join(lost)}"] if lost else []
 
     def put(self, top: int, left: int, block: NDArray[np.float32]) -> None:
         """Place [rows, columns, channels] values in [0, 1] (clipped) at (top, left).
