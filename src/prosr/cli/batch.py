@@ -9,9 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-from prosr.cli.options import EngineOption, EnsembleOption, Strength
+from prosr.cli.options import EngineOption, EnsembleOption, Scale, Strength
 from prosr.cli.signals import signals_wait
-from prosr.cli.upscale import DryRun, FileFormat, MaxMemory, Model, Overwrite, Quiet, Scale
+from prosr.cli.upscale import DryRun, FileFormat, MaxMemory, Model, Overwrite, Quiet
 
 # fmt: off
 Source = Annotated[str, typer.Argument(metavar="SOURCE", show_default=False, help="Folder, file, zip, tar or manifest (.csv, .parquet): a path, or an address such as s3://bucket/folder.")]

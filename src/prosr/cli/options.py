@@ -16,6 +16,7 @@ EngineOption = Annotated[str, typer.Option("--engine", metavar="NAME", help="Wha
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="Name of a model, or a .safetensors file.")]
 Sets = Annotated[list[Path], typer.Option("--set", metavar="DIR...", help="Folders of test pictures.")]
 Scales = Annotated[list[int] | None, typer.Option("--scale", metavar="2|4|8...", help="Scales (default: all of the model).")]
+Scale = Annotated[int, typer.Option("--scale", "-s", metavar="2|4|8", help="Factor to enlarge by.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", metavar="", help="Replace the output if it exists.")]
 Rounds = Annotated[int, typer.Option(min=1, help="Number of rounds; each measures every subject once.")]
 RowsFile = Annotated[Path | None, typer.Option(metavar="FILE.json", help="Append the rows to this file, and write a Markdown table beside it.")]

@@ -140,7 +140,7 @@ class Driver:
     def _find_recipe(self, model: str, scale: int) -> str:
         found, options = find_model(model, self._options.strength), self._options
         choose_scales(found.name, found.scales, [scale])
-        made_by = mark(f"{found.name}{'+' * options.ensemble}", scale, found.sha256)
+        made_by = mark(f"{found.name}{'+' * options.ensemble}", f"x{scale}", found.sha256)
         return f"{made_by} as {options.file_format}" if options.file_format else made_by
 
     def _check_recipe(self, ledger: Ledger) -> None:

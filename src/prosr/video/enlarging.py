@@ -145,10 +145,7 @@ def enlarge(
 
 
 def check_target(clip: Clip, target: Path, size: tuple[int, int]) -> None:
-    """Raise `ImageError`, with the remedy, if `target` cannot hold the frames, sound or subtitles.
-
-    Begins a temporary file of the same format with each stream.
-    """
+    """Raise `ImageError`, with a remedy, if `target` cannot hold the film, sound or subtitles."""
     with tempfile.TemporaryDirectory() as folder:
         trial = Path(folder, f"trial{target.suffix}")
         if why := trouble(trial, partial(_add_frames, clip=clip, size=size)):
