@@ -63,6 +63,9 @@ def test_places_are_cut_with_the_pixels() -> None:
     assert [frame.scale, *frame.window] == [2, Fraction(2, 3), 1]
     assert frame.place(Fraction(1, 2), Fraction(1, 4)) == (Fraction(1, 2), Fraction(1, 4))
     assert frame.place(Fraction(1, 6), Fraction(0)) == (Fraction(0), Fraction(0))
+    region = "<a stDim:w='60' stDim:h='40' stDim:unit='pixel' stArea:x='0.5' stArea:y='0.25' stArea:w='0.2' stArea:h='0.5'/>"
+    after = re.findall('"(.*?)"', changed(region, frame))
+    assert after == ["80", "80", "pixel", "0.5", "0.25", "0.3", "0.5"]
 
 
 @pytest.mark.parametrize(

@@ -48,8 +48,13 @@ _COPIED = {b"sRGB", b"cHRM", b"gAMA", b"cICP", b"mDCV", b"cLLI", b"tIME"}
 others whose names say that they do not depend on the pixels."""
 
 _HEIF = {b"hdrgainmap": fields.GAIN_MAP, b"tmap": fields.GAIN_MAP, b"auxid:2": fields.DEPTH}
-_HEIF |= {b"aux:depth": fields.DEPTH, b"matte": "mattes", b"jumb": fields.CREDENTIALS}
-"""Marks of parts of AVIF and HEIC that are lost."""
+_HEIF |= {
+    b"mpvd": fields.VIDEO,
+    b"aux:depth": fields.DEPTH,
+    b"matte": "mattes",
+    b"jumb": fields.CREDENTIALS,
+}
+"""Marks of parts of AVIF and HEIC that are lost; the video is behind the picture."""
 
 _EXTENSION, _IMAGE, _COMMENT, _APPLICATION = 0x21, 0x2C, 0xFE, 0xFF
 """Marks of a GIF's blocks, and kinds of extensions."""
@@ -71,7 +76,8 @@ def collect(image: pyvips.Image, path: Path, file_format: str, orientation: int)
         if reader := {"JPEG": _read_jpeg, "PNG": _read_png, "GIF": _read_gif}.get(file_format):
             found = reader(found, data)
         elif file_format in ("AVIF", "HEIC"):
-            found = found.losing(*(what for mark, what in _HEIF.items() if mark in data[:65_536]))
+            head = data[:65_536] + (b"mpvd" if data.find(b"mpvd") > 0 else b"")
+            found = found.losing(*(what for mark, what in _HEIF.items() if mark in head))
             # The container turns the pixels, whatever XMP says.
             xmp = re.sub(rb"(tiff:Orientation(?:=.|>))[2-8]", rb"\g<1>1", found.xmp)
             found = replace(found, xmp=xmp)

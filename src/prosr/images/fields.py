@@ -231,7 +231,7 @@ _SPHERE = r"panorama:.*", "the geometry of a panorama that was turned or cut"
 _BOXES = (
     (("area:x", "area:y", "area:w", "area:h"), "area:unit", Frame.centred),
     (("iptc:rbX", "iptc:rbY", "iptc:rbW", "iptc:rbH"), "iptc:rbUnit", Frame.cornered),
-    (("size:w", "size:h"), "size:unit", Frame.extent),
+    (("size:w", "size:h"), "size:unit", Frame.turned),
     (("crs:CropLeft", "crs:CropTop", "crs:CropRight", "crs:CropBottom"), "", Frame.edges),
 )
 """Properties that together are a box, the one that states its unit, and how it moves."""
