@@ -21,7 +21,6 @@ def run(cell: str, seed: int, points: Sequence[ValidationPoint] = ()) -> RunReco
         skipped=0,
         parameters={scale: 1000 * scale for scale in (2, 4, 8)},
         weights=f"{cell} {seed}",
-        engine="torch fp32",
         validation=tuple(points),
     )
 
@@ -39,6 +38,7 @@ def row(model: str, set_name: str, scale: int, *psnr: float, ssim: float | None 
         consistency=None,
         seconds=float(len(psnr)),
         megapixels=float(len(psnr)),
+        engine="torch fp32",
         weights=f"{cell} {seed}",
         machine=NOWHERE,
         prosr="0",
