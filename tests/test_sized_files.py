@@ -14,11 +14,12 @@ from PIL import Image
 
 from clips import frames, make
 from prosr import cli
-from prosr.errors import ConfigError
+from prosr.errors import ConfigError, ImageError
 from prosr.images.encoding import SETTINGS, is_lossless
 from prosr.images.formats import FORMATS
 from prosr.images.reading import read_rgb
 from prosr.inference.loading import load
+from prosr.inference.resizing import fitted
 from prosr.sizes import choose
 
 Run = Callable[..., tuple[int, str, str]]
@@ -123,16 +124,19 @@ def test_two_passes_are_said(run: Run) -> None:
         (["--scale", "nan"], "scale nan is not a number"),
         (["--scale", "1e9"], "scale 1e9 is not a number"),
         (["--fit", "0x0"], "fit 0 is not a whole number"),
-        (["--width", "5", "--scale", "2"], "scale and width: give one size only"),
-        (["--dpi", "300"], "dpi: give one size only, and dpi only with print"),
+        (["--width", "5", "--scale", "2"], "scale, width: give one of scale, long-side"),
+        (["--dpi", "300"], "dpi: give one of scale, "),
         (["--width", "9000"], "50×40 to 9000×7200 pixels is 180 times; ask for at most 16 times"),
         (["--quality", "0"], "quality 0 of JPEG is not one of 1 to 100"),
         (["--quality", "high"], "quality high of JPEG is not one of 1 to 100"),
         (["--compression", "9"], "JPEG has no compression, only PNG, TIFF; choose another format"),
         (["--lossless"], "JPEG has no lossless, only PNG, WebP, TIFF, AVIF"),
         (["--lossless", "--quality", "9", "--format", "webp"], "lossless excludes quality"),
-        (["--subsampling", "4:1:1"], "subsampling 4:1:1 of JPEG is not one of 4:4:4 to 4:2:0"),
-        (["--quality", "80", "--format", "png"], "PNG has no quality, only JPEG, WebP, AVIF"),
+        (["--subsampling", "4:1:1"], "subsampling 4:1:1 of JPEG is not one of 4:4:4, 4:2:0"),
+        (
+            ["--quality", "80", "--format", "png"],
+            "x4.png: PNG has no quality, only JPEG, WebP",
+        ),
         (["--preview", "50,3"], "preview '50,3' is not X,Y within 50×40 pixels"),
     ],
 )
@@ -279,3 +283,17 @@ def test_a_result_is_itself_a_whole_picture(tmp_path: Path, name: str) -> None:
     made = BICUBIC.upscale(tmp_path / "source.png", 2, output=tmp_path / name)
     assert read_rgb(made).shape == (16, 16, 3)
     assert BICUBIC.upscale(made, 1.5).exists()
+
+
+def test_a_copy_is_not_taken_for_a_result_of_another_quality(run: Run) -> None:
+    picture("a.jpg")
+    assert run("a.jpg", "--scale", "1")[0] == 0
+    assert "done already" in run("a.jpg", "--scale", "1")[1]
+    code, _, err = run("a.jpg", "--scale", "1", "--quality", "50")
+    assert (code, "exists, not known to be made by prosr" in err) == (2, True)
+
+
+def test_a_setting_is_refused_for_clips() -> None:
+    wish = choose({"scale": 2, "quality": 90})
+    with pytest.raises(ImageError, match=r"^a\.mp4: a clip has no quality; leave that out$"):
+        fitted(Path("a.mp4"), wish, (48, 64), (2,), even=True)

@@ -117,11 +117,12 @@ def test_the_next_larger_scale_enlarges_once_or_two_do(
         ({"width": "1.5"}, "width 1.5 is not a whole number above 0"),
         ({"width": "9" * 5000}, "is not a whole number above 0 and at most 1,000,000"),
         ({"fit": "0x0"}, "fit 0 is not a whole number above 0"),
-        ({"fit": "5"}, "fit '5' is not such as 3840x2160"),
+        ({"fit": "5"}, "fit '5' is not such as 3840x2160, print 60x40cm"),
         ({"fit": "5x5cm"}, "fit '5x5cm' is not such as 3840x2160"),
-        ({"print": "60x40"}, "print '60x40' is not such as 60x40cm"),
+        ({"print": "60x40"}, "print '60x40' is not such as 3840x2160, print 60x40cm"),
         ({"megapixels": "0"}, "megapixels 0 is not a number above 0"),
-        ({"width": 5, "scale": 2}, "width and scale: give one size only"),
+        ({"longside": 5}, "longside: give one of scale, long-side"),
+        ({"width": 5, "scale": 2}, "width, scale: give one of scale, long-side"),
     ],
 )
 def test_a_wrong_request_is_one_line(wish: dict[str, object], complaint: str) -> None:
@@ -144,7 +145,7 @@ def test_an_exact_size_in_python_is_filled() -> None:
     for size in (3, (1, 2, 3), (0, 4), ("a", "b"), (2.5, 3)):
         with pytest.raises(ConfigError):
             requested(size=size)
-    with pytest.raises(ConfigError, match="scale and fill: give one size only"):
+    with pytest.raises(ConfigError, match="scale, fill: give one of scale"):
         BICUBIC.upscale(array, 2, size=(20, 12))
 
 

@@ -24,6 +24,7 @@ _INCHES = {"in": Fraction(1), "cm": Fraction(50, 127), "mm": Fraction(5, 127)}
 
 _BOX = re.compile(r"([^x×,]+)[x×,]([^x×,a-z]+)(cm|mm|in)?", re.IGNORECASE)
 _LABELS = {"scale": "x", "long-side": "long", "megapixels": "mp"}
+_LABELS |= {name: name for name in ("width", "height", "fit", "fill", "print")}
 
 LABEL = r"(?:x|width|height|long|mp|fit|fill|print)[0-9][0-9.x]*(?:(?:cm|mm|in)[0-9]+)?"
 """A pattern for `Request.label`."""
@@ -150,20 +151,19 @@ def choose(wishes: Mapping[str, Any]) -> Request:
     names = ("quality", "lossless", "subsampling", "compression")
     settings = tuple((name, str(given.pop(name))) for name in names if name in given)
     dpi = given.pop("dpi", 300) if "print" in given else None
-    if len(given) > 1 or "dpi" in given:
-        raise ConfigError(f"{' and '.join(given)}: give one size only, and dpi only with print")
+    if len(given) > 1 or given.keys() - _LABELS:
+        raise ConfigError(f"{', '.join(given)}: give one of {', '.join(_LABELS)}; dpi with print")
     name, wish = (*given.items(), ("scale", 4))[0]
     texts, unit = [str(wish).strip().lower()], ""
     if name in ("fit", "fill", "print"):
         box = _BOX.fullmatch(texts[0])
         if box is None or bool(box[3]) != (name == "print"):
-            example = "60x40cm" if name == "print" else "3840x2160"
-            raise ConfigError(f"{name} {texts[0][:40]!r} is not such as {example}")
+            raise ConfigError(f"{name} {texts[0][:40]!r} is not such as 3840x2160, print 60x40cm")
         texts, unit = [box[1].strip(), box[2].strip()], box[3] or ""
     limits = (1, _MOST) if name == "scale" else (0, _SIDE)
     whole = name not in ("scale", "megapixels", "print")
     amount = [_number(name, text, *limits, whole) for text in texts]
-    label = _LABELS.get(name, name) + "x".join(f"{float(a)!r}".removesuffix(".0") for a in amount)
+    label = _LABELS[name] + "x".join(f"{float(a):.9f}".rstrip("0").rstrip(".") for a in amount)
     dots = int(_number("dpi", str(dpi), 1, 10_000, True)) if unit else None
     if dots:
         label += f"{unit}{dots}"

@@ -8,14 +8,14 @@ from io import FileIO
 from pathlib import Path
 from typing import IO, Any
 
-from prosr.errors import ConfigError
+from prosr.errors import ConfigError, printable
 from prosr.images.formats import Format
 
 # fmt: off
 _QUALITY = {str(quality): {"Q": quality} for quality in range(1, 101)}
 _SUBSAMPLING = {"4:4:4": {"subsample_mode": "off"}, "4:2:0": {"subsample_mode": "on"}}
 _LEVELS = {str(level): {"compression": level} for level in range(10)}
-_METHODS = {name: {"compression": name} for name in ("none", "lzw", "deflate", "zstd")}
+_METHODS = {name: {"compression": name} for name in ("none", "lzw", "deflate")}
 _LOSSLESS = {"True": {"lossless": True}}
 _ALWAYS: dict[str, dict[str, Any]] = {"True": {}}
 
@@ -33,18 +33,24 @@ Encoding = tuple[tuple[str, str], ...]
 # fmt: on
 
 
-def saver_options(known: Format, settings: Encoding) -> dict[str, Any]:
-    """Arguments of a format's saver. Raises `ConfigError` for settings that it does not have."""
+def saver_options(known: Format, settings: Encoding, target: Path) -> dict[str, Any]:
+    """Arguments of a format's saver for the file `target`.
+
+    Raises `ConfigError` for settings that the format does not have.
+    """
     options, own, given = dict(known.options), SETTINGS[known.name], dict(settings)
     if "lossless" in given and given.keys() & {"quality", "subsampling"}:
         raise ConfigError(f"lossless excludes {' and '.join(given.keys() - {'lossless'})}")
     for name, value in settings:
         if name not in own:
             having = ", ".join(other for other in SETTINGS if name in SETTINGS[other])
-            raise ConfigError(f"{known.name} has no {name}, only {having}; choose another format")
+            why = f"{known.name} has no {name}, only {having}; choose another format"
+            raise ConfigError(f"{printable(str(target))}: {why}")
         if value not in own[name]:
-            first, *_, last = own[name]
-            raise ConfigError(f"{name} {value} of {known.name} is not one of {first} to {last}")
+            values = [*own[name]]
+            few = f"{', '.join(values)}" if len(values) < 5 else f"{values[0]} to {values[-1]}"
+            value = printable(value[:40])
+            raise ConfigError(f"{name} {value} of {known.name} is not one of {few}")
         options |= own[name][value]
     return options
 

@@ -133,7 +133,7 @@ class Canvas:
             write_metadata(temporary, self._inherited, self.format.name)
 
     def _options(self) -> dict[str, Any]:
-        options = saver_options(self.format, self.settings)
+        options = saver_options(self.format, self.settings, self.target)
         if self.format.name == "TIFF":
             options["predictor"] = "float" if self.dtype.kind == "f" else "horizontal"
             options["bigtiff"] = self._bytes > _LARGE

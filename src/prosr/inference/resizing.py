@@ -177,6 +177,9 @@ def fitted(
 
     Raises `ImageError`.
     """
+    if request.settings:
+        names = " and ".join(name for name, _ in request.settings)
+        raise refusal(path, f"a clip has no {names}; leave that out")
     try:
         route = request.route(source, scales, direct=False)
     except ConfigError as error:

@@ -90,7 +90,7 @@ def is_done(source: Path, target: Path, mark: str, scale: Request | float) -> bo
 
 
 def _is_copy(source: Path, target: Path, request: Request) -> bool:
-    if is_clip(source) or _content(target) != _content(source):
+    if is_clip(source) or request.settings or _content(target) != _content(source):
         return False
     size = (picture := Picture(source)).height, picture.width
     return request.route(size, SCALES, direct=True).size == size
