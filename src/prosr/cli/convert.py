@@ -19,10 +19,9 @@ def convert(
 ) -> None:
     """Convert released weights to a weights file.
 
-    Reads ProSR's .pth, LapSRN's and MS-LapSRN's .mat and VDSR's .safetensors.
-    Nothing in the file is executed: a file that asks for more than tensors and
-    options is refused. The result has a model card and one hash everywhere;
-    --model takes the released file, too.
+    Reads ProSR's .pth, LapSRN's and MS-LapSRN's .mat and VDSR's .safetensors. Nothing in the file
+    is executed: a file that asks for more than tensors and options is refused. The result has a
+    model card and one hash everywhere; --model takes the released file, too.
 
     Example: prosr convert proSR.pth prosr-l.safetensors
     """

@@ -7,11 +7,10 @@ from typing import Annotated, Literal
 
 import typer
 
-from prosr.cli.options import Model, Overwrite, check_output
+from prosr.cli.options import Model, Overwrite, Scale, check_output
 
 # fmt: off
 Format = Annotated[Literal["onnx", "openvino"], typer.Option("--format", help="onnx or openvino.")]
-Scale = Annotated[int, typer.Option(metavar="2|4|8", help="How many times larger.")]
 Precision = Annotated[Literal["fp32", "fp16"], typer.Option(help="Width of the values.")]
 Output = Annotated[Path | None, typer.Option(metavar="FILE", help="File to write (default: MODEL_x4.onnx or .xml).")]
 # fmt: on

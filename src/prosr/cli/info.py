@@ -42,9 +42,8 @@ def info(
         weights = find_weights(model)
         layout = weights.layout
         parameters = sum(value.size for value in weights.tensors.values())
-    lines = [f"{weights.name}: {parameters:,} parameters"]
-    lines += (f"  {key} = {value}" for key, value in layout.items())
-    for line in map(printable, lines):
+    shape = (f"  {key} = {value}" for key, value in layout.items())
+    for line in map(printable, (f"{weights.name}: {parameters:,} parameters", *shape)):
         typer.echo(line)
     print_tables(costs)
     for line in map(printable, _training(weights, parameters)):
