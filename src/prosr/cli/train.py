@@ -102,11 +102,8 @@ def _run(job: TrainingJob, max_minutes: float | None) -> None:
         if job.validation is None:
             display.note("no --validation folder: there will be no best weights, only the last")
         with stop_on_signals() as interrupted:
-
-            def told() -> bool:
-                return bool(interrupted()) or is_orphaned()
-
-            train(session, display, stop_after(max_minutes, told), told)
+            stop = stop_after(max_minutes, lambda: interrupted() or is_orphaned())
+            train(session, display, stop, interrupted)
             if run.progress.skipped:
                 display.note(f"{run.progress.skipped} steps diverged and were skipped")
             if run.finished:
