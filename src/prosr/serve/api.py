@@ -146,7 +146,7 @@ async def submit(
     request: Request,
     response: Response,
     service: Serving,
-    form: Annotated[Pictures, Form()],
+    form: Annotated[Pictures, Form(media_type="multipart/form-data")],
     key: Key = None,
 ) -> JobView:
     """Accept pictures to enlarge. Those that cannot be read fail; the others are enlarged."""

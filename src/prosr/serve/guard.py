@@ -81,8 +81,9 @@ _ABOUT = {
     "5XX": "503 the queue is full, or the service starts or stops; Retry-After has the seconds to "
     "wait. 507 the disk is full.",
 }
+_CONTENT = {"application/problem+json": {"schema": Problem.model_json_schema()}}
 RESPONSES: dict[int | str, dict[str, Any]] = {
-    statuses: {"model": Problem, "description": about} for statuses, about in _ABOUT.items()
+    statuses: {"description": about, "content": _CONTENT} for statuses, about in _ABOUT.items()
 }
 """What every route may answer, for OpenAPI."""
 

@@ -63,7 +63,7 @@ class Service:
         self.spool, self.store = Spool(data / "jobs"), Store(data / "jobs.sqlite3")
         self.models: list[Message] = []
         self.running: dict[tuple[str, int], Running] = {}
-        self.memory, self.speed, self._failure = 0, 0.0, ""
+        self.memory, self.speed, self._used, self._failure = 0, 0.0, 0.0, ""
         self.is_stopping: Callable[[], bool] = lambda: False
         self._changed, self._tasks = asyncio.Event(), list[asyncio.Task[None]]()
 
@@ -115,7 +115,7 @@ class Service:
         if waiting >= self.limits.queue:
             seconds = max(1, min(600, round(pixels / self.speed))) if self.speed else 30
             raise Denied(503, f"{waiting} pictures wait already; try again later", wait=seconds)
-        free, used = self.spool.free() - size, self.store.used() + size
+        free, used = self.spool.free() - size, self._used + size
         if free < self.limits.free_bytes or used > self.limits.disk_bytes:
             raise Denied(507, "the disk is full; delete jobs, or wait until some expire")
 
@@ -275,6 +275,7 @@ class Service:
         while True:
             with contextlib.suppress(sqlite3.Error):
                 await asyncio.to_thread(self.store.tick)
+                self._used = await asyncio.to_thread(self.store.used)
                 for job in self.store.jobs(self.store.now() - self.limits.keep_seconds):
                     await self.delete(job)
             now = self.trouble
