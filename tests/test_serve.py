@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -78,8 +81,9 @@ def test_a_broken_picture_fails_alone_in_the_words_of_the_command_line(
     broken.write_bytes(small[1][:100])
     job = server.ended(server.submit(small, (broken.name, broken.read_bytes()))["id"])
     assert [made["state"] for made in job["pictures"]] == ["done", "failed"]
-    said = CliRunner().invoke(app, ["upscale", str(broken)])
-    assert job["pictures"][1]["reason"] == str(said.exception).replace(f"{tmp_path}/", "")
+    program = [sys.executable, "-m", "prosr", "upscale", broken.name]
+    said = subprocess.run(program, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert said.stderr == f"error: {job['pictures'][1]['reason']}\n"
 
 
 @pytest.mark.parametrize(
@@ -238,3 +242,21 @@ def test_a_data_folder_and_a_port_belong_to_one_server(server: Serving, tmp_path
         program = [sys.executable, "-m", "prosr", "serve", "--no-browser", *words]
         done = subprocess.run(program, capture_output=True, text=True, check=False, timeout=60)
         assert (done.returncode, reason in done.stderr) == (2, True), done.stderr
+
+
+def test_the_documented_clients_work(
+    server: Serving, small: tuple[str, bytes], tmp_path: Path
+) -> None:
+    text = (Path(__file__).parents[1] / "docs" / "service.md").read_text("utf-8")
+    text = text.replace("http://127.0.0.1:8765/", str(server.client.base_url))
+    (tmp_path / "photo.jpg").write_bytes(picture(tmp_path, "x.jpg", 20, 16)[1])
+    (python,) = re.findall(r"^```text\n(import httpx\n.*?)^```", text, re.DOTALL | re.MULTILINE)
+    program = [sys.executable, "-W", "ignore", "-c", f"{python}\nprint(len(result))"]
+    done = subprocess.run(program, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert int(done.stdout) > 100, done.stderr
+    curls = re.findall(r"^curl .*", text, re.MULTILINE)
+    assert len(curls) == 2
+    for line in curls if shutil.which("curl") else []:
+        words = ["curl", "--fail", "--silent", *shlex.split(line)[1:]]
+        assert subprocess.run(words, cwd=tmp_path, check=False).returncode == 0
+    assert (tmp_path / "photo_x4.jpg").read_bytes().startswith(b"\xff\xd8")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sqlite3
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +150,12 @@ def test_workers_share_the_memory(memory: int) -> None:
     plan = plan_workers(memory)
     workers = plan.general + plan.express
     assert 350_000_000 <= plan.memory <= (memory - 250_000_000) / workers
+
+
+def test_the_documents_state_the_default_limits() -> None:
+    text = (Path(__file__).parents[1] / "docs" / "service.md").read_text("utf-8")
+    block = text.partition("```toml\n")[2].partition("```")[0]
+    assert tomllib.loads(block) == Limits().model_dump() | {"models": list(Limits().models)}
 
 
 def test_limits_come_from_a_file(tmp_path: Path) -> None:
