@@ -131,6 +131,14 @@ def test_a_preview_comes_before_the_whole_and_the_divider_moves(page: Page, tmp_
     assert settle(page) == ["Cancelled"]
 
 
+def test_a_size_can_be_asked_for(page: Page, tmp_path: Path) -> None:
+    page.select_option("#scale", "fit")
+    page.get_by_label("Factor or size").fill("50x50")
+    send(page, [picture(tmp_path, "a.png", 20, 16)], model="bicubic")
+    (said,) = settle(page)
+    assert said.startswith("50 × 40, ")
+
+
 def test_twenty_pictures_at_once_with_a_broken_one_among_them(page: Page, tmp_path: Path) -> None:
     files = [picture(tmp_path, f"{number}.png", 24, 16, number) for number in range(20)]
     files[7] = ("7.png", files[7][1][:80])
@@ -159,11 +167,11 @@ def test_the_keyboard_is_enough(page: Page, tmp_path: Path) -> None:
     page.set_input_files("#files", [str(tmp_path / picture(tmp_path, "a.png", 20, 20)[0])])
     page.locator("#files").focus()
     reached = []
-    for _ in range(5):
+    for _ in range(6):
         page.keyboard.press("Tab")
         focus = "document.activeElement.id || document.activeElement.ariaLabel"
         reached.append(page.evaluate(focus))
-    assert reached == ["Remove a.png", "scale", "model", "format", "go"]
+    assert reached == ["Remove a.png", "scale", "model", "format", "quality", "go"]
     page.locator("#model").focus()
     page.keyboard.type("bicubic")
     page.locator("#go").press("Enter")

@@ -9,9 +9,11 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from prosr.cli import app
@@ -57,6 +59,15 @@ def test_one_picture_in_one_picture_out(server: Serving, small: tuple[str, bytes
     wait_until(lambda: set((server.data / "jobs").iterdir()) == before)
 
 
+def test_a_picture_gets_the_size_that_is_asked_for(
+    server: Serving, small: tuple[str, bytes]
+) -> None:
+    options = {"model": "bicubic", "fit": "50x50", "name": "a.png"}
+    answer = server.client.post("/v1/upscale", content=small[1], params=options)
+    with Image.open(BytesIO(answer.content)) as result:
+        assert result.size == (50, 40)
+
+
 def test_a_picture_without_a_name_keeps_its_format(server: Serving, tmp_path: Path) -> None:
     _, data = picture(tmp_path, "x.jpg", 9, 8)
     answer = server.client.post("/v1/upscale", content=data, params={"model": "bicubic"})
@@ -89,7 +100,9 @@ def test_a_broken_picture_fails_alone_in_the_words_of_the_command_line(
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
-        ({"scale": 3}, "scale: Value error, scale 3 is not one of 2, 4, 8"),
+        ({"scale": 20}, "scale: Input should be less than or equal to 16"),
+        ({"fit": "wide"}, "fit 'wide' is not such as 3840x2160"),
+        ({"scale": 2, "width": 100}, "scale and width: give one size only"),
         ({"model": "nobody"}, "no model is called 'nobody'; known: prosr-xs, progansr-xs, bicubic"),
         ({"sclae": 4}, "sclae: Extra inputs are not permitted"),
         ({"strength": 0.5}, "prosr-xs has one strength only"),

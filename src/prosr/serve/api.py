@@ -12,19 +12,17 @@ from typing import Annotated, Any, BinaryIO, Literal, cast
 
 from fastapi import APIRouter, Depends, Form, Header, Query, Request, Response, UploadFile
 from fastapi.responses import FileResponse, StreamingResponse
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
 from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 
-from prosr.scales import SCALES, check_scale
 from prosr.serve.service import Denied, Service
 from prosr.serve.spool import PREVIEWS
 from prosr.serve.store import ENDED, StoredJob, StoredPicture
 
 router = APIRouter(prefix="/v1")
 
-_HEARTBEAT, _CALM = 2.0, 0.2
-"""Seconds between signs of life, and at least between two events."""
+_HEARTBEAT, _CALM = 2.0, 0.2  # seconds between signs of life, and at least between two events
 
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 _FILE: dict[int | str, dict[str, Any]] = {
@@ -39,7 +37,18 @@ class Options(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    scale: Annotated[int, AfterValidator(check_scale), Field(examples=SCALES)] = 4
+    scale: Annotated[float | None, Field(ge=1, le=16, description="A factor, or one size:")] = None
+    width: PositiveInt | None = None
+    height: PositiveInt | None = None
+    long_side: PositiveInt | None = None
+    megapixels: PositiveFloat | None = None
+    fit: Annotated[str | None, Field(max_length=40, examples=["3840x2160"])] = None
+    fill: Annotated[str | None, Field(max_length=40, examples=["3840x2160"])] = None
+    print: Annotated[str | None, Field(max_length=40, examples=["60x40cm"])] = None
+    dpi: PositiveInt | None = None
+    keep_larger: bool = False
+    quality: Annotated[int | None, Field(ge=1, le=100, description="Of JPEG, WebP, AVIF.")] = None
+    lossless: bool = False
     model: Annotated[str, Field(description="One of /v1/models; by default the first.")] = ""
     # Each strength is an interpolated network in the cache, so there must not be many.
     strength: Annotated[float, Field(ge=0, le=1), AfterValidator(lambda x: round(x, 2))] = 1.0
@@ -122,8 +131,8 @@ async def upscale(
     with tempfile.TemporaryFile() as body:
         async for chunk in request.stream():
             await run_in_threadpool(body.write, chunk)
-        sources = [(options.name, cast(BinaryIO, body))]
-        job = await _submit(request, service, sources, options, key)
+        source = options.name, cast(BinaryIO, body)
+        job = await _submit(request, service, [source], options, key)
     # Without a key nobody can ask for the result again.
     forget = None if key else BackgroundTask(service.delete, job.id)
     while _view(service, job).state != "ended" and not await request.is_disconnected():
@@ -251,10 +260,10 @@ async def _submit(
 
 
 def _view(service: Service, job: StoredJob) -> JobView:
-    """The present state of a job."""
     pictures, now = [], service.store.now()
     for p in service.store.pictures(job.id):
-        share = float(p.state == "done") or service.share(p)
+        running = service.running.get((job.id, p.number))
+        share = 1.0 if p.state == "done" else running.share if running else 0.0
         previewed = (service.spool.place(job.id, p.number) / PREVIEWS[1]).exists()
         about = {"progress": round(share, 3), "previewed": previewed}
         pictures.append(PictureView.model_construct(**{**dict(p), **about}))

@@ -20,8 +20,8 @@ Report = Callable[[float], None]
 
 INSPECTOR, EXPRESS = "inspector", "express"
 
+# Priorities: the server answers while its workers compute.
 _NICE = {INSPECTOR: "0", EXPRESS: "2", "general": "5"}
-"""Priorities of the processes: the server answers while its workers compute."""
 
 
 class WorkerDied(Exception):

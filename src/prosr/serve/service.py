@@ -77,7 +77,6 @@ class Service:
 
     @property
     def ready(self) -> bool:
-        """Whether jobs are accepted and done now."""
         return not (self.is_stopping() or self.trouble)
 
     async def start(self) -> None:
@@ -153,13 +152,7 @@ class Service:
         self._notify()
 
     def is_running(self, job: str) -> bool:
-        """Whether a worker has a picture of this job."""
         return any(of == job for of, _ in self.running)
-
-    def share(self, picture: StoredPicture) -> float:
-        """The share of a picture's tiles that a worker has finished."""
-        running = self.running.get((picture.job, picture.number))
-        return running.share if running else 0.0
 
     async def wait(self, seconds: float) -> None:
         """Wait for a change of anything, at most this time."""

@@ -11,9 +11,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 _CHUNK = 1_000_000
-
-PREVIEWS = ("before.png", "after.png")
-"""A piece of a picture, and its enlargement."""
+PREVIEWS = ("before.png", "after.png")  # a piece of a picture, and its enlargement
 
 
 class Upload(NamedTuple):
@@ -26,8 +24,6 @@ class Upload(NamedTuple):
 
 
 class Spool:
-    """A folder that only the service uses."""
-
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         folder.mkdir(exist_ok=True)
@@ -66,7 +62,6 @@ class Spool:
             path.unlink(missing_ok=True)
 
     def free(self) -> int:
-        """Free bytes of the disk."""
         return shutil.disk_usage(self._folder).free
 
 

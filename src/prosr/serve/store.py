@@ -85,8 +85,6 @@ class StoredJob(BaseModel):
 
 
 class Store:
-    """The database in a file."""
-
     def __init__(self, path: Path) -> None:
         self._lock = Lock()
         self._writing, self._reading = _connect(path), _connect(path)

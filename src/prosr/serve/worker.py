@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import signal
 import sys
@@ -27,8 +28,8 @@ from prosr.inference.loading import find_model, load
 from prosr.inference.upscaler import Upscaler
 from prosr.jobs import find, run
 from prosr.models import Model, find_weights
-from prosr.scales import choose_scales
 from prosr.serve.spool import PREVIEWS
+from prosr.sizes import Request, choose, requested
 
 Message = dict[str, Any]
 
@@ -80,7 +81,6 @@ class Workshop:
             return {"failed": f"{task.get('name')}: unexpected {summary}"}
 
     def describe(self, task: Message) -> Message:
-        """Scales of each model, and whether it has a strength."""
         models = []
         for name, model in task["models"].items():
             strength, scales = "partner" in find_weights(model).card, _model(model, 1.0).scales
@@ -88,7 +88,6 @@ class Workshop:
         return {"models": models}
 
     def load(self, task: Message) -> Message:
-        """Load a model before the first picture asks for it."""
         self._upscaler({"model": task["model"], "strength": 1.0, "ensemble": False})
         return {}
 
@@ -99,26 +98,28 @@ class Workshop:
         """
         options, path = task["options"], Path(task["name"])
         model = _model(options["model"], options["strength"])
-        (scale,) = choose_scales(model.name, model.scales, [options["scale"]])
-        picture = Picture(path)
+        picture, request = Picture(path), _request(options)
         if not is_picture(path):
             path = path.rename(path.with_name(f"{path.name}.{picture.format.lower()}"))
         about = {"name": path.name, "type": f"image/{picture.format.lower()}"}
-        pixels = scale**2 * picture.width * picture.height
-        return {**about, "width": picture.width, "height": picture.height, "pixels": pixels}
+        size, direct = (picture.height, picture.width), model.name == "bicubic"
+        pixels = math.prod(request.route(size, model.scales, direct=direct).size)
+        return {**about, "width": size[1], "height": size[0], "pixels": pixels}
 
     def enlarge(self, task: Message) -> Message:
         """Enlarge a picture beside itself, as `prosr upscale` does."""
         start, options = perf_counter(), task["options"]
         wanted = find_format(options["format"]) if options["format"] else None
-        upscaler, scale = self._upscaler(options), options["scale"]
+        upscaler, request = self._upscaler(options), _request(options)
         picture = Picture(Path(task["name"]))
-        large = picture.width * picture.height > (2 * _PREVIEW // scale) ** 2
+        route = upscaler.route((picture.height, picture.width), request)
+        ratio = max(1.0, round(float(route.ratio), 2))
+        large = picture.width * picture.height > (2 * _PREVIEW / ratio) ** 2
         # Browsers do not show these formats, and small pictures are done at once.
         if options["preview"] and (large or picture.format in ("TIFF", "HEIC")):
-            self._preview(picture, upscaler, scale)
-        jobs = find([task["name"]], scale, None, wanted)
-        (outcome,) = run(upscaler, jobs, scale, starting=lambda job: self._report)
+            self._preview(picture, upscaler, ratio)
+        jobs = find([task["name"]], request, None, wanted)
+        (outcome,) = run(upscaler, jobs, request, starting=lambda job: self._report)
         if outcome.status == "failed":
             return {"failed": outcome.reason}
         made = Picture(outcome.job.target)
@@ -131,10 +132,11 @@ class Workshop:
         remark = "; ".join(filter(None, (outcome.reason, *outcome.notes)))
         return {"result": result, "remark": remark if outcome.status == "made" else ""}
 
-    def _preview(self, picture: Picture, upscaler: Upscaler, scale: int) -> None:
+    def _preview(self, picture: Picture, upscaler: Upscaler, ratio: float) -> None:
         """Enlarge a piece from the picture's middle; write it and its result as PNG."""
-        piece = picture.middle(_PREVIEW // scale)
-        for name, samples in zip(PREVIEWS, (piece, upscaler.upscale(piece, scale)), strict=True):
+        piece = picture.middle(int(_PREVIEW / ratio))
+        pair = piece, upscaler.upscale(piece, requested(ratio))
+        for name, samples in zip(PREVIEWS, pair, strict=True):
             form, (height, width, channels) = find_format("png"), samples.shape
             dtype = min(samples.dtype, form.deepest, key=lambda dtype: dtype.itemsize)
             about = (height, width), channels, dtype, picture.metadata
@@ -155,6 +157,11 @@ class Workshop:
             del rest["model"]
             self._loaded = chosen, load(name, **rest)
         return self._loaded[1]
+
+
+def _request(options: Message) -> Request:
+    names = ("format", "model", "strength", "ensemble", "preview")
+    return choose({k.replace("_", "-"): v for k, v in options.items() if k not in names})
 
 
 @lru_cache(16)

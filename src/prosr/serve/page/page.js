@@ -9,7 +9,7 @@ const $ = (id) => document.getElementById(id);
 const SHOWN = ["image/jpeg", "image/png", "image/webp", "image/avif", "image/gif"];
 const JOBS = "prosr.jobs";
 const SETTINGS = "prosr.settings";
-const SETTING_NAMES = ["scale", "model", "strength", "format"];
+const SETTING_NAMES = ["scale", "size", "model", "strength", "format", "quality"];
 
 let chosen = [];
 let models = new Map();
@@ -102,6 +102,11 @@ function settings() {
   const wanted = Object.fromEntries(SETTING_NAMES.map((name) => [name, $(name).value]));
   localStorage.setItem(SETTINGS, JSON.stringify(wanted));
   if (!models.get(wanted.model)?.strength) delete wanted.strength;
+  const { scale, size: amount } = wanted;
+  delete wanted.scale;
+  delete wanted.size;
+  if (scale in texts.sizes) wanted[scale] = amount || texts.sizes[scale];
+  else wanted.scale = scale;
   return Object.entries(wanted).filter(([, value]) => value !== "");
 }
 
@@ -110,7 +115,9 @@ function showSettings() {
   $("strength-field").hidden = !model?.strength;
   $("strength-value").textContent = $("strength").value;
   $("about-model").textContent = texts.models[model?.name] ?? "";
-  for (const option of $("scale").options) option.disabled = !model?.scales.includes(Number(option.value));
+  const example = texts.sizes[$("scale").value];
+  $("size").hidden = !example;
+  $("size").placeholder = example ?? "";
 }
 
 async function loadModels() {

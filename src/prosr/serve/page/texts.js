@@ -6,6 +6,17 @@ export const texts = {
   dropMore: "or drop or paste them here",
   settings: "Settings",
   scale: "Enlarge",
+  factor: "by a factor",
+  fitInto: "to fit into",
+  fillBox: "to fill",
+  width: "to a width",
+  height: "to a height",
+  longSide: "to a long side",
+  megapixels: "to megapixels",
+  print: "to print at 300 dpi",
+  size: "Factor or size",
+  sizes: { scale: "1.5", fit: "3840x2160", fill: "3840x2160", width: "3840", height: "2160", long_side: "3840", megapixels: "16", print: "60x40cm" },
+  quality: "Quality",
   model: "Model",
   strength: "Texture",
   format: "Format",
@@ -45,7 +56,7 @@ export const texts = {
   done: (result, model) => `${size(result)}, ${bytes(result.bytes)}, ${duration(result.seconds)}, ${model}`,
   saidDone: (name) => `${name} is enlarged`,
   saidFailed: (name) => `${name} has failed`,
-  job: (count, options) => `${count === 1 ? "1 picture" : `${count} pictures`}, ${options.scale} ×, ${options.model}`,
+  job: (count, options) => `${count === 1 ? "1 picture" : `${count} pictures`}, ${asked(options)}, ${options.model}`,
   expires: (seconds) => `kept for ${duration(seconds)}`,
   lost: "The service does not answer. Trying again…",
   models: {
@@ -54,6 +65,11 @@ export const texts = {
     bicubic: "bicubic is the usual enlargement without a network, to compare with.",
   },
 };
+
+function asked(options) {
+  const name = Object.keys(texts.sizes).find((known) => known !== "scale" && options[known]);
+  return name ? `${name.replace("_", " ")} ${options[name]}` : `${options.scale ?? 4} ×`;
+}
 
 export function size({ width, height }) {
   return `${width} × ${height}`;
