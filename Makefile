@@ -57,7 +57,7 @@ test-service: $(WHEEL)/prosr
 	$(BIN)/pip install -q schemathesis
 	PYTHONPATH=$(CURDIR)/$(WHEEL) $(BIN)/pytest -m slow tests/test_service.py
 
-# PICTURES=200 takes a few minutes on two cores, the default of 2,000 half an hour.
+# PICTURES=200 is a short run.
 PICTURES ?= 2000
 test-cluster: $(WHEEL)/prosr
 	$(BIN)/pip install -q -c constraints.txt 'moto[s3,server]' -e '.[cluster]'

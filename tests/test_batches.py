@@ -173,8 +173,8 @@ def test_a_file_that_prosr_has_not_made_is_not_replaced(options: BatchOptions) -
 def test_results_of_other_options_are_not_replaced(options: BatchOptions) -> None:
     run(options)
     with pytest.raises(ConfigError, match=r"has results of 'prosr bicubic x2 -'; give the same"):
-        run(replace(options, scale=4))
-    assert run(replace(options, scale=4, overwrite=True)) == {"made": 7, "failed": 1, "found": 8}
+        run(replace(options, size=4))
+    assert run(replace(options, size=4, overwrite=True)) == {"made": 7, "failed": 1, "found": 8}
 
 
 def test_a_second_run_at_once_is_refused(options: BatchOptions) -> None:
@@ -204,7 +204,7 @@ def test_the_lease_of_a_process_that_has_ended_is_free(options: BatchOptions) ->
 
 
 def entry(number: int, version: str = "") -> Entry:
-    return Entry(f"s{number}", f"r{number}", f"a{number}", 2, "bicubic", version)
+    return Entry(f"s{number}", f"r{number}", f"a{number}", "", "bicubic", version)
 
 
 def test_a_ledger_is_read_without_listings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

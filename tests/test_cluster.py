@@ -27,8 +27,7 @@ pytest.importorskip("ray", reason="needs the extra cluster")
 boto3 = pytest.importorskip("boto3", reason="needs moto's server")
 
 PICTURES = int(os.environ.get("PROSR_PICTURES", "2000"))
-KILLS = max(3, PICTURES // 100)
-"""Of workers; half as many of drivers."""
+KILLS, DRIVER_KILLS = max(3, PICTURES // 100), max(3, PICTURES // 200)
 
 WORDS = [sys.executable, "-m", "prosr"]
 
@@ -173,7 +172,7 @@ def test_nothing_is_lost_or_made_twice_when_the_driver_is_killed(
     serve: Serve, expected: dict[str, bytes]
 ) -> None:
     client, chance = serve(), random.Random(0)
-    for _ in range(KILLS // 2):
+    for _ in range(DRIVER_KILLS):
         run = batch("--workers", "2")
         time.sleep(chance.uniform(5, 40))
         run.kill()

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from prosr.cli.options import EngineOption, EnsembleOption, Scale, Strength
+from prosr.cli.options import EngineOption, EnsembleOption, Strength
 from prosr.cli.signals import signals_wait
+from prosr.cli.sizing import takes_request
 from prosr.cli.upscale import DryRun, FileFormat, MaxMemory, Model, Overwrite, Quiet
 
 # fmt: off
@@ -22,8 +22,9 @@ RetryFailed = Annotated[bool, typer.Option("--retry-failed", metavar="", help="T
 Status = Annotated[bool, typer.Option("--status", metavar="", help="Print what the ledger in SOURCE, an output, says; from any machine.")]
 
 
+@takes_request
 def batch(
-    source: Source, output: Target = "", scale: Scale = 4, model: Model = "prosr-xs", file_format: FileFormat = None,
+    size: Any, source: Source, output: Target = "", model: Model = "prosr-xs", file_format: FileFormat = None,
     max_memory: MaxMemory = None, engine: EngineOption = "auto", ensemble: EnsembleOption = False, strength: Strength = 1.0,
     overwrite: Overwrite = False, dry_run: DryRun = False, quiet: Quiet = False,
     address: Address = None, workers: Workers = None, retry_failed: RetryFailed = False, status: Status = False,
@@ -48,13 +49,12 @@ def batch(
         records, state = driver.status_of(source)
         for record in records:
             tell(*record)
-        return typer.echo(line({**Counter(kind for kind, _ in records), **state}))
-    name = str(Path(model).absolute()) if Path(model).is_file() else model
-    how = (scale, name, file_format, engine.replace("auto", "openvino"), ensemble, strength)
-    run = driver.Driver(entries.BatchOptions(source, output, *how, overwrite), retry_failed)
+        return typer.echo(line({kind: sum(k == kind for k, _ in records) for kind, _ in records} | state))
+    model = str(Path(model).absolute()) if Path(model).is_file() else model
+    how = (size, model, file_format, engine.replace("auto", "openvino"), ensemble, strength, overwrite)
+    run = driver.Driver(entries.BatchOptions(source, output, *how), retry_failed)
     if dry_run:
         return typer.echo(line({"planned": run.plan(), **run.counts}))
-    cluster = pipeline.Cluster(address, workers, parse_size(max_memory) if max_memory else None)
-    run.run(cluster.enlarge, tell, show)
+    run.run(pipeline.Cluster(address, workers, parse_size(max_memory) if max_memory else None).enlarge, tell, show)
     typer.echo(line(run.state()), err=quiet)
     raise typer.Exit(bool(run.counts.keys() & {"failed", "killed", "failed before"}))

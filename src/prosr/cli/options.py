@@ -15,7 +15,6 @@ from prosr.errors import ConfigError
 EngineOption = Annotated[str, typer.Option("--engine", metavar="NAME", help="What runs the network: auto, openvino, onnx or torch.")]
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="Name of a model, or a .safetensors file.")]
 Sets = Annotated[list[Path], typer.Option("--set", metavar="DIR...", help="Folders of test pictures.")]
-Scale = Annotated[int, typer.Option("--scale", "-s", metavar="2|4|8", help="How many times larger.")]
 Scales = Annotated[list[int] | None, typer.Option("--scale", metavar="2|4|8...", help="Scales (default: all of the model).")]
 Scale = Annotated[int, typer.Option("--scale", "-s", metavar="2|4|8", help="Factor to enlarge by.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", metavar="", help="Replace the output if it exists.")]

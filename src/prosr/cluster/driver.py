@@ -18,7 +18,6 @@ from prosr.cluster.places import ARRIVING, Place
 from prosr.errors import ConfigError, ProSRError
 from prosr.images.provenance import mark
 from prosr.inference.loading import find_model
-from prosr.scales import choose_scales
 
 _FIRST, _MOST = 500, 50_000
 """Entries of the first stream through the workers, and of later ones, each with new workers."""
@@ -51,7 +50,7 @@ class Driver:
         self._options, self._retry_failed = options, retry_failed
         self._target, self._started = Place(options.target), monotonic()
         self._recipe = cache(self._find_recipe)
-        self._recipe(options.model, options.scale)
+        self._recipe(options.model, "")
 
     def plan(self) -> int:
         """The number of entries that `run` would enlarge; counts the others."""
@@ -112,7 +111,6 @@ class Driver:
             add(record_of(entry, "killed", f"{entry.source}: {why}"))
 
     def _chunks(self, ledger: Ledger) -> Iterator[list[Entry]]:
-        """The pending entries in lists. While one is worked on, the next is found."""
         pending = self._pending(ledger)
         with ThreadPoolExecutor(1, "listing") as listing:
             following = listing.submit(lambda: list(islice(pending, _FIRST)))
@@ -137,18 +135,18 @@ class Driver:
                 self.counts["skipped" if status == "made" else "failed before"] += 1
         self.counts["found"] = found
 
-    def _find_recipe(self, model: str, scale: int) -> str:
+    def _find_recipe(self, model: str, scale: str) -> str:
         found, options = find_model(model, self._options.strength), self._options
-        choose_scales(found.name, found.scales, [scale])
-        made_by = mark(f"{found.name}{'+' * options.ensemble}", f"x{scale}", found.sha256)
+        name = f"{found.name}{'+' * options.ensemble}"
+        made_by = mark(name, options.request(scale).mark, found.sha256)
         return f"{made_by} as {options.file_format}" if options.file_format else made_by
 
     def _check_recipe(self, ledger: Ledger) -> None:
         options = self._options
         tables = ledger.tables(["recipe"])
         theirs = {recipe for table in tables for recipe in table["recipe"].unique().to_pylist()}
-        free = options.overwrite or options.source.lower().endswith(MANIFESTS) or not theirs
-        if not free and self._recipe(options.model, options.scale) not in theirs:
+        free = options.overwrite or options.source.lower().endswith(MANIFESTS)
+        if theirs and not free and self._recipe(options.model, "") not in theirs:
             remedy = "give the same options, another output, or --overwrite"
             raise ConfigError(f"{options.target}: has results of {min(theirs)!r}; {remedy}")
 

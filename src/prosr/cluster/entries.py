@@ -17,7 +17,7 @@ from prosr.cluster.places import PRIVATE, Info, Place, version_of
 from prosr.errors import ConfigError, printable
 from prosr.images.formats import find_format, is_picture
 from prosr.inference.pictures import result_suffix
-from prosr.scales import SCALES
+from prosr.sizes import Request, choose, requested
 from prosr.video import clip_suffix, is_clip
 
 MANIFESTS = (".csv", ".parquet")
@@ -32,7 +32,7 @@ class BatchOptions:
 
     source: str
     target: str
-    scale: int = 4
+    size: Request | float = 4
     model: str = "prosr-xs"
     file_format: str | None = None
     engine: str = "openvino"
@@ -41,21 +41,26 @@ class BatchOptions:
     overwrite: bool = False
     max_memory: int = 0
 
+    def request(self, scale: str = "") -> Request:
+        """The request of all entries, or of one that states a scale."""
+        own = requested(self.size)
+        return replace(choose({"scale": scale}), settings=own.settings) if scale else own
+
 
 @dataclass(frozen=True)
 class Entry:
     """A picture or clip to enlarge, and the key of its result in the target.
 
     `source` names it for people. Its bytes are the file at `address`, or `size` bytes of it from
-    `start`. `version` changes with the file. `recipe` is all that the result depends on besides.
-    `refusal` is why it cannot be enlarged. With `replaces`, an earlier result may be replaced.
-    `key` identifies the result, and `state` what it is made of.
+    `start`. `scale` is empty for the size of all. `version` changes with the file. `recipe` is what
+    the result depends on besides. `refusal` is why it cannot be enlarged. With `replaces`, an
+    earlier result may be replaced. `key` identifies the result, and `state` what it is made of.
     """
 
     source: str
     result: str
     address: str
-    scale: int
+    scale: str
     model: str
     version: str = ""
     start: int = 0
@@ -121,7 +126,7 @@ def _files(
     folder: Place, files: Iterable[tuple[str, Info]], options: BatchOptions
 ) -> Iterator[Entry]:
     for key, info in files:
-        shown, full, how = folder.shown(key), folder.full(key), (options.scale, options.model)
+        shown, full, how = folder.shown(key), folder.full(key), ("", options.model)
         kind, version = Path(key).suffix[1:].lower(), version_of(info)
         if kind not in ("tar", "zip"):
             if is_picture(Path(key)) or is_clip(Path(key)):
@@ -138,7 +143,6 @@ def _files(
 
 
 def _members(address: str, kind: str) -> Iterator[tuple[str, str, tuple[int, int | None]]]:
-    """The names of pictures in an archive, their addresses, and where their bytes are in those."""
     archive = Place(f"{kind}://::{address}")
     for name, info in archive.walk():
         if is_picture(Path(name)) or is_clip(Path(name)):
@@ -177,11 +181,9 @@ def _row_entry(row: dict[str, Any], base: Place, options: BatchOptions) -> Entry
     texts = {name: str(value) for name, value in row.items() if value not in (None, "")}
     if not (address := texts.get("address")):
         raise ConfigError(f"the address in {row} is empty; name a file")
-    stated = texts.get("scale", str(options.scale))
-    if stated not in map(str, SCALES):
-        raise ConfigError(f"scale {stated} of {address} is not one of {SCALES}")
+    stated, version = texts.get("scale", ""), texts.get("version", "")
     path = Path(_result((address.partition("://")[2] or address).lstrip("/"), options))
-    result = texts.get("result", str(path.with_name(f"{path.stem}_x{stated}{path.suffix}")))
+    named = path.with_name(f"{path.stem}_{options.request(stated).label}{path.suffix}")
     full = address if "://" in address or address.startswith("/") else base.full(address)
-    model, version = texts.get("model", options.model), texts.get("version", "")
-    return Entry(printable(address), result, full, int(stated), model, version)
+    result, model = texts.get("result", str(named)), texts.get("model", options.model)
+    return Entry(printable(address), result, full, stated, model, version)

@@ -173,7 +173,6 @@ def _part(number: int) -> str:
 
 
 def read_lease(target: Place) -> dict[str, Any]:
-    """What the run that holds the lease wrote last; empty if there is none."""
     return dict(json.loads(target.read(_LEASE) or b"{}"))
 
 

@@ -79,14 +79,15 @@ class Enlarger:
             # A worker may have been killed after it had put the result in place.
             self._target.fetch(entry.result, target)
         wanted = find_format(self._options.file_format) if self._options.file_format else None
+        size = self._options.request(entry.scale)
         try:
-            found = jobs.find([str(source)], entry.scale, str(target), wanted)
-            (job,), limit = jobs.fit(found, entry.scale, self._limit)
+            found = jobs.find([str(source)], size, str(target), wanted)
+            (job,), limit = jobs.fit(found, size, self._limit)
             upscaler = self._upscaler(entry.model, max_memory=limit)
             before = upscaler.work.pixels
-            (outcome,) = jobs.run(upscaler, [job], entry.scale, overwrite=overwrite)
+            (outcome,) = jobs.run(upscaler, [job], size, overwrite=overwrite)
             if outcome.status == "failed" and entry.replaces:
-                (outcome,) = jobs.run(upscaler, [job], entry.scale, overwrite=True)
+                (outcome,) = jobs.run(upscaler, [job], size, overwrite=True)
             if outcome.status == "failed":
                 raise ImageError(outcome.reason)
         except ProSRError as error:
