@@ -4,7 +4,7 @@ python docs/score_routes.py SET [FACTOR...]
 
 Inputs are pictures of the set, reduced by MATLAB's bicubic. Each way is a list of scales that the
 network runs with; the bicubic brings the result to the size of the picture. The scores are PSNR of
-luminance, a border of the factor cropped. They go into results/routes.json.
+luminance, a border of the factor cropped. They go into results/sizes/routes.json.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from prosr.files import write_rows
 from prosr.images.reading import read_rgb
 from prosr.resample import make_input, resize_axis, to_uint8
 
-RESULTS = Path(__file__).parents[1] / "results" / "routes.json"
+RESULTS = Path(__file__).parents[1] / "results" / "sizes" / "routes.json"
 WAYS: dict[float, list[tuple[int, ...]]] = {
     1.5: [(2,), (4,)],
     2.2: [(2,), (4,)],

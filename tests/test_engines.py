@@ -332,7 +332,7 @@ def test_a_network_that_cannot_be_exported_runs_in_torch(
 def test_a_damaged_graph_is_refused_by_name(engine: str, content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "a.x2.onnx"
     path.write_bytes(content)
-    with pytest.raises(CheckpointError, match=r"a\.x2\.onnx: .*delete it, or install prosr again"):
+    with pytest.raises(CheckpointError, match=r"a\.x2\.onnx: is not a graph of this version"):
         loading.open_engine(Model("a", "", 0, {2: path}), MEMORY, engine).radius(2)
 
 

@@ -157,7 +157,7 @@ def test_a_file_that_is_not_squeezenet_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"has no conv1\.weight of SqueezeNet"):
         open_features("squeezenet", tmp_path / "f.safetensors")
     (tmp_path / "f.safetensors").write_bytes(b"no")
-    with pytest.raises(CheckpointError, match="not a readable file of weights"):
+    with pytest.raises(CheckpointError, match="not a file of squeezenet; it is damaged"):
         open_features("squeezenet", tmp_path / "f.safetensors")
 
 
