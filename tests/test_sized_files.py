@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -21,25 +20,12 @@ from prosr.images.reading import read_rgb
 from prosr.inference.loading import load
 from prosr.inference.resizing import fitted
 from prosr.sizes import choose
+from test_cli_upscale import Run, run
 
-Run = Callable[..., tuple[int, str, str]]
+__all__ = ["run"]
+
 RNG = np.random.default_rng(0)
 BICUBIC = load("bicubic")
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
-    """Call `prosr upscale` with the bicubic model; give exit code, output and errors."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["prosr", "upscale", "--model", "bicubic", *words])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        assert isinstance(stop.value.code, int)
-        return stop.value.code, *capsys.readouterr()
-
-    return call
 
 
 def picture(name: str, size: tuple[int, int] = (50, 40), **options: object) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -19,17 +18,11 @@ from prosr.images.reading import Picture
 from prosr.inference.engines.torch import TorchEngine
 from prosr.inference.loading import load
 from prosr.inference.upscaler import Upscaler
-from prosr.layouts import ProSRConfig
-from prosr.nets.build import build
 from prosr.resample import resize_axis
 from prosr.sizes import Request, choose, requested
+from test_upscaler import NET, RESERVED, WHOLE
 
 RNG = np.random.default_rng(0)
-CONFIG = ProSRConfig(features=6, growth=(3, 2, 2), dcus=((2,), (1,), (1,)), value_range=1.0)
-torch.manual_seed(0)
-NET = build(CONFIG).eval()
-RESERVED = TorchEngine(NET, 10**9).reserved
-WHOLE = Upscaler(TorchEngine(NET, 10**9), "tiny", "0123456789abcdef")
 BICUBIC = load("bicubic")
 
 SIDE = st.integers(1, 5000)

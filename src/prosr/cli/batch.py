@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -38,7 +37,8 @@ def batch(
         return ", ".join(f"{round(value, 1):,} {name}" for name, value in state.items())
 
     def show(state: dict[str, float]) -> dict[str, float]:
-        typer.echo(f"\r{line(state)}\033[K" * (sys.stderr.isatty() and not quiet), None, False, True)
+        if not quiet and typer.get_text_stream("stderr").isatty():
+            typer.echo(f"\r{line(state)}\033[K", nl=False, err=True)
         return state
 
     def tell(kind: str, reason: str) -> None:
