@@ -1,4 +1,4 @@
-"""The ledger in a target: what became of each entry, in Parquet files that are only added.
+"""The ledger in a target: the outcome of each entry, in append-only Parquet files.
 
 "part-000123.parquet" holds the records of some seconds. The numbers have no gaps, so that a reader
 finds the last part without a listing, which may be late. Many parts are merged into one file;
