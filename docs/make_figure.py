@@ -2,8 +2,9 @@
 
     python docs/make_figure.py [FOLDER]
 
-The photographs come with scikit-image. Each is reduced like a benchmark's truth, enlarged
-whole by bicubic and by bundled networks, and shown where there is something to see.
+For the figures, photographs of scikit-image are reduced like a benchmark's ground truth, enlarged
+by bicubic and by bundled networks, and cropped. For the pair of README.md, a JPEG file is enlarged
+as it is.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from skimage import data
+from sklearn.datasets import load_sample_image
 
 import prosr
 from prosr.resample import make_input
@@ -27,6 +29,8 @@ SIDE = 112
 ZOOM = 2
 """Each pixel of a crop is shown as ZOOM×ZOOM."""
 GAP, LABEL = 6, 26
+PAIR, PAIR_SCALE = "prosr-xs", 4
+"""The network of README.md's pair."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,19 @@ def draw(figure: Figure) -> Pixels:
     return np.concatenate([part for row in rows for part in (row, gap)][:-1])
 
 
+def pair() -> Pixels:
+    """Part of a JPEG photograph of a dahlia, as viewers enlarge it and as PAIR does.
+
+    The file, 640×427 pixels, comes with scikit-learn: by vultilion, CC BY 2.0.
+    """
+    y, x, side = 190, 255, 105
+    photograph = load_sample_image("flower.jpg")
+    parts = [slice(PAIR_SCALE * start, PAIR_SCALE * (start + side)) for start in (y, x)]
+    panels = [_load(name).upscale(photograph, scale=PAIR_SCALE) for name in ("bicubic", PAIR)]
+    labels = _labels(("before (bicubic)", f"after ({PAIR})"), PAIR_SCALE * side)
+    return np.concatenate([labels, _side_by_side([panel[*parts] for panel in panels])])
+
+
 def _panels(figure: Figure, crop: Crop) -> list[Pixels]:
     scale, photograph = figure.scale, _photograph(crop.photograph)
     height, width = (length // scale * scale for length in photograph.shape[:2])
@@ -106,9 +123,8 @@ def _side_by_side(panels: list[Pixels]) -> Pixels:
     return np.concatenate([part for panel in panels for part in (panel, gap)][:-1], axis=1)
 
 
-def _labels(texts: tuple[str, ...]) -> Pixels:
+def _labels(texts: tuple[str, ...], column: int = SIDE * ZOOM) -> Pixels:
     """A white strip with a text centred above each column."""
-    column = SIDE * ZOOM
     strip = Image.new("RGB", (len(texts) * (column + GAP) - GAP, LABEL), "white")
     font = ImageFont.load_default(16)
     for i, text in enumerate(texts):
@@ -120,6 +136,7 @@ def _labels(texts: tuple[str, ...]) -> Pixels:
 def main(folder: Path) -> None:
     """Write the sample and the figures into `folder`."""
     Image.fromarray(sample()).save(folder / "sample.png", optimize=True)
+    Image.fromarray(pair()).save(folder / "before-after.jpg", quality=92)
     for name, figure in FIGURES.items():
         Image.fromarray(draw(figure)).save(folder / name, optimize=True)
 

@@ -32,6 +32,7 @@ from prosr.lab.tables import (
     values_of,
     worst_first,
 )
+from prosr.models import bundled_models
 from prosr.scales import SCALES
 
 ROOT = Path(__file__).parents[1]
@@ -72,6 +73,50 @@ def scores() -> str:
     """Scores of our models and the bicubic under the papers' protocol."""
     ours = read_results(RESULTS / "scores.json")
     return to_markdown([row for row in ours if row.protocol == PROTOCOL])
+
+
+SENTENCES = {
+    "bicubic": "Interpolation, as viewers and editors enlarge",
+    "progansr-xs": "Invents plausible texture, as much as `--strength` says; not for proof",
+    "prosr-xs": "Closest to the original where the input is clean: PNG, or JPEG of high quality",
+    "prosr-xs-real": "For photographs as people have them: JPEG, messengers, old scans",
+}
+"""What each bundled model is for."""
+
+
+def model_table() -> str:
+    """The bundled models: what each is for, its quality at ×4 and its speed."""
+    clean = {row.model: row for row in read_results(RESULTS / "scores.json") if _at(row, PROTOCOL)}
+    degraded = read_results(RESULTS / "degraded" / "scores.json")
+    lines = []
+    for model in sorted(bundled_models(), key=list(SENTENCES).index):
+        ours = [row for row in degraded if row.model == model and row.set == "Set14"]
+        jpeg = next((row for row in ours if _at(row, f"{PROTOCOL}+jpeg-75")), None)
+        row = clean.get(model)
+        distance = row.also.get("squeezenet") if row else None
+        lines.append(
+            [
+                f"[{model}](src/prosr/weights/{model}.md)" if model != "bicubic" else model,
+                SENTENCES[model],
+                f"{row.psnr:.2f}" if row else NOTHING,
+                f"{jpeg.psnr:.2f}" if jpeg else NOTHING,
+                f"{distance:.2f}" if distance else NOTHING,
+                f"{seconds_per_megapixel(ours):.2f}" if ours else NOTHING,
+            ]
+        )
+    head = ["model", "what for", "PSNR, clean", "PSNR, JPEG 75", "distance", "s/MP"]
+    caption = (
+        "Set14 enlarged 4 times. PSNR in dB on luminance (protocol [`paper`](docs/protocol.md)) "
+        "with [clean](results/scores.json) and with [JPEG](results/degraded/scores.json) inputs; "
+        "more is better. The distance compares features of a network instead of pixels "
+        "([`squeezenet`](docs/gan.md#score)); less is better. s/MP: seconds for a megapixel of the "
+        "result, on [2 cores of a Xeon](results/speed/models.md)."
+    )
+    return f"{markdown(head, lines)}\n\n{caption}"
+
+
+def _at(row: ScoreRow, protocol: str) -> bool:
+    return (row.set, row.scale, row.protocol) == ("Set14", 4, protocol)
 
 
 def perceptual() -> str:
@@ -118,11 +163,6 @@ def seconds_per_megapixel(rows: Sequence[ScoreRow]) -> float:
     times = zip(*([picture.seconds for picture in row.pictures] for row in rows), strict=True)
     total: float = sum(map(min, times))
     return total / rows[0].megapixels
-
-
-def table_4() -> str:
-    """PSNR of all systems, published and measured here."""
-    return tables.to_markdown(tables.table_4(read_outcome(RESULTS / "compare"), rows()))
 
 
 def comparison() -> str:
@@ -217,8 +257,8 @@ def update_table(path: Path, name: str, table: str) -> None:
 
 
 PLACES: tuple[tuple[Path, str, Callable[[], str]], ...] = (
-    (ROOT / "README.md", "scores", scores),
-    (ROOT / "README.md", "table-4", table_4),
+    (ROOT / "README.md", "models", model_table),
+    (ROOT / "docs" / "scores.md", "scores", scores),
     (ROOT / "docs" / "baselines.md", "table-4", comparison),
     (ROOT / "docs" / "real.md", "degraded", degraded_inputs),
     (ROOT / "docs" / "ablation.md", "tables", tables_1_to_3),

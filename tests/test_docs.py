@@ -195,6 +195,20 @@ def test_a_figure_has_a_row_for_each_crop_and_a_column_for_each_kind(
     assert pixels.shape == (figures.LABEL + gap + side, 4 * side + 3 * gap, 3)
 
 
+def test_the_pair_shows_one_place_of_the_photograph_before_and_after(
+    figures: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load: Callable[[str], Any] = figures.prosr.load
+    monkeypatch.setattr(figures.prosr, "load", lambda *_, **__: load("bicubic"), raising=False)
+    pixels = figures.pair()
+    with Image.open(ROOT / "docs" / "before-after.jpg") as picture:
+        assert picture.size == pixels.shape[1::-1]
+        before = np.asarray(picture)[figures.LABEL :, : picture.width // 2 - figures.GAP]
+    # What JPEG makes of it.
+    mine = pixels[figures.LABEL :, : before.shape[1]].astype(float)
+    assert np.abs(mine - before).mean() < 3
+
+
 @pytest.mark.parametrize("name", script("make_figure").FIGURES)
 def test_the_figures_in_the_documents_are_whole(figures: ModuleType, name: str) -> None:
     figure, side, gap = figures.FIGURES[name], figures.SIDE * figures.ZOOM, figures.GAP
