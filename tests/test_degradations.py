@@ -13,8 +13,6 @@ from PIL import Image
 
 from prosr.data.degradations import (
     NAMED,
-    Degradation,
-    Kind,
     Method,
     add_noise,
     blur,
@@ -24,7 +22,9 @@ from prosr.data.degradations import (
     resize,
     sharpen,
     sinc_kernel,
+    webp,
 )
+from prosr.data.pipelines import Degradation, Kind, _three_way_noise
 from prosr.errors import ConfigError
 from prosr.resample import imresize_double, make_input
 
@@ -177,3 +177,40 @@ def test_sharpening_leaves_halos_and_flat_areas() -> None:
     z = sharpen(x, 1.0, 0.6)
     assert z[10, 19, 0] < 40 and z[10, 20, 0] > 210
     np.testing.assert_allclose(z[:, :12], 50)
+
+
+@pytest.mark.parametrize("size", [(40, 56), (17, 9), (1, 1)])
+def test_webp_is_what_another_program_reads(size: tuple[int, int]) -> None:
+    x = scene(*size)
+    file = io.BytesIO()
+    Image.fromarray(x).save(file, "WEBP", quality=60)
+    decoded = np.asarray(Image.open(file).convert("RGB")).astype(float)
+    # Two copies of libwebp; its versions may differ slightly.
+    assert np.abs(webp(x.astype(float), 60) - decoded).mean() < 2
+    assert webp(x.astype(float), 60, (5, 3)).shape == x.shape
+
+
+def test_webp_takes_its_share_of_the_compressions() -> None:
+    """Without chroma subsampling, JPEG 95 is closer to a picture of saturated edges than WebP."""
+    x, rng = scene(32, 32), np.random.default_rng(0)
+    errors = []
+    for share in (0.0, 1.0):
+        how = Degradation(kind="jpeg", quality=(95, 95), webp=share)
+        changed = [how.apply(x, x, rng).astype(float) - x for _ in range(20)]
+        errors.append([np.abs(one).mean() for one in changed])
+    assert min(errors[0]) < 0.7 * min(errors[1])
+
+
+def test_correlated_noise_of_bsrgan_has_at_most_its_published_strength() -> None:
+    rng = np.random.default_rng(3)
+    flat = np.full((64, 64, 3), 128.0)
+    deviations = [(_three_way_noise(flat, rng) - flat).std() for _ in range(60)]
+    assert min(deviations) > 1.5 and max(deviations) < 27
+
+
+def test_the_reduction_by_picking_pixels_keeps_its_place() -> None:
+    """A kernel that is displaced by (s − 1)/2 makes up for picking the first of s pixels."""
+    ramp = np.tile(np.arange(160.0)[:, None, None], (1, 40, 3))
+    kernel = gaussian_kernel(25, (1.5, 1.5), centre=-1.5)
+    picked = blur(ramp, kernel)[::4, ::4]
+    np.testing.assert_allclose(picked[5:-5, 5, 0], np.arange(5, 35) * 4 + 1.5, atol=1e-3)

@@ -20,7 +20,8 @@ LIBRARY_LINES, LAB_LINES = 12_000, 2_600
 # What came after the library was rebuilt within LIBRARY_LINES has limits of its own, set before
 # it was written. A name ending in "/" is a room; the others are files.
 LATER_LINES = {
-    "data/degradations.py": 400,
+    "data/degradations.py": 290,
+    "data/pipelines.py": 250,
     "training/muon.py": 100,
     "inference/pil.py": 110,
     "sizes.py": 200,

@@ -8,8 +8,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from prosr.data.degradations import Degradation, jpeg
+from prosr.data.degradations import jpeg
 from prosr.data.patches import PatchSampler, TrainingPicture, cut, open_pictures
+from prosr.data.pipelines import Degradation
 from prosr.errors import DataError
 from prosr.layouts import validated
 from prosr.resample import make_input

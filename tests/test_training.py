@@ -22,8 +22,8 @@ from prosr.checkpoints.finding import find
 from prosr.checkpoints.weights import load_state, save_weights
 from prosr.config import Recipe, Schedule, Simultaneous, Single
 from prosr.data.benchmarks import Benchmark
-from prosr.data.degradations import Degradation
 from prosr.data.patches import prepared
+from prosr.data.pipelines import Degradation
 from prosr.errors import CheckpointError, ConfigError, DataError, ProSRError
 from prosr.layouts import validated
 from prosr.scales import SCALES

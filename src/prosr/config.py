@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 from pydantic import Field, field_validator, model_validator
 
 from prosr import layouts
-from prosr.data.degradations import Degradation
+from prosr.data.pipelines import Degradation
 from prosr.errors import ConfigError, suggestion
 from prosr.layouts import (
     Count,

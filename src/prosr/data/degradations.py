@@ -1,8 +1,7 @@
-"""What happens to pictures before they are enlarged: blur, resizing, noise, sharpening, JPEG.
+"""What happens to pictures before they are enlarged: blur, resizing, noise, sharpening, JPEG, WebP.
 
-Pictures are [H, W, 3] in float64 with values from 0 to 255. Only `jpeg` rounds and clips them.
-Functions that take a generator `rng` draw from it only. All code is NumPy: libvips and its codecs
-hang in the forked processes that prepare batches.
+Pictures are [H, W, 3] in float64 with values from 0 to 255. Only `jpeg` and `webp` round and clip
+them. Functions that take a generator `rng` draw from it only.
 """
 
 from __future__ import annotations
@@ -10,65 +9,39 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Callable
-from functools import lru_cache, partial
-from typing import Annotated, Any, Literal
+from functools import lru_cache
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
 from prosr.errors import ConfigError, suggestion
-from prosr.layouts import Settings
-from prosr.resample import keys_cubic, mirrored_indices, to_uint8
+from prosr.resample import mirrored_indices, to_uint8
 
 Picture = NDArray[np.float64]
 Pixels = NDArray[np.uint8]
 Rng = np.random.Generator
 Size = tuple[int, int]
 Method = Literal["area", "linear", "cubic"]
-Kind = Literal["bicubic", "jpeg", "real", "bsrgan", "realesrgan", "mild", "difficult", "wild"]
-Quality = Annotated[int, Field(ge=1, le=100)]
 
 LUMA = np.array([0.299, 0.587, 0.114])
 
 
-class Degradation(Settings):
-    """What happens to the inputs of a training: a recipe's table `degradation`.
-
-    `bicubic` leaves x as it is in benchmarks, `jpeg` and `real` start from there. The others start
-    from y: `bsrgan` and `realesrgan` as published, `mild`, `difficult` and `wild` after the NTIRE
-    challenge of 2018. A share `clean` of the pairs keeps the bicubic x. `quality` is the range of
-    qualities of JPEG in `jpeg` and `real`.
-    """
-
-    kind: Kind = "bicubic"
-    clean: float = Field(default=0.0, ge=0, le=1)
-    quality: tuple[Quality, Quality] = (30, 95)
-
-    @property
-    def margin(self) -> int:
-        """Pixels of x around a patch that are degraded with it, then cut off."""
-        return {"bicubic": 0, "jpeg": 16, "real": 16}.get(self.kind, 8)
-
-    def apply(self, x: Pixels, y: Pixels, rng: Rng) -> Pixels:
-        """The degraded input of y, [sH, sW, 3], whose bicubic input is x, [H, W, 3]."""
-        if self.kind == "bicubic" or rng.random() < self.clean:
-            return x
-        pipelines = {"jpeg": random_jpeg, "real": real, "bsrgan": bsrgan, "realesrgan": realesrgan}
-        wild = partial(ntire, {"mild": 0.0, "difficult": 1.0}.get(self.kind, rng.random()))
-        z, how = (x, self.quality) if self.kind in ("jpeg", "real") else (y, x.shape[:2])
-        return to_uint8(pipelines.get(self.kind, wild)(z.astype(np.float64), how, rng))
-
-
 def gaussian_kernel(
-    side: int, sigmas: tuple[float, float], angle: float = 0, beta: float = 1, plateau: bool = False
+    side: int,
+    sigmas: tuple[float, float],
+    angle: float = 0,
+    beta: float = 1,
+    plateau: bool = False,
+    centre: float = 0,
 ) -> Picture:
     """A kernel, [side, side], with these sigmas of its axes, the first at `angle`.
 
     It is exp(−q^β/2), or 1 / (1 + q^β) as a plateau, q the quadratic form of position: Gaussian
-    with β = 1, else generalized (Real-ESRGAN, 3.1).
+    with β = 1, else generalized (Real-ESRGAN, 3.1). Rows and columns count from `centre` pixels
+    below and right of the middle.
     """
-    row, column = np.mgrid[:side, :side] - (side - 1) / 2
+    row, column = np.mgrid[:side, :side] - (side - 1) / 2 - centre
     along = column * math.cos(angle) + row * math.sin(angle)
     across = row * math.cos(angle) - column * math.sin(angle)
     q = ((along / sigmas[0]) ** 2 + (across / sigmas[1]) ** 2) ** beta
@@ -99,8 +72,9 @@ def blur(x: Picture, kernel: Picture) -> Picture:
 def resize(x: Picture, size: Size, method: Method, antialias: bool = True) -> Picture:
     """Resize to `size`, height and width, borders mirrored.
 
-    Without `antialias` a kernel keeps its width in pixels of x where x is reduced, as in OpenCV
-    and PyTorch. "area" always averages.
+    With `antialias`, "cubic" is Keys' kernel with a = −0.5. Without it, a is −0.75, and a kernel
+    keeps its width in pixels of x where x is reduced, as in OpenCV and PyTorch. "area" always
+    averages.
     """
     x = np.tensordot(_taps(x.shape[0], size[0], method, antialias), x, 1)
     resized: Picture = np.matmul(_taps(x.shape[1], size[1], method, antialias), x)
@@ -121,7 +95,7 @@ def _taps(length: int, size: int, method: Method, antialias: bool) -> Picture:
         # The part of each pixel that the averaged interval covers.
         "area": np.clip((0.5 - np.abs(t)) * stretch + 0.5, 0, min(1.0, stretch)),
         "linear": np.maximum(1 - np.abs(t), 0),
-        "cubic": keys_cubic(t),
+        "cubic": _cubic(np.abs(t), -0.5 if antialias else -0.75),
     }[method]
     taps = np.zeros((size, length))
     source = index.astype(np.intp) % (2 * length)
@@ -129,6 +103,14 @@ def _taps(length: int, size: int, method: Method, antialias: bool) -> Picture:
     np.add.at(taps, (np.arange(size)[:, None], mirrored), weights)
     taps /= taps.sum(axis=1, keepdims=True)
     return taps
+
+
+def _cubic(t: Picture, a: float) -> Picture:
+    """The cubic convolution kernel with this a at the distances t."""
+    t2, t3 = t**2, t**3
+    inner = (a + 2) * t3 - (a + 3) * t2 + 1
+    outer = a * t3 - 5 * a * t2 + 8 * a * t - 4 * a
+    return inner * (t <= 1) + outer * ((t > 1) & (t <= 2))
 
 
 def add_noise(x: Picture, normal: float, poisson: float, gray: bool, rng: Rng) -> Picture:
@@ -236,124 +218,24 @@ def _doubled(planes: NDArray[np.int32]) -> NDArray[np.int32]:
     return wide.reshape(count, 2 * height, 2 * width)
 
 
-def random_jpeg(x: Picture, quality: Size, rng: Rng, full: float = 0.2) -> Picture:
-    """JPEG of a random quality and grid, with a share `full` of 4:4:4."""
-    level, chroma = int(rng.integers(quality[0], quality[1] + 1)), 1 if rng.random() < full else 2
-    return jpeg(x, level, chroma, (int(rng.integers(16)), int(rng.integers(16))))
+def webp(x: Picture, quality: int, grid: Size = (0, 0)) -> Picture:
+    """Compress with lossy WebP, whose blocks of 16 pixels start `grid` pixels above and left of x.
 
-
-def real(x: Picture, quality: Size, rng: Rng) -> Picture:
-    """Ours, for networks that serve most users: JPEG nearly always, all else light and rare.
-
-    In one of ten, x was reduced from a larger JPEG, as messengers do.
+    libwebp computes it, which does not promise the same bytes in all its versions. So it is for
+    training, not for benchmarks.
     """
-    z = x
-    if rng.random() < 0.15:
-        a, b, angle = rng.uniform((0.3, 0.3, 0), (1, 1, math.pi))
-        z = blur(z, gaussian_kernel(7, (a, b), angle))
-    if rng.random() < 0.25:
-        sigma, gray, poisson = 2 ** rng.uniform(-1, 3), rng.random() < 0.5, rng.random() < 0.5
-        z = add_noise(z, 0 if poisson else sigma, sigma / 8 * poisson, gray, rng)
-    if rng.random() < 0.2:
-        z = sharpen(z, rng.uniform(0.5, 1.5), rng.uniform(0.2, 1.2))
-    if rng.random() < 0.1:
-        z = resize(z, _times(x.shape, rng.uniform(1.1, 1.6)), "cubic")
-        z = resize(random_jpeg(z, quality, rng), x.shape[:2], "area")
-    for share in (0.92, 0.2):
-        z = random_jpeg(z, quality, rng) if rng.random() < share else z
-    return z
+    import pyvips
+
+    (top, left), pixels = grid, to_uint8(x)
+    padded = np.pad(pixels, ((top, 0), (left, 0), (0, 0)), "edge")
+    file = pyvips.Image.new_from_array(padded).webpsave_buffer(Q=quality)
+    decoded: Pixels = pyvips.Image.new_from_buffer(file, "").numpy()
+    return decoded[top:, left:, :3].astype(np.float64)
 
 
-# Of both orders: sigma of blur, shares of larger and smaller, range of resizing, noise.
-_ORDERS = ((3.0, (0.2, 0.7), (0.15, 1.5), 30, 3.0), (1.5, (0.3, 0.4), (0.3, 1.2), 25, 2.5))
-
-
-def realesrgan(y: Picture, size: Size, rng: Rng) -> Picture:
-    """Real-ESRGAN's pipeline from y to x of `size` (Wang et al. 2021, section 3 and code)."""
-    z = y
-    for order, (most, shares, limits, normal, poisson) in enumerate(_ORDERS):
-        if order == 0 or rng.random() < 0.8:
-            z = blur(z, _published_kernel(rng, most))
-        up, down, draw = rng.uniform(1, limits[1]), rng.uniform(limits[0], 1), rng.random()
-        factor = up if draw < shares[0] else down if draw < sum(shares) else 1.0
-        z = _resampled(z, _times(size if order else y.shape, factor), rng)
-        sigma, photons = rng.uniform(1, normal), rng.uniform(0.05, poisson)
-        sigma, photons = (sigma, 0) if rng.random() < 0.5 else (0, photons)
-        z = add_noise(z, sigma, photons, rng.random() < 0.4, rng)
-        z = z if order else random_jpeg(z, (30, 95), rng, full=0)
-    early, cutoff = rng.random() < 0.5, rng.uniform(math.pi / 3, math.pi)
-    z = random_jpeg(z, (30, 95), rng, full=0) if early else z
-    z = _resampled(z, size, rng)
-    z = blur(z, sinc_kernel(_side(rng), cutoff)) if rng.random() < 0.8 else z
-    return z if early else random_jpeg(z, (30, 95), rng, full=0)
-
-
-def _published_kernel(rng: Rng, most: float) -> Picture:
-    """Real-ESRGAN's kernels: a sinc in one of ten, else one of six kinds with sigmas from 0.2."""
-    side, (a, b), angle = _side(rng), rng.uniform(0.2, most, 2), rng.uniform(-math.pi, math.pi)
-    if rng.random() < 0.1:
-        return sinc_kernel(side, rng.uniform(math.pi / (3 if side < 13 else 5), math.pi))
-    kind = int(rng.choice(6, p=(0.45, 0.25, 0.12, 0.03, 0.12, 0.03)))
-    beta = (1.0, rng.uniform(0.5, 4), rng.uniform(1, 2))[kind // 2]
-    return gaussian_kernel(side, (a, b if kind % 2 else a), angle, beta, plateau=kind >= 4)
-
-
-def bsrgan(y: Picture, size: Size, rng: Rng) -> Picture:
-    """BSRGAN's shuffled pipeline from y to x of `size` (Zhang et al. 2021, section 3 and code).
-
-    Its camera noise repeats a camera's whole processing; Poisson noise takes its place.
-    """
-    z, scale = y, y.shape[0] / size[0]
-    order = rng.permutation(7)
-    # The random reduction (2) comes before the one to `size` (3).
-    order[np.isin(order, (2, 3))] = 2, 3
-    for step in order:
-        if step < 2:
-            ellipse = np.sqrt((4 + scale) * rng.random(2)) + 0.1
-            circle = np.full(2, (2 + 0.2 * scale) * rng.random() + 0.1)
-            a, b = ellipse if rng.random() < 0.5 else circle
-            z = blur(z, gaussian_kernel(_side(rng), (a, b), rng.uniform(0, math.pi)))
-        elif step == 2 and rng.random() < 0.75:
-            z = _resampled(z, _times(z.shape, 1 / rng.uniform(1, 2 * scale)), rng)
-        elif step == 3:
-            z = _resampled(z, size, rng)
-        elif step == 4:
-            z = add_noise(z, rng.uniform(2, 25), 0, rng.random() < 0.4, rng)
-        elif step == 5 and rng.random() < 0.9:
-            z = random_jpeg(z, (30, 95), rng, full=0)
-        elif step == 6 and rng.random() < 0.25:
-            z = add_noise(z, 0, rng.uniform(0.05, 1), False, rng)
-    return random_jpeg(z, (30, 95), rng, full=0)
-
-
-def ntire(strength: float, y: Picture, size: Size, rng: Rng) -> Picture:
-    """Tracks 2 to 4 of NTIRE 2018: mild is `strength` 0, difficult 1, wild anything between.
-
-    The report (Timofte et al. 2018) names motion blur, shifts and Poisson noise, without values.
-    Assumed for mild, twice as much for difficult: paths of 2 to 6 pixels of y, shifts up to s/4,
-    the noise of 255 photons at white.
-    """
-    path, most = (1 + strength) * rng.uniform(2, 6), (1 + strength) * y.shape[0] / size[0] / 4
-    # The standard deviation of positions on a straight path.
-    z = blur(y, gaussian_kernel(15, (path / math.sqrt(12), 0.3), rng.uniform(0, math.pi)))
-    rows, columns = (
-        np.clip(np.arange(n) + round(rng.uniform(-most, most)), 0, n - 1) for n in y.shape[:2]
-    )
-    z = resize(z[rows[:, None], columns], size, "cubic")
-    return add_noise(z, 0, 1 + strength, False, rng)
-
-
-def _times(size: tuple[int, ...], factor: float) -> Size:
+def times(size: tuple[int, ...], factor: float) -> Size:
+    """Height and width times `factor`, at least 1."""
     return max(round(size[0] * factor), 1), max(round(size[1] * factor), 1)
-
-
-def _side(rng: Rng) -> int:
-    return 2 * int(rng.integers(3, 11)) + 1
-
-
-def _resampled(z: Picture, size: Size, rng: Rng) -> Picture:
-    methods: tuple[Method, ...] = ("area", "linear", "cubic")
-    return resize(z, size, methods[int(rng.integers(3))], antialias=False)
 
 
 NAMED: dict[str, tuple[tuple[Any, ...], ...]] = {
@@ -388,7 +270,7 @@ def degraded(x: Pixels, name: str) -> Pixels:
         "sharpen": sharpen,
         "blur": lambda z, sigma: blur(z, gaussian_kernel(9, (sigma, sigma))),
         "noise": lambda z, sigma: add_noise(z, sigma, 0, False, rng),
-        "resize": lambda z, factor, method: resize(z, _times(z.shape, factor), method),
+        "resize": lambda z, factor, method: resize(z, times(z.shape, factor), method),
     }
     for step, *values in NAMED[check_degradation(name)]:
         x = to_uint8(steps[step](x.astype(np.float64), *values))

@@ -15,7 +15,8 @@ from torch.utils.data import DataLoader, Dataset
 from torch.utils.data._utils import signal_handling
 
 from prosr.data.decoded import CACHE_SIZE, CELL, DecodedPictures, Pixels
-from prosr.data.degradations import Degradation, Rng, Size
+from prosr.data.degradations import Rng, Size
+from prosr.data.pipelines import Degradation
 from prosr.errors import DataError, ImageError
 from prosr.images.formats import is_picture
 from prosr.resample import make_input
