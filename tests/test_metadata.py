@@ -159,6 +159,8 @@ def test_chunks_of_a_png_are_inherited_by_png(tmp_path: Path) -> None:
     assert all(chunk(name, data) in path.read_bytes() for name, data in said.items())
     assert b"bound" not in path.read_bytes() and Picture(source).metadata.lost == {"the chunk abCD"}
     assert seen(path).info["icc_profile"] == ICC
+    stripped = Picture(source).metadata.stripped()
+    assert {part[4:8] for part in stripped.chunks} == {b"gAMA", b"cICP", b"sRGB"}
     jpeg = enlarged(tmp_path, source, "jpg")
     assert seen(jpeg).getexif()[0x0132] == "2022:01:02 03:04:05"
     source.write_bytes(source.read_bytes()[:55])  # inside the second chunk

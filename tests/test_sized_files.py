@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from clips import frames, make
 from prosr import cli
@@ -142,9 +142,11 @@ def test_every_format_knows_its_settings(run: Run) -> None:
     for name, settings in SETTINGS.items():
         for number, (setting, values) in enumerate(settings.items()):
             value = next(iter(values))
-            words = [f"--{setting}", *([value] if value != "True" else [])]
-            code, _, err = run("a.png", "--format", name, "-o", f"{name}{number}/", *words)
+            words = [f"--{setting}", *([value] if value != "true" else [])]
+            words += ["--format", name, "-o", f"{name}{number}/"]
+            code, _, err = run("a.png", *words)
             assert (code, err) == (0, "")
+            assert "done already" in run("a.png", *words)[1]
 
 
 def test_quality_changes_the_size_of_a_jpeg_and_subsampling_its_colours(run: Run) -> None:
@@ -277,6 +279,29 @@ def test_a_copy_is_not_taken_for_a_result_of_another_quality(run: Run) -> None:
     assert "done already" in run("a.jpg", "--scale", "1")[1]
     code, _, err = run("a.jpg", "--scale", "1", "--quality", "50")
     assert (code, "exists, not known to be made by prosr" in err) == (2, True)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif", "avif"])
+def test_strip_leaves_out_metadata_but_colours_and_resolution(run: Run, suffix: str) -> None:
+    exif, icc = Image.Exif(), ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    exif[0x010F], exif[0x0132] = "a camera", "2026:01:02 03:04:05"
+    exif.get_ifd(0x8825)[1] = "N"
+    secrets = {"exif": exif, "xmp": b"<rdf:RDF>someone</rdf:RDF>", "comment": "secret"}
+    picture("a.jpg", (50, 40), **secrets, icc_profile=icc, dpi=(100, 100))
+    assert run("a.jpg", "-s", "2", "--strip", "-o", f"b.{suffix}")[0] == 0
+    assert "done already" in run("a.jpg", "-s", "2", "--strip", "-o", f"b.{suffix}")[1]
+    with Image.open(f"b.{suffix}") as result:
+        assert result.info["icc_profile"] == icc
+        tags = result.getexif()
+        assert tags[0x0131].startswith("prosr bicubic x2+strue ")
+        assert not tags.keys() & {0x010F, 0x0132, 0x8825}
+        assert suffix not in ("jpg", "png", "tif") or round(result.info["dpi"][0]) == 200
+    data = Path(f"b.{suffix}").read_bytes()
+    assert not [text for text in (b"someone", b"secret", b"a camera") if text in data]
+    # The same without the option, so that these checks can fail.
+    assert run("a.jpg", "-s", "2", "-o", f"c.{suffix}")[0] == 0
+    with Image.open(f"c.{suffix}") as result:
+        assert result.getexif()[0x010F] == "a camera"
 
 
 def test_a_setting_is_refused_for_clips() -> None:

@@ -148,8 +148,8 @@ def choose(wishes: Mapping[str, Any]) -> Request:
     """
     given = {name: wish for name, wish in wishes.items() if wish is not None and wish is not False}
     keep_larger = bool(given.pop("keep-larger", False))
-    names = ("quality", "lossless", "subsampling", "compression")
-    settings = tuple((name, str(given.pop(name))) for name in names if name in given)
+    names = ("quality", "lossless", "subsampling", "compression", "strip")
+    settings = tuple((name, str(given.pop(name)).lower()) for name in names if name in given)
     dpi = given.pop("dpi", 300) if "print" in given else None
     if len(given) > 1 or given.keys() - _LABELS:
         raise ConfigError(f"{', '.join(given)}: give one of {', '.join(_LABELS)}; dpi with print")

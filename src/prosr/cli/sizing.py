@@ -23,6 +23,7 @@ REQUEST = {
     "quality": ("1…100", "Quality of JPEG and lossy WebP (default: 95) and of AVIF (90)."),
     "lossless": ("", "Write WebP and AVIF without loss; PNG and TIFF always are."),
     "subsampling": ("4:4:4|4:2:0", "Colour resolution of JPEG and AVIF (default: 4:4:4, full)."),
+    "strip": ("", "Leave out metadata such as place, date and camera; keep colours."),
     "compression": ("NAME", "PNG: 0…9 (default: 6). TIFF: none, lzw, deflate (default)."),
 }
 """Names, values and help of the options that make a `prosr.sizes.Request`."""

@@ -116,11 +116,11 @@ def _fitted(new: Metadata, file_format: str) -> Metadata:
         comment = new.comment
         new = replace(new, exif=replace(new.exif, order=b"II"))
         new = new.commenting(comment) if comment != new.comment else new
-    _, _, when = new.chunks.partition(b"tIME")
+    _, _, when = b"".join(new.chunks).partition(b"tIME")
     if len(when) >= 7 and fields.DATE not in new.exif.directory(0):
         day = "{:04}:{:02}:{:02} {:02}:{:02}:{:02}".format(*struct.unpack_from(">H5B", when))
         new = new.having({fields.DATE: TagValue.of_text(day)})
-    if b"cICP" in new.chunks:
+    if any(chunk[4:8] == b"cICP" for chunk in new.chunks):
         new = new.losing("the colour space of a PNG (cICP)")
     kept, others = [], list[tuple[str, str]]()
     for keyword, text in new.texts:

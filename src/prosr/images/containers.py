@@ -24,7 +24,7 @@ from prosr.files import replacing
 from prosr.images import fields
 from prosr.images.adapting import settled
 from prosr.images.exif import EXIF_IFD, Exif, add_exif, exif_block, read_exif
-from prosr.images.metadata import CM, INCH, NONE, Metadata
+from prosr.images.metadata import CM, COLOURS, INCH, NONE, Metadata
 from prosr.images.tiff import UNDEFINED, TagValue
 
 _EXIF, _PHOTOSHOP, _IPTC = b"Exif\0\0", b"Photoshop 3.0\0", b"8BIM\x04\x04"
@@ -43,7 +43,7 @@ _SEGMENTS = {
 """Beginnings of JPEG's application segments, and what is lost with them, or nothing."""
 
 _CHUNKS = {b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"sBIT", b"hIST", b"bKGD", b"iDOT", b"oFFs"}
-_COPIED = {b"sRGB", b"cHRM", b"gAMA", b"cICP", b"mDCV", b"cLLI", b"tIME"}
+_COPIED = {*COLOURS, b"tIME"}
 """PNG's chunks that belong to the file, and those that another PNG inherits. It also inherits
 others whose names say that they do not depend on the pixels."""
 
@@ -174,7 +174,7 @@ def _palette(flags: int) -> int:
 
 
 def _read_png(found: Metadata, data: mmap.mmap) -> Metadata:
-    chunks, texts, left = b"", [], _LONGEST
+    chunks, texts, left, room = [], [], _LONGEST, _LONGEST
     for name, content, place, last in _parts(data, "PNG"):
         if name in (b"tEXt", b"zTXt", b"iTXt"):
             texts.append(_text(name, content, left))
@@ -189,7 +189,8 @@ def _read_png(found: Metadata, data: mmap.mmap) -> Metadata:
         elif name == b"eXIf":
             found = replace(found, exif=read_exif(BytesIO(content)))
         elif name in _COPIED or (name not in _CHUNKS and name[3:].islower()):
-            chunks += data[place:last] if len(chunks) + len(content) < _LONGEST else b""
+            room -= len(content)
+            chunks += [data[place:last]] if room > 0 else []
         elif name not in _CHUNKS and name != b"iCCP":
             what = f"the chunk {printable(name.decode('latin-1'))}"
             found = found.losing(fields.CREDENTIALS if name == b"caBX" else what)
@@ -197,7 +198,7 @@ def _read_png(found: Metadata, data: mmap.mmap) -> Metadata:
     kept = [
         (key, text) for key, text in texts if key and not re.match(f"{_XMP_TEXT}|Raw profile", key)
     ]
-    return replace(found, xmp=packet or found.xmp, texts=tuple(kept), chunks=chunks)
+    return replace(found, xmp=packet or found.xmp, texts=tuple(kept), chunks=tuple(chunks))
 
 
 def _text(name: bytes, content: bytes, most: int) -> tuple[str, str]:
@@ -317,7 +318,7 @@ def _write_png(metadata: Metadata, path: Path) -> Iterator[bytes]:
         except UnicodeError:
             chunks.append((b"iTXt", key + bytes(5) + text.encode()))
     with _mapped(path) as data:
-        yield data[:33] + metadata.chunks
+        yield data[:33] + b"".join(metadata.chunks)
         for name, content in chunks:
             check = zlib.crc32(name + content).to_bytes(4, "big")
             yield len(content).to_bytes(4, "big") + name + content + check

@@ -16,8 +16,8 @@ _QUALITY = {str(quality): {"Q": quality} for quality in range(1, 101)}
 _SUBSAMPLING = {"4:4:4": {"subsample_mode": "off"}, "4:2:0": {"subsample_mode": "on"}}
 _LEVELS = {str(level): {"compression": level} for level in range(10)}
 _METHODS = {name: {"compression": name} for name in ("none", "lzw", "deflate")}
-_LOSSLESS = {"True": {"lossless": True}}
-_ALWAYS: dict[str, dict[str, Any]] = {"True": {}}
+_LOSSLESS = {"true": {"lossless": True}}
+_ALWAYS: dict[str, dict[str, Any]] = {"true": {}}
 
 SETTINGS: Mapping[str, Mapping[str, Mapping[str, Mapping[str, Any]]]] = {
     "JPEG": {"quality": _QUALITY, "subsampling": _SUBSAMPLING},
@@ -26,7 +26,8 @@ SETTINGS: Mapping[str, Mapping[str, Mapping[str, Mapping[str, Any]]]] = {
     "TIFF": {"lossless": _ALWAYS, "compression": _METHODS},
     "AVIF": {"quality": _QUALITY, "lossless": _LOSSLESS, "subsampling": _SUBSAMPLING},
 }
-"""The settings that each format has, their values, and what these are to the saver."""
+"""The settings that each format has, their values, and what these are to the saver. All have
+"strip": `prosr.inference.pictures` leaves metadata out."""
 
 Encoding = tuple[tuple[str, str], ...]
 """Names in `SETTINGS` with values."""
@@ -38,7 +39,8 @@ def saver_options(known: Format, settings: Encoding, target: Path) -> dict[str, 
 
     Raises `ConfigError` for settings that the format does not have.
     """
-    options, own, given = dict(known.options), SETTINGS[known.name], dict(settings)
+    options, given = dict(known.options), dict(settings)
+    own = {**SETTINGS[known.name], "strip": _ALWAYS}
     if "lossless" in given and given.keys() & {"quality", "subsampling"}:
         raise ConfigError(f"lossless excludes {' and '.join(given.keys() - {'lossless'})}")
     for name, value in settings:

@@ -12,6 +12,9 @@ from prosr.images.tiff import UNDEFINED, TagValue
 NONE, INCH, CM = 1, 2, 3
 """EXIF's units of a resolution."""
 
+COLOURS = {b"sRGB", b"cHRM", b"gAMA", b"cICP", b"mDCV", b"cLLI"}
+"""Chunks of a PNG that state what its samples mean."""
+
 
 @dataclass(frozen=True)
 class Metadata:
@@ -31,7 +34,7 @@ class Metadata:
     iptc: bytes = b""
     texts: tuple[tuple[str, str], ...] = ()
     resolution: tuple[int, Fraction, Fraction] | None = None
-    chunks: bytes = b""
+    chunks: tuple[bytes, ...] = ()
     lost: frozenset[str] = frozenset()
     stored: tuple[int, int] = (1, 1)
     orientation: int = 1
@@ -63,6 +66,12 @@ class Metadata:
         """With tags in an EXIF directory."""
         directories = {**self.exif.directories, pointer: self.exif.directory(pointer) | tags}
         return replace(self, exif=replace(self.exif, directories=directories))
+
+    def stripped(self) -> Metadata:
+        """Only what shows the pixels as they are: colours, size, resolution."""
+        chunks = tuple(chunk for chunk in self.chunks if chunk[4:8] in COLOURS)
+        plain = replace(self, exif=Exif(), xmp=b"", iptc=b"", texts=(), chunks=chunks)
+        return replace(plain, lost=frozenset())
 
     def losing(self, *lost: str) -> Metadata:
         return replace(self, lost=self.lost.union(filter(None, lost)))

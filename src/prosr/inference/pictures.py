@@ -92,10 +92,11 @@ def prepare(
         channels -= 1
     dtype = min(picture.dtype, file_format.deepest, key=lambda dtype: dtype.itemsize)
     made_by = str(Making(mark, origin_of(path))) if mark else ""
-    metadata = replace(picture.metadata, dpi=request.dpi)
     settings = request.settings
+    metadata = picture.metadata.stripped() if "strip" in dict(settings) else picture.metadata
+    metadata = replace(metadata, dpi=request.dpi)
     if picture.lossless and file_format.name == "WebP" and "quality" not in dict(settings):
-        settings = (("lossless", "True"),)
+        settings = (*settings, ("lossless", "true"))
     kept = metadata, made_by, picture.bits, settings, overwrite
     canvas = Canvas(target, file_format, route.size, channels, dtype, *kept)
     picture.remarks += canvas.remarks
