@@ -95,6 +95,7 @@ docs: $(VENV)/installed-dev
 	$(BIN)/python docs/make_cards.py
 	$(BIN)/python docs/make_clips.py
 	$(BIN)/python docs/make_engines.py
+	$(BIN)/python docs/make_errors.py
 	$(BIN)/python docs/make_figure.py
 	$(BIN)/python docs/make_tables.py
 

@@ -23,6 +23,7 @@ from prosr.config import Adversarial, Curriculum, Recipe, Simultaneous, Single
 
 ROOT = Path(__file__).parents[1]
 PAGES = ROOT / "build" / "pages"
+ERRORS = ROOT / "src" / "prosr" / "errors.md"
 LINK = re.compile(r"(\]\(|src=\"|href=\")(?!https?://|#|mailto:)([^)\s\"#]+)")
 
 CODE = {".py", ".toml", ".cff", ""}
@@ -52,7 +53,7 @@ def main() -> None:
     shutil.rmtree(PAGES, ignore_errors=True)
     documents = {path: Path(path.name) for path in sorted((ROOT / "docs").glob("*.md"))}
     documents |= {ROOT / name: Path(name) for name in ("CHANGELOG.md", "CONTRIBUTING.md")}
-    documents[ROOT / "README.md"] = Path("index.md")
+    documents |= {ROOT / "README.md": Path("index.md"), ERRORS: Path("errors.md")}
     cards = sorted((ROOT / "src" / "prosr" / "weights").glob("*.md"))
     documents |= {card: Path("models", card.name) for card in cards}
     for source, page in documents.items():

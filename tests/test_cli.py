@@ -138,7 +138,7 @@ def test_usage_errors_exit_with_2(run: Run, words: tuple[str, ...]) -> None:
 def test_our_errors_are_one_line_and_exit_with_2(
     failing: Callable[[BaseException], tuple[int, str]], error: ProSRError
 ) -> None:
-    assert failing(error) == (2, "error: a.png: no\n")
+    assert failing(error) == (2, f"error: a.png: no [{type(error).__name__}]\n")
 
 
 def test_an_interrupt_exits_with_130(failing: Callable[[BaseException], tuple[int, str]]) -> None:

@@ -45,7 +45,10 @@ def test_a_gan_can_be_exported_at_any_strength(run: Run) -> None:
 def test_existing_files_stay_unless_asked(run: Run) -> None:
     Path("a.onnx").touch()
     code, _, err = run("bicubic", "--output", "a.onnx")
-    assert (code, err) == (2, "error: a.onnx: exists already; replace it with --overwrite\n")
+    assert (code, err) == (
+        2,
+        "error: a.onnx: exists already; replace it with --overwrite [ConfigError]\n",
+    )
     assert Path("a.onnx").stat().st_size == 0
     assert run("bicubic", "--output", "a.onnx", "--overwrite")[0] == 0
     assert Path("a.onnx").stat().st_size > 0
@@ -53,7 +56,7 @@ def test_existing_files_stay_unless_asked(run: Run) -> None:
 
 def test_the_suffix_must_be_that_of_the_format(run: Run) -> None:
     code, _, err = run("bicubic", "--format", "openvino", "--output", "a.onnx")
-    assert (code, err) == (2, "error: a.onnx: the output's name must end in .xml\n")
+    assert (code, err) == (2, "error: a.onnx: the output's name must end in .xml [ConfigError]\n")
 
 
 @pytest.mark.parametrize("words", [("--format", "ncnn"), ("--precision", "fp8")])

@@ -94,7 +94,7 @@ def test_a_broken_picture_fails_alone_in_the_words_of_the_command_line(
     assert [made["state"] for made in job["pictures"]] == ["done", "failed"]
     program = [sys.executable, "-m", "prosr", "upscale", broken.name]
     said = subprocess.run(program, capture_output=True, text=True, check=False, cwd=tmp_path)
-    assert said.stderr == f"error: {job['pictures'][1]['reason']}\n"
+    assert said.stderr == f"error: {job['pictures'][1]['reason']} [ImageError]\n"
 
 
 @pytest.mark.parametrize(

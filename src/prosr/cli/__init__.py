@@ -91,7 +91,7 @@ def main() -> NoReturn:
     except KeyboardInterrupt:
         code = 130
     except ProSRError as error:
-        code = _fail(str(error), 2)
+        code = _fail(f"{error} [{type(error).__name__}]", 2)
     # A bug of ours is reported in one line. PROSR_DEBUG shows the traceback.
     except Exception as error:
         if os.environ.get("PROSR_DEBUG"):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import distributions
+from importlib.resources import files
 from typing import Annotated
 
 import typer
@@ -36,14 +36,11 @@ def _facts() -> Iterator[tuple[str, str]]:
 
     here = machine()
     yield "commit", commit() or "not a checkout"
-    yield "python", sys.version.split()[0]
-    yield "system", platform.platform()
+    yield "python", f"{platform.python_version()} on {platform.platform()}"
     yield "processor", f"{here.cpu}, {here.cores} cores"
+    installed = {found.name: found.version for found in distributions()}
     for name in (*LIBRARIES, *OPTIONAL):
-        try:
-            yield name, version(name)
-        except PackageNotFoundError:
-            yield name, "not installed"
+        yield name, installed.get(name, "not installed")
     for name in bundled_models():
         yield name, find_weights(name).sha256 or "no parameters"
     yield "cache", str(cache_folder())
@@ -55,6 +52,9 @@ def show_help(
         list[str] | None, typer.Argument(metavar="[COMMAND]", help="Such as upscale.")
     ] = None,
 ) -> None:
-    """Show all commands, or how to use one. Example: prosr help upscale."""
+    """Show all commands, or how to use one: prosr help upscale. Also: prosr help errors."""
     assert context.parent is not None
+    if command == ["errors"]:
+        typer.echo((files("prosr") / "errors.md").read_text("utf-8"))
+        raise typer.Exit
     context.parent.command.main([*(command or ()), "--help"], prog_name="prosr")
