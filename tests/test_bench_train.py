@@ -5,8 +5,7 @@ import pytest
 from prosr.config import Recipe, Single
 from prosr.lab import steps
 from prosr.lab.measurements import PEAK_MACS
-from prosr.lab.steps import StepVariant, make_variant, time_steps
-from prosr.training.steps import StepWork
+from prosr.lab.steps import StepVariant, StepWork, make_variant, time_steps
 
 RECIPE = Recipe(
     model="prosr-xs",

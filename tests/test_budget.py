@@ -10,7 +10,7 @@ from prosr.evaluation.timing import Timing
 from prosr.lab import budget
 from prosr.lab.budget import measure_budget, read_budgets, settled_steps, steps_within
 from prosr.lab.plan import ComparisonPlan
-from prosr.training.steps import StepWork
+from prosr.lab.steps import StepWork
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 

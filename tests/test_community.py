@@ -11,14 +11,23 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 import prosr
+from in_this_process import InThisProcess
 from prosr import cli
 from prosr.checkpoints.finding import find
+from prosr.data.benchmarks import open_benchmark
 from prosr.errors import CheckpointError, ConfigError
+from prosr.evaluation.protocol import find_protocol
+from prosr.evaluation.scoring import score
 from prosr.inference.tiling import Block, tiled
+from prosr.lab import models
+from prosr.lab.outcome import ComparisonOutcome
+from prosr.lab.reports import write_table_4
+from prosr.lab.table_4 import Table4
 from prosr.nets.cost import trace
 
 RNG = np.random.default_rng(0)
@@ -190,3 +199,22 @@ def test_a_broken_spandrel_is_reported_in_one_line(
         monkeypatch.syspath_prepend(str(tmp_path))
         with pytest.raises(CheckpointError, match=r"torchvision that belongs .* \(.*no.*\)"):
             prosr.load(path)
+
+
+@pytest.mark.usefixtures("spandrel")
+def test_its_file_gets_a_place_in_the_plot_of_quality_against_time(
+    tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(models, "Isolated", InThisProcess)
+    (timed,) = models.time_models([models.CASES[1]], [str(path)], "torch", 1, 0, lambda name: None)
+    (tmp_path / "Set14").mkdir()
+    picture = RNG.integers(0, 256, (40, 48, 3), np.uint8)
+    Image.fromarray(picture).save(tmp_path / "Set14" / "a.png")
+    benchmark, paper = open_benchmark(tmp_path / "Set14"), find_protocol("paper")
+    scored = score(prosr.load(path, engine="torch"), benchmark, 2, paper)
+    write_table_4(ComparisonOutcome((), ()), [scored], models.speeds([timed]), tmp_path)
+    table = Table4.model_validate_json((tmp_path / "table-4.json").read_text())
+    (line,) = (line for line in table.lines if line.system == path.stem)
+    assert line.seconds == pytest.approx(timed.seconds / 1.0816, abs=1e-4)
+    assert line.quality == {"released": scored.psnr}
+    assert f"<!-- {path.stem} -->" in (tmp_path / "quality-time.svg").read_text()

@@ -8,8 +8,8 @@ import pytest
 
 from prosr import cli
 from prosr.config import Curriculum, Recipe, Single
+from prosr.lab.steps import measure_steps
 from prosr.training.curriculum import phases, stage_at
-from prosr.training.steps import measure_steps
 
 RECIPE = Recipe(
     model="prosr-xs",

@@ -10,7 +10,7 @@ from PIL import Image
 
 from prosr import resample
 from prosr.errors import ConfigError
-from prosr.resample import BACK_PROJECTION_RADIUS, imresize_double, imresize_uint8, make_input
+from prosr.resample import PHI_RADIUS, imresize_double, imresize_uint8, make_input
 from prosr.resample.tensors import back_project, downscale, upscale
 from prosr.scales import SCALES
 
@@ -108,7 +108,7 @@ def test_back_projection_depends_on_no_more_than_its_radius() -> None:
     changed[..., :2, :] += 1
     reached = (back_project(changed, x, 2, 1) - back_project(y_hat, x, 2, 1)).abs() > 1e-6
     rows = reached.any(dim=3).flatten().nonzero().flatten() // 2
-    assert int(rows.max()) == BACK_PROJECTION_RADIUS
+    assert int(rows.max()) == 2 * PHI_RADIUS
 
 
 def test_autocast_does_not_round_pictures() -> None:

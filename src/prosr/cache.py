@@ -31,7 +31,7 @@ def cache_folder() -> Path:
     return path if path.is_absolute() else _spare_folder()
 
 
-def cached_folder(name: str, make: Callable[[Path], None]) -> Path:
+def cached_folder(name: str, make: Callable[[Path], object]) -> Path:
     """Return the folder "graphs/`name`" in the cache; `make` fills it unless it exists already.
 
     The folder gets its name once it is complete. If the cache is not writable, as in a container
@@ -57,7 +57,7 @@ def _is_readable(folder: Path) -> bool:
     return os.access(folder, os.R_OK | os.X_OK)
 
 
-def _make(path: Path, make: Callable[[Path], None]) -> None:
+def _make(path: Path, make: Callable[[Path], object]) -> None:
     # Not `mkdtemp`: other users of a shared cache could not read its folders.
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     temporary.mkdir(parents=True)

@@ -39,8 +39,8 @@ TOLERANCE = {"fp32": 1e-4, "fp16": 1e-2}
 """Largest error of a written graph in each precision, for results of magnitude 1."""
 
 
-def write_graphs(net: Network, name: str, sha256: str, folder: Path, weights: Path | None) -> None:
-    """Write `folder`/NAME.x2.onnx and so on, a graph for each of the network's scales.
+def write_graphs(net: Network, name: str, sha256: str, folder: Path, weights: Path | None) -> Model:
+    """Write `folder`/NAME.x2.onnx and so on, a graph for each of the network's scales; return them.
 
     Parameters refer to the safetensors file `weights`, which must be in the same folder; if it is
     None, the graph stores them. Each graph is run and compared with the network. Raises
@@ -60,6 +60,7 @@ def write_graphs(net: Network, name: str, sha256: str, folder: Path, weights: Pa
         onnx.helper.set_model_props(model, describe(net, scale, name, sha256))
         path.write_bytes(model.SerializeToString())
         check(path, net, scale, TOLERANCE["fp32"])
+    return _graphs_of(net, name, sha256, folder)
 
 
 def export_weights(weights: WeightsFile, folder: Path) -> None:
@@ -83,12 +84,17 @@ def open_foreign(path: Path) -> Model:
     network that the exporter cannot follow.
     """
     found = find(path)
-    name, state = path.stem, found.net.state_dict()
-    key = cache_key(name, found.sha256, found.net.layout.model_dump())
-    folder = cached_folder(key, lambda new: write_graphs(found.net, name, found.sha256, new, None))
-    size = sum(value.numel() * value.element_size() for value in state.values())
-    graphs: dict[int, Path] = {s: folder / f"{name}.x{s}.onnx" for s in found.net.scales}
-    return Model(name, found.sha256, size, graphs)
+    name, sha256 = path.stem, found.sha256
+    key = cache_key(name, sha256, found.net.layout.model_dump())
+    folder = cached_folder(key, lambda new: write_graphs(found.net, name, sha256, new, None))
+    return _graphs_of(found.net, name, sha256, folder)
+
+
+def _graphs_of(net: Network, name: str, sha256: str, folder: Path) -> Model:
+    """The graphs that `write_graphs` has written for a network."""
+    size = sum(value.numel() * value.element_size() for value in net.state_dict().values())
+    graphs: dict[int, Path] = {s: folder / f"{name}.x{s}.onnx" for s in net.scales}
+    return Model(name, sha256, size, graphs)
 
 
 def describe(net: Network, scale: int, name: str, sha256: str) -> dict[str, str]:

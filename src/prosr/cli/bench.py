@@ -24,11 +24,10 @@ Sizes = Annotated[list[str] | None, typer.Option("--size", metavar="WxH...", hel
 AllScales = Annotated[list[int] | None, typer.Option("--scale", metavar="2|4|8...", help="Default: all three.")]
 Engines = Annotated[list[str] | None, typer.Option("--engine", metavar="NAME...", help="Default: those installed.")]
 MaxMemory = Annotated[str, typer.Option(metavar="SIZE", help="Limit for each engine's process.")]
-Presets = Annotated[list[str] | None, typer.Option("--models", metavar="MODEL...", help="Presets (default: all).")]
+Presets = Annotated[list[str] | None, typer.Option("--models", metavar="MODEL...", help="Presets or weights files (default: all presets).")]
 Sides = Annotated[list[int] | None, typer.Option("--size", min=1, metavar="PIXELS...", help="Sides of the pictures.")]
 SomeScales = Annotated[list[int] | None, typer.Option("--scale", metavar="2|4|8...", help="Scales.")]
 Limit = Annotated[float, typer.Option(min=0, metavar="SECONDS", help="Time after which an engine or model gets no further round.")]
-Memory = Annotated[bool, typer.Option(help="Also measure peak memory, each model in a fresh process.")]
 Preset = Annotated[str, typer.Option(metavar="NAME", help="Preset to train.")]
 StepScale = Annotated[int, typer.Option(metavar="2|4|8", help="Scale of the step.")]
 Patch = Annotated[int, typer.Option(min=2, help="Side of the input's patches in pixels.")]
@@ -80,16 +79,15 @@ def models(
     engine: EngineOption = "auto",
     rounds: Rounds = 7,
     limit: Limit = 30.0,
-    memory: Memory = True,
     output: RowsFile = None,
 ) -> None:
     """Time every model on 128×128 pixels at ×4, and on 520×520 at ×2, ×4 and ×8.
 
-    The networks are untrained, which does not change their time.
+    Presets without weights get random ones, which does not change their time.
     Example: prosr bench models --models prosr-xs edsr-baseline-x4 --size 128 --scale 4
     """
     from prosr.cli.tables import status_line
-    from prosr.lab.models import CASES, ModelCase, time_models
+    from prosr.lab.models import CASES, ModelCase, time_models, title
     from prosr.scales import check_scale
 
     cases: tuple[ModelCase, ...] = CASES
@@ -98,11 +96,11 @@ def models(
         wanted = dict.fromkeys(map(check_scale, scales or (case.scale for case in CASES)))
         cases = tuple(ModelCase(side, scale) for side in sides for scale in wanted)
     with status_line() as tell:
-        rows = time_models(cases, names, engine, rounds, limit, memory, tell)
+        rows = time_models(cases, names, engine, rounds, limit, tell)
     _present(rows, output)
     timed = {(row.case, row.subject) for row in rows}
     for case in cases:
-        if lacking := [name for name in names or () if (str(case), name) not in timed]:
+        if lacking := [name for name in names or () if (str(case), title(name)) not in timed]:
             typer.echo(f"without scale {case.scale}: {', '.join(lacking)}", err=True)
 
 
@@ -123,9 +121,8 @@ def train(
     """
     from prosr.cli.tables import status_line
     from prosr.config import Recipe, Single
-    from prosr.lab.steps import time_steps
+    from prosr.lab.steps import StepWork, time_steps
     from prosr.scales import check_scale
-    from prosr.training.steps import StepWork
 
     single = Single(scale=check_scale(scale))
     recipe = Recipe(model=model, steps=1, batch=batch, patch=(patch,) * 3, schedule=single, clip=1)

@@ -18,9 +18,9 @@ def show_forecast(recipe: Recipe) -> None:
     """Measure three steps of each scale; print the schedule and the cost of training."""
     with signals_wait():
         from prosr.inference.memory import peak_memory
+        from prosr.lab.steps import measure_steps
         from prosr.nets.build import build
         from prosr.training.curriculum import learning_rate_at, phases, shares, stage_at
-        from prosr.training.steps import measure_steps
 
     with status_line() as tell:
         steps = measure_steps(recipe, 3, tell)

@@ -13,9 +13,9 @@ from prosr.evaluation.results import read_json
 from prosr.evaluation.timing import measure
 from prosr.files import write_text
 from prosr.lab.plan import ComparisonPlan
+from prosr.lab.steps import StepWork, make_step
 from prosr.layouts import Frozen
 from prosr.training.curriculum import scale_at, shares
-from prosr.training.steps import StepWork, make_step
 
 Stop = Callable[[], bool]
 

@@ -181,10 +181,9 @@ def _train_and_score(
     cell, seed = comparison.runs[number - 1]
     record = _finished(comparison, cell, seed)
     if record is None:
-        left = _hours_left(comparison, number - 1)
         place = f"seed {seed} ({number} of {len(comparison.runs)})"
         steps = f"{job.recipe.steps} steps of {job.recipe.model}"
-        note(f"training {cell}, {place}: {steps}{left}")
+        note(f"training {cell}, {place}: {steps}")
         record = _train(comparison, cell, seed, job, watch, stop)
         if record is None:
             return False
@@ -205,7 +204,8 @@ def describe(comparison: Comparison) -> list[str]:
         kind = recipe.schedule.kind
         lines.append(f"{cell}, seed {seed}: {recipe.model}, {kind} {scales}, {length}, {state}")
     to_do = len(comparison.runs) - len(done)
-    left = _hours_left(comparison, len(done))
+    hours = (comparison.plan.minutes or 0) * to_do / 60
+    left = f"; about {hours:.1f} h of training left" if hours else ""
     lines.append(f"{len(comparison.runs)} runs, {to_do} to do{left}")
     return lines
 
@@ -230,12 +230,6 @@ def _steps(comparison: Comparison, cell: str, note: Note, stop: Stop) -> int | N
         note(f"{cell}: timing steps, to find how many fit into {plan.minutes:g} minutes")
         steps = measure_budget(plan, cell, comparison.output, stop)
     return steps
-
-
-def _hours_left(comparison: Comparison, done: int) -> str:
-    """The training time of the runs after the first `done`, if the plan has minutes."""
-    hours = (comparison.plan.minutes or 0) * (len(comparison.runs) - done) / 60
-    return f"; about {hours:.1f} h of training left" if comparison.plan.minutes else ""
 
 
 def _finished(comparison: Comparison, cell: str, seed: int) -> RunRecord | None:

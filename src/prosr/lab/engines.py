@@ -24,10 +24,11 @@ from prosr.errors import ConfigError
 from prosr.evaluation.timing import Subject, measure
 from prosr.inference.engine import Engine
 from prosr.inference.loading import find_model, open_engine
+from prosr.inference.memory import peak_memory
 from prosr.inference.upscaler import Upscaler
 from prosr.lab.isolated import Isolated
 from prosr.lab.measurements import PEAK_MACS, TimingRow, fast_types, matrix_products, measured
-from prosr.models import Model, bundled_models
+from prosr.models import bundled_models
 from prosr.scales import Scale
 
 if TYPE_CHECKING:
@@ -35,9 +36,6 @@ if TYPE_CHECKING:
 
 PLAIN = "plain PyTorch"
 """The network itself: eager, float32, contiguous, on the whole picture."""
-
-NATIVE = "openvino native"
-"""OpenVINO in the processor's native precision, even if the engine would use 8-bit integers."""
 
 USUAL_MEMORY = 2_000_000_000
 """Default memory limit per engine in bytes. A case states its limit only if it differs."""
@@ -94,8 +92,6 @@ def time_engines(
 
     cost = trace(_network(case), case.scale)
     names, area = list(engines), case.height * case.width
-    if "openvino" in names and _has_int8(case):
-        names.append(NATIVE)
     if _plain_fits(case, cost.bytes):
         names.append(PLAIN)
     with ExitStack() as processes:
@@ -112,13 +108,12 @@ def time_engines(
             precision, agreement = "fp32", None
             if name != PLAIN:
                 precision, agreement = _agreement(case, name)
-            label = f"{name.removesuffix(' native')} {precision}"
             macs, timing = cost.macs * area, timings[name]
             peak = timings.get(f"peak {precision}")
             share = macs / timing.median / (PEAK_MACS / peak.median) if peak else None
             yield TimingRow(
                 case=str(case),
-                subject=label,
+                subject=f"{name} {precision}",
                 multiply_adds=macs,
                 memory=subjects[name].peak_memory(),
                 megapixels=case.scale**2 * area / 1e6,
@@ -134,7 +129,10 @@ def _plain_fits(case: EngineCase, bytes_per_pixel: int) -> bool:
 
 
 def make_subject(request: tuple[EngineCase, str]) -> Subject:
-    """Make a subject that upscales a picture of noise in each call and returns nothing."""
+    """Make a subject that upscales a picture of noise.
+
+    It returns the engine with its precision, and the peak memory of the process in bytes.
+    """
     case, engine = request
     if engine == PLAIN:
         return _make_plain(case)
@@ -144,8 +142,9 @@ def make_subject(request: tuple[EngineCase, str]) -> Subject:
     shape = case.height, case.width, 3
     picture = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
 
-    def upscale() -> None:
+    def upscale() -> tuple[str, int | None]:
         upscaler.upscale(picture, case.scale)
+        return upscaler.work.computed_by, peak_memory()
 
     return upscale
 
@@ -165,34 +164,16 @@ def _make_plain(case: EngineCase) -> Subject:
 
 def _engine(case: EngineCase, name: str, folder: Path) -> Engine:
     """An engine by name for a case; the graphs of an untrained network go into `folder`."""
-    if case.untrained or name == "torch":
-        return open_network(_network(case), case.model, name, case.max_memory, folder)
-    return _open_graphs(find_model(case.model), name, case.max_memory)
+    if name == "torch":
+        from prosr.inference.engines.torch import TorchEngine, best_device
 
-
-def open_network(net: Network, name: str, engine: str, max_memory: int, folder: Path) -> Engine:
-    """An engine for a network without a weights file.
-
-    Its graphs are written into `folder` unless they exist there.
-    """
+        return TorchEngine(_network(case), case.max_memory, best_device())
+    if not case.untrained:
+        return open_engine(find_model(case.model), case.max_memory, name)
     from prosr.checkpoints.graphs import write_graphs
-    from prosr.inference.engines.torch import TorchEngine, best_device
 
-    if engine == "torch":
-        return TorchEngine(net, max_memory, best_device())
-    graphs: dict[int, Path] = {s: folder / f"{name}.x{s}.onnx" for s in net.scales}
-    if not all(path.exists() for path in graphs.values()):
-        write_graphs(net, name, "", folder, None)
-    size = sum(parameter.numel() * parameter.element_size() for parameter in net.parameters())
-    return _open_graphs(Model(name, "", size, graphs), engine, max_memory)
-
-
-def _open_graphs(model: Model, engine: str, max_memory: int) -> Engine:
-    if engine == NATIVE:
-        from prosr.inference.engines.openvino import OpenVinoEngine
-
-        return OpenVinoEngine(model, max_memory, "native")
-    return open_engine(model, max_memory, engine)
+    model = write_graphs(_network(case), case.model, "", folder, None)
+    return open_engine(model, case.max_memory, name)
 
 
 def _network(case: EngineCase) -> Network:
@@ -202,14 +183,6 @@ def _network(case: EngineCase) -> Network:
 
     torch.manual_seed(0)
     return find_or_build(case.model).net
-
-
-def _has_int8(case: EngineCase) -> bool:
-    from prosr.inference.engines.openvino import int8_path
-
-    if case.untrained:
-        return False
-    return int8_path(find_model(case.model), case.scale).exists()
 
 
 def _agreement(case: EngineCase, engine: str) -> tuple[str, float]:

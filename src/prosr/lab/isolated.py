@@ -6,6 +6,7 @@ import multiprocessing
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack
 from typing import Generic, TypeVar
 
 from prosr.errors import InferenceError
@@ -19,7 +20,7 @@ R = TypeVar("R")
 class Isolated(Generic[T]):
     """A subject in a fresh process, without memory or compiled kernels of other subjects.
 
-    The process calls `make(argument)` once and then the subject that it returns. `make` must
+    The process calls `make(argument)` at first and then the subject that it returns. `make` must
     be a function of a module, since both are pickled. The process ends with the `with` block.
     If an exception ends the block, all processes that this one has started end immediately.
     Exceptions of the subject are raised here, and `InferenceError` if the system kills the
@@ -31,6 +32,10 @@ class Isolated(Generic[T]):
         self._pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
 
     def __enter__(self) -> Isolated[T]:
+        with ExitStack() as ending:
+            ending.push(self.__exit__)
+            self._wait(self._pool.submit(_make, self._make, self._argument))
+            ending.pop_all()
         return self
 
     def __exit__(self, raised: type[BaseException] | None, *rest: object) -> None:
@@ -40,7 +45,7 @@ class Isolated(Generic[T]):
         self._pool.shutdown(cancel_futures=True)
 
     def __call__(self) -> object:
-        return self._wait(self._pool.submit(_call, self._make, self._argument))
+        return self._wait(self._pool.submit(_call))
 
     def peak_memory(self) -> int:
         """Peak resident memory of the process in bytes, Python and its libraries included.
@@ -63,12 +68,14 @@ class Isolated(Generic[T]):
 
 
 _subjects: list[Subject] = []
-"""The subject of this process, created on first use."""
+"""The subject of this process."""
 
 
-def _call(make: Callable[[T], Subject], argument: T) -> object:
-    if not _subjects:
-        _subjects.append(make(argument))
+def _make(make: Callable[[T], Subject], argument: T) -> None:
+    _subjects.append(make(argument))
+
+
+def _call() -> object:
     result = _subjects[0]()
     synchronize()
     return result

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from typing import Any, cast
 
-import numpy as np
-import torch
-
-from prosr.config import PRESETS, preset
+from prosr.checkpoints.finding import find_or_build
+from prosr.config import PRESETS
 from prosr.errors import ConfigError
 from prosr.evaluation.scoring import SCORING_MEMORY
 from prosr.evaluation.timing import measure
 from prosr.inference.loading import check_engine
-from prosr.inference.memory import release_freed_memory
-from prosr.inference.upscaler import Upscaler
-from prosr.lab.engines import open_network
+from prosr.lab.engines import EngineCase, make_subject
 from prosr.lab.isolated import Isolated
 from prosr.lab.measurements import TimingRow, measured
 from prosr.layouts import LapSRNConfig
-from prosr.nets.build import build
 from prosr.nets.cost import trace
+from prosr.nets.network import Network
 from prosr.scales import Scale
 
 
@@ -62,121 +59,77 @@ def time_models(
     engine: str,
     rounds: int,
     limit: float,
-    with_memory: bool,
     progress: Callable[[str], None],
 ) -> list[TimingRow]:
     """Time models in turns at each case, and return each case's rows, the fastest first.
 
-    The networks are untrained, which does not change their time. They upscale through the
-    `Upscaler` on `engine` with `SCORING_MEMORY`. Each timed call follows an untimed one, because
-    other models used the memory in between. `models` are presets, by default those of `systems`.
-    `limit` is in seconds, as in `measure`. Memory includes PyTorch, which exports the graphs; it is
-    not measured for a model that takes more than ten times `limit`. Raises `ConfigError` for an
-    unknown preset, and if no model has any of the scales.
+    `models` are presets or files of weights, by default the presets of `systems`. Presets without
+    bundled weights get random ones, which does not change their time. `limit` is in seconds, as in
+    `measure`. Raises `ConfigError` for an unknown model, and if none has any of the scales.
     """
     chosen = {case: systems(case) for case in cases}
+    wanted = models or [name for names in chosen.values() for name in names]
+    nets = {name: find_or_build(name).net for name in dict.fromkeys(wanted)}
     if models is not None:
-        layouts = {name: preset(name) for name in models}
-        chosen = {c: [m for m in models if c.scale in layouts[m].scales] for c in cases}
+        chosen = {c: [m for m in models if c.scale in nets[m].scales] for c in cases}
     if not any(chosen.values()):
         scales = ", ".join(str(scale) for scale in dict.fromkeys(case.scale for case in cases))
         raise ConfigError(f"none of {', '.join(models or ())} has scale {scales}")
     rows = []
     for case, names in chosen.items():
-        rows += _time_case(case, names, engine, rounds, limit, with_memory, progress)
+        its = {name: nets[name] for name in names}
+        rows += _time_case(case, its, check_engine(engine), rounds, limit, progress)
     return rows
 
 
 def _time_case(
     case: ModelCase,
-    names: Sequence[str],
+    nets: dict[str, Network],
     engine: str,
     rounds: int,
     limit: float,
-    with_memory: bool,
     progress: Callable[[str], None],
 ) -> list[TimingRow]:
-    subjects = {name: ModelSubject((name, case, engine)) for name in names}
+    """Time models in turns through the `Upscaler`, each call in a process that has no other model.
+
+    Engines keep up to `SCORING_MEMORY` for their results, too much for all models at a time. From
+    the second round on, each timed call follows an untimed one.
+    """
+    known: dict[str, tuple[str, int | None]] = {}
+    process = ExitStack()
+    running: dict[str, Isolated[Any]] = {}
 
     def prepare(name: str) -> None:
         progress(f"{case}: {name}")
-        for other in subjects.keys() - {name}:
-            subjects[other].unload()
-        again = subjects[name].computed_by != ""
-        subjects[name].load()
-        if again:
-            subjects[name]()
+        process.close()
+        request = EngineCase(name, case.scale, case.side, case.side, SCORING_MEMORY)
+        running[name] = process.enter_context(Isolated(make_subject, (request, engine)))
+        if name in known:
+            running[name]()
 
-    timings = measure(subjects, rounds, limit, prepare)
-    for subject in subjects.values():
-        subject.unload()
-    rows = []
-    for name in names:
-        memory = None
-        if with_memory and min(timings[name].seconds) <= 10 * limit:
-            progress(f"{case}: memory of {name}")
-            memory = peak_memory((name, case, engine))
-        net = build(preset(name))
-        rows.append(
-            TimingRow(
-                case=str(case),
-                subject=name,
-                multiply_adds=trace(net, case.scale).macs * case.side**2,
-                memory=memory,
-                parameters=sum(parameter.numel() for parameter in net.parameters()),
-                engine=subjects[name].computed_by,
-                **measured(timings[name]),
-            )
+    def call(name: str) -> None:
+        known[name] = cast(tuple[str, int | None], running[name]())
+
+    with process:
+        timings = measure({name: partial(call, name) for name in nets}, rounds, limit, prepare)
+    rows = [
+        TimingRow(
+            case=str(case),
+            subject=title(name),
+            multiply_adds=trace(net, case.scale).macs * case.side**2,
+            memory=known[name][1],
+            parameters=sum(parameter.numel() for parameter in net.parameters()),
+            engine=known[name][0],
+            **measured(timings[name]),
         )
+        for name, net in nets.items()
+    ]
     return sorted(rows, key=lambda row: row.seconds)
 
 
-class ModelSubject:
-    """A subject that upscales a picture of noise with an untrained network of a preset.
-
-    Engines keep up to 8 GB for their results; a dozen of them together took more than 24 GB.
-    `unload` frees that memory.
-    """
-
-    def __init__(self, request: tuple[str, ModelCase, str]) -> None:
-        self.name, self._case, engine = request
-        self._engine = check_engine(engine)
-        shape = (self._case.side, self._case.side, 3)
-        self._picture = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
-        with torch.random.fork_rng():
-            torch.manual_seed(0)
-            self._net = build(preset(self.name)).eval()
-        graphs = TemporaryDirectory()
-        weakref.finalize(self, graphs.cleanup)
-        self._graphs = Path(graphs.name)
-        self._upscaler: Upscaler | None = None
-        self.computed_by = ""
-        """The engine and its precision, after the first call."""
-
-    def load(self) -> Upscaler:
-        """Make the engine, unless it exists."""
-        if self._upscaler is None:
-            engine = open_network(self._net, self.name, self._engine, SCORING_MEMORY, self._graphs)
-            self._upscaler = Upscaler(engine, self.name, "")
-        return self._upscaler
-
-    def unload(self) -> None:
-        """Free the engine."""
-        if self._upscaler is not None:
-            self._upscaler = None
-            release_freed_memory()
-
-    def __call__(self) -> None:
-        upscaler = self.load()
-        upscaler.upscale(self._picture, self._case.scale)
-        self.computed_by = upscaler.work.computed_by
-
-
-def peak_memory(request: tuple[str, ModelCase, str]) -> int:
-    """Peak resident bytes of a fresh process that upscales once."""
-    with Isolated(ModelSubject, request) as subject:
-        subject()
-        return subject.peak_memory()
+def title(model: str) -> str:
+    """The name of a model in rows of times and scores: that of a file is without its suffix."""
+    return Path(model).stem if Path(model).is_file() else model
 
 
 def speeds(rows: Iterable[TimingRow]) -> dict[tuple[str, Scale], float]:

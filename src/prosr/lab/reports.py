@@ -29,7 +29,7 @@ def write_table_4(
 ) -> None:
     """Write table-4.json and .md, and plots of quality against parameters and time.
 
-    The plot against time is omitted if no time is known.
+    A plot is omitted if no system's cost is known.
     """
     table = table_4.table_4(outcome, beside, speeds)
     texts = [table_4.to_markdown(table, metric) for metric in ("psnr", "ssim")]
@@ -46,10 +46,10 @@ def write_table_4(
             if line.parameters:
                 sizes.setdefault(panel, []).append(point._replace(cost=line.parameters / 1e6))
     seconds = "seconds of the CPU for a megapixel of enlarged picture"
-    if times:
-        write_text(folder / "quality-time.svg", quality_plot(times, table.plotted, seconds))
-    parameters = quality_plot(sizes, table.plotted, "million parameters")
-    write_text(folder / "quality-parameters.svg", parameters)
+    plots = {"time": (times, seconds), "parameters": (sizes, "million parameters")}
+    for name, (panels, cost) in plots.items():
+        if panels:
+            write_text(folder / f"quality-{name}.svg", quality_plot(panels, table.plotted, cost))
 
 
 def to_markdown(tables: Ablation) -> str:

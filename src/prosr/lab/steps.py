@@ -1,12 +1,13 @@
-"""Time of a training step, plain and with each change that makes it faster."""
+"""Time of a training step, also plain and with each change that makes it faster."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -14,20 +15,89 @@ import numpy as np
 import torch
 from torch.optim import Adam
 
-from prosr.config import Single
+from prosr.config import Recipe, Single
 from prosr.data.decoded import DecodedPictures
-from prosr.data.patches import PREFETCHED, PatchSampler, TrainingPicture, prepared
+from prosr.data.patches import PREFETCHED, Batch, PatchSampler, TrainingPicture, prepared
 from prosr.evaluation.timing import Subject, Timing, measure
 from prosr.inference.memory import reuse_freed_memory
 from prosr.lab.isolated import Isolated
 from prosr.lab.measurements import PEAK_MACS, TimingRow, fast_types, matrix_products, measured
 from prosr.nets.build import build
+from prosr.nets.cost import observe
+from prosr.scales import SCALES, Scale
 from prosr.training.curriculum import scale_at
+from prosr.training.loop import make_stepper
 from prosr.training.losses import pixel_loss
-from prosr.training.steps import StepWork, make_step, make_trainer
+from prosr.training.objectives import update_average
+from prosr.training.run import open_run
+from prosr.training.session import choose_precision, launch
 
 _PICTURES = 8
 _TYPES = {"fp32": "float32", "bf16": "bfloat16"}
+
+
+@dataclass(frozen=True)
+class StepWork:
+    """One step of a recipe at one of its scales."""
+
+    recipe: Recipe
+    scale: Scale
+
+    @property
+    def patch(self) -> int:
+        """Side of x in pixels."""
+        return self.recipe.patch[SCALES.index(self.scale)]
+
+    @property
+    def macs(self) -> int:
+        """MACs of the step, three times those of the forward pass.
+
+        The backward pass needs as many for the inputs, and again for the weights.
+        """
+        forward, _ = observe(build(self.recipe.net), self.scale)
+        return 3 * forward * self.recipe.batch * self.patch**2
+
+    def make_batch(self) -> Batch:
+        """A batch of noise."""
+        rng = np.random.default_rng(0)
+        sides = self.patch, self.scale * self.patch
+        x, y = (
+            rng.integers(0, 256, (self.recipe.batch, side, side, 3), np.uint8) for side in sides
+        )
+        return Batch(0, self.scale, x, y, ("noise",))
+
+
+def measure_steps(
+    recipe: Recipe, rounds: int, progress: Callable[[str], None]
+) -> list[tuple[StepWork, float]]:
+    """Median seconds of `rounds` steps of each scale on noise; `progress` gets a line before it."""
+    steps = []
+    for scale in recipe.scales:
+        progress(f"steps of scale {scale}")
+        work = StepWork(recipe, scale)
+        steps.append((work, measure({"step": make_step(work)}, rounds)["step"].median))
+    return steps
+
+
+def make_trainer(recipe: Recipe) -> Callable[[Batch], None]:
+    """The step of a real run in a temporary folder, the averaged weights included."""
+    fabric = launch(choose_precision(recipe))
+    with TemporaryDirectory() as folder:
+        run = open_run(Path(folder), recipe, {}, fabric.device)
+    take_step = make_stepper(run, fabric)
+
+    def train_on(batch: Batch) -> None:
+        take_step(batch, 1.0)
+        update_average(run.average, run.net, recipe.ema)
+
+    return train_on
+
+
+def make_step(work: StepWork) -> Subject:
+    """Make a training step on a batch of noise."""
+    train_on, batch, steps = make_trainer(work.recipe), work.make_batch(), count()
+    # The step's number seeds its random draws, which may change its time.
+    return lambda: train_on(replace(batch, step=next(steps)))
 
 
 @dataclass(frozen=True)
@@ -120,23 +190,24 @@ def make_variant(request: tuple[StepWork, StepVariant | None]) -> Subject:
 
 def make_waiting(request: tuple[StepWork, int]) -> Subject:
     """Make a short training that returns the fraction of its time spent waiting for batches."""
-    return partial(_train_and_wait, *request)
+    work, steps = request
 
+    def train_and_wait() -> float:
+        take_step = make_trainer(work.recipe)
+        waited = total = 0.0
+        with TemporaryDirectory() as folder:
+            batches = prepared(_sampler(work, Path(folder)), range(PREFETCHED + steps), workers=1)
+            for index in range(PREFETCHED + steps):
+                start = time.perf_counter()
+                batch = next(batches)
+                arrived = time.perf_counter()
+                take_step(batch)
+                if index >= PREFETCHED:
+                    waited += arrived - start
+                    total += time.perf_counter() - start
+        return round(waited / total, 4)
 
-def _train_and_wait(work: StepWork, steps: int) -> float:
-    take_step = make_trainer(work.recipe)
-    waited = total = 0.0
-    with TemporaryDirectory() as folder:
-        batches = prepared(_sampler(work, Path(folder)), range(PREFETCHED + steps), workers=1)
-        for index in range(PREFETCHED + steps):
-            start = time.perf_counter()
-            batch = next(batches)
-            arrived = time.perf_counter()
-            take_step(batch)
-            if index >= PREFETCHED:
-                waited += arrived - start
-                total += time.perf_counter() - start
-    return round(waited / total, 4)
+    return train_and_wait
 
 
 def _sampler(work: StepWork, folder: Path) -> PatchSampler:

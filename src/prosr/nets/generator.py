@@ -59,12 +59,11 @@ class Level(nn.Module):
         return upsampled
 
 
-class ProSR(Network):
-    """ŷ = R_s(x) + φ_s(x) (Eq. 2), R_s = r_s ∘ u_s ∘ … ∘ u_0 ∘ v_s (Eq. 1)."""
+class Pyramid(Network):
+    """The parts v_s, u_0 … u_2 and r_s of a pyramid (3.1), and what its kinds share."""
 
-    def __init__(self, layout: ProSRConfig) -> None:
+    def __init__(self, layout: PyramidConfig) -> None:
         super().__init__(layout)
-        self.back_projections = layout.back_projections
         self.value_range = layout.value_range
         self.v = nn.ModuleDict(
             {str(s): conv(3, layout.features, padding=layout.padding) for s in self.scales}
@@ -77,30 +76,6 @@ class ProSR(Network):
             channels = level.channels
             self.u.append(level)
             self.r[str(scale)] = conv(channels, 3, padding=layout.padding)
-
-    def forward(self, x: Tensor, scale: int, alpha: float = 1.0) -> Tensor:
-        return self.estimate(self.residual(x, scale, alpha), x, scale)
-
-    def residual(self, x: Tensor, scale: int, alpha: float = 1.0) -> Tensor:
-        """R_s(x) (Eq. 1), [N, 3, sH, sW] in units of [0, 1], blended by `alpha` as in Fig. 3, top.
-
-        Raises `ConfigError` for a scale or alpha that is not possible.
-        """
-        below = levels_below(self.scales, scale, alpha)
-        z = self.enter(x, scale)
-        for level in self.u[:below]:
-            z = level(z)
-        r_hat = self.leave(self.u[below](z), scale)
-        if alpha < 1:
-            previous = self.leave(z, scale // 2)
-            previous = F.interpolate(previous, scale_factor=2, mode="bilinear")
-            r_hat = alpha * r_hat + (1 - alpha) * previous
-        return r_hat
-
-    def estimate(self, residual: Tensor, x: Tensor, scale: int) -> Tensor:
-        """ŷ = R_s(x) + φ_s(x) (Eq. 2), followed by the layout's back-projections."""
-        y_hat = residual + upscale(x, scale)
-        return back_project(y_hat, x, scale, self.back_projections)
 
     def enter(self, x: Tensor, scale: int) -> Tensor:
         """v_s, from [0, 1] to features."""
@@ -126,3 +101,35 @@ class ProSR(Network):
         ends = (part[str(s)] for s in self.scales[:depth] for part in (self.v, self.r))
         parts = (*self.u[:depth], *ends)
         return sum(parameter.numel() for part in parts for parameter in part.parameters())
+
+
+class ProSR(Pyramid):
+    """ŷ = R_s(x) + φ_s(x) (Eq. 2), R_s = r_s ∘ u_s ∘ … ∘ u_0 ∘ v_s (Eq. 1)."""
+
+    def __init__(self, layout: ProSRConfig) -> None:
+        super().__init__(layout)
+        self.back_projections = layout.back_projections
+
+    def forward(self, x: Tensor, scale: int, alpha: float = 1.0) -> Tensor:
+        return self.estimate(self.residual(x, scale, alpha), x, scale)
+
+    def residual(self, x: Tensor, scale: int, alpha: float = 1.0) -> Tensor:
+        """R_s(x) (Eq. 1), [N, 3, sH, sW] in units of [0, 1], blended by `alpha` as in Fig. 3, top.
+
+        Raises `ConfigError` for a scale or alpha that is not possible.
+        """
+        below = levels_below(self.scales, scale, alpha)
+        z = self.enter(x, scale)
+        for level in self.u[:below]:
+            z = level(z)
+        r_hat = self.leave(self.u[below](z), scale)
+        if alpha < 1:
+            previous = self.leave(z, scale // 2)
+            previous = F.interpolate(previous, scale_factor=2, mode="bilinear")
+            r_hat = alpha * r_hat + (1 - alpha) * previous
+        return r_hat
+
+    def estimate(self, residual: Tensor, x: Tensor, scale: int) -> Tensor:
+        """ŷ = R_s(x) + φ_s(x) (Eq. 2), followed by the layout's back-projections."""
+        y_hat = residual + upscale(x, scale)
+        return back_project(y_hat, x, scale, self.back_projections)

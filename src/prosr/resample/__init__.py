@@ -20,9 +20,6 @@ from prosr.scales import check_scale
 PHI_RADIUS = 2
 """Pixels of x on each side that one pixel of φ_s(x) depends on."""
 
-BACK_PROJECTION_RADIUS = 2 * PHI_RADIUS
-"""Pixels of x by which each iteration of back-projection increases the receptive radius."""
-
 Float = TypeVar("Float", np.float32, np.float64)
 
 

@@ -32,8 +32,7 @@ from prosr.checkpoints.weights import (
 from prosr.config import Recipe
 from prosr.errors import CheckpointError, ConfigError
 from prosr.nets.build import build, build_discriminator
-from prosr.nets.generator import ProSR
-from prosr.nets.laplacian import LaplacianPyramid
+from prosr.nets.generator import Pyramid
 from prosr.nets.network import Network
 from prosr.scales import Scale
 from prosr.training.adversarial import Adversary
@@ -124,7 +123,7 @@ class Run:
         for scale in scales:
             if scale not in self.progress.pretrained:
                 for net in (self.net, self.average):
-                    cast(ProSR | LaplacianPyramid, net).open(scale)
+                    cast(Pyramid, net).open(scale)
 
     def save(self) -> None:
         """Write the state, then the averaged weights, each atomically.
