@@ -31,6 +31,8 @@ LATER_LINES = {
     "images/containers.py": 330,
     "images/heic.py": 90,
     "images/damage.py": 200,
+    "images/compression.py": 120,
+    "inference/choosing.py": 120,
     "walking.py": 40,
     "video/streams.py": 250,
     "video/fitting.py": 80,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 # fmt: off
 Paths = Annotated[list[str], typer.Argument(metavar="PATH", help="Pictures, clips, folders, or patterns such as '*.jpg'.")]
-Model = Annotated[str, typer.Option("--model", "-m", metavar="NAME|FILE", help="Name of a model (of a GAN also NAME@0.7), or a .safetensors file.")]
+Model = Annotated[str, typer.Option("--model", "-m", metavar="NAME|FILE", help="Name of a model (of a GAN also NAME@0.7), or a .safetensors file; auto looks at each picture.")]
 Output = Annotated[str | None, typer.Option("--output", "-o", metavar="FILE|DIR", help="Result, or folder for results (default: NAME_x4.EXT or DIR_x4, beside each input).")]
 FileFormat = Annotated[str | None, typer.Option("--format", metavar="NAME", help="Format of pictures: jpeg, png, webp, tiff or avif (default: that of the input).")]
 MaxMemory = Annotated[str | None, typer.Option(metavar="SIZE", help="Memory limit for the process, such as 512M or 2G (default: half of the free memory).")]
@@ -32,7 +32,7 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", metavar="", help="Print er
 def upscale(
     size: Request,
     paths: Paths,
-    model: Model = "prosr-xs",
+    model: Model = "auto",
     output: Output = None,
     file_format: FileFormat = None,
     max_memory: MaxMemory = None,
@@ -58,6 +58,7 @@ def upscale(
         from prosr.cli.display import BatchDisplay
         from prosr.cli.preview import write_sheet
         from prosr.images.formats import find_format
+        from prosr.inference.choosing import suited
         from prosr.inference.memory import default_memory, parse_size
 
     # An unset shell variable must not stand for the current folder.
@@ -73,7 +74,8 @@ def upscale(
             model, max_memory=memory, engine=engine, ensemble=ensemble, strength=strength
         )
     if preview is not None:
-        typer.echo(write_sheet(upscaler, found, preview, size, output, overwrite))
+        one = suited(upscaler, found[0].source)
+        typer.echo(write_sheet(one, found, preview, size, output, overwrite))
         return
     with BatchDisplay(len(found), quiet=quiet) as display:
         for outcome in jobs.run(

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prosr.errors import ConfigError, suggestion
+from prosr.images.compression import webp_again
 from prosr.resample import mirrored_indices, to_uint8
 
 Picture = NDArray[np.float64]
@@ -224,13 +225,9 @@ def webp(x: Picture, quality: int, grid: Size = (0, 0)) -> Picture:
     libwebp computes it, which does not promise the same bytes in all its versions. So it is for
     training, not for benchmarks.
     """
-    import pyvips
-
-    (top, left), pixels = grid, to_uint8(x)
-    padded = np.pad(pixels, ((top, 0), (left, 0), (0, 0)), "edge")
-    file = pyvips.Image.new_from_array(padded).webpsave_buffer(Q=quality)
-    decoded: Pixels = pyvips.Image.new_from_buffer(file, "").numpy()
-    return decoded[top:, left:, :3].astype(np.float64)
+    top, left = grid
+    padded = np.pad(to_uint8(x), ((top, 0), (left, 0), (0, 0)), "edge")
+    return webp_again(padded, quality)[top:, left:].astype(np.float64)
 
 
 def times(size: tuple[int, ...], factor: float) -> Size:

@@ -13,6 +13,7 @@ from typing import Literal
 from prosr.errors import ImageError, ProSRError
 from prosr.files import TargetExistsError
 from prosr.images.loading import shown
+from prosr.inference.choosing import suited
 from prosr.inference.estimates import Estimate
 from prosr.inference.pictures import check_target
 from prosr.inference.upscaler import Progress, Upscaler
@@ -79,15 +80,16 @@ def run(
         if job.refusal:
             raise ImageError(job.refusal)
         check_target(job.source, job.target)
-        mark = upscaler.mark(scale)
+        one = suited(upscaler, job.source)
+        mark = one.mark(scale)
         there = os.path.lexists(job.target) and not overwrite
         if there and is_done(job.source, job.target, mark, scale):
             return Outcome(job, "skipped", "done already")
         progress = starting(job)
         if dry_run:
-            return Outcome(job, "planned", estimate=_estimate(upscaler, job, scale))
+            return Outcome(job, "planned", estimate=_estimate(one, job, scale))
         try:
-            notes = _enlarge(upscaler, job, scale, overwrite or there, progress)
+            notes = _enlarge(one, job, scale, overwrite or there, progress)
         except TargetExistsError:
             if is_done(job.source, job.target, mark, scale):
                 return Outcome(job, "skipped", "another process has made it")
