@@ -18,7 +18,7 @@ import prosr
 from prosr import jobs, models
 from prosr.errors import ConfigError, ImageError
 from prosr.images.compression import blockiness, has_blocks, lossy
-from prosr.inference import choosing
+from prosr.inference import auto, choosing
 from prosr.inference.choosing import CLEAN, CLEAN_FROM, ROBUST, choose
 
 Pixels = NDArray[np.uint8]
@@ -50,7 +50,8 @@ def two(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         else:
             shutil.copy(path, folder / path.name.replace(CLEAN, "prosr-xS"))
     monkeypatch.setattr(models, "_BUNDLED", folder)
-    monkeypatch.setattr(choosing, "ROBUST", "prosr-xS")
+    for module in (auto, choosing):
+        monkeypatch.setattr(module, "ROBUST", "prosr-xS")
 
 
 @pytest.mark.parametrize("quality", [30, 50, 75, 90, 96])
@@ -120,7 +121,7 @@ def test_damaged_and_foreign_files_are_chosen_for_without_an_error(tmp_path: Pat
 
 
 def test_without_a_second_network_auto_is_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choosing, "bundled_models", lambda: ["bicubic", CLEAN])
+    monkeypatch.setattr(auto, "bundled_models", lambda: ["bicubic", CLEAN])
     assert prosr.load().name == CLEAN
 
 

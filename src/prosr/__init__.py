@@ -15,7 +15,7 @@ __all__ = ["ProSR", "ProSRError", "Upscaler", "__version__", "load", "psnr", "ss
 if TYPE_CHECKING:
     from prosr.errors import ProSRError
     from prosr.evaluation.metrics import psnr, ssim
-    from prosr.inference.loading import load
+    from prosr.inference.auto import load
     from prosr.inference.upscaler import Upscaler
     from prosr.nets.generator import ProSR
 
@@ -23,7 +23,7 @@ _HOMES = {
     "ProSR": "prosr.nets.generator",
     "ProSRError": "prosr.errors",
     "Upscaler": "prosr.inference.upscaler",
-    "load": "prosr.inference.loading",
+    "load": "prosr.inference.auto",
     "psnr": "prosr.evaluation.metrics",
     "ssim": "prosr.evaluation.metrics",
 }

@@ -58,7 +58,7 @@ def upscale(
         from prosr.cli.display import BatchDisplay
         from prosr.cli.preview import write_sheet
         from prosr.images.formats import find_format
-        from prosr.inference.choosing import suited
+        from prosr.inference.auto import suited
         from prosr.inference.memory import default_memory, parse_size
 
     # An unset shell variable must not stand for the current folder.

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import shutil
 import sys
-from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
 from prosr.errors import ConfigError, InferenceError
-from prosr.inference.choosing import open_auto
 from prosr.inference.engine import Engine
 from prosr.inference.memory import default_memory
 from prosr.inference.upscaler import Upscaler
@@ -19,7 +17,7 @@ ENGINES = ("auto", "openvino", "onnx", "torch")
 
 
 def load(
-    name_or_path: str | Path = "auto",
+    name_or_path: str | Path,
     *,
     max_memory: int | None = None,
     engine: str = "auto",
@@ -28,7 +26,6 @@ def load(
 ) -> Upscaler:
     """An upscaler with a bundled model ("prosr-xs", "bicubic") or a weights file.
 
-    "auto" takes for each picture the network that suits it (`prosr.inference.choosing`).
     `max_memory` is the limit in bytes for the whole process; by default half of the system's free
     memory, at least 512 MB. `engine` is one of `ENGINES`. With `ensemble` results are means over
     flips and quarter turns, and the name gets a plus sign. A `strength` below 1 reduces the texture
@@ -36,9 +33,6 @@ def load(
     bundled are exported once into the user's cache, which needs the extra `train`. Raises
     `CheckpointError` or `ConfigError`.
     """
-    if name_or_path == "auto":
-        again = partial(load, max_memory=max_memory, engine=engine, ensemble=ensemble)
-        return open_auto(partial(again, strength=strength))
     chosen = check_engine(engine)
     limit = default_memory() if max_memory is None else max_memory
     if chosen != "torch":

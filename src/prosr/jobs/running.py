@@ -13,7 +13,7 @@ from typing import Literal
 from prosr.errors import ImageError, ProSRError
 from prosr.files import TargetExistsError
 from prosr.images.loading import shown
-from prosr.inference.choosing import suited
+from prosr.inference.auto import suited
 from prosr.inference.estimates import Estimate
 from prosr.inference.pictures import check_target
 from prosr.inference.upscaler import Progress, Upscaler
