@@ -2,11 +2,11 @@
 
 python docs/make_difficult.py FOLDER [MODEL...]
 
-Writes the pictures to FOLDER. With models, also writes FOLDER/before-after.png: for each picture a
-row with the bicubic and then each model's result at 4 times. Photographs come with scikit-image, in
-the public domain or CC0: astronaut (NASA), rocket (SpaceX), chelsea (Stefan van der Walt), coffee
-(Rachel Michetti), coins (Brooklyn Museum), grass (linolafett), gravel (CC0Textures), and
-scikit-image's own page. The rest is drawn here.
+Writes the pictures to FOLDER. With models, also writes FOLDER/difficult-1.webp and -2: for each
+picture a row with the bicubic and then each model's result at 4 times, of its middle. Photographs
+come with scikit-image, in the public domain or CC0: astronaut (NASA), rocket (SpaceX), chelsea
+(Stefan van der Walt), coffee (Rachel Michetti), coins (Brooklyn Museum), grass (linolafett), gravel
+(CC0Textures), and scikit-image's own page. The rest is drawn here.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from prosr.data.degradations import add_noise, blur, gaussian_kernel, resize, sh
 from prosr.resample import to_uint8
 
 FONT = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
-SIDE, SCALE = 128, 4
+SIDE, SCALE, SHOWN = 128, 4, 96
 Picture = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 
 
@@ -140,18 +140,21 @@ def save(folder: Path) -> list[Path]:
     return paths
 
 
-def compare(paths: list[Path], models: list[str], target: Path) -> None:
-    """Draw a row for each picture: bicubic, then each model."""
+def compare(paths: list[Path], models: list[str], folder: Path) -> None:
+    """Draw a row for each picture: bicubic, then each model. Five rows make a sheet."""
     networks = [prosr.load(name) for name in ("bicubic", *models)]
-    rows = []
+    rows, cut = [], SCALE * (SIDE - SHOWN) // 2
     for path in paths:
         pixels = np.asarray(Image.open(path).convert("RGB"))
-        rows.append(np.hstack([net.upscale(pixels, SCALE) for net in networks]))
-    Image.fromarray(np.vstack(rows)).save(target)
+        enlarged = [net.upscale(pixels, SCALE)[cut:-cut, cut:-cut] for net in networks]
+        rows.append(np.hstack(enlarged))
+    for number in (1, 2):
+        sheet = Image.fromarray(np.vstack(rows[5 * number - 5 : 5 * number]))
+        sheet.save(folder / f"difficult-{number}.webp", quality=88, method=6)
 
 
 if __name__ == "__main__":
     where = Path(sys.argv[1])
     files = save(where)
     if names := sys.argv[2:]:
-        compare(files, names, where / "before-after.png")
+        compare(files, names, where)

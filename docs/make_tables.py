@@ -17,6 +17,7 @@ from prosr.errors import ConfigError
 from prosr.evaluation.protocol import find_protocol
 from prosr.evaluation.results import ScoreRow, read_results
 from prosr.files import write_text
+from prosr.inference.choosing import CLEAN, ROBUST
 from prosr.lab import measurements, reports
 from prosr.lab import table_4 as tables
 from prosr.lab.ablation import ablation
@@ -38,6 +39,9 @@ from prosr.scales import SCALES
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results"
 PROTOCOL = "paper"
+USERS = {"none": 0.1, "jpeg-90": 0.3, "jpeg-75": 0.2, "jpeg-50": 0.05}
+USERS |= {"real-1": 0.15, "real-2": 0.15, "real-3": 0.05}
+"""Shares of degradations among the pictures of users: an assumption, mostly JPEG 75 to 90."""
 
 
 def rows() -> list[ScoreRow]:
@@ -151,6 +155,31 @@ def degraded_inputs() -> str:
     return "\n\n".join(tables)
 
 
+def default_network() -> str:
+    """PSNR of networks on inputs weighted as pictures of users are, and of `auto`."""
+    measured = read_results(RESULTS / "degraded" / "scores.json")
+    psnr = {
+        (row.set, row.scale, row.model, row.protocol.partition("+")[2] or "none"): row.psnr
+        for row in measured
+    }
+    cases = [(name, scale) for name in sorted_sets(measured) for scale in SCALES]
+    lines = []
+    for model in [*dict.fromkeys(row.model for row in measured), "auto"]:
+        networks = {name: model for name in USERS}
+        if model == "auto":
+            # A file of JPEG says so, whatever was done before.
+            networks = {name: ROBUST if NAMED[name] else CLEAN for name in USERS}
+        keys = [[(*case, net, name) for name, net in networks.items()] for case in cases]
+        means = [
+            sum(USERS[key[-1]] * psnr[key] for key in some) if psnr.keys() >= set(some) else None
+            for some in keys
+        ]
+        if any(means):
+            lines.append([model, *(NOTHING if m is None else f"{m:.2f}" for m in means)])
+    head = ["network", *(f"{name} ×{scale}" for name, scale in cases)]
+    return markdown(head, sorted(lines, key=lambda line: line[1:]))
+
+
 def seconds_per_megapixel(rows: Sequence[ScoreRow]) -> float:
     """Time for a megapixel of output as `prosr bench models` measured it for 520×520 pixels.
 
@@ -261,6 +290,7 @@ PLACES: tuple[tuple[Path, str, Callable[[], str]], ...] = (
     (ROOT / "docs" / "scores.md", "scores", scores),
     (ROOT / "docs" / "baselines.md", "table-4", comparison),
     (ROOT / "docs" / "real.md", "degraded", degraded_inputs),
+    (ROOT / "docs" / "real.md", "default", default_network),
     (ROOT / "docs" / "ablation.md", "tables", tables_1_to_3),
     (ROOT / "docs" / "gan.md", "scores", perceptual),
     (ROOT / "docs" / "gan.md", "ablation", gan_ablation),
