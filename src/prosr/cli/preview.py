@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-import prosr
 from prosr.cli.options import check_output
 from prosr.errors import ConfigError
 from prosr.images.formats import find_format
@@ -17,6 +16,7 @@ from prosr.images.metadata import Metadata
 from prosr.images.reading import Picture
 from prosr.images.samples import to_unit
 from prosr.images.writing import Canvas
+from prosr.inference.auto import load, suited
 from prosr.inference.upscaler import Upscaler
 from prosr.jobs import Job
 from prosr.sizes import Request
@@ -34,8 +34,8 @@ def write_sheet(
     """
     if len(jobs) > 1 or jobs[0].kind == "clip":
         raise ConfigError("preview shows one place of one picture; name one picture")
-    picture, path = Picture(jobs[0].source), jobs[0].source
-    target = Path(out or path.with_name(f"{path.stem}_{size.label}_preview.png"))
+    picture, upscaler = Picture(jobs[0].source), suited(upscaler, jobs[0].source)
+    target = Path(out or jobs[0].target.with_name(f"{jobs[0].target.stem}_preview.png"))
     check_output(target, ".png", over)
     sides = picture.height, picture.width
     match = re.fullmatch(r"\s*(\d{1,9})\s*,\s*(\d{1,9})\s*", place)
@@ -48,7 +48,7 @@ def write_sheet(
     with tempfile.TemporaryDirectory() as folder, picture.decoded(Path(folder)) as read:
         piece = to_unit(read()[top : top + high, left : left + wide])
     same = Request("scale", (ratio,), "")
-    bicubic, ours = (one.upscale(piece, same) for one in (prosr.load("bicubic"), upscaler))
+    bicubic, ours = (one.upscale(piece, same) for one in (load("bicubic"), upscaler))
     rows, columns = (np.arange(ours.shape[i]) * piece.shape[i] // ours.shape[i] for i in (0, 1))
     gap = np.ones((len(ours), _GAP, picture.channels), np.float32)
     sheet = np.hstack((piece[rows][:, columns], gap, bicubic, gap, ours))

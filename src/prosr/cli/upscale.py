@@ -58,7 +58,6 @@ def upscale(
         from prosr.cli.display import BatchDisplay
         from prosr.cli.preview import write_sheet
         from prosr.images.formats import find_format
-        from prosr.inference.auto import suited
         from prosr.inference.memory import default_memory, parse_size
 
     # An unset shell variable must not stand for the current folder.
@@ -74,8 +73,7 @@ def upscale(
             model, max_memory=memory, engine=engine, ensemble=ensemble, strength=strength
         )
     if preview is not None:
-        one = suited(upscaler, found[0].source)
-        typer.echo(write_sheet(one, found, preview, size, output, overwrite))
+        typer.echo(write_sheet(upscaler, found, preview, size, output, overwrite))
         return
     with BatchDisplay(len(found), quiet=quiet) as display:
         for outcome in jobs.run(
