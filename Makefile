@@ -94,9 +94,10 @@ executable: dist
 docs: $(VENV)/installed-dev
 	$(BIN)/python docs/make_cards.py
 	$(BIN)/python docs/make_clips.py
-	$(BIN)/python docs/make_engines.py
+	$(BIN)/python docs/make_plots.py
 	$(BIN)/python docs/make_errors.py
 	$(BIN)/python docs/make_figure.py
+	$(BIN)/python docs/make_how.py
 	$(BIN)/python docs/make_tables.py
 
 clean:

@@ -44,6 +44,16 @@ LIMITS_GAN = """\
 - Do not use it to find out what a face, a number plate or a document shows.
 """
 
+DATA = {
+    "bsds": "BSDS500's train and test parts: 400 JPEG files of 481×321 pixels; animals, people, "
+    "landscapes and buildings",
+    "drawings": "100 drawings made by docs/make_drawings.py",
+    "photos": "376 photographs under free licences; mostly landscapes, also cities, textures, "
+    "animals, people, food and interiors",
+    "t91": "Yang's 91 small pictures",
+}
+"""What each folder of training pictures holds."""
+
 SCHEDULES = {
     "curriculum": "curriculum of section 3.4",
     "simultaneous": "all scales at once",
@@ -79,9 +89,6 @@ def card(weights: Weights, rows: Sequence[ScoreRow]) -> str:
         limits = LIMITS_GAN.format(consistency=min(row.consistency or 0.0 for row in rows))
     first = about.get("started from", "")
     before = f", after {about['hours before']:.1f} in earlier runs," if first else ""
-    drawn = (
-        "; `drawings`: made by docs/make_drawings.py" if "drawings" in about["trained on"] else ""
-    )
     lines = [
         f"# {weights.name}",
         "",
@@ -101,9 +108,13 @@ def card(weights: Weights, rows: Sequence[ScoreRow]) -> str:
         "",
         "## Data",
         "",
-        "`bsds`: BSDS500's train and test parts; `t91`: Yang's 91 pictures; `photos`: photographs",
-        f"under free licences{drawn}. Settings were chosen on Kodak's 24 pictures. No benchmark",
-        "picture was used for training (BSD100 is BSDS500's val part).",
+        *(f"- `{name}`: {DATA[name]}" for name in about["trained on"]),
+        "",
+        "Inputs were made from them during training, by MATLAB's bicubic. Settings were chosen on",
+        "Kodak's 24 pictures. No benchmark picture was used for training (BSD100 is BSDS500's val",
+        "part). Landscapes are frequent; text, night shots, medical and satellite pictures are not",
+        "among the data, so nothing is known about the quality there. The pictures are not part of",
+        "the package.",
         "",
         "## Scores",
         "",

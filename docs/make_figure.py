@@ -69,13 +69,13 @@ FIGURES = {
 
 def sample() -> Pixels:
     """The photograph of `make demo`, [256, 256, 3]."""
-    return make_input(_photograph("astronaut"), 2)
+    return make_input(open_photograph("astronaut"), 2)
 
 
 def draw(figure: Figure) -> Pixels:
     """The figure, its columns named above."""
-    rows = [_labels(figure.columns)]
-    rows += [_side_by_side(_panels(figure, crop)) for crop in figure.crops]
+    rows = [labels(figure.columns)]
+    rows += [side_by_side(_panels(figure, crop)) for crop in figure.crops]
     gap = np.full((GAP, rows[0].shape[1], 3), 255, np.uint8)
     return np.concatenate([part for row in rows for part in (row, gap)][:-1])
 
@@ -89,27 +89,27 @@ def pair() -> Pixels:
     photograph = load_sample_image("flower.jpg")
     parts = [slice(PAIR_SCALE * start, PAIR_SCALE * (start + side)) for start in (y, x)]
     panels = [_load(name).upscale(photograph, scale=PAIR_SCALE) for name in ("bicubic", PAIR)]
-    labels = _labels(("before (bicubic)", f"after ({PAIR})"), PAIR_SCALE * side)
-    return np.concatenate([labels, _side_by_side([panel[*parts] for panel in panels])])
+    head = labels(("before (bicubic)", f"after ({PAIR})"), PAIR_SCALE * side)
+    return np.concatenate([head, side_by_side([panel[*parts] for panel in panels])])
 
 
 def _panels(figure: Figure, crop: Crop) -> list[Pixels]:
-    scale, photograph = figure.scale, _photograph(crop.photograph)
+    scale, photograph = figure.scale, open_photograph(crop.photograph)
     height, width = (length // scale * scale for length in photograph.shape[:2])
     y = photograph[:height, :width]
     x = make_input(y, scale)
     estimates = [_load(model).upscale(x, scale=scale) for model in figure.models]
-    panels = (_repeat(x, scale), *estimates, y)
+    panels = (repeat(x, scale), *estimates, y)
     part = slice(crop.top, crop.top + SIDE), slice(crop.left, crop.left + SIDE)
-    return [_repeat(panel[part], ZOOM) for panel in panels]
+    return [repeat(panel[part], ZOOM) for panel in panels]
 
 
-def _photograph(name: str) -> Pixels:
+def open_photograph(name: str) -> Pixels:
     pixels: Pixels = getattr(data, name)()
     return pixels
 
 
-def _repeat(pixels: Pixels, times: int) -> Pixels:
+def repeat(pixels: Pixels, times: int) -> Pixels:
     return pixels.repeat(times, axis=0).repeat(times, axis=1)
 
 
@@ -118,12 +118,12 @@ def _load(model: str) -> prosr.Upscaler:
     return prosr.load(name, strength=float(strength or 1))
 
 
-def _side_by_side(panels: list[Pixels]) -> Pixels:
+def side_by_side(panels: list[Pixels]) -> Pixels:
     gap = np.full((panels[0].shape[0], GAP, 3), 255, np.uint8)
     return np.concatenate([part for panel in panels for part in (panel, gap)][:-1], axis=1)
 
 
-def _labels(texts: tuple[str, ...], column: int = SIDE * ZOOM) -> Pixels:
+def labels(texts: tuple[str, ...], column: int = SIDE * ZOOM) -> Pixels:
     """A white strip with a text centred above each column."""
     strip = Image.new("RGB", (len(texts) * (column + GAP) - GAP, LABEL), "white")
     font = ImageFont.load_default(16)

@@ -31,6 +31,9 @@ CODE = {".py", ".toml", ".cff", ""}
 
 PYTHON = """# Python
 
+`import prosr` gives `load`, `Upscaler`, `psnr` and `ssim`. Import everything else from its module.
+What this page lists stays as it is until the next minor version.
+
 ```python
 import prosr
 
@@ -38,12 +41,35 @@ upscaler = prosr.load("prosr-xs")
 larger = upscaler.upscale(picture, scale=4)
 ```
 
+## Enlarge
+
 ::: prosr.load
 ::: prosr.inference.upscaler.Upscaler
     options:
       members: [upscale, estimate, memory, scales]
+::: prosr.inference.pil.upscale_pil
+::: prosr.sizes.choose
+
+## Score
+
 ::: prosr.psnr
 ::: prosr.ssim
+::: prosr.resample.make_input
+
+## Models
+
+::: prosr.models.bundled_models
+::: prosr.models.find_weights
+::: prosr.checkpoints.export.export
+
+## Train
+
+::: prosr.config.load_recipe
+::: prosr.training.curriculum.stage_at
+::: prosr.training.losses
+
+## Errors
+
 ::: prosr.errors
 """
 
@@ -52,7 +78,9 @@ def main() -> None:
     """Write all pages."""
     shutil.rmtree(PAGES, ignore_errors=True)
     documents = {path: Path(path.name) for path in sorted((ROOT / "docs").glob("*.md"))}
-    documents |= {ROOT / name: Path(name) for name in ("CHANGELOG.md", "CONTRIBUTING.md")}
+    documents |= {
+        ROOT / name: Path(name) for name in ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")
+    }
     documents |= {ROOT / "README.md": Path("index.md"), ERRORS: Path("errors.md")}
     cards = sorted((ROOT / "src" / "prosr" / "weights").glob("*.md"))
     documents |= {card: Path("models", card.name) for card in cards}

@@ -22,7 +22,7 @@ from prosr.checkpoints.finding import find
 from prosr.errors import ConfigError
 from prosr.evaluation.results import known_results
 from prosr.evaluation.timing import Timing
-from prosr.lab.measurements import TimingRow, measured, read_rows
+from prosr.lab.measurements import TimingRow, measured
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -219,18 +219,21 @@ def test_the_figures_in_the_documents_are_whole(figures: ModuleType, name: str) 
 
 
 def test_the_plot_of_engines_has_every_case_and_engine() -> None:
-    plot = script("make_engines")
     timing = Timing((0.5,))
     rows = [
         TimingRow(case=case, subject=subject, megapixels=1.0, **measured(timing))
         for case in ("case 1", "case 2")
         for subject in ("engine a", "engine b")
     ]
-    drawn = plot.draw(rows)
+    drawn = script("make_plots").engines(rows)
     # Text is drawn as paths, with the text itself in a comment.
     assert all(f"<!-- {name} -->" in drawn for name in ("case 1", "case 2", "engine a", "engine b"))
-    if plot.MEASURED.exists():
-        assert plot.PICTURE.read_text("utf-8") == plot.draw(read_rows(plot.MEASURED))
+
+
+@pytest.mark.parametrize("name", script("make_plots").PLOTS)
+def test_the_plots_show_the_results(name: str) -> None:
+    drawn = script("make_plots").PLOTS[name]()
+    assert (ROOT / "docs" / name).read_text("utf-8") == drawn, "run `make docs`"
 
 
 def test_a_table_replaces_what_stands_between_its_markers(tmp_path: Path) -> None:

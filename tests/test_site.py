@@ -45,6 +45,27 @@ def test_links_lead_to_pages_and_copies(pages: Path) -> None:
     assert not broken
 
 
+def test_links_to_sections_lead_to_headings(pages: Path) -> None:
+    anchors = {page: sections(page) for page in pages.rglob("*.md")}
+    broken = [
+        f"{page.name}: {target}#{section}"
+        for page in anchors
+        for target, section in SECTION.findall(page.read_text(encoding="utf-8"))
+        if section not in anchors[page if not target else (page.parent / target).resolve()]
+    ]
+    assert not broken
+
+
+SECTION = re.compile(r"\]\((?!https?:)([^)\s#]*\.md|)#([^)\s]+)\)")
+
+
+def sections(page: Path) -> set[str]:
+    """The anchors that a browser finds on a page."""
+    prose = re.sub("^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.S | re.M)
+    headings = re.findall("^#+ (.*)$", prose, re.MULTILINE)
+    return {re.sub(r"[^\w\s-]", "", line).strip().lower().replace(" ", "-") for line in headings}
+
+
 def test_a_link_to_nothing_ends_the_build(tmp_path: Path) -> None:
     page = ROOT / "docs" / "page.md"
     with pytest.raises(SystemExit, match=r"links to lost\.md, which does not exist"):

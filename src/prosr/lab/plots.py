@@ -19,8 +19,9 @@ INK, GRID = "#1f2430", "#d9dce3"
 COLOURS = {2: "#0072b2", 4: "#d55e00", 8: "#009e73"}
 LINES = {"curriculum": "-", "simultaneous": "--"}
 MARKERS = ("o", "s", "D", "^")
+WIDTH = 5.4  # inches: on a phone, text then has its natural size
 
-_STYLE: dict[Any, Any] = {
+STYLE: dict[Any, Any] = {
     "svg.hashsalt": "prosr",  # otherwise the ids in the file are random
     "font.size": 11,
     "text.color": INK,
@@ -55,21 +56,21 @@ def figure_4(curves: Sequence[Curve]) -> str:
     The band is the mean ± one standard deviation over seeds.
     """
     scales = sorted({curve.scale for curve in curves})
-    with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=(4 * len(scales), 3.6), layout="constrained")
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH, 3.2 * len(scales)), layout="constrained")
         for place, scale in enumerate(scales, 1):
-            axes = figure.add_subplot(1, len(scales), place)
+            axes = figure.add_subplot(len(scales), 1, place)
             for curve in curves:
                 if curve.scale == scale and curve.points:
                     _draw_curve(axes, curve)
             axes.set_title(f"×{scale}")
-            axes.set_xlabel("minutes of training, as steps were timed")
             axes.set_xlim(left=0)
-            if place == 1:
-                axes.set_ylabel("PSNR on the validation set, dB")
+            axes.set_ylabel("PSNR on the validation set, dB")
+            if place == len(scales):
+                axes.set_xlabel("minutes of training, as steps were timed")
             if axes.get_legend_handles_labels()[0]:
                 axes.legend(loc="lower right")
-        return _svg(figure)
+        return svg(figure)
 
 
 def quality_plot(panels: Mapping[str, Sequence[PlotPoint]], plotted: str, cost: str) -> str:
@@ -77,25 +78,24 @@ def quality_plot(panels: Mapping[str, Sequence[PlotPoint]], plotted: str, cost: 
 
     `cost` is the label of the axis.
     """
-    with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=(6 * len(panels), 5), layout="constrained")
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH, 4.6 * len(panels)), layout="constrained")
         groups = sorted({point.group for points in panels.values() for point in points})
         known: dict[str, Artist] = {}
         for place, (title, points) in enumerate(panels.items(), 1):
-            axes = figure.add_subplot(1, len(panels), place)
+            axes = figure.add_subplot(len(panels), 1, place)
             axes.set_xscale("log")
             for number, group in enumerate(groups):
                 chosen = [point for point in points if point.group == group]
                 _draw_points(axes, chosen, group, number)
             axes.set_title(title)
-            axes.set_xlabel(cost)
+            axes.set_ylabel(f"PSNR on {plotted}, dB")
             axes.xaxis.set_major_formatter(FuncFormatter(lambda value, place: f"{value:g}"))
             axes.margins(0.12)
             known |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
-        figure.axes[0].set_ylabel(f"PSNR on {plotted}, dB")
-        columns = min(len(groups), 2 * len(panels))
-        figure.legend(known.values(), known, loc="outside lower center", ncols=columns)
-        return _svg(figure)
+        figure.axes[-1].set_xlabel(cost)
+        figure.legend(known.values(), known, loc="outside lower center", ncols=2)
+        return svg(figure)
 
 
 def _draw_curve(axes: Axes, curve: Curve) -> None:
@@ -130,7 +130,7 @@ def _draw_points(axes: Axes, points: Sequence[PlotPoint], group: str, number: in
         )
 
 
-def _svg(figure: Figure) -> str:
+def svg(figure: Figure) -> str:
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None})
     # Matplotlib ends some lines with a space.
