@@ -29,7 +29,7 @@ PHOTO, GPS = 0x8769, 0x8825
 ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 XMP = (
     b"<x:xmpmeta xmlns:x='adobe:ns:meta/'><rdf:RDF xmlns:rdf='http://www.w3.org/1999/02/22-rdf-"
-    b"syntax-ns#'><rdf:Description xmlns:dc='http://purl.org/dc/elements/1.1/' dc:format='a'/>"
+    b"syntax-ns#'><rdf:Description xmlns:dc='http://purl.org/dc/elements/1.1/' dc:source='a'/>"
     b"</rdf:RDF></x:xmpmeta>"
 )
 IPTC = b"\x1c\x02\x05\0\5title"
@@ -100,7 +100,7 @@ def contents(path: Path) -> set[str]:
             "maker note": photo.get(0x927C) == NOTE,
             "GPS": 1 in tags.get_ifd(GPS),
             "date": 0x9003 in photo or 0x0132 in tags,
-            "XMP": b"dc:format" in xmp,
+            "XMP": b"dc:source" in xmp,
             "IPTC": bool(getiptcinfo(image)),
             "ICC profile": info.get("icc_profile") == ICC,
             "texts, comments": "a title" in text + str(xmp),

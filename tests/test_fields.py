@@ -9,13 +9,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
-from prosr.images.exif import EXIF_IFD, Exif
-from prosr.images.fields import GAIN_MAP, VIDEO, Frame, enlarged_exif, enlarged_xmp
+from prosr.images.exif import EXIF_IFD, INTEROP_IFD, Exif
+from prosr.images.fields import GAIN_MAP, UNTRUE, VIDEO, Frame, enlarged_exif, enlarged_xmp
 from prosr.images.reading import Picture, upright
 from prosr.images.tiff import LONG, RATIONAL, SHORT, TagValue
 
+NOISE = np.random.default_rng(0).integers(0, 256, (9, 9, 3), dtype=np.uint8)
 TWICE = Frame(1, (60, 40), (120, 80))
 SPACES = {
     "stArea": "http://ns.adobe.com/xmp/sType/Area#",
@@ -72,12 +74,9 @@ def test_places_are_cut_with_the_pixels() -> None:
     ("before", "after"),
     [
         ("<a GPano:FullPanoWidthPixels='60'/>", '<a GPano:FullPanoWidthPixels="120"/>'),
-        ("<exif:PixelXDimension>9</exif:PixelXDimension>", "<exif:PixelXDimension>120</exif:PixelXDimension>"),
-        ("<a tiff:XResolution='72/1'/>", '<a tiff:XResolution="144/1"/>'),
-        (
-            "<exif:SubjectArea><rdf:Seq><rdf:li>6</rdf:li><rdf:li>5</rdf:li></rdf:Seq></exif:SubjectArea>",
-            "<exif:SubjectArea><rdf:Seq><rdf:li>12</rdf:li><rdf:li>10</rdf:li></rdf:Seq></exif:SubjectArea>",
-        ),
+        ("<a GPano:CroppedAreaLeftPixels='5' GPano:CroppedAreaImageHeightPixels='7'/>", '<a GPano:CroppedAreaLeftPixels="10" GPano:CroppedAreaImageHeightPixels="14"/>'),
+        ("<Ext:rbX>5</Ext:rbX><Ext:rbY>6</Ext:rbY><Ext:rbRx>4</Ext:rbRx><Ext:rbUnit>pixel</Ext:rbUnit>", "<Ext:rbX>10</Ext:rbX><Ext:rbY>12</Ext:rbY><Ext:rbRx>8</Ext:rbRx><Ext:rbUnit>pixel</Ext:rbUnit>"),
+        ("<Ext:rbUnit>pixel</Ext:rbUnit><Ext:rbVertices><dc:li><Ext:rbX>5</Ext:rbX><Ext:rbY>6</Ext:rbY></dc:li></Ext:rbVertices>", "<Ext:rbUnit>pixel</Ext:rbUnit><Ext:rbVertices><dc:li><Ext:rbX>10</Ext:rbX><Ext:rbY>12</Ext:rbY></dc:li></Ext:rbVertices>"),
         ("<a stDim:w='60' stDim:h='40' stDim:unit='pixel'/>", '<a stDim:w="120" stDim:h="80" stDim:unit="pixel"/>'),
         ("<Ext:rbX>5</Ext:rbX><Ext:rbY>6</Ext:rbY><Ext:rbUnit>pixel</Ext:rbUnit>", "<Ext:rbX>10</Ext:rbX><Ext:rbY>12</Ext:rbY><Ext:rbUnit>pixel</Ext:rbUnit>"),
         ("<a stArea:x='0.2' stArea:y='0.3'  dc:x='&#233;'/>", "<a stArea:x='0.2' stArea:y='0.3'  dc:x='&#233;'/>"),
@@ -93,13 +92,59 @@ def test_pixels_in_xmp_are_scaled_and_the_rest_stays(before: str, after: str) ->
         ("<a stArea:x='0.2' stArea:y='0.3' stArea:w='0.1' stArea:h='0.4'/>", ["0.7", "0.2", "0.4", "0.1"]),
         ("<a MPReg:Rectangle='0.1, 0.2, 0.3, 0.4'/>", ["0.4, 0.1, 0.4, 0.3"]),
         ("<a Ext:rbX='0.1' Ext:rbY='0.2' Ext:rbW='0.3' Ext:rbH='0.4' Ext:rbUnit='relative'/>", ["0.4", "0.1", "0.4", "0.3", "relative"]),
-        ("<a crs:CropLeft='0.1' crs:CropTop='0.2' crs:CropRight='0.4' crs:CropBottom='0.6'/>", ["0.4", "0.1", "0.8", "0.4"]),
+        ("<a Ext:rbX='0.1' Ext:rbY='0.2' Ext:rbRx='0.3' Ext:rbUnit='relative'/>", ["0.8", "0.1", "0.45", "relative"]),
+        ("<a Ext:rbUnit='relative'><dc:b Ext:rbX='0.1' Ext:rbY='0.2'/></a>", ["relative", "0.8", "0.1"]),
         ("<a stDim:w='60' stDim:h='40' stDim:unit='pixel'/>", ["80", "120", "pixel"]),
     ],
 )  # fmt: skip
 def test_regions_are_turned(before: str, after: list[str]) -> None:
     """By orientation 6: a quarter turn clockwise."""
     assert re.findall('"(.*?)"', changed(before, Frame(6, (60, 40), (80, 120)))) == after
+
+
+def test_each_region_has_its_own_unit() -> None:
+    """One in pixels does not make pixels of those beside it."""
+    relative = "<a stArea:x='0.25' stArea:y='0.5' stArea:unit='normalized'/>"
+    assert changed(f"{relative}<a stArea:x='30' stArea:y='20' stArea:unit='pixel'/>").startswith(
+        relative.replace("'", '"')
+    )
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        "<a stArea:x='left' stArea:y='0.3'/>",
+        "<a stArea:x='0.2'/>",
+        "<a MPReg:Rectangle='0.1, 0.2, 0.3'/>",
+        "<MPReg:Rectangle/>",
+        "<a GPano:FullPanoWidthPixels='wide'/>",
+        "<stArea:x><dc:b/></stArea:x>",
+    ],
+)
+def test_what_is_not_what_its_name_says_is_dropped_alone(inside: str) -> None:
+    xmp, lost = enlarged_xmp(
+        packet(f"<dc:title>kept</dc:title>{inside}"), Frame(6, (60, 40), (80, 120))
+    )
+    assert lost and b"kept" in xmp
+    assert not re.search(b"stArea:x[=>]|Rectangle|FullPano", xmp)
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_what_is_true_of_a_plain_picture_only_is_dropped_and_said(orientation: int) -> None:
+    size = (120, 80) if orientation == 1 else (80, 120)
+    inside = "<a GPano:PoseHeadingDegrees='1' crs:CropLeft='0.1' crs:HasCrop='True' dc:title='t'/>"
+    xmp, lost = enlarged_xmp(packet(inside), Frame(orientation, (60, 40), size))
+    assert (b"PoseHeading" in xmp, b"CropLeft" in xmp, len(lost)) == (
+        (True, True, 0) if orientation == 1 else (False, False, 2)
+    )
+
+
+@pytest.mark.parametrize(
+    "inside", ["<a/>" * 60_000, "<a " + " ".join(f"b{i}=''" for i in range(60_000)) + "/>"]
+)
+def test_xmp_of_very_many_parts_is_not_read(inside: str) -> None:
+    """Each takes a kilobyte."""
+    assert enlarged_xmp(packet(inside), TWICE) == (b"", {"XMP, which is too long"})
 
 
 @pytest.mark.parametrize(
@@ -110,6 +155,8 @@ def test_regions_are_turned(before: str, after: list[str]) -> None:
         ("<a hdrgm:Version='1'><hdrgm:GainMapMax>2</hdrgm:GainMapMax></a>", {GAIN_MAP}),
         ("<Container:Directory><rdf:Seq><rdf:li Item:Length='9'/></rdf:Seq></Container:Directory>", set()),
         ("<a tiff:Compression='1' exif:NativeDigest='x'/>", set()),
+        ("<a tiff:XResolution='72/1' dc:format='image/jpeg'/><exif:PixelXDimension>9</exif:PixelXDimension>", set()),
+        ("<exif:SubjectArea><rdf:Seq><rdf:li>6</rdf:li></rdf:Seq></exif:SubjectArea>", {"copies of EXIF in XMP that are in pixels"}),
         ("<!DOCTYPE a>", {"XMP, which is damaged"}),
         ("<a", {"XMP, which is damaged"}),
     ],
@@ -117,7 +164,9 @@ def test_regions_are_turned(before: str, after: list[str]) -> None:
 def test_what_speaks_of_the_file_is_dropped_and_said(inside: str, lost: set[str]) -> None:
     xmp, said = enlarged_xmp(packet(inside), TWICE)
     assert said == lost
-    assert not re.search("Camera:M|Gain|Version=|Item:L|Compr|Digest=", xmp.decode())
+    assert not re.search(
+        "Camera:M|Gain|Version=|Item:L|Compr|Digest=|format=|XRes|Area>|sion>", xmp.decode()
+    )
 
 
 @pytest.mark.parametrize("name", ["motion.jpg", "ultrahdr.jpg"])
@@ -127,6 +176,76 @@ def test_examples_of_phones_are_said_to_be_less(name: str) -> None:
     xmp, lost = enlarged_xmp(picture.metadata.xmp, Frame(1, (64, 48), (128, 96)))
     assert expected in picture.metadata.lost | lost
     assert not re.search(b"Motion|MicroVideo|hdrgm:|Semantic", xmp)
+
+
+FILM = b"\0\0\0\x18ftypmp42" + bytes(99)
+
+
+@pytest.mark.parametrize(
+    ("tail", "lost"),
+    [
+        (FILM, {VIDEO}),
+        (b"\0\0\x30\x0a\x10\0\0\0MotionPhoto_Data" + FILM + b"SEFT", {VIDEO}),
+        (FILM + b"LIVE_123", {VIDEO}),
+        (b"vivo{}", {"data after the picture"}),
+        (b"\xff\xd8\xff\xe0", {"data after the picture"}),
+        (bytes(99), set()),
+    ],
+)
+def test_what_is_behind_a_jpeg_is_said(tmp_path: Path, tail: bytes, lost: set[str]) -> None:
+    """Phones of many makers put the video there without a tag."""
+    path = tmp_path / "a.jpg"
+    Image.effect_noise((60, 40), 90).save(path, exif=Image.Exif())
+    path.write_bytes(path.read_bytes() + tail)
+    assert Picture(path).metadata.lost == lost
+
+
+@pytest.mark.parametrize(
+    ("segment", "lost"),
+    [
+        (b"\xe2urn:iso:std:iso:ts:21496:-1\0", GAIN_MAP),
+        (b"\xe2MPF\0II*\0", "further pictures in the file"),
+        (b"\xe1http://ns.adobe.com/xmp/extension/\0" + bytes(40), "extended XMP"),
+        (b"\xebJP\0\1", "content credentials (C2PA)"),
+        (b"\xedPhotoshop 3.0\x008BIM\x07\xd0\0\0\0\0\0\0", "Photoshop's paths"),
+        (b"\xe3Meta\0", "the segment APP3 Meta"),
+    ],
+)
+def test_segments_that_are_lost_are_said(tmp_path: Path, segment: bytes, lost: str) -> None:
+    path = tmp_path / "a.jpg"
+    Image.effect_noise((60, 40), 90).save(path)
+    data, length = path.read_bytes(), (len(segment) + 1).to_bytes(2, "big")
+    path.write_bytes(data[:2] + b"\xff" + segment[:1] + length + segment[1:] + data[2:])
+    assert Picture(path).metadata.lost == {lost}
+
+
+def test_sizes_beside_exif_are_those_of_the_result() -> None:
+    exif = Exif({0: {}, INTEROP_IFD: tag(0x1001, SHORT, 60) | tag(0x1002, SHORT, 40)})
+    after, lost = enlarged_exif(exif, TWICE)
+    numbers = [value.numbers() for value in after.directory(INTEROP_IFD).values()]
+    assert (sorted(numbers), lost) == ([[80], [120]], set())
+
+
+@pytest.mark.parametrize(
+    ("number", "values", "frame"),
+    [
+        (33550, (1.0, 1.0, 0.0), Frame(6, (60, 40), (80, 120))),
+        (33922, (1.0, 1.0, 0.0, 1.0, 1.0, 0.0), Frame(1, (60, 40), (80, 80))),
+        (50844, (1.0,) * 92, TWICE),
+    ],
+)
+def test_a_place_on_earth_that_would_be_false_is_dropped_and_said(
+    number: int, values: tuple[float, ...], frame: Frame
+) -> None:
+    after, lost = enlarged_exif(Exif({0: tag(number, 12, *values)}), frame)
+    assert (after.directory(0), lost) == ({}, {UNTRUE})
+
+
+def test_layers_of_a_tiff_are_said(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", NOISE, extratags=[(37724, 7, 9, b"123456789", True)])
+    exif = Picture(tmp_path / "a.tif").metadata.exif
+    after, lost = enlarged_exif(exif, TWICE)
+    assert lost == {"Photoshop's layers"} and 37724 not in after.directory(0)
 
 
 def tag(number: int, kind: int, *values: Any) -> dict[int, TagValue]:
@@ -150,7 +269,7 @@ def tag(number: int, kind: int, *values: Any) -> dict[int, TagValue]:
 )  # fmt: skip
 def test_pixels_in_exif_are_scaled(number: int, kind: int, values: Any, after: Any) -> None:
     exif = Exif({0: {}, EXIF_IFD: tag(number, kind, *values)})
-    new = enlarged_exif(exif, TWICE).directory(EXIF_IFD).get(number)
+    new = enlarged_exif(exif, TWICE)[0].directory(EXIF_IFD).get(number)
     assert (new.numbers() if new else None) == after
 
 
@@ -158,7 +277,7 @@ def test_resolutions_are_turned() -> None:
     exif = Exif(
         {0: tag(0x011A, RATIONAL, 300) | tag(0x011B, RATIONAL, 200) | tag(0x0112, SHORT, 6)}
     )
-    main = enlarged_exif(exif, Frame(6, (60, 40), (80, 120))).directory(0)
+    main = enlarged_exif(exif, Frame(6, (60, 40), (80, 120)))[0].directory(0)
     assert {number: value.numbers() for number, value in main.items()} == {
         0x011A: [400],
         0x011B: [600],
@@ -169,12 +288,12 @@ def test_resolutions_are_turned() -> None:
 def test_sizes_in_a_microscopes_description_are_scaled() -> None:
     text = '<OME><Pixels SizeX="60" SizeY="40" SizeZ="1" PhysicalSizeX="0.5" PhysicalSizeY="0.25"/></OME>'
     exif = Exif({0: {0x010E: TagValue.of_text(text)}})
-    new = enlarged_exif(exif, TWICE).directory(0)[0x010E].data.decode()
+    new = enlarged_exif(exif, TWICE)[0].directory(0)[0x010E].data.decode()
     expected = 'SizeX="120" SizeY="80" SizeZ="1" PhysicalSizeX="0.25" PhysicalSizeY="0.125"'
     assert expected in new
 
 
 def test_a_thumbnail_and_the_structure_of_a_tiff_are_of_the_file(tmp_path: Path) -> None:
     Image.new("RGB", (60, 40)).save(tmp_path / "a.tif", compression="tiff_lzw", software="x")
-    kept = enlarged_exif(Picture(tmp_path / "a.tif").metadata.exif, TWICE).directory(0)
+    kept = enlarged_exif(Picture(tmp_path / "a.tif").metadata.exif, TWICE)[0].directory(0)
     assert set(kept) == {0x0131}

@@ -17,6 +17,7 @@ from prosr.errors import ConfigError, ImageError
 from prosr.images.encoding import SETTINGS, is_lossless
 from prosr.images.formats import FORMATS
 from prosr.images.reading import read_rgb
+from prosr.images.writing import Canvas
 from prosr.inference.loading import load
 from prosr.inference.resizing import fitted
 from prosr.sizes import choose
@@ -162,12 +163,24 @@ def test_quality_changes_the_size_of_a_jpeg_and_subsampling_its_colours(run: Run
 def test_a_lossless_webp_stays_lossless_unless_asked(run: Run, exif: bytes) -> None:
     picture("a.webp", lossless=True, exif=exif)
     picture("b.webp", exif=exif)
-    assert run("a.webp", "b.webp", "--scale", "2")[0] == 0
-    assert is_lossless(Path("a_x2.webp")) and not is_lossless(Path("b_x2.webp"))
-    expected = BICUBIC.upscale(read_rgb(Path("a.webp")), 2)
-    assert np.array_equal(read_rgb(Path("a_x2.webp")), expected)
-    run("a.webp", "--scale", "3", "--quality", "80")
-    assert not is_lossless(Path("a_x3.webp"))
+    check_lossless(run, "webp", "WebP")
+
+
+def test_a_lossless_avif_stays_lossless_unless_asked(run: Run) -> None:
+    picture("a.png")
+    run("a.png", "--scale", "1", "--lossless", "-o", "a.avif")
+    picture("b.avif")
+    check_lossless(run, "avif", "AVIF")
+
+
+def check_lossless(run: Run, suffix: str, name: str) -> None:
+    assert run(f"a.{suffix}", f"b.{suffix}", "--scale", "2")[0] == 0
+    assert is_lossless(Path(f"a_x2.{suffix}"), name)
+    assert not is_lossless(Path(f"b_x2.{suffix}"), name)
+    expected = BICUBIC.upscale(read_rgb(Path(f"a.{suffix}")), 2)
+    assert np.array_equal(read_rgb(Path(f"a_x2.{suffix}")), expected)
+    run(f"a.{suffix}", "--scale", "3", "--quality", "80")
+    assert not is_lossless(Path(f"a_x3.{suffix}"), name)
 
 
 @pytest.mark.parametrize("name", ["a.webp", "a.avif", "a.png", "a.tif"])
@@ -231,6 +244,22 @@ def test_the_sheet_shows_the_place_three_times(run: Run) -> None:
     assert np.array_equal(sheet[:, -512:], BICUBIC.upscale(place, 2))
     assert "replace it with --overwrite" in run("a.png", "--preview", "300,200", "-s", "2")[2]
     assert "name one picture" in run("a.png", "a_x2_preview.png", "--preview", "3,2")[2]
+
+
+def test_a_sheet_that_appears_during_the_work_is_kept(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture("a.png", (60, 40))
+    save = Canvas.save
+
+    def late(canvas: Canvas) -> None:
+        canvas.target.write_text("another's")
+        save(canvas)
+
+    monkeypatch.setattr(Canvas, "save", late)
+    code, _, error = run("a.png", "--preview", "30,20", "--scale", "2")
+    assert code == 2 and "has appeared during the work" in error
+    assert Path("a_x2_preview.png").read_text() == "another's"
 
 
 def test_a_strong_reduction_reads_tile_by_tile(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def write_sheet(
     sheet = np.hstack((piece[rows][:, columns], gap, bicubic, gap, ours))
     depth = min(picture.dtype, np.dtype(np.uint16), key=lambda dtype: dtype.itemsize)
     of, colours = sheet.shape, Metadata(icc=picture.metadata.icc)
-    with Canvas(target, find_format("png"), of[:2], of[2], depth, colours) as canvas:
+    with Canvas(target, find_format("png"), of[:2], of[2], depth, colours, over=over) as canvas:
         canvas.put(0, 0, sheet)
         canvas.save()
     return f"made     {shown(target)} (left to right: input, bicubic, {upscaler.name})"

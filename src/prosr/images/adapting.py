@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import re
 import struct
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import replace
 from fractions import Fraction
-from xml.sax.saxutils import escape, unescape
+from io import BytesIO
+from typing import Any
+from xml.sax.saxutils import escape
 
-from prosr.errors import printable
 from prosr.images import fields
-from prosr.images.exif import EXIF_IFD, MAKER_NOTE, exif_block
+from prosr.images.exif import EXIF_IFD, MAKER_NOTE, PREFIX, Exif, exif_block, read_exif
 from prosr.images.metadata import CM, INCH, NONE, Metadata
 from prosr.images.provenance import MAKING
 from prosr.images.tiff import RATIONAL, SHORT, Directory, TagValue
@@ -20,19 +21,14 @@ from prosr.images.tiff import RATIONAL, SHORT, Directory, TagValue
 _DEPTHS = {"JPEG": 8, "WebP": 8, "AVIF": 12, "PNG": 16, "TIFF": 32}
 """Bits per sample of each format, at most."""
 
-_SEGMENT = 65_500
-"""Bytes that a segment of a JPEG can hold, less some for its head."""
+_SEGMENT, _MOST_TEXTS = 65_500, 1000
+"""Bytes that a segment of a JPEG can hold, less its head. Texts of a file that are kept."""
 
 _GENERATED = re.compile(r"\bSteps: \d+")
 _PACKET = (
     b'<?xpacket begin="" id="W5M0MpCehiHzreSzNTczkc9d"?>'
     b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf='
     b'"http://www.w3.org/1999/02/22-rdf-syntax-ns#"></rdf:RDF></x:xmpmeta><?xpacket end="w"?>'
-)
-_TEXTS = re.compile(
-    rb'<rdf:Description rdf:about="" xmlns:png="urn:prosr:png">'
-    rb"<png:texts>(.*?)</png:texts></rdf:Description>",
-    re.S,
 )
 
 
@@ -45,7 +41,8 @@ def enlarged(
     """
     frame = fields.Frame(metadata.orientation, metadata.stored, size)
     xmp, lost = fields.enlarged_xmp(metadata.xmp, frame)
-    new = replace(metadata, exif=fields.enlarged_exif(metadata.exif, frame), xmp=xmp).losing(*lost)
+    exif, untrue = fields.enlarged_exif(metadata.exif, frame)
+    new = replace(metadata, exif=exif, xmp=xmp).losing(*lost, *untrue)
     if new.exif.moves_note(file_format == "TIFF"):
         new = replace(new, exif=new.exif.without(EXIF_IFD, MAKER_NOTE)).losing("the maker note")
     if made_by:
@@ -53,6 +50,19 @@ def enlarged(
         made_by = f"{before}; {made_by}" if before else made_by
         new = new.having({fields.SOFTWARE: TagValue.of_text(made_by)})
     return _fitted(_stating_resolution(new, frame, file_format), file_format)
+
+
+def enlarged_blobs(
+    info: Mapping[str, Any], stored: tuple[int, int], size: tuple[int, int]
+) -> tuple[dict[str, bytes], frozenset[str]]:
+    """EXIF and XMP for a PIL image, which keeps its orientation, and what is lost."""
+    block, xmp = (b if isinstance(b, bytes) else b"" for b in map(info.get, ("exif", "xmp")))
+    exif = read_exif(BytesIO(block.removeprefix(PREFIX))) if block else Exif()
+    new = enlarged(Metadata(exif, xmp, stored=stored), size, "PNG")
+    if turn := exif.directory(0).get(fields.ORIENTATION):
+        new = new.having({fields.ORIENTATION: turn})
+    blobs = {"exif": PREFIX + exif_block(new.exif) if new.exif else b"", "xmp": new.xmp}
+    return {name: blob for name, blob in blobs.items() if blob}, new.lost
 
 
 def _stating_resolution(metadata: Metadata, frame: fields.Frame, file_format: str) -> Metadata:
@@ -78,18 +88,12 @@ def _stating_resolution(metadata: Metadata, frame: fields.Frame, file_format: st
 
 
 def settled(found: Metadata) -> Metadata:
-    """After reading: resolution and texts are also taken from EXIF and XMP."""
+    """After reading: resolution and the settings of an image generator are also taken from EXIF."""
     main = found.exif.directory(0)
     if not found.resolution and fields.X_RESOLUTION in main:
         found = replace(found, resolution=_resolution_of(main))
-    texts = list(found.texts)
-    if stated := _TEXTS.search(found.xmp):
-        with suppress(ValueError):
-            texts += [
-                (str(key), str(text)) for key, text in json.loads(unescape(stated[1].decode()))
-            ]
-            xmp = found.xmp.replace(stated[0], b"")
-            found = replace(found, xmp=b"" if xmp == _PACKET else xmp)
+    texts = list(found.texts[:_MOST_TEXTS])
+    found = found.losing(*["some of its texts"] * (len(texts) < len(found.texts)))
     if _GENERATED.search(found.comment) and found.comment not in (text for _, text in texts):
         texts.append(("parameters", found.comment))
     return replace(found, texts=tuple(texts))
@@ -138,10 +142,8 @@ def _fitted(new: Metadata, file_format: str) -> Metadata:
         return replace(new, xmp=_with_texts(new.xmp, others)).losing(lost)
     if len(new.xmp) > _SEGMENT:
         new = replace(new, xmp=b"").losing("XMP, which is too long for JPEG")
-    while len(_with_texts(new.xmp, others)) > _SEGMENT:
-        longest = max(others, key=lambda pair: len(pair[1]))
-        new = new.losing(f"the text {printable(longest[0])}, which is too long for JPEG")
-        others.remove(longest)
+    if len(_with_texts(new.xmp, others)) > _SEGMENT:
+        others, new = [], new.losing("the texts, which are too long for JPEG")
     while len(exif_block(new.exif)) > _SEGMENT:
         shorter = new.exif.without(*new.exif.longest())
         new = replace(new, exif=shorter).losing("EXIF that is too long for JPEG")
@@ -153,5 +155,6 @@ def _with_texts(xmp: bytes, texts: list[tuple[str, str]]) -> bytes:
     head, end, tail = (xmp or _PACKET).rpartition(b"</rdf:RDF>")
     text = json.dumps(texts, ensure_ascii=False, allow_nan=False)
     data = escape(text).encode(errors="replace")
-    about = _TEXTS.pattern.partition(b"(.*?)")
-    return head + about[0] + data + about[2] + end + tail if texts and end else xmp
+    before = b'<rdf:Description rdf:about="" xmlns:png="urn:prosr:png"><png:texts>'
+    after = b"</png:texts></rdf:Description>"
+    return head + before + data + after + end + tail if texts and end else xmp

@@ -23,13 +23,17 @@ from prosr.errors import printable
 from prosr.files import replacing
 from prosr.images import fields
 from prosr.images.adapting import settled
-from prosr.images.exif import EXIF_IFD, Exif, add_exif, exif_block, read_exif
+from prosr.images.exif import EXIF_IFD, PREFIX, Exif, add_exif, exif_block, read_exif
 from prosr.images.metadata import CM, COLOURS, INCH, NONE, Metadata
 from prosr.images.tiff import UNDEFINED, TagValue
 
-_EXIF, _PHOTOSHOP, _IPTC = b"Exif\0\0", b"Photoshop 3.0\0", b"8BIM\x04\x04"
+_PHOTOSHOP, _IPTC = b"Photoshop 3.0\0", b"8BIM\x04\x04"
+_PATHS = re.compile(rb"8BIM(\x07[\xd0-\xff]|[\x08-\x0a].|\x0b[\0-\xb7])", re.S)
+_VIDEO = re.compile(rb".{0,40}(ftyp|MotionPhoto_Data)", re.S)
+"""Photoshop's resources for paths, 2000 to 2999, and what begins the video of a motion photo."""
+
 _XMP, _XMP_TEXT, _IPTC_TAG = b"http://ns.adobe.com/xap/1.0/\0", "XML:com.adobe.xmp", 33723
-_LONGEST, _PIECE = 8_000_000, 1_000_000
+_LONGEST, _PIECE = 4_000_000, 1_000_000
 """Bytes that all texts of a PNG may take, and those that are copied at a time."""
 
 _SEGMENTS = {
@@ -37,7 +41,7 @@ _SEGMENTS = {
     b"\xe2MPF\0": fields.PICTURES,
     b"\xe2urn:iso:std:iso:ts:21496": fields.GAIN_MAP,
     b"\xebJP": fields.CREDENTIALS,
-    **dict.fromkeys((b"\xe0", b"\xe1" + _EXIF[:5], b"\xe1" + _XMP, b"\xe2ICC_PROFILE\0"), ""),
+    **dict.fromkeys((b"\xe0", b"\xe1" + PREFIX[:5], b"\xe1" + _XMP, b"\xe2ICC_PROFILE\0"), ""),
     **dict.fromkeys((b"\xecDucky", b"\xeeAdobe"), ""),
 }
 """Beginnings of JPEG's application segments, and what is lost with them, or nothing."""
@@ -47,17 +51,12 @@ _COPIED = {*COLOURS, b"tIME"}
 """PNG's chunks that belong to the file, and those that another PNG inherits. It also inherits
 others whose names say that they do not depend on the pixels."""
 
-_HEIF = {b"hdrgainmap": fields.GAIN_MAP, b"tmap": fields.GAIN_MAP, b"auxid:2": fields.DEPTH}
-_HEIF |= {
-    b"mpvd": fields.VIDEO,
-    b"aux:depth": fields.DEPTH,
-    b"matte": "mattes",
-    b"jumb": fields.CREDENTIALS,
+_HEIF = {
+    **dict.fromkeys((b"hdrgainmap", b"tmap"), fields.GAIN_MAP),
+    **dict.fromkeys((b"auxid:2", b"aux:depth"), fields.DEPTH),
+    **{b"matte": "mattes", b"jumb": fields.CREDENTIALS},
 }
-"""Marks of parts of AVIF and HEIC that are lost; the video is behind the picture."""
-
-_EXTENSION, _IMAGE, _COMMENT, _APPLICATION = 0x21, 0x2C, 0xFE, 0xFF
-"""Marks of a GIF's blocks, and kinds of extensions."""
+"""Marks of parts of AVIF and HEIC that are lost."""
 
 _BLOBS = {"icc": "icc-profile-data", "xmp": "xmp-data", "exif": "exif-data"}
 _FILLER = b"placeholder of prosr "
@@ -76,13 +75,16 @@ def collect(image: pyvips.Image, path: Path, file_format: str, orientation: int)
         if reader := {"JPEG": _read_jpeg, "PNG": _read_png, "GIF": _read_gif}.get(file_format):
             found = reader(found, data)
         elif file_format in ("AVIF", "HEIC"):
-            head = data[:65_536] + (b"mpvd" if data.find(b"mpvd") > 0 else b"")
+            head, video = data[:65_536], data.find(b"mpvd")
             found = found.losing(*(what for mark, what in _HEIF.items() if mark in head))
+            # The size of the box with the video is before its name.
+            if 0 < int.from_bytes(data[max(video - 4, 0) : max(video, 0)]) <= len(data) + 4 - video:
+                found = found.losing(fields.VIDEO)
             # The container turns the pixels, whatever XMP says.
             xmp = re.sub(rb"(tiff:Orientation(?:=.|>))[2-8]", rb"\g<1>1", found.xmp)
             found = replace(found, xmp=xmp)
         if exif or file_format == "TIFF":
-            tags = read_exif(BytesIO(exif.removeprefix(_EXIF)) if exif else file)
+            tags = read_exif(BytesIO(exif.removeprefix(PREFIX)) if exif else file)
             found = replace(found, exif=tags).losing(
                 "some EXIF, which is damaged" if tags.damaged else ""
             )
@@ -116,10 +118,10 @@ def _parts(data: Any, file_format: str) -> Iterator[tuple[bytes, bytes, int, int
 
 def _read_jpeg(found: Metadata, data: mmap.mmap) -> Metadata:
     found = replace(found, xmp=b"")  # libvips takes extended XMP for it
-    samples, lost, texts = 2, [], []
+    samples, lost, texts = 2, set(), []
     for name, content, _, samples in _parts(data, "JPEG"):  # noqa: B007
         if name == b"\xfe":
-            texts.append(("Comment", content.rstrip(b"\0").decode(errors="replace")))
+            texts.append(("Comment", _decoded(content.rstrip(b"\0"))))
         elif name == b"\xe0" and content.startswith(b"JFIF\0") and len(content) >= 12:
             unit, x, y = struct.unpack_from(">BHH", content, 7)
             if x and y and unit < 3 and (unit or x != y):
@@ -127,9 +129,10 @@ def _read_jpeg(found: Metadata, data: mmap.mmap) -> Metadata:
         elif name == b"\xed" and content.startswith(_PHOTOSHOP):
             # A resource is its kind, a name of even length, the length of its data, and the data.
             if (start := content.find(_IPTC) + 6) > 5:
-                start += (content[start] + 2) // 2 * 2
+                start += (int.from_bytes(content[start : start + 1]) + 2) // 2 * 2
                 length = int.from_bytes(content[start : start + 4], "big")
                 found = replace(found, iptc=content[start + 4 :][:length])
+            lost |= {"Photoshop's paths"} if _PATHS.search(content) else set()
         elif name == b"\xe1" and content.startswith(_XMP):
             found = replace(found, xmp=content[len(_XMP) :])
         elif b"\xe0" <= name <= b"\xef":
@@ -137,50 +140,45 @@ def _read_jpeg(found: Metadata, data: mmap.mmap) -> Metadata:
                 what for key, what in _SEGMENTS.items() if (name + content[:40]).startswith(key)
             ]
             sign = printable(content[:20].split(b"\0")[0].decode("ascii", "ignore"))
-            lost.append(known[0] if known else f"the segment APP{name[0] - 0xE0} {sign}".rstrip())
+            lost.add(known[0] if known else f"the segment APP{name[0] - 0xE0} {sign}".rstrip())
     end = data.find(b"\xff\xd9", samples)
     after = data[end + 2 : end + _PIECE].strip(b"\0\xff") if end > 0 else b""
-    if after and not lost:
-        known_by = {b"ftyp": fields.VIDEO, b"\xff\xd8\xff": fields.PICTURES}
-        whats = [what for key, what in known_by.items() if key in after[:16]]
-        lost.append(whats[0] if whats else "data after the picture")
+    video = _VIDEO.match(after)
+    if video or (after and not lost - {""}):
+        lost.add(fields.VIDEO if video else "data after the picture")
     return replace(found, texts=tuple(texts)).losing(*lost)
 
 
-def _read_gif(found: Metadata, data: mmap.mmap) -> Metadata:
-    """Comments, XMP and the ICC profile are in extensions: blocks, each after its length."""
-    texts = []
-    place = 13 + _palette(data[10])
-    while place + 10 < len(data) and data[place] in (_EXTENSION, _IMAGE):
-        label = data[place + 1] if data[place] == _EXTENSION else 0
-        place += 2 if label else 11 + _palette(data[place + 9])
-        start, blocks = place, []
-        while place < len(data) and data[place]:
-            blocks.append(data[place + 1 : place + 1 + data[place]])
-            place += 1 + data[place]
-        place += 1
-        if label == _COMMENT:
-            texts.append(("Comment", b"".join(blocks).decode(errors="replace")))
-        elif label == _APPLICATION and blocks[:1] == [b"XMP DataXMP"]:
-            found = replace(found, xmp=data[start + 12 : place - 258])
-        elif label == _APPLICATION and blocks[:1] == [b"ICCRGBG1012"]:
-            found = replace(found, icc=b"".join(blocks[1:]))
-    return replace(found, texts=tuple(texts))
+def _decoded(text: bytes) -> str:
+    """A comment: no format states its encoding."""
+    try:
+        return text.decode()
+    except UnicodeError:
+        return text.decode("latin-1")
 
 
-def _palette(flags: int) -> int:
-    """Bytes of a GIF's palette."""
-    return 3 << (flags & 7) + 1 if flags & 0x80 else 0
+def _read_gif(found: Metadata, data: Any) -> Metadata:
+    """The comments before the first picture."""
+    from PIL.GifImagePlugin import GifImageFile
+
+    try:
+        comment = GifImageFile(data).info.get("comment", b"")
+    # Its errors are of many types.
+    except Exception:
+        return found.losing("comments, which are damaged")
+    parts = {b"XMP DataXMP": "XMP of a GIF", b"ICCRGBG1012": "the ICC profile of a GIF"}
+    lost = (what for mark, what in parts.items() if data.find(mark) > 0)
+    return replace(found, texts=(("Comment", _decoded(comment)),) if comment else ()).losing(*lost)
 
 
 def _read_png(found: Metadata, data: mmap.mmap) -> Metadata:
-    chunks, texts, left, room = [], [], _LONGEST, _LONGEST
+    chunks, texts, lost, left, room = [], [], set(), _LONGEST, _LONGEST
     for name, content, place, last in _parts(data, "PNG"):
         if name in (b"tEXt", b"zTXt", b"iTXt"):
             texts.append(_text(name, content, left))
-            left -= len(texts[-1][1])
+            left -= len(texts[-1][1]) if texts[-1][0] else _PIECE
             if not texts[-1][0]:
-                found = found.losing("a text that is damaged or too long")
+                lost.add("a text that is damaged or too long")
         elif name == b"pHYs" and len(content) == 9:
             x, y, metre = struct.unpack(">IIB", content)
             if x and y and (metre == 1 or x != y):
@@ -193,12 +191,13 @@ def _read_png(found: Metadata, data: mmap.mmap) -> Metadata:
             chunks += [data[place:last]] if room > 0 else []
         elif name not in _CHUNKS and name != b"iCCP":
             what = f"the chunk {printable(name.decode('latin-1'))}"
-            found = found.losing(fields.CREDENTIALS if name == b"caBX" else what)
+            lost.add(fields.CREDENTIALS if name == b"caBX" else what)
     packet = dict(texts).pop(_XMP_TEXT, "").encode()
     kept = [
         (key, text) for key, text in texts if key and not re.match(f"{_XMP_TEXT}|Raw profile", key)
     ]
-    return replace(found, xmp=packet or found.xmp, texts=tuple(kept), chunks=tuple(chunks))
+    found = replace(found, xmp=packet or found.xmp, texts=tuple(kept), chunks=tuple(chunks))
+    return found.losing(*lost)
 
 
 def _text(name: bytes, content: bytes, most: int) -> tuple[str, str]:
@@ -229,7 +228,7 @@ def attach(image: pyvips.Image, metadata: Metadata, file_format: str) -> tuple[p
     if file_format in ("WebP", "AVIF") and metadata.exif:
         filler = b"ASCII\0\0\0" + _filler(metadata)
         tag = {fields.USER_COMMENT: TagValue(UNDEFINED, len(filler), filler)}
-        blobs["exif"] = _EXIF + exif_block(Exif({EXIF_IFD: tag}))
+        blobs["exif"] = PREFIX + exif_block(Exif({EXIF_IFD: tag}))
     image = image.copy()
     for name, blob in blobs.items():
         if blob:
@@ -254,7 +253,7 @@ def write_metadata(path: Path, metadata: Metadata, file_format: str) -> None:
             with path.open("r+b") as saved, mmap.mmap(saved.fileno(), 0) as data:
                 first = data.find(_FILLER)
                 start = max(data.rfind(head, 0, first) for head in (b"II*\0", b"MM\0*"))
-                if file_format == "WebP" and data[start - 6 : start] == _EXIF:
+                if file_format == "WebP" and data[start - 6 : start] == PREFIX:
                     start -= 6  # WebP's chunk has no prefix.
                 end = first + len(_filler(metadata))
                 data[start:end] = exif_block(metadata.exif).ljust(
@@ -284,7 +283,7 @@ def _write_jpeg(metadata: Metadata, path: Path) -> Iterator[bytes]:
         density = 0, 1, 1
     segments = [(b"\xe0", b"JFIF\0\1\2" + struct.pack(">BHHBB", *density, 0, 0))]
     if metadata.exif:
-        segments.append((b"\xe1", _EXIF + exif_block(metadata.exif)))
+        segments.append((b"\xe1", PREFIX + exif_block(metadata.exif)))
     if metadata.xmp:
         segments.append((b"\xe1", _XMP + metadata.xmp))
     if metadata.iptc:

@@ -28,7 +28,7 @@ _ZEROS = 5_000
 
 _WRONG = re.compile(r"Corrupt JPEG data: (?!bad ICC)|Premature|Not enough|Read past")
 _HARMLESS = re.compile(r"Corrupt JPEG data: (\d{1,2} extr|.* before marker 0x(c4|d[abd-f]|[ef]))")
-_END = re.compile(rb"\xff+[\x01-\xcf\xd8-\xfe]")
+_END = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 
 
 def decode(path: Path, put: Callable[[bytes], object], tries: int = 5) -> list[str]:
@@ -152,8 +152,12 @@ class _Scan:
                 # Between segments there may be any bytes.
                 following = data.find(b"\xff", place + (length + 2 if skipped == 2 else 1))
                 place = following if following > 0 else len(data)
-            end = _END.search(data, place + 4)
-            return place, end.start() if end else len(data)
+            found = _END.search(data, place + 4)
+            end = found.start() if found else len(data)
+            # Any number of FF may be before a mark.
+            while place < end and data[end - 1] == 0xFF:
+                end -= 1
+            return place, end
 
     def _next(self, count: int) -> bytes:
         near = self._end - self._tail - _STEP

@@ -57,10 +57,13 @@ def saver_options(known: Format, settings: Encoding, target: Path) -> dict[str, 
     return options
 
 
-def is_lossless(path: Path) -> bool:
-    """Whether the pixels of a WebP file are coded without loss; libvips does not say."""
+def is_lossless(path: Path, file_format: str) -> bool:
+    """Whether the pixels of a WebP or AVIF file are coded without loss; libvips does not say."""
     with path.open("rb") as file:
-        return webp_pixels(file)[0] == b"VP8L"
+        if file_format == "WebP":
+            return webp_pixels(file)[0] == b"VP8L"
+        codes = file.read(65_536).partition(b"colrnclx")[2]
+        return file_format == "AVIF" and codes[4:6] == bytes(2)  # the matrix that keeps RGB
 
 
 def webp_pixels(file: IO[bytes] | FileIO) -> tuple[bytes, int]:

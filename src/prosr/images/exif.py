@@ -12,11 +12,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 
-from prosr.images.tiff import DAMAGED, Directory, Entry, TagValue, Tiff
+from prosr.images.tiff import DAMAGED, UNDEFINED, Directory, Entry, TagValue, Tiff
 
-EXIF_IFD, GPS_IFD, INTEROP_IFD, MAKER_NOTE = 0x8769, 0x8825, 0xA005, 0x927C
+EXIF_IFD, GPS_IFD, INTEROP_IFD, MAKER_NOTE, LAYERS = 0x8769, 0x8825, 0xA005, 0x927C, 37724
+PREFIX = b"Exif\0\0"
 _PARENTS = {EXIF_IFD: 0, GPS_IFD: 0, INTEROP_IFD: EXIF_IFD}
-_SAMPLES = {273, 279, 320, 324, 325, 347, 513, 700, 34675, 37724}
+_SAMPLES = {273, 279, 320, 324, 325, 347, 513, 700, 34675, LAYERS}
 """Tags of a TIFF file whose values may be long and are not EXIF: the places of its samples, its
 palette and tables, XMP, the ICC profile and Photoshop's layers."""
 
@@ -74,6 +75,8 @@ def read_exif(stream: BinaryIO) -> Exif:
     try:
         tiff = Tiff(stream)
         found[0] = tiff.directory(tiff.first, _SAMPLES)
+        if LAYERS in tiff.entries(tiff.first):
+            found[0][LAYERS] = TagValue(UNDEFINED, 0, b"")
         for pointer, parent in _PARENTS.items():
             if value := found.get(parent, {}).pop(pointer, None):
                 place = value.numbers()[0]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
@@ -18,12 +18,13 @@ from typing import Any, NamedTuple
 from xml.dom.minidom import Node, parseString
 from xml.parsers.expat import ExpatError
 
-from prosr.images.exif import EXIF_IFD, Exif
+from prosr.images.exif import EXIF_IFD, INTEROP_IFD, LAYERS, Exif
 from prosr.images.tiff import LONG, RATIONAL, SHORT, TagValue
 
 VIDEO, GAIN_MAP = "the video of a motion photo", "the gain map (HDR)"
 PICTURES, CREDENTIALS = "further pictures in the file", "content credentials (C2PA)"
 DEPTH, EXTENDED = "depth map", "extended XMP"
+UNTRUE = "fields in pixels that are damaged, or that say nothing of a picture turned or cut"
 
 
 class Frame(NamedTuple):
@@ -66,34 +67,28 @@ class Frame(NamedTuple):
         wide, high = self.window
         return (x - (1 - wide) / 2) / wide, (y - (1 - high) / 2) / high
 
-    def extent(self, wide: Fraction, high: Fraction) -> tuple[Fraction, Fraction]:
-        """Move a size, relative to width and height."""
-        wide, high = self.turned(wide, high)
-        return wide / self.window[0], high / self.window[1]
-
     def centred(self, x: Fraction, y: Fraction, *size: Fraction) -> tuple[Fraction, ...]:
-        """Move the centre of a box, with or without its size."""
-        return *self.place(x, y), *(self.extent(*size) if size else ())
-
-    def edges(self, *corners: Fraction) -> tuple[Fraction, ...]:
-        """Move left, top, right and bottom."""
-        xs, ys = zip(self.place(*corners[:2]), self.place(*corners[2:]), strict=True)
-        return min(xs), min(ys), max(xs), max(ys)
+        """Move the centre of a box, with or without its size, all relative to width and height."""
+        if not size:
+            return self.place(x, y)
+        wide, high = self.turned(*size)
+        return *self.place(x, y), wide / self.window[0], high / self.window[1]
 
     def cornered(self, x: Fraction, y: Fraction, *size: Fraction) -> tuple[Fraction, ...]:
         """Move a box of left, top, width and height, or a point."""
         if not size:
             return self.place(x, y)
-        left, top, right, bottom = self.edges(x, y, x + size[0], y + size[1])
-        return left, top, right - left, bottom - top
+        x, y, wide, high = self.centred(x + size[0] / 2, y + size[1] / 2, *size)
+        return x - wide / 2, y - high / 2, wide, high
 
-    def in_pixels(self, move: Move, *numbers: Any) -> list[int]:
+    def radius(self, length: Fraction) -> tuple[Fraction]:
+        """Change a length that is relative to the width."""
+        return (length * self.stored[0] * self.scale / self.result[0],)
+
+    def in_pixels(self, move: Callable[..., Iterable[Fraction]], *numbers: Any) -> list[int]:
         """Apply one of these methods to pixels of the stored picture."""
         parts = (Fraction(n) / side for n, side in zip(numbers, self.stored * 2, strict=False))
         return [round(n * side) for n, side in zip(move(*parts), self.result * 2, strict=False)]
-
-
-Move = Callable[..., tuple[Fraction, ...]]
 
 
 # --- EXIF
@@ -102,7 +97,7 @@ _OF_THE_FILE = {
     # Samples, thumbnails, XMP, IPTC, Photoshop, profile, padding, raw data.
     0: {254, 255, *range(256, 267), 273, *range(277, 282), 284, *range(288, 293), 301, 317}
     | {*range(320, 348), *range(512, 535), 700, 33723, 34377, 34675, 37724}
-    | {*range(0x5001, 0x5118), 0xEA1C, 0xEA1D, *range(0xC612, 0xC800)},
+    | {*range(0x5001, 0x5118), 0xEA1C, 0xEA1D, *range(0xC612, 0xC800)} - {50844},
     # Components of a stored pixel, padding, the video of a motion photo.
     EXIF_IFD: {0x9101, 0x9102, 0xEA1C, 0xEA1D, 0x8897},
 }
@@ -112,12 +107,14 @@ ORIENTATION, SOFTWARE, DATE, USER_COMMENT = 0x0112, 0x0131, 0x0132, 0x9286
 X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 0x011A, 0x011B, 0x0128
 _DESCRIPTION, _WIDTH, _HEIGHT = 0x010E, 0xA002, 0xA003
 _AREA, _LOCATION, _FOCAL_X, _FOCAL_Y = 0x9214, 0xA214, 0xA20E, 0xA20F
-_PIXEL_SCALE, _TIE_POINTS, _TRANSFORMATION = 33550, 33922, 34264
-_LONGEST_PACKET = 4_000_000
+_PIXEL_SCALE, _TIE_POINTS, _TRANSFORMATION, _RPC = 33550, 33922, 34264, 50844
+_MOST_NODES = 50_000
+"""Elements and attributes of XMP, at most: each takes a kilobyte of memory."""
 
 
-def enlarged_exif(exif: Exif, frame: Frame) -> Exif:
-    """The EXIF of an enlargement."""
+def enlarged_exif(exif: Exif, frame: Frame) -> tuple[Exif, set[str]]:
+    """The EXIF of an enlargement, and what is lost."""
+    lost = {"Photoshop's layers"} if LAYERS in exif.directory(0) else set()
     kept = {
         pointer: {tag: v for tag, v in values.items() if tag not in _OF_THE_FILE.get(pointer, ())}
         for pointer, values in exif.directories.items()
@@ -125,9 +122,9 @@ def enlarged_exif(exif: Exif, frame: Frame) -> Exif:
     main, photo = kept.get(0, {}), kept.get(EXIF_IFD, {})
     if ORIENTATION in main:
         main[ORIENTATION] = TagValue.of(SHORT, 1)
-    for tag, side in zip((_WIDTH, _HEIGHT), frame.result, strict=True):
-        if tag in photo:
-            photo[tag] = TagValue.of(LONG, side)
+    for values, tags in ((photo, (_WIDTH, _HEIGHT)), (kept.get(INTEROP_IFD, {}), (0x1001, 0x1002))):
+        sides = dict(zip(tags, frame.result, strict=True))
+        values |= {tag: TagValue.of(LONG, sides[tag]) for tag in values.keys() & sides.keys()}
     for values, tags in ((main, (X_RESOLUTION, Y_RESOLUTION)), (photo, (_FOCAL_X, _FOCAL_Y))):
         pair = frame.turned(*(values.pop(tag, None) for tag in tags))
         values |= {tag: v for tag, v in zip(tags, pair, strict=True) if v}
@@ -137,8 +134,8 @@ def enlarged_exif(exif: Exif, frame: Frame) -> Exif:
             try:
                 values[tag] = _IN_PIXELS[tag](old, frame)
             except (ArithmeticError, ValueError, TypeError):
-                continue  # A field that is not what its tag says cannot be true of the result.
-    return replace(exif, directories=kept)
+                lost.add(UNTRUE)
+    return replace(exif, directories=kept), lost
 
 
 def _scaled(value: TagValue, frame: Frame) -> TagValue:
@@ -156,7 +153,7 @@ def _subject(value: TagValue, frame: Frame) -> TagValue:
 def _georeference(value: TagValue, frame: Frame) -> TagValue:
     """GeoTIFF's scale (3 numbers), points (6 each, the first two in pixels) or matrix (16)."""
     numbers, scale = value.numbers(), float(frame.scale)
-    if not frame.plain:
+    if not frame.plain or len(numbers) == 92:  # RPC
         raise ValueError
     across = {3: (0, 1), 16: (0, 1, 4, 5, 8, 9)}.get(len(numbers))
     for at in across or [at for at in range(len(numbers)) if at % 6 < 2]:
@@ -171,10 +168,9 @@ def _description(value: TagValue, frame: Frame) -> TagValue:
         return value
 
     def resize(found: re.Match[str]) -> str:
-        side, number = found[2], Fraction(found[3])
-        side = side if frame.orientation < 5 else {"X": "Y", "Y": "X"}[side]
+        side = found[2] if frame.orientation < 5 else {"X": "Y", "Y": "X"}[found[2]]
         if found[1]:
-            return f'PhysicalSize{side}="{float(number / frame.scale):.9g}"'
+            return f'PhysicalSize{side}="{float(Fraction(found[3]) / frame.scale):.9g}"'
         return f'Size{side}="{frame.result["XY".index(side)]}"'
 
     text = re.sub(r'\b(Physical)?Size([XY])="([^"]+)"', resize, text)
@@ -184,7 +180,7 @@ def _description(value: TagValue, frame: Frame) -> TagValue:
 _IN_PIXELS: dict[int, Callable[[TagValue, Frame], TagValue]] = {
     **dict.fromkeys((X_RESOLUTION, Y_RESOLUTION, _FOCAL_X, _FOCAL_Y), _scaled),
     **dict.fromkeys((_AREA, _LOCATION), _subject),
-    **dict.fromkeys((_PIXEL_SCALE, _TIE_POINTS, _TRANSFORMATION), _georeference),
+    **dict.fromkeys((_PIXEL_SCALE, _TIE_POINTS, _TRANSFORMATION, _RPC), _georeference),
     _DESCRIPTION: _description,
 }
 
@@ -207,7 +203,9 @@ _PREFIXES = {
     "http://ns.microsoft.com/photo/1.2/t/Region#": "region",
     "http://iptc.org/std/Iptc4xmpExt/2008-02-29/": "iptc",
     "http://ns.google.com/photos/1.0/panorama/": "panorama",
+    "http://ns.xiaomi.com/photos/1.0/camera/": "xiaomi",
     "http://purl.org/dc/terms/": "terms",
+    "http://purl.org/dc/elements/1.1/": "dc",
 }
 """Names for namespaces whose fields are not all of the scene; others keep their own."""
 
@@ -222,26 +220,34 @@ _XMP_OF_THE_FILE = (
     (r"terms:provenance", CREDENTIALS),
     (r"tiff:(BitsPer|Compression|Photometric|Samples|Planar|YCbCr|ReferenceBlack|TransferF).*", ""),
     (r"(tiff|exif):(NativeDigest|Compo.*Configuration|CompressedBitsPerPixel)", ""),
-    (r"xmp:Thumbnails|photoshop:LegacyIPTCDigest", ""),
+    (r"exif:Pixel[XY]Dimension|tiff:(ImageWidth|ImageLength|ResolutionUnit|[XY]Resolution)", ""),
+    (r"exif:(Subject(Area|Location)|FocalPlane.*)", "copies of EXIF in XMP that are in pixels"),
+    (r"xmp:Thumbnails|dc:format|xiaomi:XMPMeta|photoshop:(Legacy.*|ColorMode|ICCProfile)", ""),
 )
 """Properties that describe the file, and the part of it whose loss matters to people."""
 
-_SPHERE = r"panorama:.*", "the geometry of a panorama that was turned or cut"
+_PLAIN_ONLY = (
+    (r"panorama:.*", "the geometry of a panorama that was turned or cut"),
+    (_GOOGLE + r"1\.0/focus/:FocalPoint.*", "the focal point of a picture that was turned or cut"),
+    (r"crs:(Crop.*|HasCrop|Retouch.*|.*Correction.*|.*Mask.*)", "crops and masks of Camera Raw"),
+    (r"tiff:Orientation", ""),
+)
+"""Properties that are true only if relative places stay the same."""
 
-_BOXES = (
+_BOXES: Iterable[tuple[tuple[str, ...], str, Callable[..., Any]]] = (
     (("area:x", "area:y", "area:w", "area:h"), "area:unit", Frame.centred),
     (("iptc:rbX", "iptc:rbY", "iptc:rbW", "iptc:rbH"), "iptc:rbUnit", Frame.cornered),
+    (("iptc:rbRx",), "iptc:rbUnit", Frame.radius),
+    (("region:Rectangle",), "", Frame.cornered),
     (("size:w", "size:h"), "size:unit", Frame.turned),
-    (("crs:CropLeft", "crs:CropTop", "crs:CropRight", "crs:CropBottom"), "", Frame.edges),
+    *(
+        ((f"panorama:{part.format(side)}",), "pixel", Frame.radius)
+        for part in ("FullPano{}Pixels", "CroppedArea{}Pixels", "LargestValidInteriorRect{}")
+        for side in ("Left", "Top", "Width", "Height", "ImageWidth", "ImageHeight")
+    ),
 )
-"""Properties that together are a box, the one that states its unit, and how it moves."""
-
-_SIZES = {
-    "exif:PixelXDimension": 0,
-    "exif:PixelYDimension": 1,
-    "tiff:ImageWidth": 0,
-    "tiff:ImageLength": 1,
-}
+"""Properties that together are a box, their unit or the property that states it, and how it moves.
+Boxes in pixels are scaled, too."""
 
 
 class Property(NamedTuple):
@@ -253,7 +259,7 @@ class Property(NamedTuple):
 
     @property
     def text(self) -> str:
-        return str(self.node.firstChild.data) if self.node.firstChild else ""
+        return str(getattr(self.node.firstChild, "data", ""))
 
     def set(self, text: str) -> None:
         self.node.firstChild.data = text
@@ -277,25 +283,29 @@ def properties(owner: Any) -> Iterator[Property]:
 
 
 def enlarged_xmp(packet: bytes, frame: Frame) -> tuple[bytes, set[str]]:
-    """The packet of an enlargement, and what was lost of the file it speaks of."""
+    """The packet of an enlargement, and what is lost."""
     if not packet:
         return packet, set()
+    if packet.count(b"<") + packet.count(b"=") > _MOST_NODES:
+        return b"", {"XMP, which is too long"}
     try:
-        if len(packet) > _LONGEST_PACKET or b"<!DOCTYPE" in packet.replace(b"\0", b""):
+        if b"<!DOCTYPE" in packet.replace(b"\0", b""):
             raise ValueError
         document = parseString(packet)
         before = _serialised(document)
         found = list(properties(document))
-        _move(found, frame)
-    except (ExpatError, ValueError, ArithmeticError, AttributeError, RecursionError):
+    except (ExpatError, ValueError, RecursionError):
         return b"", {"XMP, which is damaged"}
-    lost = set()
+    lost, kept = set(), []
+    rules = _XMP_OF_THE_FILE + (() if frame.plain else _PLAIN_ONLY)
     for p in found:
-        for pattern, what in _XMP_OF_THE_FILE if frame.plain else (*_XMP_OF_THE_FILE, _SPHERE):
-            if re.fullmatch(pattern, p.name):
-                lost.add(what)
-                p.remove()
-                break
+        what = next((what for pattern, what in rules if re.fullmatch(pattern, p.name)), None)
+        if what is None:
+            kept.append(p)
+        else:
+            lost.add(what)
+            p.remove()
+    lost |= _change(kept, frame)
     after = _serialised(document)
     return packet if after == before else after, lost - {""}
 
@@ -304,41 +314,35 @@ def _serialised(document: Any) -> bytes:
     return "".join(node.toxml() for node in document.childNodes).encode()
 
 
-def _move(found: list[Property], frame: Frame) -> None:
-    """Change the properties that are in pixels of the file."""
+def _change(found: list[Property], frame: Frame) -> set[str]:
+    """Move all boxes; remove what is not what its name says, and return what is lost."""
+    lost = set()
     groups: defaultdict[Any, dict[str, Property]] = defaultdict(dict)
     for p in found:
         groups[p.owner][p.name] = p
-        if p.name in _SIZES:
-            p.set(str(frame.result[_SIZES[p.name]]))
-        elif p.name == "tiff:Orientation" and frame.orientation > 1:
-            p.set("1")
-        elif p.name == "region:Rectangle" and not frame.plain:
-            moved = frame.cornered(*map(Fraction, p.text.split(",")))
-            p.set(", ".join(map(_decimal, moved)))
-        elif re.fullmatch("(exif:FocalPlane|tiff:)[XY]Resolution", p.name):
-            scaled = Fraction(p.text) * frame.scale
-            p.set(f"{scaled.numerator}/{scaled.denominator}")
-        elif re.fullmatch("panorama:(.*Pixels|LargestValid.*)", p.name):
-            p.set(str(round(Fraction(p.text) * frame.scale)))
-        elif p.name in ("exif:SubjectArea", "exif:SubjectLocation"):
-            items = [item for item in properties(p.node) if item.name.endswith(":li")]
-            value = TagValue.of(LONG, *(int(item.text) for item in items))
-            for item, number in zip(items, _subject(value, frame).numbers(), strict=True):
-                item.set(str(number))
-    for group in groups.values():
+    for owner, group in [*groups.items()]:
         for names, unit, move in _BOXES:
             box = [group[name] for name in names if name in group]
-            numbers = [Fraction(p.text) for p in box] if len(box) > 1 else []
-            if numbers and any(p.text == "pixel" for p in found if p.name == unit):
-                texts = map(str, frame.in_pixels(partial(move, frame), *numbers))
-            elif numbers and not frame.plain:
-                texts = map(_decimal, move(frame, *numbers))
-            else:
+            in_pixels = bool(box) and "pixel" in (unit, _nearest(groups, owner, unit))
+            if not box or (frame.plain and not in_pixels):
                 continue
-            for p, text in zip(box, texts, strict=True):
-                p.set(text)
+            moved: Callable[..., Any] = partial(move, frame)
+            if in_pixels:
+                moved = partial(frame.in_pixels, moved)
+            try:
+                numbers = moved(*(Fraction(number) for p in box for number in p.text.split(",")))
+                texts = [f"{float(number):.9g}" for number in numbers]
+                for p, text in zip(box, texts if len(box) > 1 else [", ".join(texts)], strict=True):
+                    p.set(text)
+            except (ValueError, ArithmeticError, AttributeError, TypeError, IndexError):
+                for p in box:
+                    p.remove()
+                lost.add(UNTRUE)
+    return lost
 
 
-def _decimal(number: Fraction) -> str:
-    return f"{float(number):.9g}"
+def _nearest(groups: Mapping[Any, dict[str, Property]], owner: Any, name: str) -> str:
+    """The text of a property of this element or of the nearest one around it that has it."""
+    while owner is not None and name not in groups.get(owner, {}):
+        owner = owner.parentNode
+    return groups[owner][name].text if owner is not None else ""

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from prosr.images.loading import explaining, open_file
 
 MAKING = re.compile(
-    r"(prosr [^;]+ [a-z]+[0-9][0-9a-z.+]* (?:[0-9a-f]{12}|-))"
+    r"(prosr [^;]{1,60} [a-z]{1,9}[0-9][0-9a-z.+]{0,99} (?:[0-9a-f]{12}|-))"
     r"(?: of ([0-9a-f]{12})@([0-9a-f]{8})\.([0-9a-f]{8}))?(?=;|$)"
 )
 """A mark, and optionally the content, place and dates of an `Origin`."""
@@ -46,10 +46,8 @@ class Making(NamedTuple):
 def mark(model: str, request: str, sha256: str) -> str:
     """The mark of a network's results: model, request and the first 12 digits of its hash.
 
-    The request is such as "x4" or "fit3840x2160", with the settings of the encoder: "x4+q80".
-
-    EXIF holds ASCII only, and libvips 255 characters of it. So the name is cut to 60
-    characters, and "_" replaces other characters and semicolons.
+    The request is such as "x4" or "fit3840x2160", with the settings of the encoder: "x4+q80". The
+    name is cut to 60 characters, and "_" replaces semicolons and all that is not ASCII.
     """
     name = re.sub(r"[^ -~]|;", "_", model)[:60]
     return f"prosr {name} {request} {sha256[:12] or '-'}"

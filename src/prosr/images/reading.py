@@ -42,9 +42,9 @@ class Picture:
     `format` is the name of the content's format. `channels` is 1 (gray), 2 (gray, alpha), 3 (RGB)
     or 4 (RGB, alpha). `dtype` is the type of its samples, `bits` their depth in the file (1 to 32),
     None if the file does not state it. `metadata` is inherited by an enlargement, `making` is the
-    provenance. `lossless` is whether a WebP is coded without loss. `decoding` is the approximate
-    memory of the decoder in bytes; 0 if it streams rows. `remarks` are lines about what is lost or
-    doubtful, complete after `decoded`. Raises `ImageError` with the problem and the remedy.
+    provenance. `lossless` is whether a WebP or AVIF is. `decoding` is the approximate memory of the
+    decoder in bytes; 0 if it streams rows. `remarks` are lines about what is lost or doubtful,
+    complete after `decoded`. Raises `ImageError` with the problem and the remedy.
     """
 
     def __init__(self, path: Path) -> None:
@@ -60,7 +60,7 @@ class Picture:
         self.decoding = _decoder_bytes(image, self.format, path)
         with explaining(path):
             self.metadata = collect(image, path, self.format, self._orientation)
-            self.lossless = self.format == "WebP" and is_lossless(path)
+            self.lossless = is_lossless(path, self.format)
         self.making = find_making(self.metadata.software)
         self.remarks: list[str] = []
 

@@ -149,7 +149,7 @@ class Tiff:
         """The entries of a directory by tag."""
         self._stream.seek(place)
         (length,) = self._read(self._length)
-        if not 0 < length <= _MOST_ENTRIES:
+        if length > _MOST_ENTRIES:
             raise ValueError
         entries = [self._read(self._entry) for _ in range(length)]
         (self.following,) = self._read(self._offset)

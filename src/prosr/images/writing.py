@@ -34,8 +34,8 @@ from prosr.images.tiff import sample_header
 _STRIP = 1_000_000
 """Bytes of samples in a strip of the file on disk, at least a row."""
 
-_LARGE = 4_000_000_000
-"""Bytes of samples from which a TIFF gets 64-bit offsets."""
+_LARGE, _NAMES = 4_000_000_000, 20
+"""Bytes of samples from which a TIFF gets 64-bit offsets. Names of lost parts in a remark."""
 
 TROUBLE = "cannot be written", "free disk space or name another output"
 
@@ -75,7 +75,8 @@ class Canvas:
         size = self.width, self.height
         self._inherited = enlarged(self.metadata, size, self.format.name, self.made_by)
         lost = sorted(self._inherited.lost)
-        self.remarks = [f"without {', '.join(lost)}"] if lost else []
+        others = " and others" * (len(lost) > _NAMES)
+        self.remarks = [f"without {', '.join(lost[:_NAMES])}{others}"] if lost else []
         self._check()
         self._options()
 

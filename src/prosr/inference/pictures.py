@@ -95,7 +95,7 @@ def prepare(
     settings = request.settings
     metadata = picture.metadata.stripped() if "strip" in dict(settings) else picture.metadata
     metadata = replace(metadata, dpi=request.dpi)
-    if picture.lossless and file_format.name == "WebP" and "quality" not in dict(settings):
+    if picture.lossless and file_format.name == picture.format and "quality" not in dict(settings):
         settings = (*settings, ("lossless", "true"))
     kept = metadata, made_by, picture.bits, settings, overwrite
     canvas = Canvas(target, file_format, route.size, channels, dtype, *kept)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeGuard
 
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prosr.errors import ConfigError, ImageError, printable
+from prosr.images.adapting import enlarged_blobs
 from prosr.images.loading import cmyk_array_to_rgb
 
 if TYPE_CHECKING:
@@ -22,25 +24,33 @@ def is_pil(image: object) -> TypeGuard[PilImage]:
     return module is not None and isinstance(image, module.Image)
 
 
-def upscale_pil(image: PilImage, upscale: Callable[[NDArray[Any]], NDArray[Any]]) -> PilImage:
+def upscale_pil(
+    image: PilImage,
+    upscale: Callable[[NDArray[Any]], NDArray[Any]],
+    note: Callable[[str], object] = warnings.warn,
+) -> PilImage:
     """Enlarge a PIL image through `upscale`, keeping its mode if possible.
 
     Gray, RGB and alpha stay as they are, also with 16 bits; 1-bit becomes gray, palettes become RGB
-    or RGBA, CMYK and LAB become sRGB. A transparent colour becomes alpha with 8 bits; with 16 bits,
-    for which PIL has no alpha, it stays a colour. Colour profile, EXIF and XMP are copied in
-    `info`, and the resolution is scaled. Pixels are not rotated, so the EXIF orientation remains
-    valid. Raises `ConfigError` for other modes, and `ImageError` if the image cannot be loaded.
+    or RGBA, CMYK becomes sRGB. A transparent colour becomes alpha with 8 bits; with 16 bits, for
+    which PIL has no alpha, it stays a colour. Of an animation, the current picture is enlarged.
+    `info` gets the colour profile, and EXIF, XMP and resolution of the enlargement; `note` gets a
+    line about what they lack. Pixels are not rotated, so the EXIF orientation remains valid. Raises
+    `ConfigError` for other modes, and `ImageError` if the image cannot be loaded.
     """
     from PIL import Image
 
+    info = {k: v for k, v in image.info.items() if k in ("icc_profile", "exif", "xmp", "dpi")}
     try:
         image.load()
+        array = _samples(image, info)
+    except ConfigError:
+        raise
     # For damaged content PIL's plugins raise more than they document.
     except Exception as error:
         raise ImageError(f"the PIL image cannot be loaded ({printable(str(error))})") from error
-    info = {k: v for k, v in image.info.items() if k in ("icc_profile", "exif", "xmp", "dpi")}
-    array = _samples(image, info)
-    key = image.info.get("transparency") if image.mode in _KEYED else None
+    keyed = image.mode in ("1", "L", "RGB") or image.mode.startswith("I")
+    key = image.info.get("transparency") if keyed else None
     if key is not None:
         key = _colour(key, image.mode, array)
         opaque = (array != key) if array.ndim == 2 else (array != key).any(axis=2)
@@ -52,13 +62,14 @@ def upscale_pil(image: PilImage, upscale: Callable[[NDArray[Any]], NDArray[Any]]
         gray, alpha = np.where(result[..., 0] == key, key ^ 1, result[..., 0]), result[..., 1]
         result = np.where(alpha < 1 << 15, key, gray).astype(np.uint16)
         info["transparency"] = int(key)
-    enlarged = Image.fromarray(result)
-    if image.mode == "I":
-        enlarged = enlarged.convert("I")
+    enlarged = Image.fromarray(result.astype(np.int32) if image.mode == "I" else result)
     if isinstance(dpi := info.get("dpi"), tuple):
         # A print keeps its size.
         info["dpi"] = tuple(enlarged.width / image.width * float(value) for value in dpi)
-    enlarged.info.update(info)
+    blobs, lost = enlarged_blobs(info, image.size, enlarged.size)
+    enlarged.info.update(info | blobs)
+    if lost:
+        note(f"the enlarged PIL image lacks {', '.join(sorted(lost))}")
     return enlarged
 
 
@@ -66,12 +77,6 @@ def _samples(image: PilImage, info: dict[str, Any]) -> NDArray[Any]:
     """The image's samples, without a transparent colour. Drops a profile that no longer applies."""
     if image.mode == "CMYK":
         return cmyk_array_to_rgb(np.asarray(image), info.pop("icc_profile", None))
-    if image.mode == "LAB":
-        from PIL import ImageCms
-
-        info.pop("icc_profile", None)
-        lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
-        return np.asarray(ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB"))
     if image.mode.startswith("I"):
         # Mode "I" has 32 bits per sample; results have 16.
         array = np.asarray(image)
@@ -103,6 +108,3 @@ def _colour(key: Any, mode: str, array: NDArray[Any]) -> Any:
 _MODES = {mode: mode for mode in ("L", "LA", "RGB", "RGBA", "F")}
 _MODES |= {"1": "L", "P": "RGB", "PA": "RGBA", "RGBX": "RGB", "YCbCr": "RGB", "HSV": "RGB"}
 _MODES |= {"La": "LA", "RGBa": "RGBA"}
-
-_KEYED = ("1", "L", "RGB", "I", "I;16", "I;16B", "I;16L", "I;16N")
-"""Modes without alpha in which one colour may be transparent."""

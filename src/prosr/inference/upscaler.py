@@ -160,7 +160,8 @@ class Upscaler:
         if is_pil(image):
             if image.getexif().get(0x0112, 1) >= 5:  # the orientation turns by 90 degrees
                 request = request.turned()
-            return upscale_pil(image, lambda a: self._upscale_array(a, request, progress, note))
+            more = partial(self._upscale_array, request=request, progress=progress, note=note)
+            return upscale_pil(image, more, note)
         if isinstance(image, np.ndarray):
             return self._upscale_array(image, request, progress, note)
         raise ConfigError(
