@@ -138,10 +138,16 @@ def test_two_sources_of_one_result_are_refused(tmp_path: Path) -> None:
     (tmp_path / "in/a.gif").write_bytes(b"GIF89a")
     first, second, third = found(tmp_path / "in")
     assert (first.refusal, third.refusal) == ("", "")
-    assert f"would replace that of {tmp_path}/in/a.gif; rename" in second.refusal
+    assert f"{tmp_path}/in/a.png: its result 'a.png' is that of another one" in second.refusal
 
 
-@pytest.mark.parametrize("result", ["../a.png", "/a.png", ".prosr/a.png", "b/../../a.png"])
+def test_pictures_in_formats_that_are_not_read_are_refused(tmp_path: Path) -> None:
+    picture(tmp_path / "in/a.png").rename(tmp_path / "in/a.psd")
+    (entry,) = found(tmp_path / "in")
+    assert entry.refusal.endswith("in/a.psd: this format is not supported; make it a PNG first")
+
+
+@pytest.mark.parametrize("result", ["../a.png", "/a.png", ".prosr/a.png", "b/../../a.png", "."])
 def test_no_result_lies_outside_the_target(tmp_path: Path, result: str) -> None:
     (tmp_path / "list.csv").write_text(f"address,result\na.png,{result}\n")
     (entry,) = found(tmp_path / "list.csv")

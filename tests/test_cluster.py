@@ -112,16 +112,13 @@ def check(client: Any, expected: dict[str, bytes], late: float = 0) -> None:
     from prosr.cluster.places import Place
 
     time.sleep(late)
-    pages = client.get_paginator("list_object_versions").paginate(Bucket="bucket", Prefix="out/")
-    versions = Counter(v["Key"] for page in pages for v in page.get("Versions", []))
-    results = {key: n for key, n in versions.items() if not key.startswith("out/.prosr/")}
+    results = results_in(client)
     assert results.keys() == {f"out/{name}" for name in expected}
     assert late or set(results.values()) == {1}
     for name, data in expected.items():
         made = client.get_object(Bucket="bucket", Key=f"out/{name}")["Body"].read()
         assert placeless(made) == placeless(data), name
-    tables = Ledger(Place("s3://bucket/out")).tables(["result", "status"])
-    records = [row for table in tables for row in table.to_pylist()]
+    records = Ledger(Place("s3://bucket/out")).records(["result", "status"]).to_pylist()
     last = {row["result"]: row for row in records}
     assert len(last) == PICTURES
     assert {name for name, row in last.items() if row["status"] == "made"} == set(expected)
@@ -130,6 +127,12 @@ def check(client: Any, expected: dict[str, bytes], late: float = 0) -> None:
     found = client.list_objects_v2(Bucket="bucket", Prefix="out/.prosr/")["Contents"]
     left = {entry["Key"].rpartition("/")[2].partition("-")[0] for entry in found}
     assert left == {"index.json", "merged"}
+
+
+def results_in(client: Any) -> Counter[str]:
+    """The keys of results, and how many times each was written."""
+    pages = client.get_paginator("list_object_versions").paginate(Bucket="bucket", Prefix="out/d")
+    return Counter(v["Key"] for page in pages for v in page.get("Versions", []))
 
 
 def ray_workers(run: subprocess.Popen[str]) -> list[psutil.Process]:
@@ -159,7 +162,7 @@ def test_nothing_is_lost_or_made_twice_when_workers_are_killed(
     client, chance, killed = serve(), random.Random(0), 0
     run = batch("--workers", "2")
     while run.poll() is None and killed < KILLS:
-        time.sleep(chance.uniform(0.5, 10))
+        time.sleep(chance.uniform(0.5, 5))
         if found := ray_workers(run):
             chance.choice(found).kill()
             killed += 1
@@ -173,8 +176,11 @@ def test_nothing_is_lost_or_made_twice_when_the_driver_is_killed(
 ) -> None:
     client, chance = serve(), random.Random(0)
     for _ in range(DRIVER_KILLS):
+        goal = len(results_in(client)) + chance.randint(1, PICTURES // (DRIVER_KILLS + 1))
         run = batch("--workers", "2")
-        time.sleep(chance.uniform(5, 40))
+        while run.poll() is None and len(results_in(client)) < goal:
+            time.sleep(0.2)
+        assert run.poll() is None
         run.kill()
         run.communicate()
     finished(batch("--workers", "2"))

@@ -10,17 +10,19 @@ import os
 import sys
 import time
 from dataclasses import asdict
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import psutil
 import pytest
 
-from prosr.cluster.driver import Driver, status_of
+from prosr.cluster import pipeline
+from prosr.cluster.driver import Driver
 from prosr.cluster.entries import BatchOptions, Entry
-from prosr.cluster.ledger import record_of
-from prosr.cluster.pipeline import Cluster
+from prosr.cluster.ledger import record_of, status_of
 
 pytestmark = [
     pytest.mark.cluster,
@@ -33,6 +35,8 @@ ENTRIES = int(os.environ.get("PROSR_ENTRIES", "100000"))
 LOGICAL = int(os.environ.get("PROSR_LOGICAL", "200"))
 SECONDS = 0.5
 PROCESSES = 4
+GROWTH = 500
+"""Bytes by which the driver may grow for each entry: it knows the keys of all results."""
 
 
 class Sleeper:
@@ -56,27 +60,32 @@ def test_time_and_memory_for_an_entry_are_flat(
     source = tmp_path / "list.csv"
     lines = (f"s3://bucket/some/folder/{number:07}.jpg" for number in range(ENTRIES))
     source.write_text("address\n" + "\n".join(lines) + "\n")
-    options = BatchOptions(str(source), str(tmp_path / "out"), 2, "bicubic")
-    driver = Driver(options)
-    cluster = Cluster("local", PROCESSES, 400_000_000, Sleeper, LOGICAL // PROCESSES)
+    options = BatchOptions(str(source), str(tmp_path / "out"), 2, "bicubic", max_memory="400M")
+    threads = LOGICAL // PROCESSES
+    with_threads = partial(
+        ray.data.ActorPoolStrategy,
+        max_concurrent_calls_per_actor=threads,
+        enable_true_multi_threading=True,
+    )
+
+    def strategy(size: int, max_tasks_in_flight_per_actor: int) -> Any:
+        tasks = max_tasks_in_flight_per_actor * threads
+        return with_threads(size=size, max_tasks_in_flight_per_actor=tasks)
+
+    monkeypatch.setattr(ray.data, "ActorPoolStrategy", strategy)
+    monkeypatch.setattr(pipeline, "Enlarger", Sleeper)
+    driver, cluster = Driver(options), pipeline.Cluster("local", PROCESSES)
     seen: list[tuple[int, float, int]] = []
     process = psutil.Process()
-
-    def tell(kind: str, reason: str) -> None:
-        assert kind == "made"
-        if driver.counts["made"] % (ENTRIES // 10) == 0:
-            seen.append((driver.counts["made"], time.monotonic(), process.memory_info().rss))
-
-    driver.run(cluster.enlarge, tell, lambda state: state)
-    assert len(status_of(options.target)[0]) == ENTRIES
-    steps = list(pairwise(seen[1:]))
-    speeds = [(b[0] - a[0]) / (b[1] - a[1]) for a, b in steps]
-    most = LOGICAL / SECONDS
-    print(f"\n{ENTRIES:,} entries, {LOGICAL} logical workers, at most {most:.0f} entries/s")
-    for (count, _, memory), speed in zip(seen[2:], speeds, strict=True):
+    for number, record in enumerate(driver.run(cluster.enlarge), 1):
+        assert record.status == "made"
+        if number % (ENTRIES // 10) == 0:
+            seen.append((number, time.monotonic(), process.memory_info().rss))
+    assert list(status_of(options.target)) == [f"{ENTRIES:,} made"]
+    print(f"\n{ENTRIES:,} entries, {LOGICAL} workers: at most {LOGICAL / SECONDS:.0f} entries/s")
+    speeds = [(b[0] - a[0]) / (b[1] - a[1]) for a, b in pairwise(seen)]
+    for (count, _, memory), speed in zip(seen[1:], speeds, strict=True):
         print(f"{count:>9,} {speed:7.0f} entries/s {memory / 1e6:6.0f} MB")
-    # The first tenths include the start of the workers.
-    assert min(speeds[-3:]) > 0.5 * max(speeds)
-    growth = seen[-1][2] - seen[2][2]
-    if growth > 50_000_000 + 500 * ENTRIES:
-        pytest.xfail(f"the driver's memory is not flat: it grew by {growth / 1e6:.0f} MB")
+    # Each stream begins with the start of its workers, so some tenths are slower.
+    assert median(speeds[5:]) > 0.7 * median(speeds[:5])
+    assert max(memory for _, _, memory in seen) - seen[0][2] < GROWTH * ENTRIES

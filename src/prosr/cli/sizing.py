@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from inspect import Parameter, Signature, signature
 from typing import Annotated, Any
 
@@ -30,17 +30,27 @@ REQUEST = {
 # fmt: on
 
 
-def takes_request(verb: Callable[..., None]) -> Callable[..., None]:
-    """Give a verb the options in `REQUEST`; it gets them as its argument `size`."""
+def takes_request(
+    verb: Callable[..., None], shared: Mapping[str, Parameter] = {}
+) -> Callable[..., None]:
+    """Give a verb the options in `REQUEST`; it gets them as its argument `size`.
+
+    If it has options `shared` with another verb, it gets their values as its argument `shared`.
+    """
 
     def _command(**values: Any) -> None:
         from prosr.sizes import choose
 
         wishes = {name: values.pop(name.replace("-", "_")) for name in REQUEST}
+        if shared:
+            values["shared"] = {name: values.pop(name) for name in shared}
         verb(size=choose(wishes), **values)
 
     parameters = dict(signature(verb, locals={"Request": Any}, eval_str=True).parameters)
     del parameters["size"]
+    if shared:
+        del parameters["shared"]
+    parameters |= shared
     for name, (metavar, about) in REQUEST.items():
         words = [f"--{name}", *(["-s"] if name == "scale" else [])]
         option, text = Option(*words, metavar=metavar, help=about), bool(metavar)

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def status_line() -> Iterator[Callable[[str], None]]:
-    """Yield a function that shows the current measurement, if stderr is a terminal."""
-    with Console(stderr=True).status("starting") as status:
+def status_line(quiet: bool = False) -> Iterator[Callable[[str], None]]:
+    """Yield a function that shows the current state, if stderr is a terminal and not `quiet`."""
+    with Console(stderr=True, quiet=quiet).status("starting") as status:
         yield status.update
 
 

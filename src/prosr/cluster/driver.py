@@ -4,31 +4,31 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 from itertools import islice
+from pathlib import Path
 from time import monotonic
-from typing import Any
 
 from prosr.cluster.entries import MANIFESTS, BatchOptions, Entry, find_entries
-from prosr.cluster.ledger import STATUSES, Ledger, Record, leased, read_lease, record_of
+from prosr.cluster.ledger import STATUSES, Ledger, Record, State, leased, record_of
 from prosr.cluster.places import ARRIVING, Place
 from prosr.errors import ConfigError, ProSRError
 from prosr.images.provenance import mark
+from prosr.inference.choosing import CLEAN, ROBUST
 from prosr.inference.loading import find_model
+from prosr.models import bundled_models
 
-_FIRST, _MOST = 500, 50_000
-"""Entries of the first stream through the workers, and of later ones, each with new workers."""
+_STREAM = 50_000
+"""Entries of a stream through the workers. Each stream has new ones."""
 
 _SUSPECTS, _ROUNDS = 100, 3
 """Entries that are tried alone at most, and rounds without any answer before they are set aside."""
 
-_LARGE = re.compile(r"allow (?:more memory|twice that)|out of memory", re.IGNORECASE)
+_LARGE = re.compile(r"allow (?:more memory|twice that)|out of memory|MemoryError|bad.?alloc")
 """Entries that failed with such a reason are tried alone too, with more memory."""
 
-State = dict[str, float]
 Enlarge = Callable[[Sequence[Entry], BatchOptions, bool], Iterator[Record]]
 """Yields the records of entries, without those whose workers were killed. If the last argument is
 true, each entry is alone in its worker, and has more memory."""
@@ -38,45 +38,43 @@ class Driver:
     """Enlarges what the source holds, as far as the ledger of the target lacks it.
 
     With `retry_failed`, takes only entries that failed or were set aside. `counts` has a number for
-    each `Status`, "skipped", "failed before", "pixels", and "found" once all entries are.
-    Raises `ConfigError` for a request that cannot be fulfilled, and `StoreError`.
+    each `Status`, "skipped", "failed before", and "found" once all entries are.
     """
 
     def __init__(self, options: BatchOptions, retry_failed: bool = False) -> None:
-        if not options.target or options.engine == "torch":
-            remedy = "choose the engine openvino or onnx" if options.target else "name an --output"
-            raise ConfigError(f"a batch has workers without PyTorch, and an output; {remedy}")
+        if not options.target:
+            raise ConfigError("a batch has an output; name it with --output")
+        if options.engine == "torch":
+            raise ConfigError("workers have no PyTorch; choose the engine openvino or onnx")
         self.counts: Counter[str] = Counter()
+        options = replace(options, engine=options.engine.replace("auto", "openvino"))
+        if (path := Path(options.model)).is_file():
+            options = replace(options, model=str(path.absolute()))
         self._options, self._retry_failed = options, retry_failed
-        self._target, self._started = Place(options.target), monotonic()
+        self._target, self._started, self._pixels = Place(options.target), monotonic(), 0
         self._recipe = cache(self._find_recipe)
         self._recipe(options.model, "")
 
-    def plan(self) -> int:
-        """The number of entries that `run` would enlarge; counts the others."""
-        return sum(not entry.refusal for entry in self._pending(Ledger(self._target)))
+    def plan(self) -> State:
+        """The number of entries that `run` would enlarge, and of the others."""
+        planned = sum(not entry.refusal for entry in self._pending(Ledger(self._target)))
+        return {"planned": planned, **self.counts}
 
-    def run(
-        self, enlarge: Enlarge, tell: Callable[[str, str], None], show: Callable[[State], State]
-    ) -> None:
-        """Enlarge all pending entries. `tell` gets each status and reason."""
-        with leased(self._target, lambda: show(self.state())) as check:
+    def run(self, enlarge: Enlarge) -> Generator[Record]:
+        """Enlarge all pending entries; yields a record of each. Close it to end early."""
+        with leased(self._target, self.state) as check:
             self._target.delete(ARRIVING, folder=True)
             ledger = Ledger(self._target)
             self._check_recipe(ledger)
-
-            def add(record: Record) -> None:
-                check()
-                ledger.add(record)
-                self.counts.update({record.status: 1, "pixels": record.pixels})
-                tell(record.status, record.reason)
-
+            pending = self._pending(ledger)
             try:
-                for chunk in self._chunks(ledger):
-                    for entry in chunk:
-                        if entry.refusal:
-                            add(record_of(entry, "failed", entry.refusal))
-                    self._finish([entry for entry in chunk if not entry.refusal], enlarge, add)
+                while stream := list(islice(pending, _STREAM)):
+                    for record in self._finish(stream, enlarge):
+                        check()
+                        ledger.add(record)
+                        self.counts[record.status] += 1
+                        self._pixels += record.pixels
+                        yield record
             finally:
                 ledger.flush()
             ledger.merge()
@@ -84,39 +82,32 @@ class Driver:
 
     def state(self) -> State:
         """What people want to know: the counts, the speed, and the time left if it is known."""
-        counts, seconds = self.counts, max(monotonic() - self._started, 1e-9)
+        counts, seconds = self.counts.copy(), max(monotonic() - self._started, 1e-9)
+        state: State = {**counts, "megapixels/s": self._pixels / 1e6 / seconds}
         done = sum(counts[status] for status in STATUSES)
-        state: State = {**counts, "megapixels/s": counts["pixels"] / 1e6 / seconds}
-        if done and counts["found"]:
-            todo = counts["found"] - done - counts["skipped"] - counts["failed before"]
-            state["minutes left"] = todo * seconds / done / 60
+        left = counts["found"] - done - counts["skipped"] - counts["failed before"]
+        if done and left > 0:
+            state["minutes left"] = left * seconds / done / 60
         return state
 
-    def _finish(self, left: list[Entry], enlarge: Enlarge, add: Callable[[Record], None]) -> None:
-        """Enlarge the entries. Those without an answer and large ones are tried again alone."""
+    def _finish(self, stream: list[Entry], enlarge: Enlarge) -> Iterator[Record]:
+        """A record of each entry. Large ones and those without an answer are tried again alone."""
+        yield from (record_of(e, "failed", e.refusal) for e in stream if e.refusal)
+        waiting = {entry.key: entry for entry in stream if not entry.refusal}
         stuck, alone = 0, False
-        while left and stuck < _ROUNDS:
-            waiting = {entry.key: entry for entry in left}
-            for record in enlarge(left, self._options, alone):
+        while waiting and stuck < _ROUNDS:
+            before = len(waiting)
+            for record in enlarge(list(waiting.values()), self._options, alone):
                 # Ray may have run a task twice.
                 if record.key in waiting and (alone or not _LARGE.search(record.reason)):
                     del waiting[record.key]
-                    add(record)
-            stuck = stuck + 1 if len(waiting) == len(left) else 0
-            left, alone = list(waiting.values()), bool(stuck) or len(waiting) <= _SUSPECTS
-        if len(left) > _SUSPECTS:
+                    yield record
+            stuck = stuck + 1 if len(waiting) == before else 0
+            alone = bool(stuck) or len(waiting) <= _SUSPECTS
+        if len(waiting) > _SUSPECTS:
             raise ConfigError("workers are killed again and again; give them more memory")
-        for entry in left:
-            why = "its worker was killed each time, also alone with more memory; set aside"
-            add(record_of(entry, "killed", f"{entry.source}: {why}"))
-
-    def _chunks(self, ledger: Ledger) -> Iterator[list[Entry]]:
-        pending = self._pending(ledger)
-        with ThreadPoolExecutor(1, "listing") as listing:
-            following = listing.submit(lambda: list(islice(pending, _FIRST)))
-            while chunk := following.result():
-                following = listing.submit(lambda: list(islice(pending, _MOST)))
-                yield chunk
+        why = "its worker was killed each time, also alone with more memory; set aside"
+        yield from (record_of(e, "killed", f"{e.source}: {why}") for e in waiting.values())
 
     def _pending(self, ledger: Ledger) -> Iterator[Entry]:
         """The entries that are to be enlarged or refused; counts the others."""
@@ -136,27 +127,18 @@ class Driver:
         self.counts["found"] = found
 
     def _find_recipe(self, model: str, scale: str) -> str:
-        found, options = find_model(model, self._options.strength), self._options
-        name = f"{found.name}{'+' * options.ensemble}"
-        made_by = mark(name, options.request(scale).mark, found.sha256)
+        options, names = self._options, [model]
+        if model == "auto":
+            names = [name for name in (CLEAN, ROBUST) if name in bundled_models()]
+        found = [find_model(name, options.strength) for name in names]
+        name = "/".join(one.name for one in found) + "+" * options.ensemble
+        hashes = "".join(one.sha256[: 12 // len(found)] for one in found)
+        made_by = mark(name, options.request(scale).mark, hashes)
         return f"{made_by} as {options.file_format}" if options.file_format else made_by
 
     def _check_recipe(self, ledger: Ledger) -> None:
-        options = self._options
-        tables = ledger.tables(["recipe"])
-        theirs = {recipe for table in tables for recipe in table["recipe"].unique().to_pylist()}
-        free = options.overwrite or options.source.lower().endswith(MANIFESTS)
-        if theirs and not free and self._recipe(options.model, "") not in theirs:
+        theirs = ledger.records(["recipe"])["recipe"].unique().to_pylist()
+        free = self._options.overwrite or self._options.source.lower().endswith(MANIFESTS)
+        if theirs and not free and self._recipe(self._options.model, "") not in theirs:
             remedy = "give the same options, another output, or --overwrite"
-            raise ConfigError(f"{options.target}: has results of {min(theirs)!r}; {remedy}")
-
-
-def status_of(address: str) -> tuple[list[tuple[str, str]], dict[str, Any]]:
-    """The status and reason of each entry, and the state of a run that goes on."""
-    target, last = Place(address), dict[int, tuple[str, str]]()
-    run = read_lease(target)
-    for table in Ledger(target).tables(["key", "status", "reason"]):
-        last |= {row["key"]: (row["status"], row["reason"]) for row in table.to_pylist()}
-    if not last and not run:
-        raise ConfigError(f"{address}: has no ledger; name the output of a batch")
-    return list(last.values()), run.get("state", {})
+            raise ConfigError(f"{self._options.target}: has results of {min(theirs)!r}; {remedy}")

@@ -10,25 +10,22 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-import pyarrow.csv
-import pyarrow.parquet
+import pyarrow.dataset
 
 from prosr.cluster.places import PRIVATE, Info, Place, version_of
 from prosr.errors import ConfigError, printable
-from prosr.images.formats import find_format, is_picture
+from prosr.images.formats import UNREAD_SUFFIXES, find_format, is_picture
 from prosr.inference.pictures import result_suffix
 from prosr.sizes import Request, choose, requested
 from prosr.video import clip_suffix, is_clip
 
 MANIFESTS = (".csv", ".parquet")
 _COLUMNS = ("address", "scale", "model", "result", "version")
-_REMEMBERED = 1_000_000
-"""Results that are remembered, so that no other entry replaces one of them."""
 
 
 @dataclass(frozen=True)
 class BatchOptions:
-    """The addresses of a batch, and options of `prosr upscale`; `max_memory` 0 is its default."""
+    """The addresses of a batch, and options of `prosr upscale`; `max_memory` is of a worker."""
 
     source: str
     target: str
@@ -39,7 +36,7 @@ class BatchOptions:
     ensemble: bool = False
     strength: float = 1.0
     overwrite: bool = False
-    max_memory: int = 0
+    max_memory: str | None = None
 
     def request(self, scale: str = "") -> Request:
         """The request of all entries, or of one that states a scale."""
@@ -47,7 +44,7 @@ class BatchOptions:
         return replace(choose({"scale": scale}), settings=own.settings) if scale else own
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Entry:
     """A picture or clip to enlarge, and the key of its result in the target.
 
@@ -85,20 +82,21 @@ def find_entries(options: BatchOptions) -> Iterator[Entry]:
     in the source is skipped. An entry is refused if its result would lie outside the target or
     replace another one. Raises `ConfigError` for a source that is missing or holds nothing.
     """
-    taken: dict[int, str] = {}
+    taken: set[int] = set()
     entry = None
     for entry in _find(options):
         path, why = Path(entry.result), ""
-        if path.is_absolute() or ".." in path.parts or path.parts[0] == PRIVATE:
+        if path.is_absolute() or ".." in path.parts or path.parts[:1] in ((), (PRIVATE,)):
             why = f"its result {printable(entry.result)!r} is not in the target; name another one"
-        elif (other := taken.setdefault(entry.key, entry.source)) != entry.source:
-            why = f"its result would replace that of {other}; rename one of them"
-        yield replace(entry, refusal=f"{entry.source}: {why}") if why else entry
-        if len(taken) > _REMEMBERED:
-            taken.clear()
+        elif entry.key in taken:
+            why = f"its result {printable(entry.result)!r} is that of another one; rename one"
+        taken.add(entry.key)
+        if why:
+            # It has a record of its own, not that of the result.
+            entry = replace(entry, result=entry.source, refusal=f"{entry.source}: {why}")
+        yield entry
     if entry is None:
-        where = printable(options.source)
-        raise ConfigError(f"{where}: no pictures or clips in it; name another source")
+        raise ConfigError(f"{printable(options.source)}: no pictures or clips in it; name others")
 
 
 def _short_hash(text: str) -> int:
@@ -116,8 +114,7 @@ def _find(options: BatchOptions) -> Iterator[Entry]:
         parent, _, name = folder.full("").rpartition("/")
         yield from _files(Place(parent or "/"), [(name, info)], options)
     elif folder.full("") == target.full(""):
-        where = printable(options.source)
-        raise ConfigError(f"{where}: results would go into itself; give another output")
+        raise ConfigError(f"{folder.shown('')}: results would go into itself; give another output")
     else:
         yield from _files(folder, folder.walk(skipped=target.root), options)
 
@@ -126,31 +123,37 @@ def _files(
     folder: Place, files: Iterable[tuple[str, Info]], options: BatchOptions
 ) -> Iterator[Entry]:
     for key, info in files:
-        shown, full, how = folder.shown(key), folder.full(key), ("", options.model)
-        kind, version = Path(key).suffix[1:].lower(), version_of(info)
-        if kind not in ("tar", "zip"):
-            if is_picture(Path(key)) or is_clip(Path(key)):
-                yield Entry(shown, _result(key, options), full, *how, version)
-            continue
-        try:
-            for member, place, part in _members(full, kind):
-                result = _result(f"{Path(key).with_suffix('')}/{member}", options)
-                yield Entry(f"{shown}::{printable(member)}", result, place, *how, version, *part)
-        except (tarfile.TarError, zipfile.BadZipFile, OSError, EOFError) as error:
-            reason = printable(str(error)) or type(error).__name__
-            why = f"{shown}: the archive cannot be read ({reason}); make it again"
-            yield Entry(shown, key, full, *how, version, refusal=why)
+        path, shown = Path(key), folder.shown(key)
+        entry = Entry(shown, key, folder.full(key), "", options.model, version_of(info))
+        if is_picture(path) or is_clip(path):
+            yield replace(entry, result=_result(key, options))
+        elif path.suffix.lower() in UNREAD_SUFFIXES:
+            why = "this format is not supported; make it a PNG first"
+            yield replace(entry, refusal=f"{shown}: {why}")
+        elif path.suffix.lower() in (".tar", ".zip"):
+            try:
+                yield from _members(entry, options)
+            except (tarfile.TarError, zipfile.BadZipFile, OSError, EOFError) as error:
+                why = f"the archive cannot be read ({printable(str(error))}); make it again"
+                yield replace(entry, refusal=f"{shown}: {why}")
 
 
-def _members(address: str, kind: str) -> Iterator[tuple[str, str, tuple[int, int | None]]]:
-    archive = Place(f"{kind}://::{address}")
+def _members(entry: Entry, options: BatchOptions) -> Iterator[Entry]:
+    """The pictures and clips in an archive, which is the `entry`."""
+    path = Path(entry.result)
+    kind = path.suffix[1:].lower()
+    archive = Place(f"{kind}://::{entry.address}")
     for name, info in archive.walk():
-        if is_picture(Path(name)) or is_clip(Path(name)):
-            if kind == "zip":
-                yield name, f"zip://{name}::{address}", (0, None)
-            else:
-                # Workers read the member alone, and not the headers of all members before it.
-                yield name, address, (archive.fs.index[info["name"]][1], info["size"])
+        if not is_picture(Path(name)) and not is_clip(Path(name)):
+            continue
+        result = _result(f"{path.with_suffix('')}/{name}", options)
+        member = replace(entry, source=f"{entry.source}::{printable(name)}", result=result)
+        if kind == "zip":
+            yield replace(member, address=f"zip://{name}::{entry.address}")
+        else:
+            # Workers read the member alone, and not the headers of all members before it.
+            start = archive.fs.index[info["name"]][1]
+            yield replace(member, start=start, size=info["size"])
 
 
 def _result(key: str, options: BatchOptions) -> str:
@@ -162,17 +165,14 @@ def _result(key: str, options: BatchOptions) -> str:
 def _manifest(store: Place, options: BatchOptions) -> Iterator[Entry]:
     """Entries of the rows. Addresses without a protocol are relative to the manifest's folder."""
     base = Place(store.full("").rpartition("/")[0] or "/")
+    kind = Path(store.root).suffix[1:].lower()
     try:
-        with store.fs.open(store.root, "rb") as file:
-            if store.root.lower().endswith(".csv"):
-                batches = pyarrow.csv.open_csv(file)
-            else:
-                batches = pyarrow.parquet.ParquetFile(file).iter_batches()
-            for batch in batches:
-                names = batch.schema.names
-                if "address" not in names or set(names) - set(_COLUMNS):
-                    raise ConfigError(f"columns {names}; they must be among {_COLUMNS}")
-                yield from (_row_entry(row, base, options) for row in batch.to_pylist())
+        rows = pyarrow.dataset.dataset(store.root, format=kind, filesystem=store.fs)
+        for batch in rows.to_batches(batch_size=10_000, batch_readahead=1):
+            names = batch.schema.names
+            if "address" not in names or set(names) - set(_COLUMNS):
+                raise ConfigError(f"columns {names}; they must be among {_COLUMNS}")
+            yield from (_row_entry(row, base, options) for row in batch.to_pylist())
     except (ValueError, OSError) as error:
         raise ConfigError(f"{store.shown('')}: {printable(str(error))}") from error
 

@@ -14,6 +14,7 @@ import os
 import secrets
 import socket
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
@@ -46,14 +47,17 @@ Status = Literal["made", "failed", "killed"]
 
 STATUSES: tuple[Status, ...] = ("made", "failed", "killed")
 
+State = dict[str, float]
+"""What people want to know of a run: numbers by what they count."""
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """What became of an entry, whose `key` and `state` it has.
 
     `hash` is the SHA-256 of its bytes, `size` and `pixels` those of the result, `seconds` the time
-    that it took a worker on `host`, whose peak so far was `memory` bytes, and `model_hash` the
-    SHA-256 of the network's weights. `reason` is the error, or a remark.
+    that it took a worker whose peak so far was `memory` bytes, and `model_hash` the SHA-256 of the
+    network's weights. `reason` is the error, or a remark.
     """
 
     result: str
@@ -70,7 +74,6 @@ class Record:
     seconds: float = 0.0
     memory: int = 0
     model_hash: str = ""
-    host: str = ""
 
 
 _TYPES = {"int": pa.int64(), "float": pa.float64()}
@@ -90,8 +93,7 @@ class Ledger:
         self._target = target
         self._records: list[Record] = []
         self._written = time()
-        self._merged: list[str] = []
-        self._parts: list[bytes] = []
+        self._merged, self._parts = list[str](), list[bytes]()
         self._first, index = 0, None
         # A running batch may merge the parts while they are read; then read again.
         while index != (latest := target.read(_INDEX) or b'{"files": [], "next": 0}'):
@@ -100,10 +102,11 @@ class Ledger:
             while (part := target.read(_part(self._first + len(self._parts)))) is not None:
                 self._parts.append(part)
 
-    def tables(self, columns: list[str]) -> Iterator[pa.Table]:
-        for name in self._merged:
-            yield self._table(self._target.read(name), columns)
-        yield from (self._table(part, columns) for part in self._parts)
+    def records(self, columns: list[str]) -> pa.Table:
+        """These columns of all records, the oldest first."""
+        merged = (self._target.read(name) for name in self._merged)
+        tables = [self._table(data, columns) for data in (*merged, *self._parts)]
+        return pa.concat_tables([_SCHEMA.empty_table().select(columns), *tables])
 
     def find(self, entry: Entry) -> tuple[Status | None, bool, bool]:
         """The last status of an entry, if it is as it was then, and if it was made at any time."""
@@ -115,16 +118,13 @@ class Ledger:
 
     @cached_property
     def _known(self) -> tuple[NDArray[Any], ...]:
-        columns = ["key", "state", "status"]
-        tables = [_SCHEMA.empty_table().select(columns), *self.tables(columns)]
-        keys, states, texts = pa.concat_tables(tables).columns
-        codes = pa.compute.index_in(texts, pa.array(STATUSES)).to_numpy()[::-1].astype(np.int8)
-        # The last record of each key is the first one from the end.
-        backwards = keys.to_numpy()[::-1]
-        unique, last, numbers = np.unique(backwards, return_index=True, return_inverse=True)
-        made = np.zeros(len(unique), np.bool_)
-        made[numbers[codes == STATUSES.index("made")]] = True
-        return unique, states.to_numpy()[::-1][last], codes[last], made
+        """The keys in order; and of each the last state and status, and whether it was made."""
+        records = self.records(["key", "state", "status"])
+        last = last_of_each_key(records)
+        made = records.filter(pa.compute.equal(records["status"], "made"))["key"].to_numpy()
+        codes = pa.compute.index_in(last["status"], pa.array(STATUSES)).to_numpy()
+        keys = last["key"].to_numpy()
+        return keys, last["state"].to_numpy(), codes.astype(np.int8), np.isin(keys, made)
 
     def add(self, record: Record) -> None:
         self._records.append(record)
@@ -134,7 +134,7 @@ class Ledger:
     def flush(self) -> None:
         if self._records:
             part = _parquet(pa.Table.from_pylist([asdict(r) for r in self._records], _SCHEMA))
-            self._target.write(_part(self._first + len(self._parts)), part)
+            self._target.put(_part(self._first + len(self._parts)), part)
             self._parts.append(part)
             self._records, self._written = [], time()
             if len(self._parts) >= _PARTS:
@@ -146,10 +146,10 @@ class Ledger:
         if numbers:
             name = f"{FOLDER}/merged-{numbers[0]:06}-{numbers[-1]:06}.parquet"
             tables = [self._table(part, None) for part in self._parts]
-            self._target.write(name, _parquet(pa.concat_tables(tables)))
+            self._target.put(name, _parquet(pa.concat_tables(tables)))
             self._merged, self._first, self._parts = [*self._merged, name], numbers.stop, []
             index = json.dumps({"files": self._merged, "next": self._first}, allow_nan=False)
-            self._target.write(_INDEX, index.encode())
+            self._target.put(_INDEX, index.encode())
         listed = {f"{FOLDER}/{i['name'].rpartition('/')[2]}" for i in self._target.list(FOLDER)}
         for name in {*listed, *map(_part, numbers)} - {_INDEX, *self._merged}:
             self._target.delete(name)
@@ -162,6 +162,12 @@ class Ledger:
             raise StoreError(f"{what}; restore it, or delete all to begin again") from error
 
 
+def last_of_each_key(records: pa.Table) -> pa.Table:
+    """The last record of each key, sorted by key."""
+    _, from_end = np.unique(records["key"].to_numpy()[::-1], return_index=True)
+    return records.take(len(records) - 1 - from_end)
+
+
 def _parquet(table: pa.Table) -> bytes:
     stream = io.BytesIO()
     pq.write_table(table, stream, compression="zstd")
@@ -172,50 +178,67 @@ def _part(number: int) -> str:
     return f"{FOLDER}/part-{number:06}.parquet"
 
 
-def read_lease(target: Place) -> dict[str, Any]:
+def described(state: State) -> str:
+    return ", ".join(f"{round(value, 1):,} {name}" for name, value in state.items())
+
+
+def status_of(address: str) -> Iterator[str]:
+    """Lines: each entry without a result; then the numbers of all, and the state of a run."""
+    run = _read_lease(target := Place(address))
+    last = last_of_each_key(Ledger(target).records(["key", "status", "reason"]))
+    if not len(last) and not run:
+        raise ConfigError(f"{address}: has no ledger; name the output of a batch")
+    for row in last.filter(pa.compute.not_equal(last["status"], "made")).to_pylist():
+        yield f"{row['status']:8} {row['reason']}"
+    state = {**run.get("state", {}), **Counter(last["status"].to_pylist())}
+    yield described(state | {"seconds ago": time() - run["time"]} if run else state)
+
+
+def _read_lease(target: Place) -> dict[str, Any]:
     return dict(json.loads(target.read(_LEASE) or b"{}"))
 
 
 @contextmanager
-def leased(target: Place, state: Callable[[], dict[str, Any]]) -> Iterator[Callable[[], None]]:
+def leased(target: Place, state: Callable[[], State]) -> Iterator[Callable[[], None]]:
     """Hold the lease of a target during the block, and write `state()` into it when renewing it.
 
     Yields a function that raises `StoreError` once the lease cannot be renewed any more. Raises
     `ConfigError` if another run has renewed it in the last minute, and has not ended here.
     """
-    trouble, ended = "", threading.Event()
+    trouble, ended = list[Exception](), threading.Event()
     who = {"run": secrets.token_hex(8), "host": socket.gethostname(), "pid": os.getpid()}
 
     def renew() -> None:
         now = {**who, "state": state(), "time": time()}
-        target.write(_LEASE, json.dumps(now, allow_nan=False).encode())
+        target.put(_LEASE, json.dumps(now, allow_nan=False).encode())
+
+    def check_holder() -> None:
+        holder = _read_lease(target)
+        if holder.get("run") != who["run"]:
+            other = f"process {holder.get('pid')} on {holder.get('host')}"
+            why = f"another run adds to it ({other}); wait for it, or give another output"
+            raise ConfigError(f"{target.address}: {why}")
 
     def keep() -> None:
-        nonlocal trouble
-        while not trouble and not ended.wait(_BEAT):
-            try:
-                if read_lease(target).get("run") == who["run"]:
-                    renew()
-                else:
-                    trouble = f"{target.address}: another run has taken the lease"
-            except StoreError as error:
-                trouble = str(error)
+        try:
+            while not ended.wait(_BEAT):
+                check_holder()
+                renew()
+        # Whatever it is, the lease is not renewed any more, and another run may take it.
+        except Exception as error:
+            trouble.append(error)
 
     def check() -> None:
         if trouble:
-            raise StoreError(trouble)
+            raise StoreError(str(trouble[0])) from trouble[0]
 
-    holder = read_lease(target)
+    holder = _read_lease(target)
     here = holder.get("host") == who["host"] and not psutil.pid_exists(holder["pid"])
     if here or time() - holder.get("time", 0) > _SILENT:
         renew()
         # Of several runs that found the lease free, the last one to write gets it.
         sleep(1)
-        holder = read_lease(target)
-    if holder.get("run") != who["run"]:
-        other = f"process {holder.get('pid')} on {holder.get('host')}"
-        wait = "wait for it, or give another output"
-        raise ConfigError(f"{target.address}: another run adds to it ({other}); {wait}")
+    check_holder()
     thread = threading.Thread(target=keep, name="lease", daemon=True)
     thread.start()
     try:

@@ -102,21 +102,20 @@ class Place:
                     below.append(inside)
             keys += reversed(below)
 
-    def write(self, key: str, data: bytes) -> None:
-        """Create or replace a small file in one step."""
-        self._arrive(key, lambda path: self.fs.pipe_file(path, data))
-
-    def put(self, file: Path, key: str) -> None:
-        """Copy a local file into the store in one step. It may replace another one."""
-        self._arrive(key, lambda path: self.fs.put_file(str(file), path))
-
     def delete(self, key: str, *, folder: bool = False) -> None:
         """Delete a file, or a folder with all files in it, if it exists."""
         self._if_found(lambda: self.fs.rm(self.path(key), recursive=folder))
 
-    def _arrive(self, key: str, send: Callable[[str], Any]) -> None:
-        path = self.path(key)
-        temporary = self.path(f"{ARRIVING}/{secrets.token_hex(8)}")
+    def put(self, key: str, content: bytes | Path) -> None:
+        """Create or replace a file in one step, with these bytes or those of a local file."""
+
+        def send(to: str) -> None:
+            if isinstance(content, bytes):
+                self.fs.pipe_file(to, content)
+            else:
+                self.fs.put_file(str(content), to)
+
+        path, temporary = self.path(key), self.path(f"{ARRIVING}/{secrets.token_hex(8)}")
         try:
             if self._one_step:
                 self._call(lambda: send(path))
@@ -134,21 +133,20 @@ class Place:
         except FileNotFoundError:
             return None
 
-    def _call(self, call: Callable[[], T]) -> T:
-        for wait in (*_WAITS, None):
-            try:
-                return call()
-            except FileNotFoundError:
-                raise
-            except _FINAL as error:
-                raise StoreError(f"{self.shown('')}: {_reason(error)}; check access") from error
-            # Each store's library has errors of its own for a lost connection or a busy server.
-            except Exception as error:
-                if wait is None:
-                    why = f"the store failed again and again ({_reason(error)}); run again later"
-                    raise StoreError(f"{self.shown('')}: {why}") from error
-                sleep(wait * random.uniform(0.5, 1.5))
-        raise AssertionError
+    def _call(self, call: Callable[[], T], waits: tuple[float, ...] = _WAITS) -> T:
+        try:
+            return call()
+        except FileNotFoundError:
+            raise
+        except _FINAL as error:
+            raise StoreError(f"{self.shown('')}: {_reason(error)}; check access") from error
+        # Each store's library has errors of its own for a lost connection or a busy server.
+        except Exception as error:
+            if not waits:
+                why = f"the store failed again and again ({_reason(error)}); run again later"
+                raise StoreError(f"{self.shown('')}: {why}") from error
+        sleep(waits[0] * random.uniform(0.5, 1.5))
+        return self._call(call, waits[1:])
 
 
 def version_of(info: Info) -> str:

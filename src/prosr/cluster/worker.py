@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import shutil
-import socket
 import tempfile
 from dataclasses import asdict
 from functools import lru_cache, partial
@@ -23,8 +22,8 @@ from prosr.cluster.ledger import Record, Status, record_of
 from prosr.cluster.places import Place
 from prosr.errors import ImageError, ProSRError, printable
 from prosr.images.formats import find_format
-from prosr.inference.loading import load
-from prosr.inference.memory import default_memory, peak_memory
+from prosr.inference.auto import load, suited
+from prosr.inference.memory import default_memory, parse_size, peak_memory
 
 _PLAIN = 120_000_000
 """Bytes of a process before it loads a model. What a worker has beyond that is of Ray and Arrow."""
@@ -36,7 +35,8 @@ class Enlarger:
     def __init__(self, options: BatchOptions) -> None:
         self._options, self._target = options, Place(options.target)
         extra = max(0, psutil.Process().memory_info().rss - _PLAIN)
-        self._limit = options.max_memory - extra if options.max_memory else default_memory()
+        limit = options.max_memory
+        self._limit = parse_size(limit) - extra if limit else default_memory()
         how = {name: getattr(options, name) for name in ("engine", "ensemble", "strength")}
         self._upscaler = lru_cache(maxsize=1)(partial(load, **how))
         self._upscaler(options.model, max_memory=self._limit)
@@ -67,7 +67,6 @@ class Enlarger:
         except Exception as error:
             reason = f"{entry.source}: unexpected {type(error).__name__}: {error}"
         known |= {"seconds": perf_counter() - started, "memory": peak_memory() or 0}
-        known |= {"host": socket.gethostname()}
         return record_of(entry, status, printable(" ".join(reason.split())), known)
 
     def _enlarge(self, entry: Entry, folder: Path, known: dict[str, Any]) -> str:
@@ -93,10 +92,10 @@ class Enlarger:
         except ProSRError as error:
             shown = str(error).replace(str(target), self._target.shown(entry.result))
             raise ImageError(shown.replace(str(source), entry.source)) from error
-        known |= {"model_hash": upscaler.sha256}
+        known |= {"model_hash": suited(upscaler, source).sha256}
         known |= {"size": target.stat().st_size, "pixels": upscaler.work.pixels - before}
         if outcome.status == "made":
-            self._target.put(target, entry.result)
+            self._target.put(entry.result, target)
         return "; ".join(filter(None, (outcome.reason, *outcome.notes)))
 
     def _fetch(self, entry: Entry, folder: Path) -> Path:
