@@ -6,8 +6,8 @@ import torch.nn.functional as F
 
 from prosr.config import PRESETS
 from prosr.errors import ConfigError
-from prosr.layouts import ProSRConfig
-from prosr.nets.blocks import MEAN_RGB
+from prosr.layouts import Padding, ProSRConfig
+from prosr.nets.blocks import DCU, MEAN_RGB
 from prosr.nets.build import build
 from prosr.nets.cost import observe
 from prosr.nets.generator import ProSR
@@ -119,3 +119,35 @@ def test_features_are_capped_before_the_upsampler() -> None:
     net = tiny(max_features=7)
     upsampler = net.u[0].upsampler
     assert upsampler.conv.in_channels == 7  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("residual", [True, False])
+@pytest.mark.parametrize("padding", ["zeros", "reflect"])
+@pytest.mark.parametrize("scale", SCALES)
+def test_folded_convolutions_give_what_the_layers_as_drawn_give(
+    scale: int, padding: Padding, residual: bool
+) -> None:
+    layout = ProSRConfig(
+        features=8,
+        growth=(8, 6, 5),
+        dcus=((1, 2), (1,), (1,)),
+        bottleneck=1,
+        upsampled=(6, 5, 4),
+        dcu_compression=0.5,
+        padding=padding,
+        residual=residual,
+    )
+    net = build(layout).double().eval()
+    x = torch.rand(1, 3, 5, 6, dtype=torch.float64)
+    folded, macs = net(x, scale), observe(net, scale)[0]
+    units = [module for module in net.modules() if isinstance(module, DCU) and module.folds]
+    assert units
+    for unit in units:
+        unit.folds = False
+    torch.testing.assert_close(folded, net(x, scale))
+    assert macs < observe(net, scale)[0]
+
+
+def test_a_narrow_growth_is_not_folded() -> None:
+    units = [one for one in build(PRESETS["prosr-xs"]).modules() if isinstance(one, DCU)]
+    assert units and not any(unit.folds for unit in units)

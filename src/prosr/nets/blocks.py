@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -45,8 +47,12 @@ class DenseLayer(nn.Module):
         self.conv = conv(bottleneck, growth, padding=padding)
 
     def forward(self, x: Tensor) -> Tensor:
-        growth: Tensor = self.conv(F.relu(self.squeeze(x)))
+        growth: Tensor = self.conv(self.hidden(x))
         return growth
+
+    def hidden(self, x: Tensor) -> Tensor:
+        """The input of the CONV(3,3)."""
+        return F.relu(self.squeeze(x))
 
 
 class NormalizedDenseLayer(DenseLayer):
@@ -57,10 +63,8 @@ class NormalizedDenseLayer(DenseLayer):
         self.norm_in = nn.BatchNorm2d(channels_in)
         self.norm_squeezed = nn.BatchNorm2d(bottleneck)
 
-    def forward(self, x: Tensor) -> Tensor:
-        squeezed = self.squeeze(F.relu(self.norm_in(x)))
-        growth: Tensor = self.conv(F.relu(self.norm_squeezed(squeezed)))
-        return growth
+    def hidden(self, x: Tensor) -> Tensor:
+        return F.relu(self.norm_squeezed(self.squeeze(F.relu(self.norm_in(x)))))
 
 
 class DCU(nn.Module):
@@ -69,7 +73,8 @@ class DCU(nn.Module):
     `layout` gives the width of the bottlenecks and the padding. `compressed` is the number of
     channels after the compression; None means no compression. With `residual_scale`, the result is
     scaled and added to the input, which must then have `compressed` channels: the local residual
-    link. `channels` is the number of channels that the unit returns.
+    link. `channels` is the number of channels that the unit returns. If the unit `folds`, the last
+    CONV(3,3) and the compression of its result are computed as one convolution.
     """
 
     def __init__(
@@ -91,14 +96,30 @@ class DCU(nn.Module):
         self.compression = nn.Conv2d(dense, compressed, 1, bias=False) if compressed else None
         self.channels = compressed or dense
         self.residual_scale = residual_scale
+        # More MACs than they save if the growth is far below `compressed`.
+        more = 9 * layout.bottleneck * growth * (self.channels - growth)
+        self.folds = compressed is not None and more < growth * compressed
 
     def forward(self, x: Tensor) -> Tensor:
-        z = x
-        for layer in self.layers:
+        z, layers = x, cast(list[DenseLayer], list(self.layers))
+        for layer in layers[: len(layers) - self.folds]:
             z = torch.cat((z, layer(z)), dim=1)
-        if self.compression is not None:
+        if self.folds:
+            z = self._folded(z, layers[-1])
+        elif self.compression is not None:
             z = self.compression(z)
-        return z if self.residual_scale is None else x + self.residual_scale * z
+        if self.residual_scale is None:
+            return z
+        return x + (z if self.folds else self.residual_scale * z)
+
+    def _folded(self, z: Tensor, last: DenseLayer) -> Tensor:
+        """The last layer, the compression and the scale, which have nothing between them."""
+        compression = (self.residual_scale or 1.0) * cast(nn.Conv2d, self.compression).weight
+        of_z, of_last = compression[:, : z.shape[1]], compression[:, z.shape[1] :, 0, 0]
+        weight, bias = last.conv.weight, cast(Tensor, last.conv.bias)
+        kernel = (of_last @ weight.flatten(1)).view(-1, *weight.shape[1:])
+        folded: Tensor = last.conv._conv_forward(last.hidden(z), kernel, of_last @ bias)
+        return F.conv2d(z, of_z) + folded
 
 
 class SubPixelUpsampler(nn.Module):
