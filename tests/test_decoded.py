@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from prosr.data.decoded import CELL, DecodedPictures, Pixels, detail
-from prosr.data.patches import PatchSampler, TrainingPicture, open_pictures
+from prosr.data.patches import PatchSampler, TrainingPicture, open_pictures, prepared
 from prosr.errors import DataError
 
 SIDE = 40
@@ -79,6 +79,19 @@ def test_batches_do_not_depend_on_the_cache(tmp_path: Path) -> None:
         a, b = one[step], two[step]
         assert a.sources == b.sources
         assert (a.x == b.x).all() and (a.y == b.y).all()
+
+
+def at_twice(step: int) -> int:
+    return 2
+
+
+@pytest.mark.timeout(60)
+def test_a_worker_decodes_what_was_evicted(tmp_path: Path) -> None:
+    """libvips, which this process has used, would hang in a process forked from it."""
+    make_folder(tmp_path / "pictures", 3)
+    sampler = PatchSampler(opened(tmp_path, 100), at_twice, {2: 6}, 4, 0)
+    (batch,) = prepared(sampler, range(3, 4), workers=1)
+    np.testing.assert_array_equal(batch.x, sampler[3].x)
 
 
 def test_batches_are_those_of_older_versions(tmp_path: Path) -> None:

@@ -5,10 +5,14 @@ A batch is a function of the step: there is no state to save.
 
 from __future__ import annotations
 
+import multiprocessing
+import multiprocessing.process
+import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 from torch.utils.data import DataLoader, Dataset
@@ -181,6 +185,10 @@ def prepared(sampler: PatchSampler, steps: range, workers: int) -> Iterator[Batc
     # PyTorch would raise the death of a worker anywhere, even in a save, not only when its
     # batch is awaited.
     signal_handling._SIGCHLD_handler_set = True
+    # libvips hangs in a process that was forked from one that has used it.
+    forks = "forkserver" in multiprocessing.get_all_start_methods()
+    context = multiprocessing.get_context("forkserver" if forks else "spawn")
+    context.set_forkserver_preload([__name__])
     return iter(
         DataLoader(
             sampler,
@@ -189,6 +197,7 @@ def prepared(sampler: PatchSampler, steps: range, workers: int) -> Iterator[Batc
             num_workers=workers,
             prefetch_factor=PREFETCHED if workers else None,
             worker_init_fn=_ignore_signals,
+            multiprocessing_context=context if workers else None,
         )
     )
 
@@ -196,7 +205,15 @@ def prepared(sampler: PatchSampler, steps: range, workers: int) -> Iterator[Batc
 def _ignore_signals(worker: int) -> None:
     """Leave it to the training process, which gets the same signals, to end its data workers.
 
-    A worker that died of a signal could hold a lock for which that process waits.
+    A worker that died of a signal could hold a lock for which that process waits. If the training
+    process dies, the worker ends too: its own parent is the process that forks workers.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+    if (trainer := multiprocessing.parent_process()) is not None:
+        Thread(target=_end_with, args=(trainer,), daemon=True).start()
+
+
+def _end_with(trainer: multiprocessing.process.BaseProcess) -> None:
+    trainer.join()
+    os.kill(os.getpid(), signal.SIGKILL)
