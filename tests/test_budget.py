@@ -24,7 +24,7 @@ CELLS = {
     }
 }
 PLAN = ComparisonPlan(minutes=0.01, cells=CELLS)
-XS = Recipe(model="prosr-xs", steps=1)
+XS = Recipe(model="prosr-xs", steps=1_000_000)
 
 
 def test_steps_are_those_whose_expected_time_is_the_budget() -> None:

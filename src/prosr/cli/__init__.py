@@ -32,7 +32,7 @@ from prosr.cli.options import ListCommand
 from prosr.cli.output import finish, prepare, say
 from prosr.cli.quantize import quantize
 from prosr.cli.serve import serve
-from prosr.cli.signals import PATIENCE, heard, notice_hangup
+from prosr.cli.signals import PATIENCE, heard
 from prosr.cli.train import train
 from prosr.cli.upscale import upscale
 from prosr.errors import ProSRError, is_out_of_memory
@@ -112,7 +112,6 @@ def _end_in_order() -> None:
 
     def end(number: int, frame: FrameType | None) -> None:
         nonlocal ended
-        notice_hangup(number)
         if monotonic() - ended < PATIENCE:
             return
         ended = monotonic()

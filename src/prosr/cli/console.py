@@ -19,7 +19,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from prosr.cli.signals import PATIENCE, heard, notice_hangup
+from prosr.cli.signals import PATIENCE, heard
 
 if TYPE_CHECKING:
     from prosr.scales import Scale
@@ -116,7 +116,6 @@ def stop_on_signals() -> Iterator[Callable[[], int]]:
     received: list[tuple[float, int]] = []
 
     def remember(number: int, frame: FrameType | None) -> None:
-        notice_hangup(number)
         received.append((monotonic(), number))
         if received[-1][0] - received[0][0] > PATIENCE:
             raise KeyboardInterrupt
@@ -126,9 +125,7 @@ def stop_on_signals() -> Iterator[Callable[[], int]]:
         yield lambda: received[0][1] if received else 0
     finally:
         for number, handler in previous.items():
-            # `notice_hangup` may have set SIGHUP to be ignored.
-            if signal.getsignal(number) is remember:
-                signal.signal(number, handler)
+            signal.signal(number, handler)
 
 
 def stop_after(minutes: float | None, interrupted: Callable[[], object]) -> Callable[[], bool]:

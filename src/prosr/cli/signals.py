@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import stat
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 PATIENCE = 2.0
 """Seconds in which a repeated signal counts as the first one."""
@@ -39,15 +36,3 @@ def heard() -> list[signal.Signals]:
     """
     ends = [n for n in signal.Signals if n.name in ("SIGINT", "SIGTERM", "SIGHUP")]
     return [number for number in ends if signal.getsignal(number) != signal.SIG_IGN]
-
-
-def notice_hangup(number: int) -> None:
-    """On SIGHUP, ignore repeats and silence terminal streams, which have no reader now."""
-    if signal.Signals(number).name != "SIGHUP":
-        return
-    signal.signal(number, signal.SIG_IGN)
-    for stream in (sys.stdout, sys.stderr):
-        # Not every stream has a file descriptor.
-        with suppress(OSError):
-            if stat.S_ISCHR(os.fstat(stream.fileno()).st_mode):
-                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

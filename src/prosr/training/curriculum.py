@@ -69,21 +69,18 @@ def scale_at(step: int, recipe: Recipe) -> Scale:
 
 
 def shares(recipe: Recipe) -> dict[Scale, float]:
-    """Expected share of the steps for each scale, whatever their number.
+    """Expected share of the steps for each scale.
 
     With the duration of a step at each scale, a time budget becomes a number of steps before
     the run starts, so that nothing in the run depends on a clock.
     """
-    schedule, scales = recipe.schedule, recipe.scales
-    if not isinstance(schedule, Curriculum):
-        often = _frequencies(recipe) or dict.fromkeys(scales, 1.0)
-        return {scale: often[scale] / sum(often[s] for s in scales) for scale in scales}
-    starts = {2: 0.0, 4: schedule.blend_4[0], 8: schedule.blend_8[0]}
-    share = dict.fromkeys(scales, 0.0)
-    for opened, scale in enumerate(scales, 1):
-        end = 1.0 if opened == len(scales) else starts[scales[opened]]
-        for s in scales[:opened]:
-            share[s] += (end - starts[scale]) / opened
+    often = _frequencies(recipe) or dict.fromkeys(recipe.scales, 1.0)
+    share = dict.fromkeys(recipe.scales, 0.0)
+    for phase in phases(recipe):
+        scales = stage_at(phase[0], recipe).scales
+        for scale in scales:
+            drawn = often[scale] / sum(often[s] for s in scales)
+            share[scale] += drawn * len(phase) / recipe.steps
     return share
 
 
