@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -88,3 +89,15 @@ def test_another_file_is_refused_and_kept(tmp_path: Path, content: str) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"nowhere\.json: No such file"):
         read_results(tmp_path / "nowhere.json")
+
+
+def test_writers_at_the_same_time_lose_no_row(tmp_path: Path) -> None:
+    path = tmp_path / "scores.json"
+
+    def add(model: str) -> None:
+        for scale in range(2, 12):
+            save_results(path, [make_row(model=model, scale=scale)])
+
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(add, "abcd"))
+    assert len(read_results(path)) == 40

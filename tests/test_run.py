@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from prosr.checkpoints.weights import load_state, save_state
 from prosr.config import Recipe, Single
@@ -66,3 +66,40 @@ def test_a_run_without_a_state_does_not_keep_its_folder(tmp_path: Path) -> None:
     opened(tmp_path, other).save()
     with pytest.raises(ConfigError, match="batch = 3, not 16"):
         opened(tmp_path, NORMALIZED)
+
+
+@pytest.mark.parametrize(
+    ("muon", "change", "complaint"),
+    [
+        (None, {"net/exp_avg.": None}, "exp_avg.* has shape none instead of"),
+        (None, {"net/step.": None}, "step.* has shape none instead of a scalar"),
+        (None, {"net/exp_avg.": torch.zeros(())}, "exp_avg.* has shape a scalar instead of"),
+        (None, {"net/momentum.": torch.zeros(3)}, "momentum.* has shape 3 instead of none"),
+        (0.02, {"net/momentum.": torch.zeros(3)}, "momentum.v.bias has shape 3 instead of none"),
+        (
+            None,
+            {"net/exp_avg.a stranger": torch.zeros(3)},
+            "a stranger has shape 3",
+        ),
+    ],
+)
+def test_a_state_with_other_tensors_of_the_optimizer_is_refused(
+    tmp_path: Path, muon: float | None, change: dict[str, Tensor | None], complaint: str
+) -> None:
+    recipe = NORMALIZED.model_copy(update={"muon": muon})
+    run = opened(tmp_path, recipe)
+    run.net(torch.rand(2, 3, 4, 4), 4).sum().backward()  # type: ignore[no-untyped-call]
+    run.optimizer.step()
+    run.save()
+    opened(tmp_path, recipe)
+    path = tmp_path / "state.safetensors"
+    tensors, header = load_state(path)
+    for start, value in change.items():
+        some = next((name for name in tensors if name.startswith(start)), start)
+        name = some if value is None or some.startswith("net/exp_avg.") else f"{start}v.bias"
+        tensors.pop(name, None)
+        if value is not None:
+            tensors[name] = value
+    save_state(path, tensors, {"progress": header["progress"]})
+    with pytest.raises(CheckpointError, match=complaint):
+        opened(tmp_path, recipe)

@@ -54,11 +54,11 @@ def _place(temporary: Path, path: Path) -> None:
 
 
 @contextmanager
-def only_here(folder: Path) -> Iterator[None]:
-    """Lock a folder during the block. The lock is released when this process ends at the latest.
+def only_here(folder: Path, name: str = ".lock", wait: bool = False) -> Iterator[None]:
+    """Lock a file in a folder, else the folder, during the block, at most until the process ends.
 
-    Raises `ConfigError` if another process has locked it, and `ProSRError` if it cannot be
-    written.
+    If another process has locked it, raises `ConfigError`, or waits for it. Raises `ProSRError`
+    if the folder cannot be written.
     """
     # Imported here because enlarging a picture needs no lock.
     from filelock import FileLock, Timeout
@@ -66,7 +66,7 @@ def only_here(folder: Path) -> Iterator[None]:
     with explaining(folder):
         folder.mkdir(parents=True, exist_ok=True)
         try:
-            lock = FileLock(folder / ".lock", timeout=0).acquire()
+            lock = FileLock(folder / name, timeout=-1 if wait else 0).acquire()
         except Timeout:
             raise ConfigError(
                 f"{folder}: used by another prosr process; wait for it or use another folder"

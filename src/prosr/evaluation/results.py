@@ -11,7 +11,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from prosr.errors import ConfigError
 from prosr.evaluation.provenance import Machine
-from prosr.files import write_rows
+from prosr.files import only_here, write_rows
 from prosr.layouts import Frozen
 
 T = TypeVar("T")
@@ -93,10 +93,12 @@ def save_results(path: Path, rows: Iterable[ScoreRow]) -> None:
     """Add `rows` to the results file `path`, sorted by key; create it if it does not exist.
 
     A row replaces an old one with its key. Without rows, this checks that results can be saved.
+    Processes that save at the same time take turns.
     Raises `ConfigError` for another file, and `ProSRError` for a place that cannot be written.
     """
-    old = read_results(path) if path.exists() else ()
-    found = {row.key: row for row in (*old, *rows)}
-    write_rows(
-        path, (found[k].model_dump(mode="json", exclude_defaults=True) for k in sorted(found))
-    )
+    with only_here(path.parent, f".{path.name}.lock", wait=True):
+        old = read_results(path) if path.exists() else ()
+        found = {row.key: row for row in (*old, *rows)}
+        write_rows(
+            path, (found[k].model_dump(mode="json", exclude_defaults=True) for k in sorted(found))
+        )

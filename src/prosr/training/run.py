@@ -23,10 +23,12 @@ from prosr.checkpoints.features import open_features
 from prosr.checkpoints.finding import find
 from prosr.checkpoints.weights import (
     Weights,
+    difference,
     fit,
     load_state,
     save_state,
     save_weights,
+    shapes,
     weights_hash,
 )
 from prosr.config import Recipe
@@ -41,8 +43,8 @@ from prosr.training.muon import make_optimizer
 
 STATE = "state.safetensors"
 
-_MOMENTS = ("step", "exp_avg", "exp_avg_sq", "momentum")
-"""What an optimizer stores for a parameter."""
+_ADAM = ("step", "exp_avg", "exp_avg_sq")
+"""What Adam stores for a parameter."""
 
 _MAY_CHANGE: dict[str, Any] = {"adversarial": {"file"}, "precision": True}
 """The keys of a recipe that depend on the machine."""
@@ -263,14 +265,39 @@ def _restore(run: Run) -> None:
         own = {
             n.removeprefix(f"{part}."): v for n, v in tensors.items() if n.startswith(f"{part}.")
         }
-        fit(net, own, f"{run.folder / STATE} ({part})")
-        for name, parameter in net.named_parameters():
-            for key in _MOMENTS:
-                if optimizer and (value := tensors.get(f"{part}/{key}.{name}")) is not None:
-                    # Adam keeps its step counts on the CPU, all else on the parameter's device.
-                    copied = value if key == "step" else torch.empty_like(parameter).copy_(value)
-                    optimizer.state[parameter][key] = copied
+        source = f"{run.folder / STATE} ({part})"
+        fit(net, own, source)
+        if optimizer:
+            moments = {
+                n.partition("/")[2]: v for n, v in tensors.items() if n.startswith(f"{part}/")
+            }
+            _restore_moments(optimizer, net, moments, source)
     run.progress = old
+
+
+def _restore_moments(
+    optimizer: Optimizer, net: nn.Module, moments: Mapping[str, Tensor], source: str
+) -> None:
+    """Load what the optimizer had stored for parameters that were trained.
+
+    Raises `CheckpointError` if it stores other tensors.
+    """
+    names = {parameter: name for name, parameter in net.named_parameters()}
+    trained = {name.partition(".")[2] for name in moments}
+    wanted = {
+        f"{key}.{names[parameter]}": (parameter, key)
+        for group in optimizer.param_groups
+        for parameter in group["params"]
+        for key in (("momentum",) if group.get("orthogonal") else _ADAM)
+        if names[parameter] in trained
+    }
+    expected = {n: () if key == "step" else tuple(p.shape) for n, (p, key) in wanted.items()}
+    if problem := difference(shapes(moments), expected)[1]:
+        raise CheckpointError(f"{source}: {problem}; use another --run folder")
+    for name, (parameter, key) in wanted.items():
+        # Adam keeps its step counts on the CPU, all else on the parameter's device.
+        place = torch.zeros(()) if key == "step" else torch.empty_like(parameter)
+        optimizer.state[parameter][key] = place.copy_(moments[name])
 
 
 def _changes(before: Any, now: Any, key: str = "") -> Iterator[str]:
