@@ -305,11 +305,6 @@ class Recipe(Settings):
         exact = isinstance(discriminator, SRGANDiscriminatorConfig)
         if not set(net.scales) <= set(discriminator.scales):
             raise ValueError("adversarial.discriminator: has fewer scales than the model")
-        if self.batch % adversarial.turns:
-            raise ValueError(
-                f"adversarial.turns: {self.batch} pictures of a batch cannot be divided by "
-                f"{adversarial.turns}"
-            )
         for s, patch in zip(SCALES, self.patch, strict=True):
             # One pixel of x is cut off; see `prosr.training.adversarial`.
             side, smallest = s * (patch - 1), max(SMALLEST, discriminator.smallest(s))

@@ -35,10 +35,8 @@ def export(
     from prosr.checkpoints.export import SUFFIXES
     from prosr.checkpoints.export import export as write
     from prosr.checkpoints.finding import find
-    from prosr.scales import check_scale
 
     suffix = SUFFIXES[file_format]
-    check_scale(scale)
     weights = find(model)
     target = output or Path(f"{weights.name}_x{scale}{suffix}")
     check_output(target, suffix, overwrite)
