@@ -177,7 +177,8 @@ def default_network() -> str:
         if any(means):
             lines.append([model, *(NOTHING if m is None else f"{m:.2f}" for m in means)])
     head = ["network", *(f"{name} ×{scale}" for name, scale in cases)]
-    return markdown(head, sorted(lines, key=lambda line: line[1:]))
+    lines.sort(key=lambda line: line[1:])
+    return markdown(head, lines)
 
 
 def seconds_per_megapixel(rows: Sequence[ScoreRow]) -> float:

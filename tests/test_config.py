@@ -107,7 +107,6 @@ def test_mistakes_are_named(tmp_path: Path, text: str, overrides: list[str], mes
     ("change", "message"),
     [
         ({"model": "table3-laplacian"}, "a Laplacian pyramid has no residual"),
-        ({"adversarial": {"turns": 3}}, "turns: 8 pictures of a batch cannot be divided by 3"),
         ({"patch": (9, 9, 2)}, "patch: scale 8 needs at least 3"),
         ({"adversarial": {"discriminator": "srgun"}}, "there is no 'srgun'; did you mean 'srgan'"),
         ({"adversarial": {"layout": {"gian": 1}}}, "layout: unknown key 'gian'; .*'gain'"),

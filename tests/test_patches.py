@@ -5,15 +5,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 
 from prosr.data.degradations import jpeg
-from prosr.data.patches import PatchSampler, TrainingPicture, cut, open_pictures
+from prosr.data.patches import (
+    PatchSampler,
+    TrainingPicture,
+    cut,
+    has_room,
+    open_pictures,
+    prepared,
+)
 from prosr.data.pipelines import Degradation
 from prosr.errors import DataError
 from prosr.layouts import validated
-from prosr.resample import make_input
+from prosr.resample import make_input, tensors
 from prosr.scales import SCALES
 
 BICUBIC = Degradation()
@@ -172,3 +180,38 @@ def test_all_eight_symmetries_occur(tmp_path: Path) -> None:
     batches = [sampler(pictures, 2)[step] for step in range(20)]
     seen = {batch.y[i, ..., 0].tobytes() for batch in batches for i in range(4)}
     assert len(seen) == 8
+
+
+@pytest.mark.parametrize("scale", [2, 4, 8])
+@pytest.mark.parametrize("size", [(37, 50), (64, 48), (19, 17)])
+def test_inputs_are_made_on_a_device_as_in_benchmarks(scale: int, size: tuple[int, int]) -> None:
+    for seed in range(3):
+        y = np.random.default_rng(seed).integers(0, 256, (*size, 3), np.uint8)
+        y[:9, :9] = 255 * (y[:9, :9] > 127)
+        height, width = (side // scale * scale for side in size)
+        theirs = tensors.make_input(torch.from_numpy(y), scale)
+        np.testing.assert_array_equal(theirs, make_input(y[:height, :width], scale))
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_a_device_makes_the_same_batches(tmp_path: Path, scale: int) -> None:
+    pictures = opened(tmp_path, (60, 70), (80, 67))
+    ours, there = sampler(pictures, scale), sampler(pictures, scale)
+    there.device = torch.device("cpu")
+    for step, batch in zip(range(8), prepared(there, range(8), workers=1), strict=True):
+        assert isinstance(batch.x, torch.Tensor)
+        assert (batch.step, batch.scale, batch.sources) == (step, scale, ours[step].sources)
+        np.testing.assert_array_equal(batch.x, ours[step].x)
+        np.testing.assert_array_equal(batch.y, ours[step].y)
+
+
+def test_pictures_live_only_on_a_gpu_with_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures = opened(tmp_path, (60, 70), (80, 67))
+    free = [8 * (60 * 70 + 80 * 67) + 1]
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free[0], 10**10))
+    assert has_room(torch.device("cuda"), pictures)
+    assert not has_room(torch.device("cpu"), pictures)
+    free[0] -= 1
+    assert not has_room(torch.device("cuda"), pictures)

@@ -67,6 +67,19 @@ def test_stopped_and_resumed_equals_uninterrupted_bit_for_bit(
     assert states_are_equal(whole, parts)
 
 
+def test_a_run_begun_on_one_device_goes_on_on_another(pictures: Path, tmp_path: Path) -> None:
+    """A device that makes the batches, here the CPU, and the processes of the host take turns."""
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    losses = go(session(pictures, whole)).losses
+    in_parts = []
+    for until, device in ((2, None), (5, torch.device("cpu")), (8, None)):
+        begun = session(pictures, parts)
+        begun.sampler.device = device
+        in_parts += go(begun, until).losses
+    assert in_parts == losses
+    assert states_are_equal(whole, parts)
+
+
 @pytest.mark.parametrize(
     "model,growth,schedule",
     [

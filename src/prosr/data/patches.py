@@ -13,8 +13,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torch.utils.data._utils import signal_handling
 
@@ -23,7 +26,7 @@ from prosr.data.degradations import Rng, Size
 from prosr.data.pipelines import Degradation
 from prosr.errors import DataError, ImageError
 from prosr.images.formats import is_picture
-from prosr.resample import make_input
+from prosr.resample import make_input, tensors
 from prosr.walking import files_below
 
 EVEN_SHARE = 1e-3
@@ -119,13 +122,13 @@ class Batch:
     """The pairs of a step: x is [B, P, P, 3] and y is [B, sP, sP, 3].
 
     `sources` are the paths of the pictures. Arrays, because sending a tensor from a worker
-    opens a connection.
+    opens a connection; or tensors on the device where they were made.
     """
 
     step: int
     scale: int
-    x: Pixels
-    y: Pixels
+    x: Any
+    y: Any
     sources: tuple[str, ...]
 
 
@@ -136,6 +139,9 @@ class PatchSampler(Dataset[Batch]):
     `scale_at` gives the scale of a step, `patch` the side of x for each scale. Pair i of
     step t depends on (seed, t, i) only; its y does not depend on the `degradation`. Process
     `rank` of `world` draws its part of the batch, which must be a multiple of `world`.
+
+    With a `device`, pictures live in its memory, from the first time that they are drawn. It cuts,
+    reduces and turns them, and the batches are the same. Inputs are not degraded there.
     """
 
     pictures: Sequence[TrainingPicture]
@@ -146,6 +152,8 @@ class PatchSampler(Dataset[Batch]):
     rank: int = 0
     world: int = 1
     degradation: Degradation = field(default_factory=Degradation)
+    device: torch.device | None = None
+    _resident: dict[tuple[str, int], Tensor] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         self.eligible = {}
@@ -163,25 +171,58 @@ class PatchSampler(Dataset[Batch]):
         scale = self.scale_at(step)
         first, last = (part * self.batch // self.world for part in (self.rank, self.rank + 1))
         pairs = [self._pair(step, index, scale) for index in range(first, last)]
-        x, y = (np.stack([pair[i] for pair in pairs]) for i in (0, 1))
+        stack: Any = torch.stack if self.device else np.stack
+        x, y = (stack([pair[i] for pair in pairs]) for i in (0, 1))
         return Batch(step, scale, x, y, tuple(pair[2] for pair in pairs))
 
-    def _pair(self, step: int, index: int, scale: int) -> tuple[Pixels, Pixels, str]:
+    def _pair(self, step: int, index: int, scale: int) -> tuple[Any, Any, str]:
         rng = np.random.default_rng((self.seed, step, index))
         pictures = self.eligible[scale]
         picture = pictures[int(rng.integers(len(pictures)))]
         size = self.patch[scale]
         corner = picture.draw(rng, size * scale, scale)
-        x, y = cut(picture, corner, size, scale, self.degradation, rng.spawn(1)[0])
+        turned: Any = torch if self.device else np
+        if self.device:
+            x, y = self._cut(picture, corner, scale)
+        else:
+            x, y = cut(picture, corner, size, scale, self.degradation, rng.spawn(1)[0])
         turns, mirror = int(rng.integers(4)), bool(rng.integers(2))
-        x, y = np.rot90(x, turns), np.rot90(y, turns)
+        x, y = turned.rot90(x, turns), turned.rot90(y, turns)
         if mirror:
-            x, y = x[:, ::-1], y[:, ::-1]
+            x, y = turned.flip(x, (1,)), turned.flip(y, (1,))
         return x, y, str(picture.path)
+
+    def _cut(self, picture: TrainingPicture, corner: Size, scale: int) -> tuple[Any, Any]:
+        """`cut` on the device, from the whole picture and its whole input."""
+        patch, (top, left) = self.patch[scale], corner
+        x = self._on_device(picture, scale)[top // scale :, left // scale :]
+        y = self._on_device(picture, 1)[top:, left:]
+        return x[:patch, :patch], y[: scale * patch, : scale * patch]
+
+    def _on_device(self, picture: TrainingPicture, scale: int) -> Tensor:
+        """A whole picture, [H, W, 3] in uint8, or for a scale above 1 its input."""
+        key = picture.key, scale
+        if key not in self._resident and scale > 1:
+            self._resident[key] = tensors.make_input(self._on_device(picture, 1), scale)
+        elif key not in self._resident:
+            pixels = np.array(picture.decoded.pixels(picture.key, picture.path))
+            self._resident[key] = torch.from_numpy(pixels).to(self.device)
+        return self._resident[key]
+
+
+def has_room(device: torch.device, pictures: Sequence[TrainingPicture]) -> bool:
+    """Whether a device is a GPU whose free memory is twice what the pictures and inputs take."""
+    # 3 bytes for a pixel, and a third more for the inputs at all scales.
+    needed = 4 * sum(one.height * one.width for one in pictures)
+    return device.type == "cuda" and 2 * needed < torch.cuda.mem_get_info(device)[0]
 
 
 def prepared(sampler: PatchSampler, steps: range, workers: int) -> Iterator[Batch]:
-    """Batches of `steps` in order, prepared by `workers` processes, or by this one if 0."""
+    """Batches of `steps` in order, prepared by `workers` processes, or by this one if 0.
+
+    This process alone uses the device of a sampler that has one.
+    """
+    workers = 0 if sampler.device else workers
     # PyTorch would raise the death of a worker anywhere, even in a save, not only when its
     # batch is awaited.
     signal_handling._SIGCHLD_handler_set = True

@@ -38,6 +38,21 @@ def downscale(y: Tensor, scale: int) -> Tensor:
     return _downscale_axis(_downscale_axis(y, scale, 2), scale, 3)
 
 
+def make_input(y: Tensor, scale: int) -> Tensor:
+    """`prosr.resample.make_input` on the device of y, bit for bit; y is [H, W, C] in uint8.
+
+    Rows and columns beyond a multiple of the scale are left out. The order of sums does not
+    matter: float64 holds all sums of 8-bit pixels and these taps exactly.
+    """
+    height, width = (length // scale * scale for length in y.shape[:2])
+    z = y[:height, :width].double()
+    for axis in (0, 1):
+        z = _downscale_axis(z, scale, axis)
+        if axis or scale < 8:
+            z = torch.floor(z.clamp(0, 255) + 0.5)
+    return z.byte()
+
+
 def back_project(y_hat: Tensor, x: Tensor, scale: int, iterations: int) -> Tensor:
     """Make ŷ consistent with x: repeat ŷ ← ŷ + φ_s(x − ψ_s(ŷ)).
 

@@ -108,12 +108,12 @@ def all_mean(fabric: Fabric, values: Tensor) -> Tensor:
     return cast(Tensor, fabric.all_reduce(values.detach(), reduce_op="mean"))
 
 
-def to_unit(fabric: Fabric, pixels: NDArray[np.uint8]) -> Tensor:
+def to_unit(fabric: Fabric, pixels: NDArray[np.uint8] | Tensor) -> Tensor:
     """Turn pixels, [N, H, W, 3], into floats on the run's device, [N, 3, H, W] in [0, 1].
 
     The memory format is channels last.
     """
-    tensor = fabric.to_device(torch.from_numpy(pixels)).permute(0, 3, 1, 2)
+    tensor = fabric.to_device(torch.as_tensor(pixels)).permute(0, 3, 1, 2)
     return tensor.float().div_(255).contiguous(memory_format=torch.channels_last)
 
 

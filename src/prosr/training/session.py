@@ -16,7 +16,7 @@ from lightning_fabric import Fabric
 from prosr.config import Recipe
 from prosr.data.benchmarks import Benchmark
 from prosr.data.decoded import CACHE_SIZE
-from prosr.data.patches import PatchSampler, open_pictures
+from prosr.data.patches import PatchSampler, has_room, open_pictures
 from prosr.errors import ConfigError, DataError
 from prosr.evaluation.protocol import find_protocol
 from prosr.evaluation.provenance import machine
@@ -82,6 +82,7 @@ def prepare(job: TrainingJob, progress: Callable[[int, int], None]) -> Session:
             f"{len(problems)} are unreadable; the first: {problems[0]}" if problems else "add some"
         )
         raise DataError(f"{names}: no pictures to train on; {reason}")
+    is_plain = recipe.degradation.kind == "bicubic"
     sampler = PatchSampler(
         pictures,
         # Not a lambda: it must be picklable for workers that are not forked.
@@ -92,6 +93,7 @@ def prepare(job: TrainingJob, progress: Callable[[int, int], None]) -> Session:
         fabric.global_rank,
         fabric.world_size,
         recipe.degradation,
+        fabric.device if is_plain and has_room(fabric.device, pictures) else None,
     )
     if job.validation is not None:
         job.validation.check(recipe.scales, PROTOCOL.smallest)
