@@ -129,7 +129,7 @@ def test_a_killed_process_ends_the_run_with_one_line_and_nothing_lost(work: Path
     assert re.match(
         "error: (training process 2 of 2 was killed .SIGKILL|another training pro)", line
     )
-    assert line.endswith("run the same command to resume")
+    assert line.endswith("run the same command to resume [ProSRError]")
     assert stored_step(work) > 0
 
 
