@@ -30,7 +30,9 @@ FILE = re.compile(
 SCALED = re.compile(
     r"(IFD0|ExifIFD):([XY]Resolution|FocalPlane[XY]Resolution|SubjectArea|SubjectLocation)"
 )
-REWRITTEN = re.compile(r".*:(Exif)?Image(Width|Height)|.*:Orientation|XMP-tiff:.*|XMP-exif:.*")
+REWRITTEN = re.compile(
+    r".*:(Exif|Related)?Image(Width|Height)|.*:Orientation|XMP-tiff:.*|XMP-exif:.*"
+)
 NAMED = re.compile(r"(FLIR|RMETA|FlashPix|GoPro|InfiRay|PhotoMechanic|FotoStation|IPTC2).*")
 """Data in segments of their own and after the picture, which the outcome names."""
 

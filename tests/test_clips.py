@@ -245,6 +245,20 @@ def test_a_remark_says_that_a_clip_is_cut_off(tmp_path: Path) -> None:
     assert "of 4.0 s: the clip seems to be truncated" in outcome.notes[0]
 
 
+def test_a_remark_says_where_frames_are_missing(tmp_path: Path) -> None:
+    """A demultiplexer goes on after damage, and no frame is marked as damaged."""
+    starts = *range(0, 512 * 50, 512), *range(512 * 100, 512 * 150, 512)
+    clip = make(tmp_path / "a.mkv", starts=starts, sound=False)
+    (note,) = enlarge(clip, tmp_path / "b.mkv").notes
+    assert ": no frame from 2.0 to 4.0 s: the clip stands still there, or is damaged" in note
+
+
+def test_steps_of_many_lengths_are_no_gap(tmp_path: Path) -> None:
+    starts = (0, 512, 2048, 7000, 7512, 12_000, 14_000)
+    clip = make(tmp_path / "a.mkv", starts=starts, sound=False)
+    assert enlarge(clip, tmp_path / "b.mkv").notes == ()
+
+
 def samples(plane: Any, pixels: str) -> NDArray[Any]:
     kind = np.uint16 if "10" in pixels else np.uint8
     rows = np.frombuffer(bytes(plane), kind).reshape(plane.height, -1)

@@ -18,6 +18,8 @@ from PIL import Image
 from prosr.images import tiff
 from prosr.images.exif import EXIF_IFD, Exif, add_exif, exif_block, read_exif
 from prosr.images.tiff import storage
+from test_budgets import encoded
+from test_budgets import read as read_all
 
 PHOTO, GPS = 0x8769, 0x8825
 
@@ -111,22 +113,24 @@ def test_what_is_read_of_a_file_is_limited_in_all(tmp_path: Path) -> None:
     assert len(read(overlapping(3, 1_000_000)).directory(EXIF_IFD)) == 3
 
 
+FUZZED = float(os.environ.get("PROSR_FUZZ", "600"))
+"""Seconds for each of the following tests, ten minutes by default."""
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(0)
 def test_random_bytes_and_damaged_blocks_are_read_or_refused(tmp_path: Path) -> None:
-    """For PROSR_FUZZ seconds, ten minutes by default."""
     seeds = [block(), block(99), swapped({0x4746: (3, 1, b"\0\4\0\0")}), overlapping(9, 99)]
-    end = time.monotonic() + float(os.environ.get("PROSR_FUZZ", "600"))
+    end = time.monotonic() + FUZZED
     edits = st.lists(st.tuples(st.integers(0, 400), st.binary(min_size=1, max_size=8)), max_size=6)
     path = tmp_path / "a.tif"
 
-    @settings(max_examples=2_000, deadline=1000, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=2_000, deadline=None, suppress_health_check=list(HealthCheck))
     @given(st.sampled_from([b"II*\0", b"MM\0*", b"II+\0", *seeds]), edits, st.binary(max_size=200))
     def reads(seed: bytes, changes: list[tuple[int, bytes]], tail: bytes) -> None:
-        data = bytearray(seed + tail)
-        for place, new in changes:
-            data[place : place + len(new)] = new
-        exif = read(bytes(data))
+        data = changed(seed + tail, changes)
+        start = time.process_time()
+        exif = read(data)
         once, again = (
             {pointer: tags for pointer, tags in found.directories.items() if tags}
             for found in (exif, read(exif_block(exif)))
@@ -134,6 +138,38 @@ def test_random_bytes_and_damaged_blocks_are_read_or_refused(tmp_path: Path) -> 
         assert once == again
         path.write_bytes(data)
         assert storage(path).pages
+        assert time.process_time() - start < 1
+
+    while time.monotonic() < end:
+        reads()
+
+
+def changed(data: bytes, changes: list[tuple[int, bytes]]) -> bytes:
+    new = bytearray(data)
+    for place, content in changes:
+        new[place : place + len(content)] = content
+    return bytes(new)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(0)
+def test_damaged_files_of_all_formats_are_read_or_refused(tmp_path: Path) -> None:
+    """Their heads; reading must end soon, with metadata or in a refusal."""
+    options: dict[str, Any] = {"exif": b"Exif\0\0" + block(99), "comment": b"a comment"}
+    options["xmp"] = b"<x><a xmlns:b='http://ns.google.com/photos/1.0/panorama/' b:c='1'/></x>"
+    kinds = {"a.jpg": "jpeg", "a.png": "png", "a.webp": "webp", "a.avif": "avif", "a.gif": "gif"}
+    seeds = {name: encoded(kind, **options) for name, kind in kinds.items()}
+    end = time.monotonic() + FUZZED
+    edits = st.lists(st.tuples(st.integers(0, 900), st.binary(min_size=1, max_size=8)), max_size=6)
+
+    @settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(st.sampled_from(list(seeds)), edits)
+    def reads(name: str, changes: list[tuple[int, bytes]]) -> None:
+        path = tmp_path / name
+        path.write_bytes(changed(seeds[name], changes))
+        start = time.process_time()
+        read_all(path)
+        assert time.process_time() - start < 2
 
     while time.monotonic() < end:
         reads()

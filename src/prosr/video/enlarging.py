@@ -134,8 +134,8 @@ def enlarge(
                     done += 1
                     tell(done, max(done, clip.frames))
         with replacing(target, over) as temporary:
-            end = join(_finished(folder), clip, temporary, str(making))
-            notes = [*filter(None, [remark]), *losses(path, temporary)]
+            end, gap = join(_finished(folder), clip, temporary, str(making))
+            notes = [*filter(None, [remark, gap]), *losses(path, temporary)]
         shutil.rmtree(folder)
     if damaged:
         notes.append(f"damaged frames in the clip: {len(damaged)}, the first is {damaged[0]}")

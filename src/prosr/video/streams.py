@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
+from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -67,8 +68,8 @@ def light_options(path: Path) -> dict[str, str]:
     return {"x264-params": ":".join(words)} if words else {}
 
 
-def join(segments: list[Path], clip: Clip, path: Path, made_by: str) -> float:
-    """Write the packets of all segments and of what is copied; return the end in seconds."""
+def join(segments: list[Path], clip: Clip, path: Path, made_by: str) -> tuple[float, str]:
+    """Write all segments and what is copied; return the end in seconds, and a remark on a gap."""
     with (
         open_container(clip.path) as source,
         av.open(address(segments[0])) as first,
@@ -101,8 +102,12 @@ def join(segments: list[Path], clip: Clip, path: Path, made_by: str) -> float:
                 what = "its sound or subtitles are damaged; repair or remove them first"
                 raise refusal(clip.path, what) from error
         # The duration of the last frame is unknown. It may be as long as the longest frame.
-        longest = max((after - before for before, after in pairwise(times)), default=math.inf)
-        return max(end, times[-1] + longest)
+        steps = [after - before for before, after in pairwise(times)] or [math.inf]
+        longest, start, gap = max(steps), times[steps.index(max(steps))], ""
+        if math.inf > longest > max(0.5, 9 * median(steps)):
+            span = f"from {start:.1f} to {start + longest:.1f} s"
+            gap = f"no frame {span}: the clip stands still there, or is damaged"
+        return max(end, times[-1] + longest), gap
 
 
 def _muxing(source: InputContainer, path: Path) -> dict[str, str]:
