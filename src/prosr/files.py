@@ -54,22 +54,23 @@ def _place(temporary: Path, path: Path) -> None:
 
 
 @contextmanager
-def only_here(folder: Path, name: str = ".lock", wait: bool = False) -> Iterator[None]:
-    """Lock a file in a folder, else the folder, during the block, at most until the process ends.
+def only_here(path: Path, is_file: bool = False) -> Iterator[None]:
+    """Lock a folder, or a file, during the block. A process that ends releases its locks.
 
-    If another process has locked it, raises `ConfigError`, or waits for it. Raises `ProSRError`
-    if the folder cannot be written.
+    Waits for a file that another process has locked, and raises `ConfigError` for a folder. Raises
+    `ProSRError` if it cannot be written.
     """
     # Imported here because enlarging a picture needs no lock.
     from filelock import FileLock, Timeout
 
-    with explaining(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+    place = path.with_name(f".{path.name}.lock") if is_file else path / ".lock"
+    with explaining(path):
+        place.parent.mkdir(parents=True, exist_ok=True)
         try:
-            lock = FileLock(folder / name, timeout=-1 if wait else 0).acquire()
+            lock = FileLock(place, timeout=-1 if is_file else 0).acquire()
         except Timeout:
             raise ConfigError(
-                f"{folder}: used by another prosr process; wait for it or use another folder"
+                f"{path}: used by another prosr process; wait for it or use another folder"
             ) from None
     with lock:
         yield

@@ -93,10 +93,9 @@ def save_results(path: Path, rows: Iterable[ScoreRow]) -> None:
     """Add `rows` to the results file `path`, sorted by key; create it if it does not exist.
 
     A row replaces an old one with its key. Without rows, this checks that results can be saved.
-    Processes that save at the same time take turns.
-    Raises `ConfigError` for another file, and `ProSRError` for a place that cannot be written.
+    Processes take turns. Raises `ConfigError` for another file, `ProSRError` if it cannot write.
     """
-    with only_here(path.parent, f".{path.name}.lock", wait=True):
+    with only_here(path, is_file=True):
         old = read_results(path) if path.exists() else ()
         found = {row.key: row for row in (*old, *rows)}
         write_rows(
