@@ -139,7 +139,7 @@ def tables(folder: Path) -> Iterator[str]:
     found = [(name, path, contents(path)) for name, path in inputs(folder)]
     everything = list(dict.fromkeys(what for _, _, there in found for what in sorted(there)))
     yield (
-        "| input | of its metadata are read | "
+        "| input | metadata that prosr reads | "
         + " | ".join(f"to {name}" for name in OUTPUTS)
         + " |"
     )

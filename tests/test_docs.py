@@ -99,6 +99,15 @@ def test_every_command_parses(words: tuple[str, ...]) -> None:
     parse(words)
 
 
+def test_every_command_beside_another_programs_parses() -> None:
+    text = (ROOT / "docs" / "coming-from.md").read_text("utf-8")
+    inline = [shlex.split(words) for words in re.findall(r"`prosr\s([^`]+)`", text)]
+    found = [words for words in inline if len(words) > 1 and not any("…" in word for word in words)]
+    assert len(found) > 5
+    for words in found:
+        parse(tuple(words))
+
+
 def test_a_wrong_command_does_not() -> None:
     with pytest.raises(Exception, match="--enlarge"):
         parse(("upscale", "photo.jpg", "--enlarge", "4"))

@@ -21,7 +21,7 @@ def convert(
 
     Reads ProSR's .pth, LapSRN's and MS-LapSRN's .mat and VDSR's .safetensors. Nothing in the file
     is executed: a file that asks for more than tensors and options is refused. The result has a
-    model card and one hash everywhere; --model takes the released file, too.
+    model card. --model takes the released file itself, too.
 
     Example: prosr convert proSR.pth prosr-l.safetensors
     """

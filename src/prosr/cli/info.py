@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def info(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A preset or a weights file.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A model, or a weights file.")],
 ) -> None:
     """Show a model's layout, parameters, costs, training and scores.
 
