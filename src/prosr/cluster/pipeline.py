@@ -22,8 +22,7 @@ from prosr.inference.engine import thread_count
 from prosr.inference.memory import default_memory, parse_size
 
 _STORE, _CORES = 80_000_000, 4
-"""Bytes of a local cluster's object store, through which only entries and records pass: nearly the
-least that Ray allows. Cores of a worker by default."""
+"""Bytes of a local cluster's object store, nearly the least that Ray allows; cores of a worker."""
 
 _BLOCKS = 5_000
 """Tasks of a stream: Ray Data keeps statistics and references of each until the stream ends."""
@@ -124,8 +123,9 @@ def _connect(address: str, size: dict[str, Any]) -> list[dict[str, float]]:
     try:
         with _silent_stderr():
             ray.init(address=address, log_to_driver=False, logging_level="error", **size)
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        why = f"{' '.join(str(error).split())[:200]}; start one with: ray start --head"
+    # Ray raises a plain Exception if its processes do not start within 30 s.
+    except Exception as error:
+        why = f"{' '.join(str(error).split())[:200]}; run again, or: ray start --head"
         raise ConfigError(f"no Ray cluster at {address}: {why}") from error
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 
