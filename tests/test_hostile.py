@@ -154,6 +154,11 @@ CASES: dict[str, tuple[bytes, str]] = {
         MADE,
     ),
     "bright.tif": (tiff(FLOATS * 300, "b-w"), "scale them to 0…1"),
+    "double.tif": (tiff(np.ones((9, 9)), "b-w"), "is a TIFF of 64-bit or complex samples"),
+    "complex.tif": (
+        tiff(np.ones((9, 9), np.complex64), "b-w"),
+        "is a TIFF of 64-bit or complex samples",
+    ),
     "int.tif": (tiff(np.ones((9, 9), np.int32), "b-w"), "int samples; convert it"),
     "five.tif": (tiff(np.ones((9, 9, 5), np.uint8), "multiband"), "5 channels; keep only"),
     "float.tif": (tiff(FLOATS, "b-w"), MADE),

@@ -143,6 +143,14 @@ def test_texts_of_a_png_reach_every_format(tmp_path: Path, suffix: str) -> None:
     assert texts.items() <= {key: str(text) for key, text in image.text.items()}.items()
 
 
+@pytest.mark.parametrize("language", ["", "de"])
+def test_the_language_of_a_text_is_said_to_be_lost(tmp_path: Path, language: str) -> None:
+    info = PngImagePlugin.PngInfo()
+    info.add_itxt("Title", "ein Titel", language, "Titel" if language else "")
+    lost = Picture(original(tmp_path, "png", pnginfo=info)).metadata.lost
+    assert lost == ({"languages of texts"} if language else set())
+
+
 @pytest.mark.parametrize("source", ["jpg", "gif"])
 @pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
 def test_comments_are_inherited(tmp_path: Path, source: str, encoding: str) -> None:

@@ -136,9 +136,8 @@ def _read_jpeg(found: Metadata, data: mmap.mmap) -> Metadata:
         elif name == b"\xe1" and content.startswith(_XMP):
             found = replace(found, xmp=content[len(_XMP) :])
         elif b"\xe0" <= name <= b"\xef":
-            known = [
-                what for key, what in _SEGMENTS.items() if (name + content[:40]).startswith(key)
-            ]
+            head = name + content[:40]
+            known = [what for key, what in _SEGMENTS.items() if head.startswith(key)]
             sign = printable(content[:20].split(b"\0")[0].decode("ascii", "ignore"))
             lost.add(known[0] if known else f"the segment APP{name[0] - 0xE0} {sign}".rstrip())
     end = data.find(b"\xff\xd9", samples)
@@ -176,6 +175,8 @@ def _read_png(found: Metadata, data: mmap.mmap) -> Metadata:
     for name, content, place, last in _parts(data, "PNG"):
         if name in (b"tEXt", b"zTXt", b"iTXt"):
             texts.append(_text(name, content, left))
+            if name == b"iTXt" and content.partition(b"\0")[2][2:4] not in (bytes(2), b""):
+                lost.add("languages of texts")
             left -= len(texts[-1][1]) if texts[-1][0] else _PIECE
             if not texts[-1][0]:
                 lost.add("a text that is damaged or too long")

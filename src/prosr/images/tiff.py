@@ -1,6 +1,4 @@
-"""The directories (IFDs) of tagged values that a TIFF file consists of, and what libvips does not
-tell of them: pages, stored strips, YCbCr without JPEG.
-"""
+"""The directories (IFDs) of a TIFF file, and what libvips does not tell of them."""
 
 from __future__ import annotations
 
@@ -21,7 +19,7 @@ _CODES |= {11: "f4", 12: "f8", 13: "u4", 16: "u8", 17: "i8", 18: "u8", 129: "u1"
 _SUBFILE, _STORAGE = 254, (258, 259, 262, 279, 284, 330)
 _BITS, _COMPRESSION, _PHOTOMETRIC, _STRIP_BYTES, _PLANES, _SUB_IFDS = _STORAGE
 _JPEGS, _YCBCR, _LAB, _FILTER_ARRAY, _SEPARATE, _REDUCED, _MASK = (6, 7), 6, 8, 32803, 2, 1, 4
-_FRACTIONS = (5, 10)
+_FRACTIONS, _MOST_BITS = (5, 10), 32
 _MOST_ENTRIES, _MOST_PAGES, _MOST_NUMBERS = 1000, 1000, 15_000
 _BUDGET = 4_000_000
 """Bytes that may be read from the directories of one file. Entries that all point to the same bytes
@@ -81,9 +79,9 @@ class Storage(NamedTuple):
 
     `strip` is the length in bytes of the longest strip, 0 if it has so many that each is short.
     With `apart` each channel has its own strips. `refused` is what libvips cannot or must not read:
-    raw files, of which it takes the thumbnail for the picture, 8-bit Lab, and YCbCr without JPEG,
-    whose decoder would convert it. `pages` are the numbers of the pages that are neither reduced
-    copies, such as thumbnails, nor masks.
+    raw files, of which it takes the thumbnail for the picture, 8-bit Lab, samples of 64 bits, and
+    YCbCr without JPEG, whose decoder would convert it. `pages` are the numbers of the pages that
+    are neither reduced copies, such as thumbnails, nor masks.
     """
 
     strip: int = 0
@@ -113,6 +111,8 @@ def storage(path: Path) -> Storage:
         refused = "YCbCr without JPEG compression; convert it to RGB"
     if colours == [_LAB] and tags.get(_BITS, [0])[0] == 8:
         refused = "8-bit Lab; convert it to RGB, or to 16 bits"
+    if max(tags.get(_BITS, [0])) > _MOST_BITS:
+        refused = "a TIFF of 64-bit or complex samples; convert it to 32-bit float"
     pages = tuple(n for n, kind in enumerate(kinds) if not kind & (_REDUCED | _MASK))
     return Storage(longest, tags.get(_PLANES) == [_SEPARATE], refused, pages or (0,))
 
