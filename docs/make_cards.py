@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from make_tables import to_markdown
+from make_tables import degraded_inputs, to_markdown
 
 from prosr.checkpoints.finding import find
 from prosr.checkpoints.weights import Weights
@@ -42,6 +42,17 @@ LIMITS_GAN = """\
 - Its last step is back-projection: downscaled again, a result is close to its input, colours
   included. The mean consistency of every set above is at least {consistency:.0f} dB.
 - Do not use it to find out what a face, a number plate or a document shows.
+"""
+
+LIMITS_REAL = """\
+- It was trained on photographs that were downscaled by bicubic and then degraded, most of them by
+  JPEG of quality 30 to 95, some by noise, blur or sharpening before. It removes such artefacts, and
+  with them fine texture that looks like them. For clean inputs `prosr-xs` is more accurate.
+- It was trained to minimize the mean absolute difference. Where the input leaves several
+  possibilities, it returns their average, which is soft. It invents no texture.
+- It does not know strong blur, scratches, or compression below quality 30.
+- Text, drawings and faces had no special weight in training. Do not use it to find out what a
+  face, a number plate or a document shows: the added detail is plausible, not known.
 """
 
 DATA = {
@@ -78,13 +89,27 @@ def objective(about: dict[str, Any]) -> str:
     return f"{named} (Eq. 4 and docs/gan.md){first}"
 
 
+DEGRADED = """\
+PSNR in dB (protocol `paper`) with inputs degraded as docs/protocol.md defines, and seconds for a
+megapixel of the result:"""
+
+
+def degradation(recipe: dict[str, Any]) -> str:
+    """How a recipe degrades inputs, for a table's cell."""
+    how = recipe["degradation"]
+    low, high = how["quality"]
+    share = f"{how['clean']:.0%} of the pairs stay clean"
+    return f"`{how['kind']}` of docs/training.md, JPEG quality {low} to {high}; {share}"
+
+
 def card(weights: Weights, rows: Sequence[ScoreRow]) -> str:
     """The model card in Markdown."""
     net, about = weights.net, weights.card
     size = net.parameter_count(SCALES[-1])
     cost = " / ".join(f"{2 * TILE**2 * trace(net, s).macs / 1e9:.1f}" for s in SCALES)
     recipe: dict[str, Any] = about["recipe"]
-    limits = LIMITS
+    degraded = recipe.get("degradation", {}).get("kind", "bicubic") != "bicubic"
+    limits = LIMITS_REAL if degraded else LIMITS
     if recipe.get("adversarial"):
         limits = LIMITS_GAN.format(consistency=min(row.consistency or 0.0 for row in rows))
     first = about.get("started from", "")
@@ -103,6 +128,7 @@ def card(weights: Weights, rows: Sequence[ScoreRow]) -> str:
         f"| hours of training | {about['hours']:.1f}{before} on {about['machine']} |",
         *([f"| started from | parameters `{first[:12]}…` of an earlier run |"] if first else []),
         f"| objective | {objective(about)} |",
+        *([f"| degradation of inputs | {degradation(recipe)} |"] if degraded else []),
         f"| SHA-256 of the parameters | `{weights.sha256}` |",
         "| licence | Apache-2.0 |",
         "",
@@ -119,6 +145,7 @@ def card(weights: Weights, rows: Sequence[ScoreRow]) -> str:
         "## Scores",
         "",
         to_markdown(rows),
+        *(["", DEGRADED, "", degraded_inputs(weights.sha256)] if degraded else []),
         "",
         "## Limits",
         "",

@@ -1,4 +1,4 @@
-"""Write the bundled networks' graphs again, after a change to a network or to the export.
+"""Write the graphs of the bundled networks, after one was added, or a change to the export.
 
 python docs/make_graphs.py [FOLDER]
 
@@ -12,13 +12,12 @@ from pathlib import Path
 
 from prosr.checkpoints.graphs import write_graphs
 from prosr.checkpoints.weights import from_file
-from prosr.models import bundled_models, find_weights
+from prosr.models import find_weights
 
 WEIGHTS = Path(__file__).parents[1] / "src" / "prosr" / "weights"
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else WEIGHTS
-    for name in bundled_models():
+    for name in ("bicubic", *sorted(folder.glob("*.safetensors"))):
         weights = find_weights(name)
-        beside = folder / f"{name}.safetensors" if weights.path else None
-        write_graphs(from_file(weights).net, name, weights.sha256, folder, beside)
+        write_graphs(from_file(weights).net, weights.name, weights.sha256, folder, weights.path)

@@ -39,6 +39,8 @@ from prosr.scales import SCALES
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results"
 PROTOCOL = "paper"
+TIMED = 200
+"""Side of the pictures in results/degraded/times.json."""
 USERS = {"none": 0.1, "jpeg-90": 0.3, "jpeg-75": 0.2, "jpeg-50": 0.05}
 USERS |= {"real-1": 0.15, "real-2": 0.15, "real-3": 0.05}
 """Shares of degradations among the pictures of users: an assumption, mostly JPEG 75 to 90."""
@@ -114,7 +116,7 @@ def model_table() -> str:
         "with [clean](results/scores.json) and with [JPEG](results/degraded/scores.json) inputs; "
         "more is better. The distance compares features of a network instead of pixels "
         "([`squeezenet`](docs/gan.md#score)); less is better. s/MP: seconds for a megapixel of the "
-        "result, on [2 cores of a Xeon](results/speed/models.md)."
+        "result, on [2 cores of an EPYC](results/degraded/times.md)."
     )
     return f"{markdown(head, lines)}\n\n{caption}"
 
@@ -135,9 +137,16 @@ def perceptual() -> str:
     return markdown(["scale", "set", "model", "PSNR dB", "consistency dB", *names], lines)
 
 
-def degraded_inputs() -> str:
-    """PSNR of networks on degraded inputs, and their time for a megapixel of output."""
-    measured = read_results(RESULTS / "degraded" / "scores.json")
+def degraded_inputs(weights: str | None = None) -> str:
+    """PSNR of networks on degraded inputs, and their time for a megapixel of output.
+
+    Of all networks, or of the one with this hash of its parameters.
+    """
+    measured = [
+        row
+        for row in read_results(RESULTS / "degraded" / "scores.json")
+        if weights in (None, row.weights)
+    ]
     titles, tables = list(NAMED), []
     for name, scale in product(sorted_sets(measured), SCALES):
         some = [row for row in measured if (row.set, row.scale) == (name, scale)]
@@ -182,14 +191,14 @@ def default_network() -> str:
 
 
 def seconds_per_megapixel(rows: Sequence[ScoreRow]) -> float:
-    """Time for a megapixel of output as `prosr bench models` measured it for 520×520 pixels.
+    """Time for a megapixel of output, as `prosr bench models` measured it on one idle machine.
 
     For other models each picture's shortest time among `rows`, which have the same sizes.
     """
-    case = f"520×520 ×{rows[0].scale}"
-    for row in measurements.read_rows(RESULTS / "speed" / "models.json"):
+    case = f"{TIMED}×{TIMED} ×{rows[0].scale}"
+    for row in measurements.read_rows(RESULTS / "degraded" / "times.json"):
         if (row.case, row.subject) == (case, rows[0].model):
-            return row.seconds / (520 * rows[0].scale) ** 2 * 1e6
+            return row.seconds / (TIMED * rows[0].scale) ** 2 * 1e6
     times = zip(*([picture.seconds for picture in row.pictures] for row in rows), strict=True)
     total: float = sum(map(min, times))
     return total / rows[0].megapixels
