@@ -45,6 +45,7 @@ LIMITS_GAN = """\
 """
 
 LIMITS_REAL = """\
+- It is an early version: its training was stopped before the end, see the steps above.
 - It was trained on photographs that were downscaled by bicubic and then degraded, most of them by
   JPEG of quality 30 to 95, some by noise, blur or sharpening before. It removes such artefacts, and
   with them fine texture that looks like them. For clean inputs `prosr-xs` is more accurate.

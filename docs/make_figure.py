@@ -29,7 +29,7 @@ SIDE = 112
 ZOOM = 2
 """Each pixel of a crop is shown as ZOOM×ZOOM."""
 GAP, LABEL = 6, 26
-PAIR, PAIR_SCALE = "prosr-xs", 4
+PAIR, PAIR_SCALE = "prosr-xs-real", 4
 """The network of README.md's pair."""
 
 

@@ -39,8 +39,6 @@ from prosr.scales import SCALES
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results"
 PROTOCOL = "paper"
-TIMED = 200
-"""Side of the pictures in results/degraded/times.json."""
 USERS = {"none": 0.1, "jpeg-90": 0.3, "jpeg-75": 0.2, "jpeg-50": 0.05}
 USERS |= {"real-1": 0.15, "real-2": 0.15, "real-3": 0.05}
 """Shares of degradations among the pictures of users: an assumption, mostly JPEG 75 to 90."""
@@ -107,7 +105,7 @@ def model_table() -> str:
                 f"{row.psnr:.2f}" if row else NOTHING,
                 f"{jpeg.psnr:.2f}" if jpeg else NOTHING,
                 f"{distance:.2f}" if distance else NOTHING,
-                f"{seconds_per_megapixel(ours):.2f}" if ours else NOTHING,
+                seconds_per_megapixel(ours) if ours else NOTHING,
             ]
         )
     head = ["model", "what for", "PSNR, clean", "PSNR, JPEG 75", "distance", "s/MP"]
@@ -116,7 +114,7 @@ def model_table() -> str:
         "with [clean](results/scores.json) and with [JPEG](results/degraded/scores.json) inputs; "
         "more is better. The distance compares features of a network instead of pixels "
         "([`squeezenet`](docs/gan.md#score)); less is better. s/MP: seconds for a megapixel of the "
-        "result, on [2 cores of an EPYC](results/degraded/times.md)."
+        "result, on [2 cores of a Xeon](results/speed/models.md)."
     )
     return f"{markdown(head, lines)}\n\n{caption}"
 
@@ -155,9 +153,7 @@ def degraded_inputs(weights: str | None = None) -> str:
             ours = [row for row in some if row.model == model]
             psnr = {row.protocol.partition("+")[2] or "none": row.psnr for row in ours}
             cells = [f"{psnr[title]:.2f}" if title in psnr else NOTHING for title in titles]
-            lines.append(
-                (fmean(psnr.values()), [model, *cells, f"{seconds_per_megapixel(ours):.3f}"])
-            )
+            lines.append((psnr.get("jpeg-75", 0.0), [model, *cells, seconds_per_megapixel(ours)]))
         if lines:
             head = [f"{name} ×{scale}", *titles, "s/MP"]
             tables.append(markdown(head, [line for _, line in sorted(lines)]))
@@ -190,18 +186,13 @@ def default_network() -> str:
     return markdown(head, lines)
 
 
-def seconds_per_megapixel(rows: Sequence[ScoreRow]) -> float:
-    """Time for a megapixel of output, as `prosr bench models` measured it on one idle machine.
-
-    For other models each picture's shortest time among `rows`, which have the same sizes.
-    """
-    case = f"{TIMED}×{TIMED} ×{rows[0].scale}"
-    for row in measurements.read_rows(RESULTS / "degraded" / "times.json"):
+def seconds_per_megapixel(rows: Sequence[ScoreRow]) -> str:
+    """Time for a megapixel of output, as `prosr bench models` measured it on one idle machine."""
+    case = f"520×520 ×{rows[0].scale}"
+    for row in measurements.read_rows(RESULTS / "speed" / "models.json"):
         if (row.case, row.subject) == (case, rows[0].model):
-            return row.seconds / (TIMED * rows[0].scale) ** 2 * 1e6
-    times = zip(*([picture.seconds for picture in row.pictures] for row in rows), strict=True)
-    total: float = sum(map(min, times))
-    return total / rows[0].megapixels
+            return f"{row.seconds / (520 * rows[0].scale) ** 2 * 1e6:.2g}"
+    return NOTHING
 
 
 def comparison() -> str:

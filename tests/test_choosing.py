@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +14,10 @@ from PIL import Image
 from skimage import data
 
 import prosr
-from prosr import jobs, models
+from prosr import jobs
 from prosr.errors import ConfigError, ImageError
 from prosr.images.compression import blockiness, has_blocks, lossy
-from prosr.inference import auto, choosing
+from prosr.inference import auto
 from prosr.inference.choosing import CLEAN, CLEAN_FROM, ROBUST, choose
 
 Pixels = NDArray[np.uint8]
@@ -34,24 +33,6 @@ def again(pixels: Pixels, quality: int) -> Pixels:
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "JPEG", quality=quality)
     return np.asarray(Image.open(file))
-
-
-@pytest.fixture
-def two(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A package with both networks: the weights of one under the names of two."""
-    folder = tmp_path / "weights"
-    folder.mkdir()
-    for path in (Path(prosr.__file__).parent / "weights").glob(f"{CLEAN}.*"):
-        shutil.copy(path, folder)
-        if path.suffix == ".onnx":
-            # The name of the weights file stands in the graph.
-            content = path.read_bytes().replace(CLEAN.encode(), b"prosr-xS")
-            (folder / path.name.replace(CLEAN, "prosr-xS")).write_bytes(content)
-        else:
-            shutil.copy(path, folder / path.name.replace(CLEAN, "prosr-xS"))
-    monkeypatch.setattr(models, "_BUNDLED", folder)
-    for module in (auto, choosing):
-        monkeypatch.setattr(module, "ROBUST", "prosr-xS")
 
 
 @pytest.mark.parametrize("quality", [30, 50, 75, 90, 96])
@@ -125,7 +106,6 @@ def test_without_a_second_network_auto_is_the_first(monkeypatch: pytest.MonkeyPa
     assert prosr.load().name == CLEAN
 
 
-@pytest.mark.usefixtures("two")
 def test_each_picture_gets_its_network(tmp_path: Path) -> None:
     small = photograph()[60:100, 60:100]
     paths = [tmp_path / name for name in ("a.jpg", "b.png")]
@@ -135,15 +115,14 @@ def test_each_picture_gets_its_network(tmp_path: Path) -> None:
     outcomes = [list(jobs.run(upscaler, jobs.find([str(tmp_path)], 2), 2)) for _ in range(2)]
     assert [[one.status for one in some] for some in outcomes] == [["made"] * 2, ["skipped"] * 2]
     assert str(upscaler.work).splitlines()[:2] == [
-        "prosr-xS for 2 (JPEG 75)",
+        f"{ROBUST} for 2 (JPEG 75)",
         f"{CLEAN} for 2 (not compressed)",
     ]
     assert upscaler.work.pixels == 2 * 80 * 80
     texts = [one.job.target.read_bytes() for one in outcomes[0]]
-    assert [b"prosr-xS" in text for text in texts] == [True, False]
+    assert [ROBUST.encode() in text for text in texts] == [True, False]
 
 
-@pytest.mark.usefixtures("two")
 def test_pictures_in_memory_are_enlarged_by_the_network_that_suits_them(tmp_path: Path) -> None:
     upscaler: Any = prosr.load()
     small = photograph()[60:100, 60:100]

@@ -42,7 +42,7 @@ def test_info_shows_all_but_costs_without_torch(tmp_path: Path) -> None:
         done = run(code.replace("sys.argv[1]", repr(name)), tmp_path)
         assert (done.returncode, done.stderr) == (0, "")
         assert "protocol paper" in done.stdout and "GFLOP" not in done.stdout
-    assert "457,185 parameters" in done.stdout and "trained on: [" in done.stdout
+    assert "508,625 parameters" in done.stdout and "trained on: [" in done.stdout
 
 
 def test_pictures_are_enlarged_without_torch(tmp_path: Path) -> None:
