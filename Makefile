@@ -50,7 +50,7 @@ test-slow: $(WHEEL)/prosr
 	PYTHONPATH=$(CURDIR)/$(WHEEL) $(BIN)/pytest -m slow
 
 test-page: $(WHEEL)/prosr
-	$(BIN)/pip install -q playwright
+	$(BIN)/pip install -q playwright axe-playwright-python
 	PYTHONPATH=$(CURDIR)/$(WHEEL) $(BIN)/pytest -m slow tests/test_page.py
 
 test-service: $(WHEEL)/prosr

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from zipfile import ZipFile
 
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from prosr.cli import app
@@ -106,7 +107,7 @@ def test_a_download_has_the_bytes_that_the_command_line_writes(
         page.get_by_role("button", name="Download photo_x2.png").click()
     (source,) = server.data.glob("jobs/*/0/photo.png")
     output = tmp_path / "again.png"
-    words = ["upscale", str(source), "--scale", "2", "--output", str(output)]
+    words = ["upscale", str(source), "-s", "2", "-m", "prosr-xs", "-o", str(output)]
     assert CliRunner().invoke(app, words).exit_code == 0
     assert content(event.value) == output.read_bytes()
 
@@ -139,6 +140,61 @@ def test_a_size_can_be_asked_for(page: Page, tmp_path: Path) -> None:
     assert said.startswith("50 × 40, ")
 
 
+@pytest.mark.parametrize("kind", ["drop", "paste"])
+def test_pictures_can_be_dropped_and_pasted(page: Page, tmp_path: Path, kind: str) -> None:
+    names = ["a.png", "b.png"]
+    datas = [list(picture(tmp_path, name, 20, 16)[1]) for name in names]
+    page.evaluate(
+        """([kind, names, datas]) => {
+            const sent = new DataTransfer();
+            names.forEach((name, index) => {
+                const data = new Uint8Array(datas[index]);
+                sent.items.add(new File([data], name, { type: "image/png" }));
+            });
+            const target = document.getElementById("drop");
+            const how = { bubbles: true, dataTransfer: sent, clipboardData: sent };
+            target.dispatchEvent(
+                kind === "drop" ? new DragEvent(kind, how) : new ClipboardEvent(kind, how));
+        }""",
+        [kind, names, datas],
+    )
+    assert page.locator("#chosen .name").all_inner_texts() == names
+    # Thumbnails are there, and they show something.
+    shown = "[...document.querySelectorAll('#chosen img')].map(image => image.naturalWidth)"
+    wait_until(lambda: page.evaluate(shown) == [20, 20])
+    assert page.locator("#go").inner_text() == "Enlarge 2 pictures"
+
+
+def test_metadata_is_left_out_on_demand_and_the_page_remembers_it(
+    page: Page, server: Serving, tmp_path: Path
+) -> None:
+    exif = Image.Exif()
+    exif[0x010F] = "a camera"
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.jpg", exif=exif)
+    page.get_by_label("Leave out metadata").check()
+    go(page, server)
+    assert page.get_by_label("Leave out metadata").is_checked()
+    send(page, [("a.jpg", (tmp_path / "a.jpg").read_bytes())], model="bicubic")
+    settle(page)
+    with page.expect_download() as event:
+        page.get_by_role("button", name="Download a_x4.jpg").click()
+    with Image.open(event.value.path()) as result:
+        assert 0x010F not in result.getexif()
+
+
+def test_progress_the_time_left_and_the_place_in_the_queue_are_told(
+    page: Page, tmp_path: Path
+) -> None:
+    files = [picture(tmp_path, f"{number}.jpg", 700, 700, number) for number in range(4)]
+    send(page, files, scale="4", model="prosr-xs")
+    page.wait_for_selector(".job progress:not([hidden])")
+    page.wait_for_selector("text=Waiting for 1 other picture")
+    left = "/about .* left/.test(document.querySelector('.job .hint').innerText)"
+    page.wait_for_function(left, timeout=300_000)
+    page.get_by_role("button", name="Cancel all").click()
+    settle(page)
+
+
 def test_twenty_pictures_at_once_with_a_broken_one_among_them(page: Page, tmp_path: Path) -> None:
     files = [picture(tmp_path, f"{number}.png", 24, 16, number) for number in range(20)]
     files[7] = ("7.png", files[7][1][:80])
@@ -167,11 +223,11 @@ def test_the_keyboard_is_enough(page: Page, tmp_path: Path) -> None:
     page.set_input_files("#files", [str(tmp_path / picture(tmp_path, "a.png", 20, 20)[0])])
     page.locator("#files").focus()
     reached = []
-    for _ in range(6):
+    for _ in range(7):
         page.keyboard.press("Tab")
         focus = "document.activeElement.id || document.activeElement.ariaLabel"
         reached.append(page.evaluate(focus))
-    assert reached == ["Remove a.png", "scale", "model", "format", "quality", "go"]
+    assert reached == ["Remove a.png", "scale", "model", "format", "quality", "strip", "go"]
     page.locator("#model").focus()
     page.keyboard.type("bicubic")
     page.locator("#go").press("Enter")
@@ -190,6 +246,30 @@ def test_every_control_has_a_name_for_screen_readers(page: Page) -> None:
     controls = [line for line in tree.splitlines() if line.strip().startswith(kinds)]
     assert controls
     assert not [line for line in controls if '"' not in line]
+
+
+@pytest.mark.parametrize("colours", ["light", "dark"])
+def test_axe_finds_no_barrier(page: Page, tmp_path: Path, colours: Any) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    page.emulate_media(color_scheme=colours)
+    found = {}
+
+    def look(what: str) -> None:
+        rules = axe.run(page).response["violations"]
+        found[what] = [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in rules]
+
+    look("the empty page")
+    files = [picture(tmp_path, "a.png", 20, 20), ("b.png", b"broken")]
+    page.select_option("#model", "progansr-xs")
+    page.select_option("#scale", "scale")
+    send(page, files)
+    page.set_input_files("#files", [str(tmp_path / "a.png")])
+    settle(page)
+    look("a job that has ended, and a picture that was chosen")
+    page.get_by_role("button", name="Compare a.png before and after").click()
+    page.wait_for_selector("#viewer[open]")
+    look("the comparison")
+    assert not any(found.values()), found
 
 
 def test_the_page_fits_a_phone(page: Page, tmp_path: Path) -> None:

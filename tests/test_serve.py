@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
@@ -43,7 +44,7 @@ def test_a_result_has_the_bytes_that_the_command_line_writes(
     for made in job["pictures"]:
         source = server.place(made) / made["name"]
         output = tmp_path / f"again{source.suffix}"
-        words = ["upscale", str(source), "--scale", "2", "--output", str(output)]
+        words = ["upscale", str(source), "-s", "2", "-m", "prosr-xs", "-o", str(output)]
         assert CliRunner().invoke(app, words).exit_code == 0
         result = server.client.get(f"/v1/jobs/{job['id']}/pictures/{made['number']}/result")
         assert result.content == output.read_bytes()
@@ -190,13 +191,96 @@ def test_a_running_picture_can_be_cancelled(server: Serving, tmp_path: Path) -> 
     assert [p["state"] for p in server.ended(job)["pictures"]] == ["cancelled", "done"]
 
 
-def test_a_preview_is_there_before_the_result(server: Serving, tmp_path: Path) -> None:
-    job = server.submit(picture(tmp_path, "a.png", 200, 110), scale=8, preview=True)["id"]
-    url = f"/v1/jobs/{job}/pictures/0"
-    wait_until(lambda: server.client.get(f"/v1/jobs/{job}").json()["pictures"][0]["previewed"])
+def test_a_preview_is_made_while_other_work_runs_and_waits(server: Serving, tmp_path: Path) -> None:
+    files = [picture(tmp_path, f"{number}.jpg", 400, 400, number) for number in range(3)]
+    job = server.submit(*files, scale=4)["id"]
+    pieces = []
     for kind in ("before", "after"):
-        assert server.client.get(f"{url}/{kind}.png").content.startswith(b"\x89PNG")
+        answer = server.client.get(f"/v1/jobs/{job}/pictures/2/{kind}.png")
+        pieces.append(Image.open(BytesIO(answer.content)))
+    states = [p["state"] for p in server.client.get(f"/v1/jobs/{job}").json()["pictures"]]
+    assert states[2] == "queued" and "done" not in states
     server.client.delete(f"/v1/jobs/{job}")
+    assert [piece.size for piece in pieces] == [(128, 128), (512, 512)]
+    whole = Image.open(BytesIO(files[2][1]))
+    middle = np.asarray(whole.crop((136, 136, 264, 264)), float)
+    assert np.abs(np.asarray(pieces[0], float) - middle).mean() < 1
+
+
+def test_a_preview_is_upright_and_has_no_metadata(server: Serving, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = 6, "a camera"
+    data = BytesIO()
+    pixels = np.zeros((20, 30, 3), np.uint8)
+    pixels[:10] = 255  # the upper half as stored is the right half, upright
+    Image.fromarray(pixels).save(data, "PNG", exif=exif)
+    job = server.submit(("a.png", data.getvalue()), scale=2, model="bicubic")["id"]
+    answer = server.client.get(f"/v1/jobs/{job}/pictures/0/after.png")
+    with Image.open(BytesIO(answer.content)) as piece:
+        assert piece.size == (40, 60)
+        assert piece.getpixel((35, 5)) == (255, 255, 255)
+        assert 0x010F not in piece.getexif()
+        assert piece.getexif().get(0x0112, 1) == 1
+
+
+def test_metadata_can_be_left_out(server: Serving, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x010F] = "a camera"
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.jpg", exif=exif)
+    for strip in (True, False):
+        options = {"model": "bicubic", "strip": strip}
+        data = (tmp_path / "a.jpg").read_bytes()
+        answer = server.client.post("/v1/upscale", content=data, params=options)
+        with Image.open(BytesIO(answer.content)) as result:
+            assert (0x010F in result.getexif()) != strip
+
+
+def test_the_api_is_described_with_examples(server: Serving) -> None:
+    schemas = server.client.get("/openapi.json").json()["components"]["schemas"]
+    for name in ("JobView", "PictureView", "Result", "ModelView"):
+        for field, about in schemas[name]["properties"].items():
+            assert about.keys() & {"examples", "enum", "$ref", "anyOf", "items"}, (name, field)
+
+
+def test_a_full_queue_says_when_to_come_back(tmp_path: Path) -> None:
+    (tmp_path / "limits.toml").write_text("queue = 2\nkeep_seconds = 1\n")
+    large = picture(tmp_path, "a.png", 600, 600)
+    with serving(tmp_path / "data", "--limits", str(tmp_path / "limits.toml")) as server:
+        # One runs, two wait.
+        job = server.submit(large, large, large)["id"]
+        wait_until(lambda: server.client.get(f"/v1/jobs/{job}").json()["state"] == "running")
+        for path, more in (("jobs", {"files": [("files", large)]}), ("upscale", {"content": b"x"})):
+            answer = server.client.post(f"/v1/{path}", **more)
+            assert answer.status_code == 503
+            assert answer.json()["detail"] == "2 pictures wait already; try again later"
+            assert 1 <= int(answer.headers["retry-after"]) <= 600
+        # What has expired is gone.
+        server.client.delete(f"/v1/jobs/{job}/pictures/0")
+        server.client.delete(f"/v1/jobs/{job}/pictures/1")
+        server.client.delete(f"/v1/jobs/{job}/pictures/2")
+        wait_until(lambda: server.client.get(f"/v1/jobs/{job}").status_code == 404)
+        assert not list((server.data / "jobs").iterdir())
+
+
+@pytest.mark.slow
+def test_a_picture_that_takes_too_long_fails_and_others_go_on(tmp_path: Path) -> None:
+    (tmp_path / "limits.toml").write_text("seconds = 10\n")
+    files = [picture(tmp_path, "a.jpg", 2500, 2500), picture(tmp_path, "b.jpg", 20, 20)]
+    with serving(tmp_path / "data", "--limits", str(tmp_path / "limits.toml")) as server:
+        slow, quick = server.ended(server.submit(*files, scale=8)["id"])["pictures"]
+        assert slow["reason"] == "a.jpg: took more than 10 seconds; reduce it"
+        assert quick["state"] == "done"
+
+
+def test_the_disk_of_uploads_and_results_is_limited(tmp_path: Path) -> None:
+    (tmp_path / "limits.toml").write_text("disk_bytes = 10_000\n")
+    small = picture(tmp_path, "a.png", 30, 30)
+    with serving(tmp_path / "data", "--limits", str(tmp_path / "limits.toml")) as server:
+        server.ended(server.submit(small, scale=2, model="bicubic")["id"])
+        post = server.client.post
+        wait_until(lambda: post("/v1/upscale", content=small[1]).status_code == 507)
+        detail = post("/v1/upscale", content=small[1]).json()["detail"]
+        assert detail == "the disk is full; delete jobs, or wait until some expire"
 
 
 def test_no_answer_names_a_folder_of_the_server(server: Serving, small: tuple[str, bytes]) -> None:

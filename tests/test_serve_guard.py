@@ -59,6 +59,8 @@ def test_a_name_that_was_rebound_to_this_machine_is_refused(host: str, status: i
         ({"origin": "http://127.0.0.1:9999"}, 403),
         ({"origin": "https://evil.example"}, 403),
         ({"origin": "null"}, 403),
+        ({"origin": "https://evil.example?://127.0.0.1:8765"}, 403),
+        ({"origin": "https://127.0.0.1:8765"}, 200),
         ({"sec_fetch_site": "cross-site"}, 403),
         ({"sec_fetch_site": "same-origin"}, 200),
         ({}, 200),

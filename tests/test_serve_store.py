@@ -23,14 +23,14 @@ def store(tmp_path: Path) -> Store:
 
 
 def job(name: str, created: float = 0.0, key: str | None = None) -> StoredJob:
-    about: dict[str, Any] = {"id": name, "client": "c", "key": key, "fingerprint": name}
+    about: dict[str, Any] = {"id": name, "key": key, "fingerprint": name}
     about["options"] = json.dumps({"scale": 2})
     return StoredJob(**about, created=created)
 
 
 def pictures(name: str, count: int = 1, side: int = 10) -> list[StoredPicture]:
     about: dict[str, Any] = {"job": name, "bytes": 100, "width": side, "height": side}
-    about |= {"type": "image/png", "state": "queued", "name": "a.png"}
+    about |= {"type": "image/png", "name": "a.png", "sha256": "0"}
     return [StoredPicture(**about, number=number) for number in range(count)]
 
 
@@ -148,8 +148,8 @@ def test_uploads_that_were_not_accepted_vanish(tmp_path: Path) -> None:
 @pytest.mark.parametrize("memory", [600_000_000, 1_000_000_000, 4_000_000_000, 64_000_000_000])
 def test_workers_share_the_memory(memory: int) -> None:
     plan = plan_workers(memory)
-    workers = plan.general + plan.express
-    assert 350_000_000 <= plan.memory <= (memory - 250_000_000) / workers
+    assert 350_000_000 <= plan.memory <= (memory - 250_000_000) / len(plan.workers)
+    assert plan.workers[0] == "general-0"
 
 
 def test_the_documents_state_the_default_limits() -> None:

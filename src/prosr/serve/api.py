@@ -33,32 +33,32 @@ _FILE: dict[int | str, dict[str, Any]] = {
 
 
 class Options(BaseModel):
-    """How to enlarge: the options of `prosr upscale` with the same names."""
+    """How to enlarge: the options of `prosr upscale`, of which at most one is a size."""
 
     model_config = ConfigDict(extra="forbid")
 
-    scale: Annotated[float | None, Field(ge=1, le=16, description="A factor, or one size:")] = None
-    width: PositiveInt | None = None
-    height: PositiveInt | None = None
-    long_side: PositiveInt | None = None
-    megapixels: PositiveFloat | None = None
+    scale: Annotated[float | None, Field(ge=1, le=16, examples=[4])] = None
+    width: Annotated[PositiveInt | None, Field(examples=[3840])] = None
+    height: Annotated[PositiveInt | None, Field(examples=[2160])] = None
+    long_side: Annotated[PositiveInt | None, Field(examples=[3840])] = None
+    megapixels: Annotated[PositiveFloat | None, Field(examples=[8.3])] = None
     fit: Annotated[str | None, Field(max_length=40, examples=["3840x2160"])] = None
     fill: Annotated[str | None, Field(max_length=40, examples=["3840x2160"])] = None
     print: Annotated[str | None, Field(max_length=40, examples=["60x40cm"])] = None
-    dpi: PositiveInt | None = None
+    dpi: Annotated[PositiveInt | None, Field(examples=[300])] = None
     keep_larger: bool = False
-    quality: Annotated[int | None, Field(ge=1, le=100, description="Of JPEG, WebP, AVIF.")] = None
+    quality: Annotated[int | None, Field(ge=1, le=100, description="JPEG, WebP, AVIF.")] = None
     lossless: bool = False
+    strip: Annotated[bool, Field(description="Leave out metadata; keep colours.")] = False
     model: Annotated[str, Field(description="One of /v1/models; by default the first.")] = ""
     # Each strength is an interpolated network in the cache, so there must not be many.
     strength: Annotated[float, Field(ge=0, le=1), AfterValidator(lambda x: round(x, 2))] = 1.0
     format: Literal["jpeg", "png", "webp", "tiff", "avif"] | None = None
     ensemble: Annotated[bool, Field(description="Average 8 views: better, 8 times slower.")] = False
-    preview: Annotated[bool, Field(description="Enlarge a piece of each picture first.")] = False
 
 
 class OnePicture(Options):
-    name: Annotated[str, Field(max_length=500, description="The picture's file name.")] = "picture"
+    name: Annotated[str, Field(max_length=500, examples=["photo.png"])] = "picture"
 
 
 class Pictures(Options):
@@ -66,28 +66,27 @@ class Pictures(Options):
 
 
 class PictureView(StoredPicture):
-    """A picture now: the share of its work that is done, and whether a preview is there."""
+    """A picture now, and the share of its work that is done."""
 
-    progress: float
-    previewed: bool
+    progress: Annotated[float, Field(ge=0, le=1, examples=[0.25])]
 
 
 class JobView(BaseModel):
     """A job. `position` is the number of pictures before its next one; times are in seconds."""
 
-    id: str
+    id: Annotated[str, Field(examples=["Xk3v9Qw2TzLr8nYbA1cD4g"])]
     state: Literal["queued", "running", "ended"]
-    options: dict[str, Any]
-    position: int
-    seconds_left: Annotated[float | None, Field(description="An estimate, after the first job.")]
-    expires_in: float | None
+    options: Annotated[dict[str, Any], Field(examples=[{"scale": 4.0, "model": "prosr-xs"}])]
+    position: Annotated[int, Field(examples=[0])]
+    seconds_left: Annotated[float | None, Field(description="An estimate.", examples=[12.5])]
+    expires_in: Annotated[float | None, Field(description="After the end.", examples=[86_400])]
     pictures: list[PictureView]
 
 
 class ModelView(BaseModel):
-    name: str
-    scales: list[int]
-    strength: Annotated[bool, Field(description="Whether it has other strengths than 1.")]
+    name: Annotated[str, Field(examples=["progansr-xs"])]
+    scales: Annotated[list[int], Field(examples=[[2, 4, 8]])]
+    strength: Annotated[bool, Field(description="Has others than 1.", examples=[True])]
 
 
 def _service(request: Request) -> Service:
@@ -132,7 +131,7 @@ async def upscale(
         async for chunk in request.stream():
             await run_in_threadpool(body.write, chunk)
         source = options.name, cast(BinaryIO, body)
-        job = await _submit(request, service, [source], options, key)
+        job = await _submit(service, [source], options, key)
     # Without a key nobody can ask for the result again.
     forget = None if key else BackgroundTask(service.delete, job.id)
     while _view(service, job).state != "ended" and not await request.is_disconnected():
@@ -152,7 +151,6 @@ async def upscale(
 
 @router.post("/jobs", status_code=202)
 async def submit(
-    request: Request,
     response: Response,
     service: Serving,
     form: Annotated[Pictures, Form(media_type="multipart/form-data")],
@@ -160,7 +158,7 @@ async def submit(
 ) -> JobView:
     """Accept pictures to enlarge. Those that cannot be read fail; the others are enlarged."""
     sources = [(file.filename or "picture", file.file) for file in form.files]
-    job = await _submit(request, service, sources, form, key)
+    job = await _submit(service, sources, form, key)
     response.headers["Location"] = f"/v1/jobs/{job.id}"
     return _view(service, job)
 
@@ -210,11 +208,17 @@ async def cancel(picture: Picture, job: Job, service: Serving) -> JobView:
 @router.get("/jobs/{job}/pictures/{number}/{file}", response_class=FileResponse, responses=_FILE)
 async def file(
     request: Request,
+    job: Job,
     picture: Picture,
     file: Literal["result", "source", "before.png", "after.png"],
     service: Serving,
 ) -> Response:
-    """A file of a picture until its job expires: its result, itself, or a piece as a preview."""
+    """A file of a picture until its job expires: its result, or itself.
+
+    before.png and after.png are a piece and its enlargement, made at once: a preview.
+    """
+    if file in PREVIEWS:
+        await service.preview(job, picture)
     return _send(request, service, picture, file)
 
 
@@ -225,11 +229,7 @@ async def models(service: Serving) -> list[ModelView]:
 
 
 async def _submit(
-    request: Request,
-    service: Service,
-    sources: Sequence[tuple[str, BinaryIO]],
-    options: Options,
-    key: str | None,
+    service: Service, sources: Sequence[tuple[str, BinaryIO]], options: Options, key: str | None
 ) -> StoredJob:
     """Write the sources to the spool and accept them as a job. Raises `Denied`."""
     if len(sources) > (most := service.limits.pictures):
@@ -240,19 +240,18 @@ async def _submit(
     if chosen["model"] not in names:
         raise Denied(422, f"no model is called {options.model!r}; known: {', '.join(names)}")
     service.check_room(sum(source.seek(0, 2) for _, source in sources))
-    new, uploads, job = token_urlsafe(16), [], None
+    new, pictures, job = token_urlsafe(16), [], None
     try:
         for number, (name, source) in enumerate(sources):
             source.seek(0)
             write = service.spool.write
-            uploads.append(await run_in_threadpool(write, new, number, name, source))
-        asked_for = [chosen, *((upload.name, upload.sha256) for upload in uploads)]
+            pictures.append(await run_in_threadpool(write, new, number, name, source))
+        asked_for = [chosen, *((picture.name, picture.sha256) for picture in pictures)]
         fingerprint = hashlib.sha256(json.dumps(asked_for, allow_nan=False).encode()).hexdigest()
-        client = request.client.host if request.client else ""
-        about: dict[str, Any] = {"id": new, "client": client, "key": key}
+        about: dict[str, Any] = {"id": new, "key": key}
         about |= {"fingerprint": fingerprint, "options": json.dumps(chosen, allow_nan=False)}
         asked = StoredJob(**about, created=service.store.now())
-        job = await service.accept(asked, uploads)
+        job = await service.accept(asked, pictures)
     finally:
         if job is None or job.id != new:
             await run_in_threadpool(service.spool.remove, new)
@@ -264,9 +263,7 @@ def _view(service: Service, job: StoredJob) -> JobView:
     for p in service.store.pictures(job.id):
         running = service.running.get((job.id, p.number))
         share = 1.0 if p.state == "done" else running.share if running else 0.0
-        previewed = (service.spool.place(job.id, p.number) / PREVIEWS[1]).exists()
-        about = {"progress": round(share, 3), "previewed": previewed}
-        pictures.append(PictureView.model_construct(**{**dict(p), **about}))
+        pictures.append(PictureView.model_construct(**dict(p), progress=round(share, 3)))
     waiting = [picture for picture in pictures if picture.state == "queued"]
     position, before = service.store.queue(waiting[0]) if waiting else (0, 0)
     left = sum((1 - p.progress) * p.width * p.height for p in pictures if p.state not in ENDED)
@@ -286,7 +283,7 @@ def _send(request: Request, service: Service, picture: StoredPicture, file: str)
     """A file of the spool; 304 if the client has this one."""
     made, name, kind, etag = picture.result, file, "image/png", ""
     if file == "source":
-        name, kind = picture.name, picture.type
+        name, kind, etag = picture.name, picture.type, f'"{picture.sha256}"'
     elif file == "result":
         if made is None:
             raise Denied(409, f"the picture is {picture.state} and has no result")

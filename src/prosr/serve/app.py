@@ -59,10 +59,7 @@ def _add_gauges(service: Service, registry: prometheus.CollectorRegistry) -> Non
     pictures = prometheus.Gauge("prosr_pictures", "Of kept jobs", ["state"], registry=registry)
     for state in ("queued", "running", "done", "failed", "cancelled"):
         pictures.labels(state).set_function(partial(service.store.count, state))
-    for name, about, measure in (
-        ("prosr_memory_bytes", "Memory of all processes", lambda: service.memory),
-        ("prosr_spool_bytes", "Uploads and results", service.store.used),
-        ("prosr_disk_free_bytes", "Free bytes of the disk", service.spool.free),
-        ("prosr_ready", "Whether jobs are accepted and done", lambda: service.ready),
-    ):
-        prometheus.Gauge(name, about, registry=registry).set_function(measure)
+    memory = prometheus.Gauge("prosr_memory_bytes", "Of all processes", registry=registry)
+    memory.set_function(lambda: service.memory)
+    used = prometheus.Gauge("prosr_spool_bytes", "Uploads and results", registry=registry)
+    used.set_function(service.store.used)

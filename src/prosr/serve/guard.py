@@ -156,9 +156,9 @@ class Guard:
             line = f"the host {host[:100]!r} is not known here; allow it with --allow-host"
             raise Denied(400, line)
         # A page of another site may send requests, though it cannot read the answers.
-        same = headers.get("origin", f"://{host}").endswith(f"://{host}")
+        own = f"http://{host}", f"https://{host}"
         foreign = headers.get("sec-fetch-site") in ("cross-site", "same-site") and path != "/"
-        if foreign or not same:
+        if foreign or headers.get("origin", own[0]) not in own:
             raise Denied(403, "requests from pages of other sites are refused")
         sent = headers.get("authorization", "").encode()
         authorized = self._token is None or secrets.compare_digest(sent, self._token)

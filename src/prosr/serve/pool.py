@@ -13,15 +13,15 @@ from typing import Any
 
 import psutil
 
-from prosr.serve.settings import Plan
+from prosr.serve.settings import EXPRESS, PREVIEWER, Plan
 
 Message = dict[str, Any]
 Report = Callable[[float], None]
 
-INSPECTOR, EXPRESS = "inspector", "express"
+INSPECTOR = "inspector"
 
-# Priorities: the server answers while its workers compute.
-_NICE = {INSPECTOR: "0", EXPRESS: "2", "general": "5"}
+# Priorities: the server answers while its workers compute, and people wait for previews.
+_NICE = {INSPECTOR: "0", PREVIEWER: "0", EXPRESS: "2", "general": "5"}
 
 
 class WorkerDied(Exception):
@@ -29,18 +29,17 @@ class WorkerDied(Exception):
 
 
 class Pool:
-    """The worker processes by name: an inspector of uploads, general ones, an express one.
+    """The worker processes by name: an inspector of uploads, and those of the plan.
 
-    A process starts when it is asked for, and again after its death. Messages are JSON, which
+    A process starts when it is asked for, and again after its death. All but the inspector then
+    load `model`, the one that most tasks are for. Messages are JSON, which
     executes nothing, so a worker that a picture took over can only lie about its pictures.
     """
 
-    def __init__(self, plan: Plan) -> None:
-        self._plan = plan
-        self.lanes = [f"general-{number}" for number in range(plan.general)]
-        self.lanes += [EXPRESS] if plan.express else []
+    def __init__(self, plan: Plan, model: str) -> None:
+        self._plan, self._model = plan, model
         self._processes: dict[str, Process] = {}
-        self._busy = {name: asyncio.Lock() for name in (INSPECTOR, *self.lanes)}
+        self._busy = {name: asyncio.Lock() for name in (INSPECTOR, *plan.workers)}
 
     async def do(
         self, name: str, task: Message, seconds: float, report: Report = lambda share: None
@@ -52,7 +51,8 @@ class Pool:
         """
         async with self._busy[name]:
             try:
-                return await asyncio.wait_for(self._ask(name, task, report), seconds)
+                async with asyncio.timeout(seconds):
+                    return await self._ask(name, task, report)
             # Also when this is cancelled: the answer would be taken for that of the next task.
             except BaseException:
                 await self._end(name)
@@ -61,11 +61,12 @@ class Pool:
     async def start(self, name: str) -> Process:
         """Start a process unless it runs; do not wait until it can work."""
         if name not in self._processes:
-            threads = "1" if name == INSPECTOR else str(self._plan.threads)
+            threads, model = str(self._plan.threads), "" if name == INSPECTOR else self._model
             environment = {k: v for k, v in os.environ.items() if k != "PROSR_TOKEN"}
             environment |= {"OMP_NUM_THREADS": threads, "VIPS_CONCURRENCY": threads}
             nice = _NICE[name.partition("-")[0]]
-            program = sys.executable, "-m", "prosr.serve.worker", str(self._plan.memory), nice
+            words = str(self._plan.memory), nice, model
+            program = sys.executable, "-m", "prosr.serve.worker", *words
             # A session of its own: the signals of a terminal go to the server only.
             options: Any = {"env": environment, "start_new_session": True}
             create = asyncio.create_subprocess_exec
@@ -110,8 +111,4 @@ class Pool:
                 report(float(answer["share"]))
             # It has ended, or its line is too long or not JSON: such a worker is not to be trusted.
             except (ValueError, TypeError, ConnectionError):
-                with contextlib.suppress(TimeoutError):
-                    # A process that has closed its output takes a moment to end.
-                    await asyncio.wait_for(process.wait(), 1)
-                line = f"a worker process ended with code {process.returncode}"
-                raise WorkerDied(line) from None
+                raise WorkerDied("a worker process ended") from None

@@ -35,7 +35,7 @@ async def serve(
         tempfile.tempdir = str(folder)
         service = Service(folder, limits, max_memory)
         try:
-            for name in (service.pool.lanes[0], INSPECTOR):
+            for name in (service.plan.workers[0], INSPECTOR):
                 await service.pool.start(name)
             # The processes start while this imports.
             import uvicorn

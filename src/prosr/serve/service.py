@@ -13,18 +13,19 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from prosr.errors import ConfigError
-from prosr.serve.pool import EXPRESS, INSPECTOR, Message, Pool, WorkerDied
-from prosr.serve.settings import Limits, plan_workers
-from prosr.serve.spool import Spool, Upload
+from prosr.serve.pool import INSPECTOR, Message, Pool, WorkerDied
+from prosr.serve.settings import EXPRESS, PREVIEWER, Limits, plan_workers
+from prosr.serve.spool import PREVIEWS, Spool
 from prosr.serve.store import Store, StoredJob, StoredPicture
 
 _LOG = logging.getLogger("prosr.serve")
 
 _QUICK, _TRIES = 20.0, 3
-"""Seconds for the header of a picture, and how many inspectors may die of it."""
+"""Seconds for a header or a preview of a picture, and how many workers may die of it."""
 
-_SWEEP, _WATCH, _PAUSE = 5.0, 0.5, 2.0
-"""Seconds between looks for expired jobs, for memory, and between attempts after a failure."""
+_SWEEP, _WATCH, _PAUSE, _KNOWN = 5.0, 0.5, 2.0, 5.0
+"""Seconds between looks for expired jobs, for memory, and between attempts after a failure; and
+of work before the speed is known."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -59,13 +60,21 @@ class Service:
 
     def __init__(self, data: Path, limits: Limits, max_memory: int) -> None:
         self.limits, self._max_memory = limits, max_memory
-        self.pool = Pool(plan_workers(max_memory))
+        self.plan = plan_workers(max_memory)
+        self.pool = Pool(self.plan, limits.models[0])
         self.spool, self.store = Spool(data / "jobs"), Store(data / "jobs.sqlite3")
         self.models: list[Message] = []
         self.running: dict[tuple[str, int], Running] = {}
-        self.memory, self.speed, self._used, self._failure = 0, 0.0, 0.0, ""
+        self.memory, self._used, self._failure, self._lately = 0, 0.0, "", (0.0, 0.0)
         self.is_stopping: Callable[[], bool] = lambda: False
         self._changed, self._tasks = asyncio.Event(), list[asyncio.Task[None]]()
+        self._previewing = asyncio.Lock()
+
+    @property
+    def speed(self) -> float:
+        """Input pixels per second lately; 0 before a few seconds of work."""
+        pixels, seconds = self._lately
+        return pixels / seconds if seconds > _KNOWN else 0.0
 
     @property
     def trouble(self) -> str:
@@ -85,13 +94,13 @@ class Service:
         Raises `ConfigError` if a model cannot be used.
         """
         task = {"do": "describe", "models": self.limits.names}
-        answer = await self._ask_inspector("the models", task)
+        answer = await self._ask(INSPECTOR, "the models", task)
         if "failed" in answer:
             raise ConfigError(answer["failed"])
         self.models = answer["models"]
         self.store.recover(1)
         self.spool.keep_only(self.store.jobs())
-        lanes = map(self._lane, self.pool.lanes)
+        lanes = map(self._lane, self.plan.workers)
         self._tasks = [asyncio.create_task(loop) for loop in (self._sweep(), self._watch(), *lanes)]
 
     async def stop(self) -> None:
@@ -118,13 +127,13 @@ class Service:
         if free < self.limits.free_bytes or used > self.limits.disk_bytes:
             raise Denied(507, "the disk is full; delete jobs, or wait until some expire")
 
-    async def accept(self, job: StoredJob, uploads: Sequence[Upload]) -> StoredJob:
-        """Inspect the uploads of a new job and put it into the queue.
+    async def accept(self, job: StoredJob, pictures: Sequence[StoredPicture]) -> StoredJob:
+        """Inspect the pictures of a new job and put it into the queue.
 
         Pictures that cannot be enlarged fail; `Denied` is raised if that is true of all. A job
         that the client submitted under the same key before is returned instead.
         """
-        pictures = [await self._inspect(job, upload) for upload in uploads]
+        pictures = [await self._inspect(job, picture) for picture in pictures]
         if all(picture.state == "failed" for picture in pictures):
             raise Denied(422, *(picture.reason for picture in pictures))
         accepted = await asyncio.to_thread(self.store.add, job, pictures)
@@ -151,45 +160,59 @@ class Service:
         await asyncio.to_thread(self.spool.remove, job)
         self._notify()
 
+    async def preview(self, job: StoredJob, picture: StoredPicture) -> None:
+        """Enlarge a piece of a picture before all else, once. Raises `Denied`."""
+        worker = PREVIEWER if PREVIEWER in self.plan.workers else self.plan.workers[0]
+        async with self._previewing:
+            if (self.spool.place(job.id, picture.number) / PREVIEWS[1]).exists():
+                return
+            answer = await self._ask(worker, picture.name, self._task("preview", job, picture))
+        if self.store.job(job.id) is None:
+            await asyncio.to_thread(self.spool.remove, job.id)
+        if "failed" in answer:
+            raise Denied(422, answer["failed"])
+
     def is_running(self, job: str) -> bool:
         return any(of == job for of, _ in self.running)
 
     async def wait(self, seconds: float) -> None:
         """Wait for a change of anything, at most this time."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._changed.wait(), seconds)
+            # Not wait_for, which ignores a cancellation at the moment of a change.
+            async with asyncio.timeout(seconds):
+                await self._changed.wait()
 
     def _notify(self) -> None:
         event, self._changed = self._changed, asyncio.Event()
         event.set()
 
-    async def _inspect(self, job: StoredJob, upload: Upload) -> StoredPicture:
-        answer = await self._ask_inspector(upload.name, self._task("inspect", job, upload))
-        name, reason = answer.get("name", upload.name), answer.get("failed", "")
-        width, height = answer.get("width", 0), answer.get("height", 0)
+    async def _inspect(self, job: StoredJob, picture: StoredPicture) -> StoredPicture:
+        answer = await self._ask(INSPECTOR, picture.name, self._task("inspect", job, picture))
+        known = picture.model_dump(include={"job", "number", "bytes", "sha256"})
+        found = StoredPicture(**{"name": picture.name, **answer, **known})
+        found.reason = answer.get("failed", "")
         for what, pixels, most in (
             ("its result would have", answer.get("pixels", 0), self.limits.output_pixels),
-            ("it has", width * height, self.limits.input_pixels),
+            ("it has", found.width * found.height, self.limits.input_pixels),
         ):
             if pixels > most:
-                much, allowed = f"{pixels / 1e6:.1f} megapixels", f"{most / 1e6:g}"
-                reason = f"{name}: {what} {much}, and this service takes {allowed}; reduce it"
-        about = {**upload._asdict(), "type": "application/octet-stream", **answer}
-        about |= {"job": job.id, "width": width, "height": height, "reason": reason}
-        return StoredPicture(**about, state="failed" if reason else "queued")
+                line = f"{what} {pixels / 1e6:.1f} megapixels, and this service takes"
+                found.reason = f"{found.name}: {line} {most / 1e6:g}; reduce it"
+        found.state = "failed" if found.reason else "queued"
+        return found
 
-    async def _ask_inspector(self, name: str, task: Message) -> Message:
-        """The answer of the inspector, which may die of a picture; then another one is asked."""
+    async def _ask(self, worker: str, name: str, task: Message) -> Message:
+        """The answer to a quick task. A worker may die of a picture; then another one is asked."""
         for _ in range(_TRIES):
             try:
-                return await self.pool.do(INSPECTOR, task, _QUICK)
+                return await self.pool.do(worker, task, _QUICK)
             except WorkerDied as error:
-                _LOG.warning("%s while it inspected %s", error, name)
+                _LOG.warning("%s while it read %s", error, name)
             except TimeoutError:
                 return {"failed": f"{name}: cannot be read within {_QUICK:.0f} seconds"}
         return {"failed": f"{name}: cannot be read; save it as PNG in another program"}
 
-    def _task(self, what: str, job: StoredJob, picture: StoredPicture | Upload) -> Message:
+    def _task(self, what: str, job: StoredJob, picture: StoredPicture) -> Message:
         """A task for a worker; it gets weights files by their paths."""
         options = {**job.options, "model": self.limits.names[job.options["model"]]}
         folder = str(self.spool.place(job.id, picture.number))
@@ -197,11 +220,10 @@ class Service:
 
     async def _lane(self, worker: str) -> None:
         """Do one picture after another with the worker of this name, whatever becomes of it."""
-        with contextlib.suppress(WorkerDied, TimeoutError):
-            await self.pool.do(worker, {"do": "load", "model": self.limits.models[0]}, _QUICK)
+        await self.pool.start(worker)
         limits = self.limits
         most = limits.small_pixels if worker == EXPRESS else limits.input_pixels
-        while True:
+        while worker != PREVIEWER:
             if self.is_stopping() or self.trouble:
                 await self.wait(_PAUSE)
             elif picture := await self._keep(self.store.take, most):
@@ -217,12 +239,13 @@ class Service:
 
         def report(share: float) -> None:
             running.share = share
+            self._measure(share * picture.width * picture.height, running)
             self._notify()
 
         try:
             task = self._task("enlarge", job, picture)
             answer = await self.pool.do(worker, task, seconds, report)
-            await self._record(picture, answer, time.monotonic() - running.started)
+            await self._record(picture, answer)
         except TimeoutError:
             running.ending = f"took more than {seconds:.0f} seconds; reduce it"
         except WorkerDied as error:
@@ -236,19 +259,19 @@ class Service:
             del self.running[job.id, picture.number]
             self._notify()
 
-    async def _record(self, picture: StoredPicture, answer: Message, seconds: float) -> None:
+    def _measure(self, pixels: float, running: Running) -> None:
+        """Learn from a picture of which so many pixels are done how fast pictures are done."""
+        before, seconds = self._lately
+        self._lately = 0.9 * before + pixels, 0.9 * seconds + time.monotonic() - running.started
+
+    async def _record(self, picture: StoredPicture, answer: Message) -> None:
         """Store what a worker has answered. A picture that met a full disk waits for room."""
-        failed = answer.get("failed", "")
         if result := answer.get("result"):
-            speed = picture.width * picture.height / seconds
-            self.speed = 0.8 * self.speed + 0.2 * speed if self.speed else speed
             await self._keep(self.store.finish, picture, "done", answer["remark"], result)
-        elif failed and self.trouble:
+        elif self.trouble:
             await self._keep(self.store.requeue, picture, 0)
-        elif failed:
-            if ": unexpected " in failed:
-                _LOG.error("%s", failed)
-            await self._keep(self.store.finish, picture, "failed", failed)
+        else:
+            await self._keep(self.store.finish, picture, "failed", answer.get("failed", ""))
 
     async def _keep(self, change: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Change the store. While the disk is full, wait and try again: nothing may be lost."""

@@ -15,6 +15,8 @@ _SERVER, _WORKER = 250_000_000, 350_000_000
 """Bytes for the server with its inspector, and for a worker that enlarges in tiles of useful size.
 Without load, 60 and 75 MB were measured for the server and its inspector."""
 
+EXPRESS, PREVIEWER = "express", "previewer"
+
 _CORES = 4
 """Cores of a worker. More of them speed up one picture less than several pictures side by side."""
 
@@ -45,10 +47,9 @@ class Limits(BaseModel):
 
 
 class Plan(NamedTuple):
-    """Enlarging processes: `general` ones and perhaps one for small pictures; threads and bytes."""
+    """Names of the enlarging processes, in order of need; threads and bytes of each."""
 
-    general: int
-    express: bool
+    workers: list[str]
     threads: int
     memory: int
 
@@ -74,5 +75,6 @@ def plan_workers(max_memory: int) -> Plan:
         least = f"{(_SERVER + _WORKER) / 1e9:.1f} GB"
         raise ConfigError(f"{max_memory / 1e9:.2g} GB are too little memory; give at least {least}")
     general = max(1, min(cores // _CORES, most - 1))
-    express = most > general
-    return Plan(general, express, max(1, cores // general), left // (general + express))
+    names = [*(f"general-{number}" for number in range(general)), PREVIEWER, EXPRESS]
+    workers = names[:most]
+    return Plan(workers, max(1, cores // general), left // len(workers))

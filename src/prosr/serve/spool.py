@@ -8,19 +8,12 @@ import re
 import shutil
 from collections.abc import Collection
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
+
+from prosr.serve.store import StoredPicture
 
 _CHUNK = 1_000_000
 PREVIEWS = ("before.png", "after.png")  # a piece of a picture, and its enlargement
-
-
-class Upload(NamedTuple):
-    """A file that a client has sent, in the spool."""
-
-    number: int
-    name: str
-    bytes: int
-    sha256: str
 
 
 class Spool:
@@ -32,7 +25,7 @@ class Spool:
         """The folder of a picture, its result and its preview."""
         return self._folder / job / str(number)
 
-    def write(self, job: str, number: int, name: str, source: BinaryIO) -> Upload:
+    def write(self, job: str, number: int, name: str, source: BinaryIO) -> StoredPicture:
         """Copy an upload to the disk. Raises `OSError` if the disk is full."""
         folder, name = self.place(job, number), safe_name(name)
         folder.mkdir(parents=True)
@@ -43,12 +36,8 @@ class Spool:
                 digest.update(chunk)
             file.flush()
             os.fsync(file.fileno())
-        for path in (folder, folder.parent, self._folder):
-            # A new file may vanish with the power until its folder is on the disk as well.
-            descriptor = os.open(path, os.O_RDONLY)
-            os.fsync(descriptor)
-            os.close(descriptor)
-        return Upload(number, name, size, digest.hexdigest())
+        sha256 = digest.hexdigest()
+        return StoredPicture(job=job, number=number, name=name, bytes=size, sha256=sha256)
 
     def remove(self, job: str) -> None:
         shutil.rmtree(self._folder / job, ignore_errors=True)

@@ -14,12 +14,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Json
+from pydantic import BaseModel, Field, Json
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 
+_JOB, _HASH = "Xk3v9Qw2TzLr8nYbA1cD4g", "9f86d081884c7d659a2feaa0c55ad015" + 32 * "0"
 ENDED = ("done", "failed", "cancelled")
 
 _STRIKES = 10
@@ -33,12 +34,11 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS clock (seconds REAL);
 INSERT INTO clock SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM clock);
 CREATE TABLE IF NOT EXISTS jobs (
-    id TEXT PRIMARY KEY, client TEXT, key TEXT, fingerprint TEXT, options TEXT, created REAL,
-    ended REAL, UNIQUE (client, key)
+    id TEXT PRIMARY KEY, key TEXT UNIQUE, fingerprint TEXT, options TEXT, created REAL, ended REAL
 );
 CREATE TABLE IF NOT EXISTS pictures (
     job TEXT REFERENCES jobs (id) ON DELETE CASCADE, number INTEGER, name TEXT, bytes INTEGER,
-    width INTEGER, height INTEGER, type TEXT, state TEXT, reason TEXT, result TEXT,
+    sha256 TEXT, width INTEGER, height INTEGER, type TEXT, state TEXT, reason TEXT, result TEXT,
     rank REAL, strikes INTEGER DEFAULT 0, PRIMARY KEY (job, number)
 );
 CREATE INDEX IF NOT EXISTS waiting ON pictures (state, rank);
@@ -48,27 +48,28 @@ CREATE INDEX IF NOT EXISTS waiting ON pictures (state, rank);
 class Result(BaseModel):
     """The file of a result, and the seconds that it took."""
 
-    name: str
-    bytes: int
-    width: int
-    height: int
-    type: str
-    sha256: str
-    seconds: float
+    name: Annotated[str, Field(examples=["photo_x4.png"])]
+    bytes: Annotated[int, Field(examples=[6_291_456])]
+    width: Annotated[int, Field(examples=[2048])]
+    height: Annotated[int, Field(examples=[1536])]
+    type: Annotated[str, Field(examples=["image/png"])]
+    sha256: Annotated[str, Field(examples=[_HASH])]
+    seconds: Annotated[float, Field(examples=[2.718])]
 
 
 class StoredPicture(BaseModel):
     """A picture of a job. `reason` is why it failed, or a remark about its result."""
 
-    job: str
-    number: int
-    name: str
-    bytes: int
-    width: int
-    height: int
-    type: str
-    state: State
-    reason: str = ""
+    job: Annotated[str, Field(examples=[_JOB])]
+    number: Annotated[int, Field(examples=[0])]
+    name: Annotated[str, Field(examples=["photo.png"])]
+    bytes: Annotated[int, Field(examples=[393_216])]
+    sha256: Annotated[str, Field(examples=[_HASH])]
+    width: Annotated[int, Field(examples=[512])] = 0
+    height: Annotated[int, Field(examples=[384])] = 0
+    type: Annotated[str, Field(examples=["image/png"])] = "application/octet-stream"
+    state: State = "queued"
+    reason: Annotated[str, Field(examples=["photo.png: empty file"])] = ""
     result: Json[Result] | None = None
 
 
@@ -76,7 +77,6 @@ class StoredJob(BaseModel):
     """A job. `key` is the client's idempotency key, `ended` the time when its last picture did."""
 
     id: str
-    client: str
     key: str | None
     fingerprint: str
     options: Json[dict[str, Any]]
@@ -107,8 +107,7 @@ class Store:
     def add(self, job: StoredJob, pictures: Sequence[StoredPicture]) -> StoredJob:
         """Accept a job, or return the one that the client submitted under the same key."""
         with self._transaction() as db:
-            query = "SELECT * FROM jobs WHERE client = ? AND key = ?"
-            if known := db.execute(query, (job.client, job.key)).fetchone():
+            if known := db.execute("SELECT * FROM jobs WHERE key = ?", [job.key]).fetchone():
                 return StoredJob(**known)
             for model in (job, *pictures):
                 table = "jobs" if model is job else "pictures"

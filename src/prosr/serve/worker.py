@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import math
 import os
 import signal
 import sys
 import threading
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from queue import SimpleQueue
@@ -21,7 +23,7 @@ from typing import Any
 
 from prosr.errors import ProSRError
 from prosr.images.formats import find_format, is_picture
-from prosr.images.reading import Picture
+from prosr.images.reading import Picture, upright
 from prosr.images.samples import to_unit
 from prosr.images.writing import Canvas
 from prosr.inference.loading import find_model, load
@@ -63,22 +65,24 @@ class Workshop:
     Folders of tasks are current while they are done, so that no message holds a path of the spool.
     """
 
-    def __init__(self, channel: Channel, memory: int) -> None:
+    def __init__(self, channel: Channel, memory: int, model: str) -> None:
         self._channel, self._memory = channel, memory
         self._loaded: tuple[Message, Upscaler] | None = None
+        with suppress(ProSRError):
+            self._upscaler({"model": model, "strength": 1.0, "ensemble": False})
 
     def do(self, task: Message) -> Message:
         """Do a task; return its answer, or why it failed."""
-        tasks = (self.describe, self.load, self.inspect, self.enlarge)
+        tasks = (self.describe, self.inspect, self.preview, self.enlarge)
         try:
             os.chdir(task.get("folder", "/"))
             return {known.__name__: known for known in tasks}[task["do"]](task)
         except ProSRError as error:
             return {"failed": str(error)}
-        # Even a bug of prosr must not end the worker. The server logs it.
-        except Exception as error:
-            summary = " ".join(f"{type(error).__name__}: {error}".split())
-            return {"failed": f"{task.get('name')}: unexpected {summary}"}
+        # Even a bug of prosr must not end the worker.
+        except Exception:
+            logging.exception("a worker could not %s", task["do"])
+            return {"failed": f"{task.get('name')}: an error of the service; its log says more"}
 
     def describe(self, task: Message) -> Message:
         models = []
@@ -86,10 +90,6 @@ class Workshop:
             strength, scales = "partner" in find_weights(model).card, _model(model, 1.0).scales
             models.append({"name": name, "scales": scales, "strength": strength})
         return {"models": models}
-
-    def load(self, task: Message) -> Message:
-        self._upscaler({"model": task["model"], "strength": 1.0, "ensemble": False})
-        return {}
 
     def inspect(self, task: Message) -> Message:
         """Read a picture's header, and check that the model can do what the options ask for.
@@ -111,15 +111,10 @@ class Workshop:
         start, options = perf_counter(), task["options"]
         wanted = find_format(options["format"]) if options["format"] else None
         upscaler, request = self._upscaler(options), _request(options)
-        picture = Picture(Path(task["name"]))
-        route = upscaler.route((picture.height, picture.width), request)
-        ratio = max(1.0, round(float(route.ratio), 2))
-        large = picture.width * picture.height > (2 * _PREVIEW / ratio) ** 2
-        # Browsers do not show these formats, and small pictures are done at once.
-        if options["preview"] and (large or picture.format in ("TIFF", "HEIC")):
-            self._preview(picture, upscaler, ratio)
         jobs = find([task["name"]], request, None, wanted)
         (outcome,) = run(upscaler, jobs, request, starting=lambda job: self._report)
+        if outcome.error:
+            raise outcome.error
         if outcome.status == "failed":
             return {"failed": outcome.reason}
         made = Picture(outcome.job.target)
@@ -132,18 +127,20 @@ class Workshop:
         remark = "; ".join(filter(None, (outcome.reason, *outcome.notes)))
         return {"result": result, "remark": remark if outcome.status == "made" else ""}
 
-    def _preview(self, picture: Picture, upscaler: Upscaler, ratio: float) -> None:
+    def preview(self, task: Message) -> Message:
         """Enlarge a piece from the picture's middle; write it and its result as PNG."""
-        piece = picture.middle(int(_PREVIEW / ratio))
-        pair = piece, upscaler.upscale(piece, requested(ratio))
-        for name, samples in zip(PREVIEWS, pair, strict=True):
-            form, (height, width, channels) = find_format("png"), samples.shape
-            dtype = min(samples.dtype, form.deepest, key=lambda dtype: dtype.itemsize)
-            about = (height, width), channels, dtype, picture.metadata
-            with Canvas(Path(name), form, *about) as canvas:
-                canvas.put(0, 0, to_unit(samples))
-                canvas.save()
-        self._report(0, 1)
+        upscaler, picture = self._upscaler(task["options"]), Picture(Path(task["name"]))
+        route = upscaler.route((picture.height, picture.width), _request(task["options"]))
+        ratio, shown = max(1.0, round(float(route.ratio), 2)), picture.metadata.stripped()
+        piece = upright(picture.middle(int(_PREVIEW / ratio)), shown.orientation)
+        before, after = map(Path, PREVIEWS)
+        form, (height, width, channels) = find_format("png"), piece.shape
+        dtype = min(piece.dtype, form.deepest, key=lambda dtype: dtype.itemsize)
+        with Canvas(before, form, (height, width), channels, dtype, shown) as canvas:
+            canvas.put(0, 0, to_unit(piece))
+            canvas.save()
+        upscaler.upscale(before, requested(ratio), output=after)
+        return {}
 
     def _report(self, done: int, total: int) -> None:
         self._channel.send({"share": done / total})
@@ -160,7 +157,7 @@ class Workshop:
 
 
 def _request(options: Message) -> Request:
-    names = ("format", "model", "strength", "ensemble", "preview")
+    names = ("format", "model", "strength", "ensemble")
     return choose({k.replace("_", "-"): v for k, v in options.items() if k not in names})
 
 
@@ -169,14 +166,14 @@ def _model(name: str, strength: float) -> Model:
     return find_model(name, strength)
 
 
-def main(memory: str, nice: str) -> None:
+def main(memory: str, nice: str, model: str) -> None:
     # The server decides when a worker ends.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     os.umask(0o077)
     os.nice(int(nice))
     channel = Channel()
-    workshop = Workshop(channel, int(memory))
+    workshop = Workshop(channel, int(memory), model)
     while True:
         channel.send(workshop.do(channel.tasks.get()))
 

@@ -19,16 +19,17 @@ export class Problem extends Error {
   }
 }
 
-async function problemOf(answer) {
-  const body = await answer.json().catch(() => ({}));
-  return new Problem(answer.status, body.detail ?? `${answer.status} ${answer.statusText}`);
+// A proxy may answer with anything.
+function problemOf(status, title, text) {
+  const [, detail] = text.match(/"detail":("(?:[^"\\]|\\.)*")/) ?? [];
+  return new Problem(status, detail ? JSON.parse(detail) : `${status} ${title}`);
 }
 
 export async function request(path, options = {}) {
   for (;;) {
     const answer = await fetch(path, { ...options, headers: headers(options.headers) });
     if (answer.ok) return answer;
-    const problem = await problemOf(answer);
+    const problem = problemOf(answer.status, answer.statusText, await answer.text());
     if (answer.status !== 401) throw problem;
     sessionStorage.setItem(TOKEN, await askForToken());
   }
@@ -42,11 +43,10 @@ export function submit(form, progress) {
     for (const [name, value] of Object.entries(headers())) sending.setRequestHeader(name, value);
     sending.setRequestHeader("Idempotency-Key", Array.from(crypto.getRandomValues(new Uint32Array(4))).join("-"));
     sending.upload.onprogress = (event) => progress(event.loaded / event.total);
-    sending.onerror = () => reject(new Problem(0, "the service does not answer"));
+    sending.onerror = () => reject(new TypeError("no answer"));
     sending.onload = () => {
-      const body = JSON.parse(sending.responseText || "{}");
-      if (sending.status === 202) resolve(body);
-      else reject(new Problem(sending.status, body.detail));
+      if (sending.status === 202) resolve(JSON.parse(sending.responseText));
+      else reject(problemOf(sending.status, sending.statusText, sending.responseText));
     };
     sending.send(form);
   });

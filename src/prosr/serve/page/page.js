@@ -3,13 +3,14 @@
 import { Problem, fileUrl, follow, onToken, request, save, submit } from "./api.js";
 import { bytes, fillTexts, size, texts } from "./texts.js";
 import { compare } from "./viewer.js";
-import { zip } from "./zip.js";
+import { ZIP_BYTES, zip } from "./zip.js";
 
 const $ = (id) => document.getElementById(id);
 const SHOWN = ["image/jpeg", "image/png", "image/webp", "image/avif", "image/gif"];
+const LOSSLESS = ["png", "tiff"];
 const JOBS = "prosr.jobs";
 const SETTINGS = "prosr.settings";
-const SETTING_NAMES = ["scale", "size", "model", "strength", "format", "quality"];
+const SETTING_NAMES = ["scale", "size", "model", "strength", "format", "quality", "strip"];
 
 let chosen = [];
 let models = new Map();
@@ -39,7 +40,7 @@ async function trying(action) {
     return await action();
   } catch (error) {
     if (!(error instanceof Problem || error instanceof TypeError)) throw error;
-    complain(error instanceof Problem ? error.message : texts.lost);
+    complain(error instanceof Problem ? error.message : texts.noAnswer);
   }
 }
 
@@ -72,9 +73,13 @@ function showChosen() {
 }
 
 function thumbnail(url, type) {
-  if (url) return element("img", { className: "thumbnail", src: url, alt: "" });
   const kind = type.replace("image/", "").replace("application/octet-stream", "?").slice(0, 5).toUpperCase();
-  return element("span", { className: "thumbnail", text: kind });
+  const named = element("span", { className: "thumbnail", text: kind });
+  if (!url) return named;
+  const image = element("img", { className: "thumbnail", src: url, alt: "" });
+  // A broken picture, or a format that this browser does not know.
+  image.onerror = () => image.replaceWith(named);
+  return image;
 }
 
 $("files").addEventListener("change", () => {
@@ -99,9 +104,11 @@ for (const kind of ["dragleave", "drop"]) {
 // -- settings ---------------------------------------------------------------------------------
 
 function settings() {
-  const wanted = Object.fromEntries(SETTING_NAMES.map((name) => [name, $(name).value]));
+  const value = ({ type, checked, value }) => (type === "checkbox" ? (checked ? "true" : "") : value);
+  const wanted = Object.fromEntries(SETTING_NAMES.map((name) => [name, value($(name))]));
   localStorage.setItem(SETTINGS, JSON.stringify(wanted));
   if (!models.get(wanted.model)?.strength) delete wanted.strength;
+  if (LOSSLESS.includes(wanted.format)) delete wanted.quality;
   const { scale, size: amount } = wanted;
   delete wanted.scale;
   delete wanted.size;
@@ -115,6 +122,7 @@ function showSettings() {
   $("strength-field").hidden = !model?.strength;
   $("strength-value").textContent = $("strength").value;
   $("about-model").textContent = texts.models[model?.name] ?? "";
+  $("quality-field").hidden = LOSSLESS.includes($("format").value);
   const example = texts.sizes[$("scale").value];
   $("size").hidden = !example;
   $("size").placeholder = example ?? "";
@@ -125,7 +133,11 @@ async function loadModels() {
   models = new Map(list.map((model) => [model.name, model]));
   $("model").replaceChildren(...list.map(({ name }) => element("option", { value: name, text: name })));
   const before = JSON.parse(localStorage.getItem(SETTINGS) ?? "{}");
-  for (const name of SETTING_NAMES) if (name in before) $(name).value = before[name];
+  for (const name of SETTING_NAMES) {
+    if (!(name in before)) continue;
+    if ($(name).type === "checkbox") $(name).checked = before[name] === "true";
+    else $(name).value = before[name];
+  }
   if (!$("model").value) $("model").selectedIndex = 0;
   showSettings();
 }
@@ -156,7 +168,6 @@ $("form").addEventListener("submit", async (event) => {
   const form = new FormData();
   for (const { file } of sent) form.append("files", file, file.name);
   for (const [name, value] of settings()) form.append(name, value);
-  form.append("preview", "true");
   $("go").disabled = true;
   const job = await trying(() =>
     submit(form, (share) => ($("go").textContent = texts.sending(Math.floor(100 * share)))),
@@ -232,10 +243,9 @@ class Card {
     this.bar.setAttribute("aria-label", name);
     this.state.textContent = stateText(picture, job);
     this.state.classList.toggle("bad", state === "failed");
-    const shape = `${state} ${picture.previewed}`;
-    if (this.shape === shape) return;
     const before = this.shape;
-    this.shape = shape;
+    if (before === state) return;
+    this.shape = state;
     this.actions.replaceChildren(...cardActions(picture));
     if (before && state === "done") $("said").textContent = texts.saidDone(name);
     if (before && state === "failed") $("said").textContent = texts.saidFailed(name);
@@ -264,9 +274,13 @@ function cardActions(picture) {
   const { name, state, result } = picture;
   const actions = [];
   const whole = result && SHOWN.includes(result.type) && SHOWN.includes(picture.type);
-  if (whole || picture.previewed) {
+  if (result || ["queued", "running"].includes(state)) {
     const label = result ? texts.compareName(name) : texts.previewName(name);
-    const open = () => trying(() => (whole ? compareWhole(picture) : comparePiece(picture)));
+    const open = async ({ target }) => {
+      target.setAttribute("aria-busy", "true");
+      await trying(() => (whole ? compareWhole(picture) : comparePiece(picture)));
+      target.removeAttribute("aria-busy");
+    };
     actions.push(button(result ? texts.compare : texts.preview, label, open));
   }
   if (result) {
@@ -285,8 +299,8 @@ async function compareWhole(picture) {
 }
 
 async function comparePiece(picture) {
-  const files = ["before.png", "after.png"].map((file) => fileUrl(`${place(picture)}/${file}`));
-  const [before, after] = await Promise.all(files);
+  // The service makes both when it is asked for one.
+  const [before, after] = await Promise.all(["before.png", "after.png"].map((file) => fileUrl(`${place(picture)}/${file}`)));
   await compare({ name: picture.name, note: picture.result ? texts.unseenFormat : texts.piece, before, after });
 }
 
@@ -295,6 +309,8 @@ async function resultBlob(picture) {
 }
 
 async function downloadAll(pictures) {
+  const total = pictures.reduce((sum, { result }) => sum + result.bytes, 0);
+  if (total > ZIP_BYTES) throw new Problem(0, texts.zipTooLarge);
   const names = new Set();
   async function* files() {
     for (const picture of pictures) {

@@ -17,6 +17,9 @@ export const texts = {
   size: "Factor or size",
   sizes: { scale: "1.5", fit: "3840x2160", fill: "3840x2160", width: "3840", height: "2160", long_side: "3840", megapixels: "16", print: "60x40cm" },
   quality: "Quality",
+  auto: "auto",
+  strip: "Leave out metadata (place, date, camera)",
+  jobs: "Jobs",
   model: "Model",
   strength: "Texture",
   format: "Format",
@@ -32,6 +35,7 @@ export const texts = {
   download: "Download",
   downloadName: (name) => `Download ${name}`,
   downloadAll: "Download all as zip",
+  zipTooLarge: "A zip of these pictures would have more than 4 GB. Download them one by one.",
   compare: "Compare",
   compareName: (name) => `Compare ${name} before and after`,
   preview: "Preview",
@@ -59,6 +63,7 @@ export const texts = {
   job: (count, options) => `${count === 1 ? "1 picture" : `${count} pictures`}, ${asked(options)}, ${options.model}`,
   expires: (seconds) => `kept for ${duration(seconds)}`,
   lost: "The service does not answer. Trying again…",
+  noAnswer: "The service does not answer. Start it, or try again.",
   models: {
     "prosr-xs": "prosr-xs keeps to what the picture shows. It invents nothing.",
     "progansr-xs": "progansr-xs is sharper. It invents texture, as much as you choose.",
@@ -93,6 +98,7 @@ export function duration(seconds) {
 
 export function fillTexts(root) {
   for (const element of root.querySelectorAll("[data-text]")) element.textContent = texts[element.dataset.text];
+  for (const element of root.querySelectorAll("[data-hint]")) element.placeholder = texts[element.dataset.hint];
   for (const element of root.querySelectorAll("[data-label]")) {
     element.setAttribute("aria-label", texts[element.dataset.label]);
   }

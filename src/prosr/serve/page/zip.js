@@ -26,7 +26,10 @@ function fields(...list) {
 const UTF8 = 0x0800;
 const JANUARY_1980 = 0x21;
 
-// `files` yields {name, blob}; all together are smaller than 4 GB.
+// The format's numbers have 32 bits.
+export const ZIP_BYTES = 4e9;
+
+// `files` yields {name, blob}; all together have at most ZIP_BYTES.
 export async function zip(files) {
   const parts = [];
   const entries = [];
