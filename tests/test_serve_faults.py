@@ -87,10 +87,11 @@ def test_a_server_that_is_stopped_parks_what_it_cannot_finish(tmp_path: Path) ->
 
 
 def test_a_server_that_is_stopped_finishes_what_it_can(tmp_path: Path) -> None:
-    server = Serving(tmp_path / "data")
-    job = server.submit(picture(tmp_path, "a.png", 250, 200), scale=2)["id"]
+    (tmp_path / "limits.toml").write_text("grace_seconds = 50\n")
+    server = Serving(tmp_path / "data", "--limits", str(tmp_path / "limits.toml"))
+    job = server.submit(picture(tmp_path, "a.png", 800, 700), scale=2)["id"]
     wait_until(lambda: state(server, job) == ["running"])
-    # Within the time for running pictures; the workers that wait must end as well.
+    # The lanes that wait must end as well, which they once did not after a few seconds.
     assert server.stop() == 143
     with sqlite3.connect(tmp_path / "data" / "jobs.sqlite3") as db:
         (said,) = db.execute("SELECT state FROM pictures").fetchone()
