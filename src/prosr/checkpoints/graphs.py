@@ -27,8 +27,6 @@ from prosr.nets.generator import ProSR
 from prosr.nets.network import Network
 from prosr.version import __version__
 
-_OPSET = 17
-
 _EXAMPLE = (18, 20)
 """Height and width of the traced input. Any would do, since both are dynamic."""
 
@@ -136,7 +134,9 @@ def trace(net: nn.Module, scale: int, path: Path) -> None:
                 input_names=["x"],
                 output_names=["y"],
                 dynamic_axes={"x": axes, "y": axes},
-                opset_version=_OPSET,
+                opset_version=17,
+                # Else parts of parameters would be stored again. Engines fold constants themselves.
+                do_constant_folding=False,
                 dynamo=False,
             )
         except OSError:
