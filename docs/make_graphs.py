@@ -18,6 +18,7 @@ WEIGHTS = Path(__file__).parents[1] / "src" / "prosr" / "weights"
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else WEIGHTS
-    for name in ("bicubic", *sorted(folder.glob("*.safetensors"))):
-        weights = find_weights(name)
+    models: list[str | Path] = ["bicubic", *sorted(folder.glob("*.safetensors"))]
+    for model in models:
+        weights = find_weights(model)
         write_graphs(from_file(weights).net, weights.name, weights.sha256, folder, weights.path)
