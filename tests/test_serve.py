@@ -104,7 +104,10 @@ def test_a_broken_picture_fails_alone_in_the_words_of_the_command_line(
         ({"scale": 20}, "scale: Input should be less than or equal to 16"),
         ({"fit": "wide"}, "fit 'wide' is not such as 3840x2160"),
         ({"scale": 2, "width": 100}, "scale, width: give one of scale"),
-        ({"model": "nobody"}, "no model is called 'nobody'; known: prosr-xs, progansr-xs, bicubic"),
+        (
+            {"model": "nobody"},
+            "no model is called 'nobody'; known: prosr-xs, prosr-xs-real, progansr-xs, bicubic",
+        ),
         ({"sclae": 4}, "sclae: Extra inputs are not permitted"),
         ({"strength": 0.5}, "prosr-xs has one strength only"),
         ({"format": "bmp"}, "format: Input should be 'jpeg', 'png', 'webp', 'tiff' or 'avif'"),

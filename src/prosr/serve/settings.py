@@ -16,6 +16,7 @@ _SERVER, _WORKER = 250_000_000, 350_000_000
 Without load, 60 and 75 MB were measured for the server and its inspector."""
 
 EXPRESS, PREVIEWER = "express", "previewer"
+MODELS = ("prosr-xs", "prosr-xs-real", "progansr-xs", "bicubic")
 
 _CORES = 4
 """Cores of a worker. More of them speed up one picture less than several pictures side by side."""
@@ -38,7 +39,7 @@ class Limits(BaseModel):
     disk_bytes: PositiveInt = 20_000_000_000  # of all uploads and results
     free_bytes: PositiveInt = 1_000_000_000  # that stay free on the disk
     grace_seconds: PositiveFloat = 20.0  # for running pictures when the service stops
-    models: Annotated[tuple[str, ...], Field(min_length=1)] = ("prosr-xs", "progansr-xs", "bicubic")
+    models: Annotated[tuple[str, ...], Field(min_length=1)] = MODELS
 
     @property
     def names(self) -> dict[str, str]:
@@ -76,5 +77,4 @@ def plan_workers(max_memory: int) -> Plan:
         raise ConfigError(f"{max_memory / 1e9:.2g} GB are too little memory; give at least {least}")
     general = max(1, min(cores // _CORES, most - 1))
     names = [*(f"general-{number}" for number in range(general)), PREVIEWER, EXPRESS]
-    workers = names[:most]
-    return Plan(workers, max(1, cores // general), left // len(workers))
+    return Plan(names[:most], max(1, cores // general), left // min(most, len(names)))

@@ -66,6 +66,7 @@ export const texts = {
   noAnswer: "The service does not answer. Start it, or try again.",
   models: {
     "prosr-xs": "prosr-xs keeps to what the picture shows. It invents nothing.",
+    "prosr-xs-real": "prosr-xs-real removes what JPEG, messengers and noise left in a picture.",
     "progansr-xs": "progansr-xs is sharper. It invents texture, as much as you choose.",
     bicubic: "bicubic is the usual enlargement without a network, to compare with.",
   },
