@@ -65,7 +65,7 @@ def test_a_stopped_ablation_is_finished_by_the_same_command(
     assert "the same command resumes" in capsys.readouterr().out
     assert prosr(monkeypatch, "ablate", "ablation.toml") == 0
     assert "finished: run/results" in capsys.readouterr().out
-    files = {path.name for path in (desk / "run" / "results").iterdir()}
+    files = {path.name for path in (desk / "run" / "results").glob("[!.]*")}
     assert files == {"runs.json", "scores.json", "tables.json", "tables.md", "figure-4.svg"}
 
 

@@ -73,7 +73,7 @@ def test_deep_supervision_trains_the_outputs_of_lower_levels() -> None:
     net = made("table3-laplacian")
     step(net, batch())
     trained = {name for name, p in net.named_parameters() if p.grad is not None}
-    assert {"parts.r.2.weight", "parts.r.4.weight"} <= trained
+    assert {"r.2.weight", "r.4.weight"} <= trained
     assert "parts.r.8.weight" not in trained
 
 

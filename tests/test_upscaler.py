@@ -20,7 +20,7 @@ from prosr.errors import CheckpointError, ConfigError, ImageError, InferenceErro
 from prosr.images.provenance import origin_of
 from prosr.images.reading import Picture, read_rgb
 from prosr.images.writing import Canvas
-from prosr.inference import loading, resizing
+from prosr.inference import auto, resizing
 from prosr.inference.engines.torch import TorchEngine
 from prosr.inference.loading import load
 from prosr.inference.tiling import Block
@@ -271,7 +271,7 @@ def test_a_scale_is_a_number_of_whatever_type(scale: Any) -> None:
 
 
 def test_models_are_loaded_by_name() -> None:
-    assert prosr.load is loading.load
+    assert prosr.load is auto.load
     assert (load("bicubic").name, load("bicubic").sha256) == ("bicubic", "")
     with pytest.raises(ConfigError, match="no model is called 'bicubi'"):
         load("bicubi")

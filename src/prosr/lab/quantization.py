@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import openvino
 from numpy.typing import NDArray
+from openvino.passes import ConstantFolding
 
 from prosr.data.benchmarks import Benchmark, Pair
 from prosr.errors import ConfigError
@@ -107,11 +108,12 @@ def _quantize(graph: Path, inputs: Sequence[Block], new: Path) -> None:
 
     The first and the last convolution stay in float32: they cost little and process the picture's
     own values. With them in 8 bits, prosr-xs lost twice as much. All other operations, including
-    φ_s, also stay in float32.
+    φ_s, also stay in float32. Kernels computed from parameters become constants, as NNCF needs.
     """
     import nncf
 
     model = core().read_model(graph)
+    ConstantFolding().run_on_model(model)
     operations = model.get_ordered_ops()
     names = [op.get_friendly_name() for op in operations if op.get_type_name() == "Convolution"]
     others = {op.get_type_name() for op in operations} & {"Add", "Multiply", "ReduceSum"}
