@@ -114,7 +114,7 @@ def model_table() -> str:
         "with [clean](results/scores.json) and with [JPEG](results/degraded/scores.json) inputs; "
         "more is better. The distance compares features of a network instead of pixels "
         "([`squeezenet`](docs/gan.md#score)); less is better. s/MP: seconds for a megapixel of the "
-        "result, on [2 cores of a Xeon](results/speed/models.md)."
+        "result with an earlier version, on [2 cores of a Xeon](results/speed/models.md)."
     )
     return f"{markdown(head, lines)}\n\n{caption}"
 
