@@ -91,7 +91,7 @@ class Driver:
         return state
 
     def _finish(self, stream: list[Entry], enlarge: Enlarge) -> Iterator[Record]:
-        """A record of each entry. Large ones and those without an answer are tried again alone."""
+        """Yield a record of each entry. Large and unanswered entries are tried again alone."""
         yield from (record_of(e, "failed", e.refusal) for e in stream if e.refusal)
         waiting = {entry.key: entry for entry in stream if not entry.refusal}
         stuck, alone = 0, False

@@ -118,7 +118,7 @@ class Ledger:
 
     @cached_property
     def _known(self) -> tuple[NDArray[Any], ...]:
-        """The keys in order; and of each the last state and status, and whether it was made."""
+        """The keys in order, with each key's last state and status, and whether it was made."""
         records = self.records(["key", "state", "status"])
         last = last_of_each_key(records)
         made = records.filter(pa.compute.equal(records["status"], "made"))["key"].to_numpy()
@@ -224,7 +224,7 @@ def leased(target: Place, state: Callable[[], State]) -> Iterator[Callable[[], N
             while not ended.wait(_BEAT):
                 check_holder()
                 renew()
-        # Whatever it is, the lease is not renewed any more, and another run may take it.
+        # After any error the lease is no longer renewed, so another run may take it.
         except Exception as error:
             trouble.append(error)
 

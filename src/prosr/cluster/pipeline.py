@@ -88,7 +88,7 @@ class Cluster:
                 raise ConfigError(f"a worker, without Ray's own memory: {line}") from error
 
     def _open(self, wish: str | None) -> _Pool:
-        """Find or start the cluster. A worker gets its share of a node, and at most its wish."""
+        """Find or start the cluster. A worker gets its share of a node, capped by its request."""
         max_memory = parse_size(wish) if wish else 0
         size: dict[str, Any] = {}
         address = self.address or os.environ.get("RAY_ADDRESS") or "local"
@@ -132,7 +132,7 @@ def _connect(address: str, size: dict[str, Any]) -> list[dict[str, float]]:
 
 @contextmanager
 def _silent_stderr() -> Iterator[None]:
-    """Drop what native code writes: Ray says there that it was told to write less."""
+    """Discard output of native code: Ray prints a notice of its quieter settings there."""
     kept = os.dup(2)
     with open(os.devnull, "wb") as nothing:
         os.dup2(nothing.fileno(), 2)

@@ -37,7 +37,7 @@ Quality = Annotated[int, Field(ge=1, le=100)]
 
 
 class Degradation(Settings):
-    """What happens to the inputs of a training: a recipe's table `degradation`.
+    """How training inputs are degraded: a recipe's table `degradation`.
 
     `bicubic` leaves x as it is in benchmarks, `jpeg` and `real` start from there. The others start
     from y: `bsrgan` and `realesrgan` as published, `mild`, `difficult` and `wild` after the NTIRE
@@ -71,7 +71,7 @@ class Degradation(Settings):
 
 
 def random_compression(quality: Size, share: float, x: Picture, rng: Rng) -> Picture:
-    """WebP in this share, else JPEG, of a random quality and grid; one JPEG in five is 4:4:4."""
+    """Compress at a random quality and grid: WebP in this share, else JPEG, one in five 4:4:4."""
     level, grid = int(rng.integers(quality[0], quality[1] + 1)), rng.integers(16, size=2)
     top, left, kind, full = int(grid[0]), int(grid[1]), rng.random(), rng.random() < 0.2
     if kind < share:

@@ -88,7 +88,7 @@ def has_blocks(picture: Path | NDArray[Any]) -> bool:
 
 
 def blockiness(luma: NDArray[np.float64]) -> float:
-    """How much larger the steps are every eighth pixel, in levels, rows or columns, the lesser.
+    """Excess of steps at block borders over other steps, in levels; the lesser of both axes.
 
     A step counts as far as it exceeds those beside it. The grid may begin anywhere. 0 for pictures
     of less than 24 pixels.

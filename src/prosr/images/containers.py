@@ -77,7 +77,7 @@ def collect(image: pyvips.Image, path: Path, file_format: str, orientation: int)
         elif file_format in ("AVIF", "HEIC"):
             head, video = data[:65_536], data.find(b"mpvd")
             found = found.losing(*(what for mark, what in _HEIF.items() if mark in head))
-            # The size of the box with the video is before its name.
+            # The size of the video's box precedes its name.
             if 0 < int.from_bytes(data[max(video - 4, 0) : max(video, 0)]) <= len(data) + 4 - video:
                 found = found.losing(fields.VIDEO)
             # The container turns the pixels, whatever XMP says.

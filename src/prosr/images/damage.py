@@ -154,7 +154,7 @@ class _Scan:
                 place = following if following > 0 else len(data)
             found = _END.search(data, place + 4)
             end = found.start() if found else len(data)
-            # Any number of FF may be before a mark.
+            # Any number of FF bytes may precede a marker.
             while place < end and data[end - 1] == 0xFF:
                 end -= 1
             return place, end

@@ -58,7 +58,7 @@ def saver_options(known: Format, settings: Encoding, target: Path) -> dict[str, 
 
 
 def is_lossless(path: Path, file_format: str) -> bool:
-    """Whether the pixels of a WebP or AVIF file are coded without loss; libvips does not say."""
+    """Whether a WebP or AVIF file is lossless, which libvips does not report."""
     with path.open("rb") as file:
         if file_format == "WebP":
             return webp_pixels(file)[0] == b"VP8L"

@@ -315,7 +315,7 @@ def _serialised(document: Any) -> bytes:
 
 
 def _change(found: list[Property], frame: Frame) -> set[str]:
-    """Move all boxes; remove what is not what its name says, and return what is lost."""
+    """Move all boxes. Remove values that are malformed, and return the names of lost ones."""
     lost = set()
     groups: defaultdict[Any, dict[str, Property]] = defaultdict(dict)
     for p in found:
@@ -342,7 +342,7 @@ def _change(found: list[Property], frame: Frame) -> set[str]:
 
 
 def _nearest(groups: Mapping[Any, dict[str, Property]], owner: Any, name: str) -> str:
-    """The text of a property of this element or of the nearest one around it that has it."""
+    """The text of a property of this element, or of its nearest ancestor that has it."""
     while owner is not None and name not in groups.get(owner, {}):
         owner = owner.parentNode
     return groups[owner][name].text if owner is not None else ""

@@ -38,7 +38,7 @@ def choose(image: Any) -> tuple[str, str]:
             if tables := getattr(image, "quantization", None):
                 kind, quality = "JPEG", table_quality(np.array(tables[min(tables)]))
             pixels = np.asarray(image.convert("RGB"))
-    # What is wrong with it, `upscale` says. PIL's plugins raise more than they document.
+    # `upscale` reports errors of the file. PIL's plugins raise undocumented exceptions.
     except Exception:
         return ROBUST, "not readable"
     if kind and not quality >= CLEAN_FROM:

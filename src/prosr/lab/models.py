@@ -90,7 +90,7 @@ def _time_case(
     limit: float,
     progress: Callable[[str], None],
 ) -> list[TimingRow]:
-    """Time models in turns through the `Upscaler`, each call in a process that has no other model.
+    """Time models in turns through the `Upscaler`, each call in a process of its own.
 
     Engines keep up to `SCORING_MEMORY` for their results, too much for all models at a time. From
     the second round on, each timed call follows an untimed one.
@@ -128,7 +128,7 @@ def _time_case(
 
 
 def title(model: str) -> str:
-    """The name of a model in rows of times and scores: that of a file is without its suffix."""
+    """The name of a model in rows of times and scores; a file's name without its suffix."""
     return Path(model).stem if Path(model).is_file() else model
 
 

@@ -161,7 +161,7 @@ class Service:
         self._notify()
 
     async def preview(self, job: StoredJob, picture: StoredPicture) -> None:
-        """Enlarge a piece of a picture before all else, once. Raises `Denied`."""
+        """Make a preview at once, ahead of the queue. Raises `Denied`."""
         worker = PREVIEWER if PREVIEWER in self.plan.workers else self.plan.workers[0]
         async with self._previewing:
             if (self.spool.place(job.id, picture.number) / PREVIEWS[1]).exists():
@@ -202,7 +202,7 @@ class Service:
         return found
 
     async def _ask(self, worker: str, name: str, task: Message) -> Message:
-        """The answer to a quick task. A worker may die of a picture; then another one is asked."""
+        """The answer to a quick task. If the worker dies, a new one repeats it."""
         for _ in range(_TRIES):
             try:
                 return await self.pool.do(worker, task, _QUICK)
@@ -260,7 +260,7 @@ class Service:
             self._notify()
 
     def _measure(self, pixels: float, running: Running) -> None:
-        """Learn from a picture of which so many pixels are done how fast pictures are done."""
+        """Update the estimate of speed with the pixels of a picture that are done."""
         before, seconds = self._lately
         self._lately = 0.9 * before + pixels, 0.9 * seconds + time.monotonic() - running.started
 

@@ -278,7 +278,7 @@ def _restore(run: Run) -> None:
 def _restore_moments(
     optimizer: Optimizer, net: nn.Module, moments: Mapping[str, Tensor], source: str
 ) -> None:
-    """Load what the optimizer had stored for parameters that were trained.
+    """Load the optimizer's saved state of the parameters that were trained.
 
     Raises `CheckpointError` if it stores other tensors.
     """
