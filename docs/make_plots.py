@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from itertools import cycle
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -64,17 +64,32 @@ def engines(rows: Sequence[TimingRow]) -> str:
             axes.plot(times, heights, **look, label=subject)
         axes.set_yticks(range(len(cases)), cases)
         axes.set_ylim(len(cases) - 0.4, -0.6)
-        seconds_axis(axes, "seconds per megapixel of the result")
+        log_axis(axes, "x", "seconds per megapixel of the result")
 
     return one(1.5 + 0.3 * len(cases), plot)
 
 
-def seconds_axis(axes: Axes, label: str) -> None:
-    axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, place: f"{value:g}"))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xlabel(label)
+def memory(rows: Sequence[TimingRow]) -> str:
+    """Peak memory of the process over megapixels of the result: a line for each engine."""
+
+    def plot(axes: Axes) -> None:
+        for subject, look in zip(sorted({row.subject for row in rows}), LOOKS, strict=False):
+            own = [row for row in rows if row.subject == subject and row.memory and row.megapixels]
+            own.sort(key=lambda row: row.megapixels or 0)
+            sizes, peaks = zip(*((r.megapixels, (r.memory or 0) / 1e9) for r in own), strict=True)
+            axes.plot(sizes, peaks, **look, label=subject)
+        log_axis(axes, "x", "megapixels of the result")
+        log_axis(axes, "y", "peak memory in GB")
+
+    return one(4.2, plot)
+
+
+def log_axis(axes: Axes, which: Literal["x", "y"], label: str) -> None:
+    axes.set(**{f"{which}scale": "log", f"{which}label": label})
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    axis.set_major_locator(LogLocator(subs=(1, 3)))
+    axis.set_major_formatter(FuncFormatter(lambda value, place: f"{value:g}"))
+    axis.set_minor_locator(NullLocator())
 
 
 def degradations() -> str:
@@ -124,6 +139,7 @@ def training_curves() -> str:
 
 PLOTS: dict[str, Callable[[], str]] = {
     "engines.svg": lambda: engines(read_rows(RESULTS / "speed" / "engines.json")),
+    "memory.svg": lambda: memory(read_rows(RESULTS / "speed" / "memory.json")),
     "degradations.svg": degradations,
     "training-curves.svg": training_curves,
 }

@@ -94,7 +94,7 @@ def model_table() -> str:
     degraded = read_results(RESULTS / "degraded" / "scores.json")
     lines = []
     for model in sorted(bundled_models(), key=list(SENTENCES).index):
-        ours = [row for row in degraded if row.model == model and row.set == "Set14"]
+        ours = [row for row in degraded if row.model == model and row.scale == 4]
         jpeg = next((row for row in ours if _at(row, f"{PROTOCOL}+jpeg-75")), None)
         row = clean.get(model)
         distance = row.also.get("squeezenet") if row else None
@@ -114,7 +114,7 @@ def model_table() -> str:
         "with [clean](results/scores.json) and with [JPEG](results/degraded/scores.json) inputs; "
         "more is better. The distance compares features of a network instead of pixels "
         "([`squeezenet`](docs/gan.md#score)); less is better. s/MP: seconds for a megapixel of the "
-        "result with an earlier version, on [2 cores of a Xeon](results/speed/models.md)."
+        "result on [2 cores of an AMD EPYC](results/speed/bundled.md)."
     )
     return f"{markdown(head, lines)}\n\n{caption}"
 
@@ -189,7 +189,7 @@ def default_network() -> str:
 def seconds_per_megapixel(rows: Sequence[ScoreRow]) -> str:
     """Time for a megapixel of output, as `prosr bench models` measured it on one idle machine."""
     case = f"520×520 ×{rows[0].scale}"
-    for row in measurements.read_rows(RESULTS / "speed" / "models.json"):
+    for row in measurements.read_rows(RESULTS / "speed" / "bundled.json"):
         if (row.case, row.subject) == (case, rows[0].model):
             return f"{row.seconds / (520 * rows[0].scale) ** 2 * 1e6:.2g}"
     return NOTHING
