@@ -22,7 +22,7 @@ from prosr.cluster.ledger import Record, Status, record_of
 from prosr.cluster.places import Place
 from prosr.errors import ImageError, ProSRError, printable
 from prosr.images.formats import find_format
-from prosr.inference.auto import load, suited
+from prosr.inference.auto import load
 from prosr.inference.memory import default_memory, parse_size, peak_memory
 
 _PLAIN = 120_000_000
@@ -92,7 +92,7 @@ class Enlarger:
         except ProSRError as error:
             shown = str(error).replace(str(target), self._target.shown(entry.result))
             raise ImageError(shown.replace(str(source), entry.source)) from error
-        known |= {"model_hash": suited(upscaler, source).sha256}
+        known |= {"model_hash": upscaler.suited(source).sha256}
         known |= {"size": target.stat().st_size, "pixels": upscaler.work.pixels - before}
         if outcome.status == "made":
             self._target.put(entry.result, target)

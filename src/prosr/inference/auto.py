@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import warnings
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from prosr.inference.choosing import CLEAN, ROBUST, choose
 from prosr.inference.loading import load as load_network
-from prosr.inference.upscaler import Progress, Upscaler, Work
+from prosr.inference.upscaler import Upscaler, Work
 from prosr.models import bundled_models
-from prosr.sizes import Request
 
 
 def load(
@@ -62,37 +58,14 @@ class Choosing(Upscaler):
 
     def __init__(self, open_network: Callable[[str], Upscaler]) -> None:
         first = open_network(ROBUST)
-        # Scales, memory and work are those of the first.
-        vars(self).update(vars(first), name="auto", sha256="")
+        super().__init__(first.engine, "auto", "")
         self._open, self._opened = open_network, {ROBUST: first}
-        self.work = first.work = ChosenWork(self._engine)
+        self.work = first.work = ChosenWork(first.engine)
 
     def suited(self, image: object) -> Upscaler:
-        """The upscaler for a picture or clip."""
         model, reason = choose(image)
         self.work.chosen[model, reason] += 1
         if model not in self._opened:
             self._opened[model] = self._open(model)
             self._opened[model].work = self.work
         return self._opened[model]
-
-    def upscale(
-        self,
-        image: Any,
-        scale: Request | float | None = None,
-        *,
-        size: Request | tuple[int, int] | None = None,
-        output: str | os.PathLike[str] | None = None,
-        overwrite: bool = False,
-        progress: Progress | None = None,
-        note: Callable[[str], object] = warnings.warn,
-    ) -> Any:
-        """As `Upscaler.upscale`, with the network that suits the image."""
-        one: Any = self.suited(image)
-        files = {"output": output, "overwrite": overwrite} if output or overwrite else {}
-        return one.upscale(image, scale, size=size, progress=progress, note=note, **files)
-
-
-def suited(upscaler: Upscaler, image: object) -> Upscaler:
-    """The upscaler for an image: the given one, unless it chooses."""
-    return upscaler.suited(image) if isinstance(upscaler, Choosing) else upscaler

@@ -80,12 +80,10 @@ class Upscaler:
 
     def __init__(self, engine: Engine, name: str, sha256: str, ensemble: bool = False) -> None:
         self.name = f"{name}+" if ensemble else name
-        self.sha256, self.max_memory = sha256, engine.max_memory
-        self._limits = engine.max_memory, engine.reserved
-        self.scales = engine.scales
+        self.engine, self.sha256, self.max_memory = engine, sha256, engine.max_memory
+        self._limits, self.scales = (engine.max_memory, engine.reserved), engine.scales
         self._engine: Engine | Ensemble = Ensemble(engine) if ensemble else engine
-        self.work = Work(self._engine)
-        self._compute = RetryingEngine(self._engine)
+        self.work, self._compute = Work(self._engine), RetryingEngine(self._engine)
         self._rates: dict[tuple[Any, ...], tuple[float, float]] = {}
 
     @overload
@@ -126,11 +124,10 @@ class Upscaler:
         `scale` is a factor from 1 to 16, by default 4. `size` is (width, height), which the result
         fills: it is cropped in the middle if its aspect differs. Either may be a `Request`.
 
-        - A path: writes a file at `output`, in it if it is a folder, or beside the picture
-          ("photo_x4.jpg"), and returns its path. The output's suffix sets the format. Gray,
-          alpha, depth, ICC profile, EXIF and XMP are kept as far as that format can hold
-          them. An existing file is replaced only with `overwrite`, the input never. `note` gets
-          a line for all that is lost or doubtful.
+        - A path: writes a file at `output`, in it if it is a folder, or beside the picture as
+          "photo_x4.jpg", and returns its path. The output's suffix sets the format. Gray, alpha,
+          depth, ICC profile, EXIF and XMP are kept as far as it can hold them. An existing file is
+          replaced only with `overwrite`, the input never. `note` gets a line on each loss or doubt.
         - A PIL image: see `prosr.inference.pil.upscale_pil`.
         - An array, [H, W] or [H, W, 1 to 4] (gray, gray and alpha, RGB, RGB and alpha) of
           uint8, uint16, or float32 or float64 in [0, 1]: the same rank and type.
@@ -138,19 +135,19 @@ class Upscaler:
         Raises `ConfigError` for an invalid request, `ImageError` for a file that
         cannot be read or written, and `InferenceError` if the network fails.
         """
-        request = requested(scale, size)
+        request, one = requested(scale, size), self.suited(image)
         if isinstance(image, str | os.PathLike):
             path, target = Path(image), target_of(Path(image), request, output)
             picture, canvas, route = prepare(
-                path, request, target, overwrite, self.route, *self._limits, self.mark(request)
+                path, request, target, overwrite, one.route, *one._limits, one.mark(request)
             )
             if canvas is None:
                 copy(path, target, overwrite)
             else:
                 with canvas, picture.decoded(target.parent) as read:
                     release_freed_memory()
-                    self._enlarge(read, canvas.put, route, progress, canvas.channels)
-                    self._engine.release()
+                    one._enlarge(read, canvas.put, route, progress, canvas.channels)
+                    one._engine.release()
                     canvas.save()
             for remark in picture.remarks:
                 note(f"{printable(str(target))}: {remark}")
@@ -160,13 +157,17 @@ class Upscaler:
         if is_pil(image):
             if image.getexif().get(0x0112, 1) >= 5:  # the orientation turns by 90 degrees
                 request = request.turned()
-            more = partial(self._upscale_array, request=request, progress=progress, note=note)
+            more = partial(one._upscale_array, request=request, progress=progress, note=note)
             return upscale_pil(image, more, note)
         if isinstance(image, np.ndarray):
-            return self._upscale_array(image, request, progress, note)
+            return one._upscale_array(image, request, progress, note)
         raise ConfigError(
             f"cannot enlarge a {type(image).__name__}; give a path, a PIL image or a numpy array"
         )
+
+    def suited(self, image: object) -> Upscaler:
+        """The upscaler for a picture or clip: itself, unless it chooses."""
+        return self
 
     def mark(self, scale: Request | float) -> str:
         """The mark that identifies this upscaler's results for a request."""

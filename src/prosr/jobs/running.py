@@ -13,7 +13,6 @@ from typing import Literal
 from prosr.errors import ImageError, ProSRError
 from prosr.files import TargetExistsError
 from prosr.images.loading import shown
-from prosr.inference.auto import suited
 from prosr.inference.estimates import Estimate
 from prosr.inference.pictures import check_target
 from prosr.inference.upscaler import Progress, Upscaler
@@ -80,7 +79,7 @@ def run(
         if job.refusal:
             raise ImageError(job.refusal)
         check_target(job.source, job.target)
-        one = suited(upscaler, job.source)
+        one = upscaler.suited(job.source)
         mark = one.mark(scale)
         there = os.path.lexists(job.target) and not overwrite
         if there and is_done(job.source, job.target, mark, scale):
