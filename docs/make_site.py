@@ -20,6 +20,7 @@ from pydantic import BaseModel
 
 from prosr.cli import app
 from prosr.config import Adversarial, Curriculum, Recipe, Simultaneous, Single
+from prosr.data.pipelines import Degradation
 
 ROOT = Path(__file__).parents[1]
 PAGES = ROOT / "build" / "pages"
@@ -162,6 +163,7 @@ def recipes() -> Iterator[str]:
         (Curriculum, "schedule: curriculum"),
         (Simultaneous, "schedule: simultaneous"),
         (Single, "schedule: single"),
+        (Degradation, "degradation"),
         (Adversarial, "adversarial"),
     ):
         yield f"## {title}\n"

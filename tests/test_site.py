@@ -11,6 +11,7 @@ from typer.main import get_command
 
 from prosr.cli import app
 from prosr.config import Recipe
+from prosr.data.pipelines import Degradation
 
 ROOT = Path(__file__).parents[1]
 
@@ -32,7 +33,8 @@ def test_each_entry_of_the_menu_is_a_page(pages: Path) -> None:
 
 def test_each_document_is_in_the_menu() -> None:
     menu = (ROOT / "mkdocs.yml").read_text()
-    assert not [path.name for path in (ROOT / "docs").glob("*.md") if path.name not in menu]
+    pages = [*(ROOT / "docs").glob("*.md"), *(ROOT / "src" / "prosr" / "weights").glob("*.md")]
+    assert not [path.name for path in pages if f"{path.name}\n" not in menu]
 
 
 def test_links_lead_to_pages_and_copies(pages: Path) -> None:
@@ -83,4 +85,5 @@ def test_the_reference_has_all_commands_and_all_keys_of_recipes(pages: Path) -> 
     assert names.keys() >= {"upscale", "train"}
     assert all(f"## prosr {name}" in commands for name in names)
     recipes = (pages / "recipes.md").read_text(encoding="utf-8")
-    assert all(f"| `{key}` |" in recipes for key in Recipe.model_fields)
+    keys = {*Recipe.model_fields, *Degradation.model_fields}
+    assert all(f"| `{key}` |" in recipes for key in keys)
