@@ -1,8 +1,9 @@
-"""Faults of the service: kill -9, SIGTERM, a full disk."""
+"""Faults of the service: kill -9, SIGTERM, a full or failing disk, a clock that jumps."""
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import sqlite3
@@ -166,6 +167,44 @@ def test_a_read_only_disk_is_told_in_one_line(tmp_path: Path) -> None:
     reason = "cannot be written (Read-only file system); use another path"
     assert done.stderr.startswith(f"error: {data / 'serve'}: {reason}")
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_a_disk_that_becomes_read_only_loses_nothing(tmp_path: Path) -> None:
+    """As Linux does with a disk that has errors."""
+    image, data = tmp_path / "image", tmp_path / "data"
+    data.mkdir()
+    image.write_bytes(bytes(40_000_000))
+    mount = ["mount", "-o", "loop", str(image), str(data)]
+    make = ["mkfs.ext4", "-q", str(image)]
+    if not shutil.which("mkfs.ext4") or any(subprocess.run(c).returncode for c in (make, mount)):
+        pytest.skip("needs the right to mount a disk, and mkfs.ext4")
+    files = [picture(tmp_path, f"{number}.png", 200, 150, number) for number in range(4)]
+    (tmp_path / "limits.toml").write_text("free_bytes = 1_000\n")
+    limits = "--limits", str(tmp_path / "limits.toml")
+    try:
+        with serving(data, *limits) as server:
+            job = server.submit(*files, scale=4)["id"]
+            wait_until(lambda: "done" in state(server, job))
+            subprocess.run(["mount", "-o", "remount,abort", str(data)], check=True)
+            wait_until(lambda: "cannot be written" in server.said())
+            answer = server.client.post("/v1/jobs", files=[("files", files[0])])
+            assert answer.status_code == 507, answer.text
+            assert server.client.get("/readyz").status_code == 503
+            assert not {"failed", "cancelled"} & {*state(server, job)}
+        said = [line for line in server.said().splitlines() if line != "terminated"]
+        assert [re.split(r" \(|'", line)[0] for line in said] == [
+            "the database cannot be written",
+            "the disk of the service cannot be written: [Errno 30] Read-only file system: ",
+        ]
+        subprocess.run(["umount", str(data)], check=True)
+        subprocess.run(["e2fsck", "-fyq", str(image)], check=False)
+        subprocess.run(mount, check=True)
+        with serving(data, *limits) as again:
+            ended = again.ended(job)
+            assert [made["state"] for made in ended["pictures"]] == ["done"] * 4
+    finally:
+        subprocess.run(["umount", "--lazy", str(data)], check=False)
 
 
 CLOCK = """

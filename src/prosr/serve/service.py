@@ -112,8 +112,9 @@ class Service:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.pool.close()
-        self.store.recover(0)
-        self.store.close()
+        with contextlib.suppress(sqlite3.Error):  # if the disk fails, the next start recovers
+            self.store.recover(0)
+            self.store.close()
 
     def check_room(self, size: int) -> None:
         """Raise `Denied` if a request with `size` bytes cannot be taken now."""
@@ -274,16 +275,15 @@ class Service:
             await self._keep(self.store.finish, picture, "failed", answer.get("failed", ""))
 
     async def _keep(self, change: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Change the store. While the disk is full, wait and try again: nothing may be lost."""
+        """Change the store. While the disk fails, wait and try again: nothing may be lost."""
         while True:
             try:
                 done = await asyncio.to_thread(change, *args, **kwargs)
-            except sqlite3.Error as error:
-                self._failure = f"the database cannot be written ({error}); free disk space"
-                await asyncio.sleep(_PAUSE)
-            else:
                 self._failure = ""
                 return done
+            except sqlite3.Error as error:
+                self._failure = f"the database cannot be written ({error}); check the disk"
+                await asyncio.sleep(_PAUSE)
 
     async def _sweep(self) -> None:
         """Delete what has expired; log when trouble begins and ends."""
