@@ -21,6 +21,7 @@ from prosr.images.reading import Picture
 
 SECONDS, MEMORY = 5, 120_000_000
 FORMATS = "JPEG", "PNG", "WebP", "TIFF", "AVIF"
+PANORAMA = "http://ns.google.com/photos/1.0/panorama/"
 XMP = "<x:xmpmeta xmlns:x='adobe:ns:meta/' xmlns:a='b'>{}</x:xmpmeta>"
 
 
@@ -69,6 +70,12 @@ CASES: dict[str, Callable[[], bytes]] = {
     "attributes.png": lambda: with_xmp(
         "<c " + " ".join(f"a:b{i}=''" for i in range(200_000)) + "/>"
     ),
+    "namespace.png": lambda: with_xmp(
+        f"<c xmlns:d='{'e' * 400_000}'>" + "".join(f"<d:b{i}/>" for i in range(20_000)) + "</c>"
+    ),
+    "exponent.png": lambda: with_xmp(f"<c xmlns:d='{PANORAMA}' d:FullPanoWidthPixels='1e99999999'/>"),
+    "small.png": lambda: with_xmp(f"<c xmlns:d='{PANORAMA}' d:FullPanoWidthPixels='1e-99999999'/>"),
+    "exponent.tif": lambda: encoded("tiff", description='<OME PhysicalSizeX="1e99999999"/>'),
     "depth.png": lambda: with_xmp("<a:b>" * 20_000 + "</a:b>" * 20_000),
     "texts.png": lambda: png(b"".join(chunk(b"tEXt", b"k%d\0v" % i) for i in range(60_000))),
     "long.png": lambda: png(b"".join(chunk(b"tEXt", b"k\0" + b"v" * 8000) for _ in range(900))),
@@ -106,7 +113,7 @@ def test_a_small_file_takes_little_time(tmp_path: Path, name: str) -> None:
     assert time.process_time() - start < SECONDS
 
 
-@pytest.mark.parametrize("name", ["elements.png", "attributes.png", "packed.png"])
+@pytest.mark.parametrize("name", ["elements.png", "attributes.png", "namespace.png", "packed.png"])
 def test_a_small_file_takes_little_memory(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.write_bytes(CASES[name]())

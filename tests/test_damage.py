@@ -113,6 +113,21 @@ def chunk(kind: bytes, content: bytes, check: int = 0) -> bytes:
     return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", crc)
 
 
+def holed(data: bytes) -> bytes:
+    start = len(data) * 3 // 5
+    return data[:start] + bytes(len(data) // 10) + data[start + len(data) // 10 :]
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "gif"])
+def test_a_hole_is_noticed(tmp_path: Path, suffix: str) -> None:
+    """The decoder of JPEG finds the next scan, and that of GIF stops with a warning."""
+    path = tmp_path / f"a.{suffix}"
+    options: dict[str, Any] = {"progressive": True} if suffix == "jpg" else {}
+    path.write_bytes(holed(encoded(suffix, **options)))
+    with pytest.raises(ImageError, match="is incomplete or damaged"):
+        read_rgb(path)
+
+
 JPEG, PNG = encoded("jpg"), encoded("png")
 SCAN = JPEG.index(b"\xff\xda")
 

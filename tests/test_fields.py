@@ -79,6 +79,8 @@ def test_places_are_cut_with_the_pixels() -> None:
         ("<Ext:rbUnit>pixel</Ext:rbUnit><Ext:rbVertices><dc:li><Ext:rbX>5</Ext:rbX><Ext:rbY>6</Ext:rbY></dc:li></Ext:rbVertices>", "<Ext:rbUnit>pixel</Ext:rbUnit><Ext:rbVertices><dc:li><Ext:rbX>10</Ext:rbX><Ext:rbY>12</Ext:rbY></dc:li></Ext:rbVertices>"),
         ("<a stDim:w='60' stDim:h='40' stDim:unit='pixel'/>", '<a stDim:w="120" stDim:h="80" stDim:unit="pixel"/>'),
         ("<Ext:rbX>5</Ext:rbX><Ext:rbY>6</Ext:rbY><Ext:rbUnit>pixel</Ext:rbUnit>", "<Ext:rbX>10</Ext:rbX><Ext:rbY>12</Ext:rbY><Ext:rbUnit>pixel</Ext:rbUnit>"),
+        ("<a exif:PixelXDimension='60' exif:PixelYDimension='40'/>", '<a exif:PixelXDimension="120" exif:PixelYDimension="80"/>'),
+        ("<tiff:ImageWidth>60</tiff:ImageWidth><tiff:ImageLength>40</tiff:ImageLength>", "<tiff:ImageWidth>120</tiff:ImageWidth><tiff:ImageLength>80</tiff:ImageLength>"),
         ("<a stArea:x='0.2' stArea:y='0.3'  dc:x='&#233;'/>", "<a stArea:x='0.2' stArea:y='0.3'  dc:x='&#233;'/>"),
     ],
 )  # fmt: skip
@@ -95,6 +97,7 @@ def test_pixels_in_xmp_are_scaled_and_the_rest_stays(before: str, after: str) ->
         ("<a Ext:rbX='0.1' Ext:rbY='0.2' Ext:rbRx='0.3' Ext:rbUnit='relative'/>", ["0.8", "0.1", "0.45", "relative"]),
         ("<a Ext:rbUnit='relative'><dc:b Ext:rbX='0.1' Ext:rbY='0.2'/></a>", ["relative", "0.8", "0.1"]),
         ("<a stDim:w='60' stDim:h='40' stDim:unit='pixel'/>", ["80", "120", "pixel"]),
+        ("<a exif:PixelXDimension='60' exif:PixelYDimension='40'/>", ["80", "120"]),
     ],
 )  # fmt: skip
 def test_regions_are_turned(before: str, after: list[str]) -> None:
@@ -155,7 +158,8 @@ def test_xmp_of_very_many_parts_is_not_read(inside: str) -> None:
         ("<a hdrgm:Version='1'><hdrgm:GainMapMax>2</hdrgm:GainMapMax></a>", {GAIN_MAP}),
         ("<Container:Directory><rdf:Seq><rdf:li Item:Length='9'/></rdf:Seq></Container:Directory>", set()),
         ("<a tiff:Compression='1' exif:NativeDigest='x'/>", set()),
-        ("<a tiff:XResolution='72/1' dc:format='image/jpeg'/><exif:PixelXDimension>9</exif:PixelXDimension>", set()),
+        ("<a tiff:XResolution='72/1' dc:format='image/jpeg'/>", set()),
+        ("<exif:PixelXDimension>9</exif:PixelXDimension>", {UNTRUE}),
         ("<exif:SubjectArea><rdf:Seq><rdf:li>6</rdf:li></rdf:Seq></exif:SubjectArea>", {"copies of EXIF in XMP that are in pixels"}),
         ("<!DOCTYPE a>", {"XMP, which is damaged"}),
         ("<a", {"XMP, which is damaged"}),
@@ -241,11 +245,14 @@ def test_a_place_on_earth_that_would_be_false_is_dropped_and_said(
     assert (after.directory(0), lost) == ({}, {UNTRUE})
 
 
-def test_layers_of_a_tiff_are_said(tmp_path: Path) -> None:
-    tifffile.imwrite(tmp_path / "a.tif", NOISE, extratags=[(37724, 7, 9, b"123456789", True)])
+@pytest.mark.parametrize(
+    ("number", "what"), [(37724, "Photoshop's layers"), (0xCD41, "content credentials (C2PA)")]
+)
+def test_parts_of_a_tiff_are_said(tmp_path: Path, number: int, what: str) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", NOISE, extratags=[(number, 7, 9, b"123456789", True)])
     exif = Picture(tmp_path / "a.tif").metadata.exif
     after, lost = enlarged_exif(exif, TWICE)
-    assert lost == {"Photoshop's layers"} and 37724 not in after.directory(0)
+    assert lost == {what} and number not in after.directory(0)
 
 
 def tag(number: int, kind: int, *values: Any) -> dict[int, TagValue]:
@@ -291,6 +298,13 @@ def test_sizes_in_a_microscopes_description_are_scaled() -> None:
     new = enlarged_exif(exif, TWICE)[0].directory(0)[0x010E].data.decode()
     expected = 'SizeX="120" SizeY="80" SizeZ="1" PhysicalSizeX="0.25" PhysicalSizeY="0.125"'
     assert expected in new
+
+
+def test_the_shape_that_tifffile_writes_is_that_of_the_result(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", NOISE)
+    exif = Picture(tmp_path / "a.tif").metadata.exif
+    text = enlarged_exif(exif, Frame(1, (9, 9), (27, 18)))[0].directory(0)[0x010E].data
+    assert text == b'{"shape": [18, 27, 3]}\0'
 
 
 def test_a_thumbnail_and_the_structure_of_a_tiff_are_of_the_file(tmp_path: Path) -> None:

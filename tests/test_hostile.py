@@ -66,6 +66,13 @@ def raw() -> bytes:
     return b"II*\0" + struct.pack("<I", 90) + bytes(82) + struct.pack("<H", 10) + entries + bytes(4)
 
 
+def with_strip_of(length: float) -> bytes:
+    """A TIFF that states a floating-point number as the length of its strip."""
+    data = tiff(np.zeros((9, 9), np.uint8), "b-w")
+    place = data.rindex(struct.pack("<HHI", 279, 4, 1))
+    return data[:place] + struct.pack("<HHIf", 279, 11, 1, length) + data[place + 12 :]
+
+
 def recoded(avif: bytes, transfer: int) -> bytes:
     """The AVIF with another transfer function, whose code follows that of the primaries."""
     before, box, after = avif.partition(b"colrnclx")
@@ -161,6 +168,8 @@ CASES: dict[str, tuple[bytes, str]] = {
     ),
     "int.tif": (tiff(np.ones((9, 9), np.int32), "b-w"), "int samples; convert it"),
     "five.tif": (tiff(np.ones((9, 9, 5), np.uint8), "multiband"), "5 channels; keep only"),
+    "nan-strip.tif": (with_strip_of(float("nan")), "damaged or not supported"),
+    "inf-strip.tif": (with_strip_of(float("inf")), "damaged or not supported"),
     "float.tif": (tiff(FLOATS, "b-w"), MADE),
     "bit.tif": (encoded(RGB.convert("1"), "tiff", compression="group4"), MADE),
     "bit.png": (encoded(RGB.convert("1"), "png"), MADE),

@@ -212,6 +212,11 @@ def test_other_containers_become_matroska(
     assert np.abs(before - after).max() < 2**-15
 
 
+def test_a_film_without_a_container_is_enlarged(tmp_path: Path) -> None:
+    path = still(tmp_path / "a.m2v", "mpeg2video", "yuv420p")
+    assert enlarge(path, tmp_path / "b.mkv").status == "made"
+
+
 def samples(path: Path) -> Any:
     resampler = av.AudioResampler("fltp", "stereo", 44_100)
     with av.open(str(path)) as source:

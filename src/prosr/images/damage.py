@@ -26,8 +26,9 @@ _STEP = 16
 _ZEROS = 5_000
 """Pixels for each zero byte at the end of a good WebP, at least; plain ones have 10,000."""
 
-_WRONG = re.compile(r"Corrupt JPEG data: (?!bad ICC)|Premature|Not enough|Read past")
-_HARMLESS = re.compile(r"Corrupt JPEG data: (\d{1,2} extr|.* before marker 0x(c4|d[abd-f]|[ef]))")
+_WRONG = re.compile(r"Corrupt JPEG data: (?!bad ICC)|Premature|Not enough|Read past|Invalid frame")
+_HARMLESS = re.compile(r"Corrupt JPEG data: (\d{1,2} extr|.* before marker 0x(d[bd-f]|[ef]))")
+_HEAD = re.compile(r"Corrupt JPEG data: .* before marker 0x(c4|da)")
 _END = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 
 
@@ -56,7 +57,7 @@ def decode(path: Path, put: Callable[[bytes], object], tries: int = 5) -> list[s
     if tries and warnings.lines and all(line.startswith("read gave") for line in warnings.lines):
         return decode(path, lambda data: None, tries - 1)
     for line in warnings.lines:
-        if _WRONG.match(line) and not _HARMLESS.match(line):
+        if _WRONG.match(line) and not (_HARMLESS.match(line) or (scan and _HEAD.match(line))):
             lost = lost or line
         elif not line.startswith(("read gave", "error in tile")):
             remarks.append(f"its decoder says: {line}")

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from xml.dom.minidom import Node, parseString
 from xml.parsers.expat import ExpatError
 
-from prosr.images.exif import EXIF_IFD, INTEROP_IFD, LAYERS, Exif
+from prosr.images.exif import EXIF_IFD, LAYERS, Exif
 from prosr.images.tiff import LONG, RATIONAL, SHORT, TagValue
 
 VIDEO, GAIN_MAP = "the video of a motion photo", "the gain map (HDR)"
@@ -97,7 +97,7 @@ _OF_THE_FILE = {
     # Samples, thumbnails, XMP, IPTC, Photoshop, profile, padding, raw data.
     0: {254, 255, *range(256, 267), 273, *range(277, 282), 284, *range(288, 293), 301, 317}
     | {*range(320, 348), *range(512, 535), 700, 33723, 34377, 34675, 37724}
-    | {*range(0x5001, 0x5118), 0xEA1C, 0xEA1D, *range(0xC612, 0xC800)} - {50844},
+    | {*range(0x5001, 0x5118), 0xEA1C, 0xEA1D, *range(0xC612, 0xC800), 0xCD41} - {50844},
     # Components of a stored pixel, padding, the video of a motion photo.
     EXIF_IFD: {0x9101, 0x9102, 0xEA1C, 0xEA1D, 0x8897},
 }
@@ -105,16 +105,19 @@ _OF_THE_FILE = {
 
 ORIENTATION, SOFTWARE, DATE, USER_COMMENT = 0x0112, 0x0131, 0x0132, 0x9286
 X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 0x011A, 0x011B, 0x0128
-_DESCRIPTION, _WIDTH, _HEIGHT = 0x010E, 0xA002, 0xA003
+_DESCRIPTION, _MANIFEST, _SHAPE = 0x010E, 0xCD41, '{{"shape": [{1}, {0}'.format
 _AREA, _LOCATION, _FOCAL_X, _FOCAL_Y = 0x9214, 0xA214, 0xA20E, 0xA20F
 _PIXEL_SCALE, _TIE_POINTS, _TRANSFORMATION, _RPC = 33550, 33922, 34264, 50844
+_LONG_NAMESPACE = re.compile(rb"\sxmlns[^\s=]*\s*=\s*('[^']{500}|\"[^\"]{500})")
 _MOST_NODES = 50_000
-"""Elements and attributes of XMP, at most: each takes a kilobyte of memory."""
+"""Elements and attributes of XMP, at most: each takes a kilobyte of memory, and the length of its
+namespace."""
 
 
 def enlarged_exif(exif: Exif, frame: Frame) -> tuple[Exif, set[str]]:
     """The EXIF of an enlargement, and what is lost."""
-    lost = {"Photoshop's layers"} if LAYERS in exif.directory(0) else set()
+    parts = {LAYERS: "Photoshop's layers", _MANIFEST: CREDENTIALS}
+    lost = {what for tag, what in parts.items() if tag in exif.directory(0)}
     kept = {
         pointer: {tag: v for tag, v in values.items() if tag not in _OF_THE_FILE.get(pointer, ())}
         for pointer, values in exif.directories.items()
@@ -122,9 +125,6 @@ def enlarged_exif(exif: Exif, frame: Frame) -> tuple[Exif, set[str]]:
     main, photo = kept.get(0, {}), kept.get(EXIF_IFD, {})
     if ORIENTATION in main:
         main[ORIENTATION] = TagValue.of(SHORT, 1)
-    for values, tags in ((photo, (_WIDTH, _HEIGHT)), (kept.get(INTEROP_IFD, {}), (0x1001, 0x1002))):
-        sides = dict(zip(tags, frame.result, strict=True))
-        values |= {tag: TagValue.of(LONG, sides[tag]) for tag in values.keys() & sides.keys()}
     for values, tags in ((main, (X_RESOLUTION, Y_RESOLUTION)), (photo, (_FOCAL_X, _FOCAL_Y))):
         pair = frame.turned(*(values.pop(tag, None) for tag in tags))
         values |= {tag: v for tag, v in zip(tags, pair, strict=True) if v}
@@ -162,15 +162,16 @@ def _georeference(value: TagValue, frame: Frame) -> TagValue:
 
 
 def _description(value: TagValue, frame: Frame) -> TagValue:
-    """Sizes in OME-XML, in pixels and in units of length for a pixel."""
-    text = value.data.rstrip(b"\0").decode(errors="surrogateescape")
+    """Sizes in OME-XML, in pixels and in units of length for a pixel, and those of tifffile."""
+    old = value.data.rstrip(b"\0").decode(errors="surrogateescape")
+    text = old.replace(_SHAPE(*frame.stored), _SHAPE(*frame.result), 1)
     if "<OME" not in text:
-        return value
+        return TagValue.of_text(text) if text != old else value
 
     def resize(found: re.Match[str]) -> str:
         side = found[2] if frame.orientation < 5 else {"X": "Y", "Y": "X"}[found[2]]
         if found[1]:
-            return f'PhysicalSize{side}="{float(Fraction(found[3]) / frame.scale):.9g}"'
+            return f'PhysicalSize{side}="{float(Fraction(float(found[3])) / frame.scale):.9g}"'
         return f'Size{side}="{frame.result["XY".index(side)]}"'
 
     text = re.sub(r'\b(Physical)?Size([XY])="([^"]+)"', resize, text)
@@ -181,6 +182,8 @@ _IN_PIXELS: dict[int, Callable[[TagValue, Frame], TagValue]] = {
     **dict.fromkeys((X_RESOLUTION, Y_RESOLUTION, _FOCAL_X, _FOCAL_Y), _scaled),
     **dict.fromkeys((_AREA, _LOCATION), _subject),
     **dict.fromkeys((_PIXEL_SCALE, _TIE_POINTS, _TRANSFORMATION, _RPC), _georeference),
+    **dict.fromkeys((0xA002, 0x1001), lambda _, frame: TagValue.of(LONG, frame.result[0])),
+    **dict.fromkeys((0xA003, 0x1002), lambda _, frame: TagValue.of(LONG, frame.result[1])),
     _DESCRIPTION: _description,
 }
 
@@ -220,7 +223,7 @@ _XMP_OF_THE_FILE = (
     (r"terms:provenance", CREDENTIALS),
     (r"tiff:(BitsPer|Compression|Photometric|Samples|Planar|YCbCr|ReferenceBlack|TransferF).*", ""),
     (r"(tiff|exif):(NativeDigest|Compo.*Configuration|CompressedBitsPerPixel)", ""),
-    (r"exif:Pixel[XY]Dimension|tiff:(ImageWidth|ImageLength|ResolutionUnit|[XY]Resolution)", ""),
+    (r"tiff:(ResolutionUnit|[XY]Resolution)", ""),
     (r"exif:(Subject(Area|Location)|FocalPlane.*)", "copies of EXIF in XMP that are in pixels"),
     (r"xmp:Thumbnails|dc:format|xiaomi:XMPMeta|photoshop:(Legacy.*|ColorMode|ICCProfile)", ""),
 )
@@ -240,6 +243,8 @@ _BOXES: Iterable[tuple[tuple[str, ...], str, Callable[..., Any]]] = (
     (("iptc:rbRx",), "iptc:rbUnit", Frame.radius),
     (("region:Rectangle",), "", Frame.cornered),
     (("size:w", "size:h"), "size:unit", Frame.turned),
+    (("exif:PixelXDimension", "exif:PixelYDimension"), "pixel", Frame.turned),
+    (("tiff:ImageWidth", "tiff:ImageLength"), "pixel", Frame.turned),
     *(
         ((f"panorama:{part.format(side)}",), "pixel", Frame.radius)
         for part in ("FullPano{}Pixels", "CroppedArea{}Pixels", "LargestValidInteriorRect{}")
@@ -266,10 +271,8 @@ class Property(NamedTuple):
         self.node.nodeValue = text
 
     def remove(self) -> None:
-        if self.node.nodeType == Node.ATTRIBUTE_NODE:
-            self.owner.removeAttributeNode(self.node)
-        else:
-            self.owner.removeChild(self.node)
+        element = self.node.nodeType == Node.ELEMENT_NODE
+        (self.owner.removeChild if element else self.owner.removeAttributeNode)(self.node)
 
 
 def properties(owner: Any) -> Iterator[Property]:
@@ -284,18 +287,17 @@ def properties(owner: Any) -> Iterator[Property]:
 
 def enlarged_xmp(packet: bytes, frame: Frame) -> tuple[bytes, set[str]]:
     """The packet of an enlargement, and what is lost."""
-    if not packet:
-        return packet, set()
     if packet.count(b"<") + packet.count(b"=") > _MOST_NODES:
         return b"", {"XMP, which is too long"}
     try:
-        if b"<!DOCTYPE" in packet.replace(b"\0", b""):
+        if b"<!DOCTYPE" in packet or _LONG_NAMESPACE.search(packet):
             raise ValueError
-        document = parseString(packet)
+        # As text it is read as UTF-8, whatever encoding it states.
+        document = parseString(packet.decode())
         before = _serialised(document)
         found = list(properties(document))
     except (ExpatError, ValueError, RecursionError):
-        return b"", {"XMP, which is damaged"}
+        return b"", {"XMP, which is damaged"} if packet else set()
     lost, kept = set(), []
     rules = _XMP_OF_THE_FILE + (() if frame.plain else _PLAIN_ONLY)
     for p in found:
@@ -330,7 +332,7 @@ def _change(found: list[Property], frame: Frame) -> set[str]:
             if in_pixels:
                 moved = partial(frame.in_pixels, moved)
             try:
-                numbers = moved(*(Fraction(number) for p in box for number in p.text.split(",")))
+                numbers = moved(*(Fraction(float(n)) for p in box for n in p.text.split(",")))
                 texts = [f"{float(number):.9g}" for number in numbers]
                 for p, text in zip(box, texts if len(box) > 1 else [", ".join(texts)], strict=True):
                     p.set(text)

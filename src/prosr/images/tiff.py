@@ -97,13 +97,13 @@ def storage(path: Path) -> Storage:
         with path.open("rb") as stream:
             tiff = Tiff(stream)
             tags = tiff.numbers(tiff.first, *_STORAGE)
+            longest = min(int(max(tags.get(_STRIP_BYTES, [0]))), path.stat().st_size)
             place = tiff.first
             while place and len(kinds) < _MOST_PAGES:
                 kinds += map(int, tiff.numbers(place, _SUBFILE).get(_SUBFILE, [0])[:1])
                 place = tiff.following
     except DAMAGED:
         return Storage()
-    longest = min(int(max(tags.get(_STRIP_BYTES, [0]))), path.stat().st_size)
     colours, jpeg = tags.get(_PHOTOMETRIC), tags.get(_COMPRESSION, [1])[0] in _JPEGS
     raw = colours == [_FILTER_ARRAY] or (kinds[0] & _REDUCED and _SUB_IFDS in tags)
     refused = "a camera's raw file; develop it and save it as TIFF" if raw else ""

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from prosr.images.loading import refusal
 
-_READ = {"format_whitelist": "mov,matroska,webm,avi,mpegts,mpeg,m4v,flv,ogg,asf,mxf,dv,nut"}
+_READ = {"format_whitelist": "mov,matroska,avi,mpegts,mpeg,mpegvideo,m4v,flv,ogg,asf,mxf,dv,nut"}
 """Containers that are read. Others could refer to other files, local or on the network."""
 
 _EXACTLY = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
