@@ -73,7 +73,9 @@ CASES: dict[str, Callable[[], bytes]] = {
     "namespace.png": lambda: with_xmp(
         f"<c xmlns:d='{'e' * 400_000}'>" + "".join(f"<d:b{i}/>" for i in range(20_000)) + "</c>"
     ),
-    "exponent.png": lambda: with_xmp(f"<c xmlns:d='{PANORAMA}' d:FullPanoWidthPixels='1e99999999'/>"),
+    "exponent.png": lambda: with_xmp(
+        f"<c xmlns:d='{PANORAMA}' d:FullPanoWidthPixels='1e99999999'/>"
+    ),
     "small.png": lambda: with_xmp(f"<c xmlns:d='{PANORAMA}' d:FullPanoWidthPixels='1e-99999999'/>"),
     "exponent.tif": lambda: encoded("tiff", description='<OME PhysicalSizeX="1e99999999"/>'),
     "depth.png": lambda: with_xmp("<a:b>" * 20_000 + "</a:b>" * 20_000),
