@@ -69,11 +69,11 @@ app.command("help")(show_help)
 def _options(
     version: Annotated[
         bool,
-        typer.Option("--version", callback=print_version, help="Print the version and exit."),
+        typer.Option("--version", metavar="", callback=print_version, help="Print the version."),
     ] = False,
     verbose: Annotated[
         bool,
-        typer.Option("--verbose", is_eager=True, help="With --version: what a bug report needs."),
+        typer.Option("--verbose", metavar="", is_eager=True, help="--version for bug reports."),
     ] = False,
 ) -> None:
     pass
