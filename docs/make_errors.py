@@ -52,7 +52,7 @@ prosr ends with one line that names the file or value at fault and says what to 
 brackets at its end is a section of this page:
 
 ```text
-error: photo.jpg: no such file or folder; check the name [ConfigError]
+error: photo.jpg: no such file; check its name [ImageError]
 ```
 
 In Python the error is raised: `prosr.errors.ConfigError` and so on, all of them `ProSRError`.

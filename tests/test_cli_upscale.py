@@ -76,9 +76,9 @@ def test_a_batch_prints_each_outcome(run: Run) -> None:
     assert out.splitlines()[:-1] == [
         "made     in_x4/a.png",
         "skipped  in_x4/done.png (done already)",
-        "failed   in/empty.jpg: empty file",
+        "failed   in/empty.jpg: empty file; get another copy",
         "made     in_x4/sub/line\\nbreak [b] é.png",
-        "failed   missing.png: no such file",
+        "failed   missing.png: no such file; check its name",
         "2 made, 1 skipped, 2 failed",
     ]
     assert Path("in_x4/sub/line\nbreak [b] é.png").exists()
@@ -96,7 +96,7 @@ def test_a_dry_run_prints_estimates_and_writes_nothing(run: Run) -> None:
     assert re.sub(r"0\.[1-5]\d GB", "0.4 GB", out).splitlines() == [
         "skipped  in_x4/a.png (done already)",
         "planned  in_x4/b.png (20×16 pixels, 1 tile, less than 1 s, 0.4 GB of memory)",
-        "failed   in/c.png: empty file",
+        "failed   in/c.png: empty file; get another copy",
         "1 planned, 1 skipped, 1 failed, less than 1 s in total, nothing written",
     ]
     assert sorted(Path().rglob("*")) == before
@@ -106,7 +106,11 @@ def test_a_dry_run_prints_estimates_and_writes_nothing(run: Run) -> None:
 def test_quiet_prints_only_failures(run: Run) -> None:
     picture("a.png")
     Path("b.png").touch()
-    assert run("a.png", "b.png", "--quiet") == (1, "", "failed   b.png: empty file\n")
+    assert run("a.png", "b.png", "--quiet") == (
+        1,
+        "",
+        "failed   b.png: empty file; get another copy\n",
+    )
 
 
 @pytest.mark.parametrize(

@@ -109,7 +109,7 @@ def test_a_picture_named_twice_is_enlarged_once(make: Make) -> None:
 
 def test_a_missing_file_is_refused() -> None:
     (job,) = find(["a.png"], 2)
-    assert job.refusal == "a.png: no such file"
+    assert job.refusal == "a.png: no such file; check its name"
 
 
 def test_impossible_requests_are_refused(make: Make) -> None:

@@ -102,7 +102,7 @@ def test_a_broken_picture_fails_alone_in_the_words_of_the_command_line(
     ("fields", "reason"),
     [
         ({"scale": 20}, "scale: Input should be less than or equal to 16"),
-        ({"fit": "wide"}, "fit 'wide' is not such as 3840x2160"),
+        ({"fit": "wide"}, "fit 'wide' is not a size; write 3840x2160"),
         ({"scale": 2, "width": 100}, "scale, width: give one of scale"),
         (
             {"model": "nobody"},

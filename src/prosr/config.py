@@ -331,7 +331,7 @@ def read_table(path: Path) -> dict[str, Any]:
     # Tables nested too deeply raise RecursionError; all other failures are ValueErrors.
     except (OSError, ValueError, RecursionError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise ConfigError(f"{path}: not a readable TOML recipe ({reason})") from error
+        raise ConfigError(f"{path}: not a readable TOML recipe ({reason}); correct it") from error
 
 
 def _override(table: dict[str, Any], override: str) -> None:

@@ -186,7 +186,7 @@ def read_safetensors(path: Path, expected: str) -> tuple[dict[str, NDArray[Any]]
             names = stored.keys()
             return {name: _tensor(path, stored, name) for name in names}, header
     except FileNotFoundError:
-        raise CheckpointError(f"{path}: no such file") from None
+        raise CheckpointError(f"{path}: no such file; check its name") from None
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path}: not a readable safetensors file ({error})") from error
 

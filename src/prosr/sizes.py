@@ -158,7 +158,7 @@ def choose(wishes: Mapping[str, Any]) -> Request:
     if name in ("fit", "fill", "print"):
         box = _BOX.fullmatch(texts[0])
         if box is None or bool(box[3]) != (name == "print"):
-            raise ConfigError(f"{name} {texts[0][:40]!r} is not such as 3840x2160, print 60x40cm")
+            raise ConfigError(f"{name} {wish!r:.40} is not a size; write 3840x2160 (print 60x40cm)")
         texts, unit = [box[1].strip(), box[2].strip()], box[3] or ""
     limits = (1, _MOST) if name == "scale" else (0, _SIDE)
     whole = name not in ("scale", "megapixels", "print")

@@ -57,7 +57,7 @@ def head(path: Path, limit: int = MAX_BYTES) -> bytes:
     """
     try:
         if not path.is_file():
-            raise CheckpointError(f"{path}: no such file")
+            raise CheckpointError(f"{path}: no such file; check its name")
         if path.stat().st_size > limit:
             raise CheckpointError(f"{path}: larger than the {limit >> 20} MiB that are read")
         with open(path, "rb") as file:

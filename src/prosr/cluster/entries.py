@@ -107,7 +107,7 @@ def _short_hash(text: str) -> int:
 def _find(options: BatchOptions) -> Iterator[Entry]:
     folder, target = Place(options.source), Place(options.target)
     if (info := folder.info()) is None:
-        raise ConfigError(f"{printable(options.source)}: no such file or folder")
+        raise ConfigError(f"{printable(options.source)}: no such file or folder; check its name")
     if Path(options.source).suffix.lower() in MANIFESTS:
         yield from _manifest(folder, options)
     elif info["type"] == "file":

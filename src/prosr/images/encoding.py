@@ -42,7 +42,7 @@ def saver_options(known: Format, settings: Encoding, target: Path) -> dict[str, 
     options, given = dict(known.options), dict(settings)
     own = {**SETTINGS[known.name], "strip": _ALWAYS}
     if "lossless" in given and given.keys() & {"quality", "subsampling"}:
-        raise ConfigError(f"lossless excludes {' and '.join(given.keys() - {'lossless'})}")
+        raise ConfigError(f"lossless excludes {' or '.join(given.keys() - {'lossless'})}; give one")
     for name, value in settings:
         if name not in own:
             having = ", ".join(other for other in SETTINGS if name in SETTINGS[other])

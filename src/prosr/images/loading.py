@@ -96,7 +96,7 @@ def explaining(
     except (pyvips.Error, HeicError) as error:
         raise refusal(path, f"{trouble}{_reason(error)}; {remedy}") from error
     except FileNotFoundError:
-        raise refusal(path, "no such file") from None
+        raise refusal(path, "no such file; check its name") from None
     except IsADirectoryError:
         raise refusal(path, "is a folder; name a file") from None
     except (FileExistsError, NotADirectoryError):
@@ -134,7 +134,7 @@ def _recognise(head: bytes, path: Path) -> tuple[str, str]:
                 raise refusal(path, "is HDR (PQ or HLG); convert it to sRGB first")
             return name, loader
     if not head:
-        raise refusal(path, "empty file")
+        raise refusal(path, "empty file; get another copy")
     raise refusal(path, "not a picture in a known format; use JPEG, PNG, WebP, TIFF, AVIF or GIF")
 
 

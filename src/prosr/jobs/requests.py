@@ -64,7 +64,7 @@ def find(
             found = list(_folder_jobs(path, label, into, file_format, len(folders) > 1))
         else:
             target = _target(path, label, output, into, file_format)
-            found = [_job(path, target, "" if path.exists() else "no such file")]
+            found = [_job(path, target, "" if path.exists() else "no such file; check its name")]
         for job in found:
             jobs.setdefault(place(job.source), job)
     if not jobs:
