@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms, PngImagePlugin
 
-from prosr.images import containers
+from prosr.images import adapting, containers
 from prosr.images.formats import find_format
 from prosr.images.provenance import Making, Origin, mark
 from prosr.images.reading import Picture
@@ -183,6 +183,68 @@ def test_chunks_of_a_png_are_inherited_by_png(tmp_path: Path) -> None:
     source.write_bytes(source.read_bytes()[:55])  # inside the second chunk
     with source.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         assert [part[0] for part in containers._parts(data, "PNG")] == [b"IHDR", b"gAMA"]
+
+
+PRIMARIES = 31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000
+WIDE = 31270, 32900, 68000, 32000, 26500, 69000, 15000, 6000
+
+
+@pytest.mark.parametrize(
+    ("chunks", "said"),
+    [
+        ([(b"gAMA", 100_000)], True),
+        ([(b"cHRM", *WIDE)], True),
+        ([(b"gAMA", 45_455), (b"cHRM", *PRIMARIES)], False),
+        ([(b"gAMA", 45_455), (b"sRGB",)], False),
+    ],
+)
+def test_colours_that_only_png_states_are_said_to_be_lost(
+    tmp_path: Path, chunks: Any, said: bool
+) -> None:
+    source = original(tmp_path, "png")
+    data = source.read_bytes()
+    more = [chunk(name, struct.pack(f">{len(n)}I", *n) or b"\0") for name, *n in chunks]
+    source.write_bytes(data[:33] + b"".join(more) + data[33:])
+    for suffix in ("jpg", "png"):
+        lost = adapting.enlarged(Picture(source).metadata, (120, 80), find_format(suffix).name).lost
+        assert bool(lost) == (said and suffix == "jpg")
+
+
+@pytest.mark.parametrize("name", [b"caNv", b"vpAg", b"npTc"])
+def test_places_in_a_png_are_not_copied(tmp_path: Path, name: bytes) -> None:
+    """The canvas of ImageMagick, and the borders of Android's nine-patches, which are named."""
+    source = original(tmp_path, "png")
+    data = source.read_bytes()
+    source.write_bytes(data[:33] + chunk(name, bytes(16)) + data[33:])
+    assert name not in enlarged(tmp_path, source, "png").read_bytes()
+    assert Picture(source).metadata.lost == ({"the chunk npTc"} if name == b"npTc" else set())
+
+
+def raw_profile(kind: str, data: bytes) -> bytes:
+    text = f"\n{kind}\n{len(data):8}\n{data.hex(chr(10), 36)}\n".encode()
+    return chunk(b"zTXt", f"Raw profile type {kind}".encode() + bytes(2) + zlib.compress(text))
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_profiles_that_a_png_has_as_texts_are_inherited(tmp_path: Path, suffix: str) -> None:
+    """ImageMagick, and all programs that use Exiv2, write EXIF and XMP in this way."""
+    source = original(tmp_path, "png")
+    data, xmp = source.read_bytes(), XMP.replace(b"tiff:Orientation", b"tiff:Artist")
+    more = raw_profile("exif", exif().tobytes()) + raw_profile("xmp", xmp)
+    source.write_bytes(data[:33] + more + data[33:])
+    path = enlarged(tmp_path, source, suffix)
+    assert seen(path).getexif().get_ifd(EXIF_IFD)[0x9003] == "2020:01:02 03:04:05"
+    assert b"tiff:Artist" in Picture(path).metadata.xmp
+    assert Picture(source).metadata.texts == () and not Picture(source).metadata.lost
+
+
+@pytest.mark.parametrize("text", [b"iptc\n4\n38424", b"iptc\n4\n3842494d", b""])
+def test_other_profiles_as_texts_are_named(tmp_path: Path, text: bytes) -> None:
+    source = original(tmp_path, "png")
+    data = source.read_bytes()
+    more = chunk(b"tEXt", b"Raw profile type iptc\0" + text)
+    source.write_bytes(data[:33] + more + data[33:])
+    assert Picture(source).metadata.lost == {"a raw profile in a text"}
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

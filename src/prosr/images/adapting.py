@@ -89,9 +89,8 @@ def _stating_resolution(metadata: Metadata, frame: fields.Frame, file_format: st
 
 def settled(found: Metadata) -> Metadata:
     """After reading: resolution and the settings of an image generator are also taken from EXIF."""
-    main = found.exif.directory(0)
-    if not found.resolution and fields.X_RESOLUTION in main:
-        found = replace(found, resolution=_resolution_of(main))
+    if not found.resolution:
+        found = replace(found, resolution=_resolution_of(found.exif.directory(0)))
     texts = list(found.texts[:_MOST_TEXTS])
     found = found.losing(*["some of its texts"] * (len(texts) < len(found.texts)))
     if _GENERATED.search(found.comment) and found.comment not in (text for _, text in texts):
@@ -102,8 +101,7 @@ def settled(found: Metadata) -> Metadata:
 def _resolution_of(main: Directory) -> tuple[int, Fraction, Fraction] | None:
     """The resolution in EXIF's main directory; None if it makes no sense."""
     try:
-        tags = fields.X_RESOLUTION, fields.Y_RESOLUTION
-        x, y = (Fraction(main[tag].numbers()[0]) for tag in tags)
+        x, y = (Fraction(main[t].numbers()[0]) for t in (fields.X_RESOLUTION, fields.Y_RESOLUTION))
         unit = main[fields.RESOLUTION_UNIT].numbers()[0] if fields.RESOLUTION_UNIT in main else INCH
     except (KeyError, ArithmeticError, ValueError):
         return None
@@ -124,8 +122,11 @@ def _fitted(new: Metadata, file_format: str) -> Metadata:
     if len(when) >= 7 and fields.DATE not in new.exif.directory(0):
         day = "{:04}:{:02}:{:02} {:02}:{:02}:{:02}".format(*struct.unpack_from(">H5B", when))
         new = new.having({fields.DATE: TagValue.of_text(day)})
-    if any(chunk[4:8] == b"cICP" for chunk in new.chunks):
-        new = new.losing("the colour space of a PNG (cICP)")
+    # In sRGB, gamma is 45,455 and the y of green is 60,000.
+    has = {chunk[4:8]: chunk[8:-4] for chunk in new.chunks}
+    numbers = {int.from_bytes(has.get(b"gAMA", b"")), int.from_bytes(has.get(b"cHRM", b"")[20:24])}
+    if b"cICP" in has or (numbers - {0, 45_455, 60_000} and not new.icc and b"sRGB" not in has):
+        new = new.losing("the colour space of a PNG (cICP, gAMA, cHRM)")
     kept, others = [], list[tuple[str, str]]()
     for keyword, text in new.texts:
         if _GENERATED.search(text) and new.comment in ("", text):
@@ -153,8 +154,7 @@ def _fitted(new: Metadata, file_format: str) -> Metadata:
 def _with_texts(xmp: bytes, texts: list[tuple[str, str]]) -> bytes:
     """The packet with texts of a PNG as JSON in a property."""
     head, end, tail = (xmp or _PACKET).rpartition(b"</rdf:RDF>")
-    text = json.dumps(texts, ensure_ascii=False, allow_nan=False)
-    data = escape(text).encode(errors="replace")
+    data = escape(json.dumps(texts, ensure_ascii=False, allow_nan=False)).encode(errors="replace")
     before = b'<rdf:Description rdf:about="" xmlns:png="urn:prosr:png"><png:texts>'
     after = b"</png:texts></rdf:Description>"
     return head + before + data + after + end + tail if texts and end else xmp

@@ -24,6 +24,7 @@ from prosr.files import replacing
 from prosr.images import fields
 from prosr.images.adapting import settled
 from prosr.images.exif import EXIF_IFD, PREFIX, Exif, add_exif, exif_block, read_exif
+from prosr.images.heic import LOST
 from prosr.images.metadata import CM, COLOURS, INCH, NONE, Metadata
 from prosr.images.tiff import UNDEFINED, TagValue
 
@@ -46,17 +47,10 @@ _SEGMENTS = {
 }
 """Beginnings of JPEG's application segments, and what is lost with them, or nothing."""
 
-_CHUNKS = {b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"sBIT", b"hIST", b"bKGD", b"iDOT", b"oFFs"}
+_CHUNKS = {*b"IHDR PLTE IDAT IEND tRNS sBIT hIST bKGD iDOT iCCP eXIf oFFs caNv vpAg".split()}
 _COPIED = {*COLOURS, b"tIME"}
 """PNG's chunks that belong to the file, and those that another PNG inherits. It also inherits
-others whose names say that they do not depend on the pixels."""
-
-_HEIF = {
-    **dict.fromkeys((b"hdrgainmap", b"tmap"), fields.GAIN_MAP),
-    **dict.fromkeys((b"auxid:2", b"aux:depth"), fields.DEPTH),
-    **{b"matte": "mattes", b"jumb": fields.CREDENTIALS},
-}
-"""Marks of parts of AVIF and HEIC that are lost."""
+others whose names say that they do not depend on the pixels, but none of a nine-patch."""
 
 _BLOBS = {"icc": "icc-profile-data", "xmp": "xmp-data", "exif": "exif-data"}
 _FILLER = b"placeholder of prosr "
@@ -76,7 +70,7 @@ def collect(image: pyvips.Image, path: Path, file_format: str, orientation: int)
             found = reader(found, data)
         elif file_format in ("AVIF", "HEIC"):
             head, video = data[:65_536], data.find(b"mpvd")
-            found = found.losing(*(what for mark, what in _HEIF.items() if mark in head))
+            found = found.losing(*(what for mark, what in LOST.items() if mark in head))
             # The size of the video's box precedes its name.
             if 0 < int.from_bytes(data[max(video - 4, 0) : max(video, 0)]) <= len(data) + 4 - video:
                 found = found.losing(fields.VIDEO)
@@ -174,31 +168,42 @@ def _read_png(found: Metadata, data: mmap.mmap) -> Metadata:
     chunks, texts, lost, left, room = [], [], set(), _LONGEST, _LONGEST
     for name, content, place, last in _parts(data, "PNG"):
         if name in (b"tEXt", b"zTXt", b"iTXt"):
-            texts.append(_text(name, content, left))
+            key, text = _text(name, content, left)
+            left -= len(text) if key else _PIECE
             if name == b"iTXt" and content.partition(b"\0")[2][2:4] not in (bytes(2), b""):
                 lost.add("languages of texts")
-            left -= len(texts[-1][1]) if texts[-1][0] else _PIECE
-            if not texts[-1][0]:
+            if not key:
                 lost.add("a text that is damaged or too long")
+            elif key.startswith("Raw profile"):
+                found = _with_profile(found, text)
+            else:
+                texts.append((key, text))
         elif name == b"pHYs" and len(content) == 9:
             x, y, metre = struct.unpack(">IIB", content)
             if x and y and (metre == 1 or x != y):
                 unit, share = (CM, 100) if metre == 1 else (NONE, 1)
                 found = replace(found, resolution=(unit, Fraction(x, share), Fraction(y, share)))
-        elif name == b"eXIf":
-            found = replace(found, exif=read_exif(BytesIO(content)))
-        elif name in _COPIED or (name not in _CHUNKS and name[3:].islower()):
+        elif name in _COPIED or (name not in _CHUNKS and name[3:].islower() and name[:2] != b"np"):
             room -= len(content)
             chunks += [data[place:last]] if room > 0 else []
-        elif name not in _CHUNKS and name != b"iCCP":
+        elif name not in _CHUNKS:
             what = f"the chunk {printable(name.decode('latin-1'))}"
             lost.add(fields.CREDENTIALS if name == b"caBX" else what)
     packet = dict(texts).pop(_XMP_TEXT, "").encode()
-    kept = [
-        (key, text) for key, text in texts if key and not re.match(f"{_XMP_TEXT}|Raw profile", key)
-    ]
-    found = replace(found, xmp=packet or found.xmp, texts=tuple(kept), chunks=tuple(chunks))
+    kept = tuple((key, text) for key, text in texts if key != _XMP_TEXT)
+    found = replace(found, xmp=packet or found.xmp, texts=kept, chunks=tuple(chunks))
     return found.losing(*lost)
+
+
+def _with_profile(found: Metadata, text: str) -> Metadata:
+    """With EXIF or XMP that is in a text of a PNG: its kind, its length, and hexadecimal digits."""
+    digits = "".join(text.split()[2:])
+    data = bytes.fromhex(digits) if re.fullmatch("([0-9a-fA-F]{2})*", digits) else b""
+    if data.startswith(PREFIX):
+        return replace(found, exif=read_exif(BytesIO(data[len(PREFIX) :])))
+    if b"<x:xmpmeta" in data:
+        return replace(found, xmp=data.removeprefix(_XMP))
+    return found.losing("a raw profile in a text")
 
 
 def _text(name: bytes, content: bytes, most: int) -> tuple[str, str]:
@@ -257,9 +262,8 @@ def write_metadata(path: Path, metadata: Metadata, file_format: str) -> None:
                 if file_format == "WebP" and data[start - 6 : start] == PREFIX:
                     start -= 6  # WebP's chunk has no prefix.
                 end = first + len(_filler(metadata))
-                data[start:end] = exif_block(metadata.exif).ljust(
-                    end - start
-                )  # zeros look like damage
+                # Zeros would look like damage.
+                data[start:end] = exif_block(metadata.exif).ljust(end - start)
     else:
         pieces = (_write_jpeg if file_format == "JPEG" else _write_png)(metadata, path)
         with replacing(path) as new, new.open("wb") as target:
@@ -269,10 +273,6 @@ def write_metadata(path: Path, metadata: Metadata, file_format: str) -> None:
 def _mapped(path: Path) -> mmap.mmap:
     with path.open("rb") as file:
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-
-
-def _rest(data: mmap.mmap, place: int) -> Iterator[bytes]:
-    return (data[start : start + _PIECE] for start in range(place, len(data), _PIECE))
 
 
 def _write_jpeg(metadata: Metadata, path: Path) -> Iterator[bytes]:
@@ -296,13 +296,12 @@ def _write_jpeg(metadata: Metadata, path: Path) -> Iterator[bytes]:
         for name, content in segments:
             yield b"\xff" + name + (len(content) + 2).to_bytes(2, "big") + content
         name, _, _, last = next(_parts(data, "JPEG"))
-        yield from _rest(data, last if name == b"\xe0" else 2)
+        start = last if name == b"\xe0" else 2
+        yield from (data[at : at + _PIECE] for at in range(start, len(data), _PIECE))
 
 
 def _write_png(metadata: Metadata, path: Path) -> Iterator[bytes]:
-    chunks = []
-    if metadata.exif:
-        chunks.append((b"eXIf", exif_block(metadata.exif)))
+    chunks = [(b"eXIf", exif_block(metadata.exif))] if metadata.exif else []
     unit, x, y = metadata.resolution or (NONE, Fraction(1), Fraction(1))
     if unit != NONE or x != y:
         share = {NONE: Fraction(1), INCH: Fraction(10_000, 254), CM: Fraction(100)}[unit]
@@ -324,7 +323,7 @@ def _write_png(metadata: Metadata, path: Path) -> Iterator[bytes]:
             yield len(content).to_bytes(4, "big") + name + content + check
         for name, _, place, last in _parts(data, "PNG"):
             if name == b"IDAT":
-                yield from _rest(data, place)
+                yield from (data[at : at + _PIECE] for at in range(place, len(data), _PIECE))
                 break
             if name not in (b"IHDR", b"pHYs"):
                 yield data[place:last]

@@ -9,7 +9,12 @@ from pathlib import Path
 import numpy as np
 import pyvips
 
+from prosr.images import fields
 from prosr.images.tiff import sample_header
+
+LOST = {b"hdrgainmap": fields.GAIN_MAP, b"tmap": fields.GAIN_MAP, b"auxid:2": fields.DEPTH}
+LOST |= {b"aux:depth": fields.DEPTH, b"matte": "mattes", b"jumb": fields.CREDENTIALS}
+"""Marks of parts of AVIF and HEIC that are lost."""
 
 _BANDS = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4}
 _BLOBS = {"exif": "exif-data", "xmp": "xmp-data", "icc_profile": "icc-profile-data"}
