@@ -109,6 +109,22 @@ def test_what_another_container_lacks_is_said(tmp_path: Path) -> None:
     assert {"attachment font.ttf is not kept", "only the first of 2 films is enlarged"} < said
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b'\xbe\x7a\xcf\xcb<?xpacket begin=""?>', "XMP is not kept"),
+        (b"\0\0\1\0jumb\0\0\0\x1ejumdc2pa", "content credentials (C2PA) is not kept"),
+    ],
+)
+def test_boxes_that_ffmpeg_does_not_read_are_said(
+    tmp_path: Path, content: bytes, said: str
+) -> None:
+    path = make(tmp_path / "a.mp4", sound=False)
+    box = (8 + len(content)).to_bytes(4, "big") + b"uuid" + content
+    path.write_bytes(path.read_bytes() + box)
+    assert enlarge(path, tmp_path / "b.mp4").notes == (f"{tmp_path}/b.mp4: {said}",)
+
+
 def test_a_phones_tags_come_into_other_containers(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -93,7 +93,7 @@ def is_writable(suffix: str) -> bool:
 
 def is_picture(path: Path) -> bool:
     """Whether the suffix is that of a readable picture; the content may differ."""
-    return path.suffix.lower() in (".gif", ".heic", ".heif") or is_writable(path.suffix)
+    return path.suffix.lower() in (".gif", ".heic", ".heif", ".hif") or is_writable(path.suffix)
 
 
 def is_hdr(head: bytes) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Callable, Iterator
 from itertools import chain
 from pathlib import Path
@@ -50,6 +51,13 @@ def trouble(path: Path, add: Callable[[OutputContainer], object]) -> str:
 
 def misfit(trial: Path, stream: Stream) -> str:
     return trouble(trial, lambda output: output.add_stream_from_template(stream))
+
+
+def unread(path: Path) -> dict[str, str]:
+    """What a container holds that FFmpeg does not read."""
+    marks = {b"<?xpacket begin": "XMP", b"jumb\0\0\0\x1ejumdc2pa": "content credentials (C2PA)"}
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        return {what: "" for mark, what in marks.items() if data.find(mark) >= 0}
 
 
 def flac(stream: AudioStream) -> Callable[[OutputContainer], AudioStream]:

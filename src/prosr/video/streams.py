@@ -28,7 +28,7 @@ from av.video.frame import VideoFrame
 from prosr.errors import printable
 from prosr.images.loading import refusal
 from prosr.video.clips import TEXTS, Clip, address, film_of, open_container, reading
-from prosr.video.fitting import flac, misfit, recoded
+from prosr.video.fitting import flac, misfit, recoded, unread
 
 _NAMES = {"audio": "sound", "subtitle": "subtitles", "attachment": "attachment", "video": "film"}
 
@@ -195,7 +195,7 @@ def losses(clip: Path, result: Path) -> list[str]:
 
 def _inventory(path: Path) -> dict[str, str]:
     """All that a clip holds, by names such as "sound 2" and "title of sound 2"."""
-    found: dict[str, str] = {}
+    found = unread(path)
     counts: Counter[str] = Counter()
     with open_container(path) as source:
         for stream in source.streams:
