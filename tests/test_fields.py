@@ -88,6 +88,15 @@ def test_pixels_in_xmp_are_scaled_and_the_rest_stays(before: str, after: str) ->
     assert changed(before) == after
 
 
+@pytest.mark.parametrize("encoding", ["utf-16-be", "utf-16-le"])
+def test_xmp_in_utf_16_is_read(encoding: str) -> None:
+    inside = "<a exif:PixelXDimension='60' exif:PixelYDimension='40' dc:x='é'/>"
+    xmp, lost = enlarged_xmp(packet(inside).decode().encode(encoding), TWICE)
+    assert 'PixelXDimension="120" exif:PixelYDimension="80" dc:x="é"' in xmp.decode()
+    long = packet(f"<a xmlns:a='{'∢' * 999}'/>").decode().encode(encoding)
+    assert (lost, enlarged_xmp(long, TWICE)) == (set(), (b"", {"XMP, which is damaged"}))
+
+
 @pytest.mark.parametrize(
     ("before", "after"),
     [

@@ -108,7 +108,7 @@ X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 0x011A, 0x011B, 0x0128
 _DESCRIPTION, _MANIFEST, _SHAPE = 0x010E, 0xCD41, '{{"shape": [{1}, {0}'.format
 _AREA, _LOCATION, _FOCAL_X, _FOCAL_Y = 0x9214, 0xA214, 0xA20E, 0xA20F
 _PIXEL_SCALE, _TIE_POINTS, _TRANSFORMATION, _RPC = 33550, 33922, 34264, 50844
-_LONG_NAMESPACE = re.compile(rb"\sxmlns[^\s=]*\s*=\s*('[^']{500}|\"[^\"]{500})")
+_LONG_NAMESPACE = re.compile(r"\sxmlns[^\s=]*\s*=\s*('[^']{500}|\"[^\"]{500})")
 _MOST_NODES = 50_000
 """Elements and attributes of XMP, at most: each takes a kilobyte of memory, and the length of its
 namespace."""
@@ -290,10 +290,10 @@ def enlarged_xmp(packet: bytes, frame: Frame) -> tuple[bytes, set[str]]:
     if packet.count(b"<") + packet.count(b"=") > _MOST_NODES:
         return b"", {"XMP, which is too long"}
     try:
-        if b"<!DOCTYPE" in packet or _LONG_NAMESPACE.search(packet):
+        text = packet.decode({b"\0<": "utf-16-be", b"<\0": "utf-16-le"}.get(packet[:2], "utf-8"))
+        if "<!DOCTYPE" in text or _LONG_NAMESPACE.search(text):
             raise ValueError
-        # As text it is read as UTF-8, whatever encoding it states.
-        document = parseString(packet.decode())
+        document = parseString(text)  # not by the encoding that it states
         before = _serialised(document)
         found = list(properties(document))
     except (ExpatError, ValueError, RecursionError):
