@@ -89,7 +89,8 @@ executable: dist
 	$(LIGHT)/bin/pip install --quiet -c constraints.txt pyinstaller
 	$(LIGHT)/bin/pyinstaller --onefile --name prosr --distpath dist --workpath build/executable \
 	    --specpath build/executable --collect-all openvino --collect-all prosr --collect-all pyvips \
-	    --collect-all pyvips_binary --recursive-copy-metadata prosr src/prosr/__main__.py
+	    --collect-all pyvips_binary --recursive-copy-metadata prosr \
+	    --copy-metadata pyvips-binary src/prosr/__main__.py
 
 docs: $(VENV)/installed-dev
 	$(BIN)/python docs/make_cards.py
