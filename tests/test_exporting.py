@@ -13,6 +13,7 @@ import torch
 
 from prosr.checkpoints import graphs
 from prosr.checkpoints.export import Format, export
+from prosr.checkpoints.finding import find
 from prosr.checkpoints.weights import Weights
 from prosr.errors import InferenceError
 from prosr.inference.engines.openvino import core
@@ -94,3 +95,12 @@ def test_a_file_that_computes_something_else_is_not_written(
     with pytest.raises(InferenceError, match="the exported graph differs"):
         export(weights, 2, "onnx", "fp32", tmp_path / "a.onnx")
     assert not list(tmp_path.iterdir())
+
+
+def test_no_product_has_a_vector_which_opencv_cannot_multiply(tmp_path: Path) -> None:
+    export(find("prosr-xs-real"), 2, "onnx", "fp32", tmp_path / "a.onnx")
+    graph = onnx.load(tmp_path / "a.onnx").graph
+    vectors = {one.name for one in graph.initializer if len(one.dims) < 2}
+    products = [node for node in graph.node if node.op_type == "MatMul"]
+    assert products
+    assert not [node.name for node in products if vectors & set(node.input)]

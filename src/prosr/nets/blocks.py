@@ -116,9 +116,9 @@ class DCU(nn.Module):
         """The last layer, the compression and the scale, which have nothing between them."""
         compression = (self.residual_scale or 1.0) * cast(nn.Conv2d, self.compression).weight
         of_z, of_last = compression[:, : z.shape[1]], compression[:, z.shape[1] :, 0, 0]
-        weight, bias = last.conv.weight, cast(Tensor, last.conv.bias)
+        weight, bias = last.conv.weight, cast(Tensor, last.conv.bias)[:, None]  # for OpenCV
         kernel = (of_last @ weight.flatten(1)).view(-1, *weight.shape[1:])
-        folded: Tensor = last.conv._conv_forward(last.hidden(z), kernel, of_last @ bias)
+        folded: Tensor = last.conv._conv_forward(last.hidden(z), kernel, (of_last @ bias)[:, 0])
         return F.conv2d(z, of_z) + folded
 
 
