@@ -89,8 +89,7 @@ class Cluster:
 
     def _open(self, wish: str | None) -> _Pool:
         """Find or start the cluster. A worker gets its share of a node, capped by its request."""
-        max_memory = parse_size(wish) if wish else 0
-        size: dict[str, Any] = {}
+        max_memory, size = parse_size(wish) if wish else 0, dict[str, Any]()
         address = self.address or os.environ.get("RAY_ADDRESS") or "local"
         if address == "local":
             # Without a network address of this machine Ray takes that of the loopback interface.
@@ -125,8 +124,9 @@ def _connect(address: str, size: dict[str, Any]) -> list[dict[str, float]]:
             ray.init(address=address, log_to_driver=False, logging_level="error", **size)
     # Ray raises a plain Exception if its processes do not start within 30 s.
     except Exception as error:
-        why = f"{' '.join(str(error).split())[:200]}; run again, or: ray start --head"
-        raise ConfigError(f"no Ray cluster at {address}: {why}") from error
+        why = " ".join(str(error).split())[:200]
+        hint = "run again, or: ray start --head; if it has a token, set RAY_AUTH_MODE=token"
+        raise ConfigError(f"no Ray cluster at {address}: {why}; {hint}") from error
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 
 
