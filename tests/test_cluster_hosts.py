@@ -106,7 +106,7 @@ def test_a_batch_goes_on_without_a_lost_host_and_takes_it_back(
     random = np.random.default_rng(0)
     (tmp_path / "in").mkdir()
     for number in range(PICTURES):
-        pixels = random.integers(0, 256, (160, 160, 3), np.uint8)
+        pixels = random.integers(0, 256, (320, 320, 3), np.uint8)
         Image.fromarray(pixels).save(tmp_path / "in" / f"{number:05}.png")
     hosts("first")
     hosts("second")
@@ -124,8 +124,6 @@ def test_a_batch_goes_on_without_a_lost_host_and_takes_it_back(
     wait_until(lambda: batch.poll() is not None or all(map(enlarges, HOSTS)))
     wait_until(lambda: batch.poll() is not None or made() > PICTURES // 10)
     run("ip -n second link set second0 down")
-    # Ray ends the processes of a host that hears nothing of the others.
-    wait_until(lambda: batch.poll() is not None or not enlarges("second"))
     alone = made()
     wait_until(lambda: batch.poll() is not None or made() > alone + PICTURES // 10)
     run("ip -n second link set second0 up")
