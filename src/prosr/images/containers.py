@@ -196,7 +196,7 @@ def _read_png(found: Metadata, data: mmap.mmap) -> Metadata:
 
 
 def _with_profile(found: Metadata, text: str) -> Metadata:
-    """With EXIF or XMP that is in a text of a PNG: its kind, its length, and hexadecimal digits."""
+    """Take EXIF or XMP from a raw profile: its kind and length, then hexadecimal digits."""
     digits = "".join(text.split()[2:])
     data = bytes.fromhex(digits) if re.fullmatch("([0-9a-fA-F]{2})*", digits) else b""
     if data.startswith(PREFIX):
