@@ -18,6 +18,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from prosr.cli import app
+from prosr.inference.choosing import CLEAN, ROBUST
 from serving import Serving, picture, serving, wait_until
 
 LIMITS = "upload_bytes = 300_000\ninput_pixels = 200_000\noutput_pixels = 3_000_000\npictures = 3\n"
@@ -44,7 +45,7 @@ def test_a_result_has_the_bytes_that_the_command_line_writes(
     for made in job["pictures"]:
         source = server.place(made) / made["name"]
         output = tmp_path / f"again{source.suffix}"
-        words = ["upscale", str(source), "-s", "2", "-m", "prosr-xs", "-o", str(output)]
+        words = ["upscale", str(source), "-s", "2", "-o", str(output)]
         assert CliRunner().invoke(app, words).exit_code == 0
         result = server.client.get(f"/v1/jobs/{job['id']}/pictures/{made['number']}/result")
         assert result.content == output.read_bytes()
@@ -106,10 +107,10 @@ def test_a_broken_picture_fails_alone_in_the_words_of_the_command_line(
         ({"scale": 2, "width": 100}, "scale, width: give one of scale"),
         (
             {"model": "nobody"},
-            "no model is called 'nobody'; known: prosr-xs, prosr-xs-real, progansr-xs, bicubic",
+            "no model is called 'nobody'; known: auto, prosr-xs, ",
         ),
         ({"sclae": 4}, "sclae: Extra inputs are not permitted"),
-        ({"strength": 0.5}, "prosr-xs has one strength only"),
+        ({"strength": 0.5}, "prosr-xs-real has one strength only"),
         ({"format": "bmp"}, "format: Input should be 'jpeg', 'png', 'webp', 'tiff' or 'avif'"),
     ],
 )
@@ -304,6 +305,14 @@ def test_no_answer_names_a_folder_of_the_server(server: Serving, small: tuple[st
 def test_the_models_are_described(server: Serving) -> None:
     models = {model["name"]: model for model in server.client.get("/v1/models").json()}
     assert models["progansr-xs"] == {"name": "progansr-xs", "scales": [2, 4, 8], "strength": True}
+
+
+def test_the_default_model_suits_the_picture_and_says_so(server: Serving, tmp_path: Path) -> None:
+    assert server.client.get("/v1/models").json()[0]["name"] == "auto"
+    job = server.submit(*(picture(tmp_path, f"a{suffix}", 20, 16) for suffix in (".png", ".jpg")))
+    clean, compressed = server.ended(job["id"])["pictures"]
+    assert clean["reason"] == f"{CLEAN} (not compressed)"
+    assert compressed["reason"].startswith(f"{ROBUST} (JPEG ")
 
 
 def test_metrics_count_requests_and_pictures(server: Serving, small: tuple[str, bytes]) -> None:

@@ -47,3 +47,14 @@ def choose(image: Any) -> tuple[str, str]:
         pixels = plain_array(image)
     blocks = isinstance(pixels, Path | np.ndarray) and has_blocks(pixels)
     return (ROBUST, "blocks of JPEG") if blocks else (CLEAN, "not compressed")
+
+
+def network_for(model: str, path: Path | None = None) -> tuple[str, str]:
+    """`model`, or what "auto" takes for the picture at `path`, and that choice in words.
+
+    Without a picture "auto" is the network for degraded ones. Both have the same scales.
+    """
+    if model != "auto":
+        return model, ""
+    chosen, reason = choose(path) if path else (ROBUST, "")
+    return chosen, f"{chosen} ({reason})"

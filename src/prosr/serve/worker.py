@@ -26,10 +26,11 @@ from prosr.images.formats import find_format, is_picture
 from prosr.images.reading import Picture, upright
 from prosr.images.samples import to_unit
 from prosr.images.writing import Canvas
+from prosr.inference.choosing import network_for
 from prosr.inference.loading import find_model, load
 from prosr.inference.upscaler import Upscaler
 from prosr.jobs import find, run
-from prosr.models import Model, find_weights
+from prosr.models import find_weights
 from prosr.serve.spool import PREVIEWS
 from prosr.sizes import Request, choose, requested
 
@@ -37,6 +38,8 @@ Message = dict[str, Any]
 
 _PREVIEW = 512
 """Side in pixels of a preview's result."""
+
+_model = lru_cache(16)(find_model)
 
 
 class Channel:
@@ -67,7 +70,7 @@ class Workshop:
 
     def __init__(self, channel: Channel, memory: int, model: str) -> None:
         self._channel, self._memory = channel, memory
-        self._loaded: tuple[Message, Upscaler] | None = None
+        self._loaded: tuple[tuple[Any, ...], Upscaler] | None = None
         with suppress(ProSRError):
             self._upscaler({"model": model, "strength": 1.0, "ensemble": False})
 
@@ -87,7 +90,8 @@ class Workshop:
     def describe(self, task: Message) -> Message:
         models = []
         for name, model in task["models"].items():
-            strength, scales = "partner" in find_weights(model).card, _model(model, 1.0).scales
+            chosen, _ = network_for(model)
+            strength, scales = "partner" in find_weights(chosen).card, _model(chosen, 1.0).scales
             models.append({"name": name, "scales": scales, "strength": strength})
         return {"models": models}
 
@@ -97,7 +101,7 @@ class Workshop:
         A name without a suffix gets that of the content.
         """
         options, path = task["options"], Path(task["name"])
-        model = _model(options["model"], options["strength"])
+        model = _model(network_for(options["model"])[0], options["strength"])
         picture, request = Picture(path), _request(options)
         if not is_picture(path):
             path = path.rename(path.with_name(f"{path.name}.{picture.format.lower()}"))
@@ -110,8 +114,8 @@ class Workshop:
         """Enlarge a picture beside itself, as `prosr upscale` does."""
         start, options = perf_counter(), task["options"]
         wanted = find_format(options["format"]) if options["format"] else None
-        upscaler, request = self._upscaler(options), _request(options)
-        jobs = find([task["name"]], request, None, wanted)
+        upscaler, choice = self._upscaler(options, Path(task["name"]))
+        jobs = find([task["name"]], request := _request(options), None, wanted)
         (outcome,) = run(upscaler, jobs, request, starting=lambda job: self._report)
         if outcome.error:
             raise outcome.error
@@ -124,12 +128,13 @@ class Workshop:
         size = {"width": made.width, "height": made.height, "bytes": made.path.stat().st_size}
         result = {**about, **size, "seconds": round(perf_counter() - start, 3)}
         # "skipped": finished, but the server ended before it knew.
-        remark = "; ".join(filter(None, (outcome.reason, *outcome.notes)))
+        remark = "; ".join(filter(None, (choice, outcome.reason, *outcome.notes)))
         return {"result": result, "remark": remark if outcome.status == "made" else ""}
 
     def preview(self, task: Message) -> Message:
         """Enlarge a piece from the picture's middle; write it and its result as PNG."""
-        upscaler, picture = self._upscaler(task["options"]), Picture(Path(task["name"]))
+        picture = Picture(Path(task["name"]))
+        upscaler, _ = self._upscaler(task["options"], picture.path)
         route = upscaler.route((picture.height, picture.width), _request(task["options"]))
         ratio, shown = max(1.0, round(float(route.ratio), 2)), picture.metadata.stripped()
         piece = upright(picture.middle(int(_PREVIEW / ratio)), shown.orientation)
@@ -145,25 +150,20 @@ class Workshop:
     def _report(self, done: int, total: int) -> None:
         self._channel.send({"share": done / total})
 
-    def _upscaler(self, options: Message) -> Upscaler:
-        chosen = {key: options[key] for key in ("model", "strength", "ensemble")}
-        if self._loaded is None or self._loaded[0] != chosen:
+    def _upscaler(self, options: Message, path: Path | None = None) -> tuple[Upscaler, str]:
+        """The upscaler for a picture, and what "auto" has chosen, in words."""
+        model, choice = network_for(options["model"], path)
+        wanted = model, options["strength"], options["ensemble"]
+        if self._loaded is None or self._loaded[0] != wanted:
             # Two models at a time might not fit into the memory.
-            self._loaded = None
-            name, rest = chosen["model"], {**chosen, "max_memory": self._memory}
-            del rest["model"]
-            self._loaded = chosen, load(name, **rest)
-        return self._loaded[1]
+            self._loaded, rest = None, {"strength": wanted[1], "ensemble": wanted[2]}
+            self._loaded = wanted, load(model, max_memory=self._memory, **rest)
+        return self._loaded[1], choice
 
 
 def _request(options: Message) -> Request:
     names = ("format", "model", "strength", "ensemble")
     return choose({k.replace("_", "-"): v for k, v in options.items() if k not in names})
-
-
-@lru_cache(16)
-def _model(name: str, strength: float) -> Model:
-    return find_model(name, strength)
 
 
 def main(memory: str, nice: str, model: str) -> None:

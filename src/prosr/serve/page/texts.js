@@ -65,6 +65,7 @@ export const texts = {
   lost: "The service does not answer. Trying again…",
   noAnswer: "The service does not answer. Start it, or try again.",
   models: {
+    auto: "auto takes the model that suits each picture: prosr-xs-real for JPEG, prosr-xs for clean ones.",
     "prosr-xs": "prosr-xs keeps to what the picture shows. It invents nothing.",
     "prosr-xs-real": "prosr-xs-real removes what JPEG, messengers and noise left in a picture.",
     "progansr-xs": "progansr-xs is sharper. It invents texture, as much as you choose.",
