@@ -48,7 +48,7 @@ LIMITS_REAL = """\
 - It is an early version: its training was stopped before the end, see the steps above.
 - It was trained on photographs that were downscaled by bicubic and then degraded, most of them by
   JPEG of quality 30 to 95, some by noise, blur or sharpening before. It removes such artefacts, and
-  with them fine texture that looks like them. For clean inputs `prosr-xs-2` is more accurate.
+  with them fine texture that looks like them. For clean inputs `prosr-xs` is more accurate.
 - It was trained to minimize the mean absolute difference. Where the input leaves several
   possibilities, it returns their average, which is soft. It invents no texture.
 - It does not know strong blur, scratches, or compression below quality 30.

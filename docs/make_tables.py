@@ -82,8 +82,8 @@ def scores() -> str:
 SENTENCES = {
     "bicubic": "Interpolation, as viewers and editors enlarge",
     "progansr-xs": "Invents plausible texture, as much as `--strength` says; not for proof",
-    "prosr-xs": "The first one, which `progansr-xs` was trained from; slower than `prosr-xs-2`",
-    "prosr-xs-2": "Closest to the original where the input is clean: PNG, or JPEG of high quality",
+    "prosr-xs": "Closest to the original where the input is clean: PNG, or JPEG of high quality",
+    "prosr-xs-1": "The former `prosr-xs`, which `progansr-xs` was trained from; slower",
     "prosr-xs-real": "For photographs as people have them: JPEG, messengers, old scans",
 }
 """What each bundled model is for."""

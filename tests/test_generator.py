@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from prosr.checkpoints.finding import find
 from prosr.config import PRESETS
 from prosr.errors import ConfigError
 from prosr.layouts import Padding, ProSRConfig
@@ -149,5 +150,5 @@ def test_folded_convolutions_give_what_the_layers_as_drawn_give(
 
 
 def test_a_narrow_growth_is_not_folded() -> None:
-    units = [one for one in build(PRESETS["prosr-xs"]).modules() if isinstance(one, DCU)]
+    units = [one for one in find("prosr-xs-1").net.modules() if isinstance(one, DCU)]
     assert units and not any(unit.folds for unit in units)

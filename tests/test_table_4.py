@@ -80,6 +80,15 @@ def test_seconds_are_those_measured_for_the_preset_at_that_scale() -> None:
     assert line(table, "VDSR", 4).seconds is None
 
 
+def test_a_run_with_a_layout_of_its_own_does_not_have_the_seconds_of_its_preset() -> None:
+    scores = (row("mine/seed-0", "Set5", 4, 30.0),)
+    plain = run("mine", 0)
+    recipe = plain.recipe.model_copy(update={"layout": {"features": 8}})
+    for record, seconds in ((plain, 0.5), (plain.model_copy(update={"recipe": recipe}), None)):
+        table = table_4(ComparisonOutcome((record,), scores), speeds={("prosr-xs", 4): 0.5})
+        assert line(table, "mine", 4).seconds == seconds
+
+
 def test_a_system_without_scores_on_a_large_set_is_in_the_plots() -> None:
     rows = [row("vdsr/seed-0", name, 2, 36.0) for name in ("Set14", "BSD100")]
     runs = (run("vdsr", 0), run("drrn", 0))
@@ -90,7 +99,7 @@ def test_a_system_without_scores_on_a_large_set_is_in_the_plots() -> None:
 
 
 def test_the_parameters_of_a_bundled_network_are_those_of_its_preset(table: Table4) -> None:
-    assert line(table, "prosr-xs", 8).parameters == 457_185
+    assert line(table, "prosr-xs", 8).parameters == 508_625
 
 
 def test_the_markdown_names_its_columns(table: Table4) -> None:
@@ -137,7 +146,7 @@ def test_the_plan_trains_every_system_for_2_and_4_times() -> None:
     others = [name for name, layout in PRESETS.items() if not isinstance(layout, own)]
     layouts = {name.removesuffix("-x2").removesuffix("-x4") for name in others}
     layouts = {name for name in layouts if not name.endswith("-x8")}
-    ours, adversarial = {"prosr-xs", "prosr-s", "prosr-l"}, {"srgan", "enhancenet-pa"}
+    ours, adversarial = {"prosr-xs-1", "prosr-s", "prosr-l"}, {"srgan", "enhancenet-pa"}
     assert scales.keys() == layouts | ours | adversarial
     assert all(scales[name] == {2, 4, 8} for name in ours)
 

@@ -14,7 +14,7 @@ from prosr.images.formats import is_picture
 from prosr.inference.inputs import plain_array
 from prosr.inference.pil import is_pil
 
-CLEAN, ROBUST = "prosr-xs-2", "prosr-xs-real"
+CLEAN, ROBUST = "prosr-xs", "prosr-xs-real"
 """The networks for clean and for degraded pictures."""
 
 CLEAN_FROM = 97

@@ -27,9 +27,9 @@ def reuse_freed_memory() -> None:
     """Make glibc keep freed memory for the next tile, instead of returning it to the system.
 
     Every layer of every tile allocates and frees blocks of many megabytes. If they return to the
-    system, it zeroes their pages one by one at the next allocation: half of the time of `prosr-xs`
-    ×4 on tiles of 384×384. The setting applies to the whole process, from the first call on.
-    Systems without glibc ignore it.
+    system, it zeroes their pages one by one at the next allocation: half of the time of
+    `prosr-xs-1` ×4 on tiles of 384×384. The setting applies to the whole process, from the first
+    call on. Systems without glibc ignore it.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean, median
 
+from prosr.checkpoints.finding import find_or_build
 from prosr.config import PRESETS
 from prosr.evaluation.results import ScoreRow
 from prosr.lab.outcome import ComparisonOutcome
@@ -14,7 +15,6 @@ from prosr.lab.statistics import Spread, spread
 from prosr.lab.tables import NOTHING, USUAL_SETS, markdown, sorted_sets
 from prosr.layouts import Frozen
 from prosr.models import bundled_models, weights_name
-from prosr.nets.build import build
 from prosr.scales import SCALES, Scale
 
 KINDS = {
@@ -99,7 +99,7 @@ def table_4(
     for run in outcome.runs:
         for scale in run.recipe.scales:
             # SRGAN's generator is SRResNet, under whose name it was timed.
-            if (took := speeds.get((run.recipe.model, scale))) is not None:
+            if not run.recipe.layout and (took := speeds.get((run.recipe.model, scale))):
                 seconds[_system(run.cell), scale] = took
 
     def line(system: str, scale: Scale) -> SystemRow:
@@ -193,13 +193,13 @@ def _score(psnr: Sequence[float], ssim: Sequence[float]) -> SetScore:
 def _parameters(
     system: str, scale: Scale, outcome: ComparisonOutcome, rows: Mapping[str, Sequence[ScoreRow]]
 ) -> int | None:
-    """Parameters from a run's record, or from the preset that the scores are named after."""
+    """Parameters from a run's record, or from the model that the scores are named after."""
     for run in outcome.runs:
         if _system(run.cell) == system and scale in run.parameters:
             return run.parameters[scale]
     for row in (*rows["released"], *rows["ours"]):
-        if (layout := PRESETS.get(weights_name(row.model))) is not None:
-            return build(layout).parameter_count(scale)
+        if (name := weights_name(row.model)) in {*PRESETS, *bundled_models()}:
+            return find_or_build(name).net.parameter_count(scale)
     return None
 
 
