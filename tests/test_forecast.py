@@ -60,5 +60,5 @@ def test_a_dry_run_starts_nothing(
     with pytest.raises(SystemExit) as stop:
         cli.main()
     assert stop.value.code == 0
-    assert "457,185 parameters" in capsys.readouterr().out
+    assert "508,625 parameters" in capsys.readouterr().out
     assert list(tmp_path.iterdir()) == [recipe]

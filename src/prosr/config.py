@@ -43,8 +43,8 @@ def _each_scale(name: str, layout: Callable[..., NetConfig]) -> dict[str, NetCon
 _L = partial(layouts.ProSRConfig, features=160, growth=(40,) * 3, residual=True, dcus=((8,) * 9, (8,) * 3, (8,)))
 _S = partial(layouts.ProSRConfig, growth=(12,) * 3, level_compression=0.5, max_features=312)
 _XS = partial(
-    layouts.ProSRConfig, features=64, growth=(32, 16, 8), dcus=((3, 3, 3, 2), (3,), (2,)), bottleneck=2,
-    residual=True, upsampled=(24, 16, 8), padding="zeros", value_range=1.0,
+    layouts.ProSRConfig, features=32, growth=(64, 16, 8), dcus=((1,) * 11, (1,), (1,)), bottleneck=1,
+    residual=True, upsampled=(16, 8, 8), padding="zeros", value_range=1.0,
 )
 # Table 1's networks have 24 dense layers of growth 12 for ×4. Table 3 has the same levels.
 _T1_DIRECT = partial(layouts.DirectConfig, features=24, growth=12, dcu_compression=0.5)
@@ -59,9 +59,9 @@ PRESETS: dict[str, NetConfig] = {
     "prosr-l":           _L(),                                                                             # 15,537,609
     "prosr-s":           _S(dcus=((6,) * 6, (6,) * 2, (8,)), features=64),                                 # 3,059,153
     "prosr-s-2018":      _S(dcus=((6,) * 4, (6,) * 2, (6,)), features=24),                                 # 2,550,191
-    "prosr-xs":          _XS(),                                                                            # 457,185
+    "prosr-xs":          _XS(),                                                                            # 508,625
     "progansr-l":        _L(back_projections=2),                                                           # 15,537,609
-    "progansr-xs":       _XS(back_projections=2),                                                          # 457,185
+    "progansr-xs":       _XS(back_projections=2),                                                          # 508,625
     "table1-block":      _T1_DIRECT(dcus=(24,), batch_norm=True),                                          # 8,219,331
     "table1-dcus":       _T1_DIRECT(dcus=(6,) * 4),                                                        # 1,786,167
     "table1-asymmetric": _T1_LEVELS(dcus=((6,) * 3, (6,)), growth=(12,) * 2),                              # 1,889,010
