@@ -129,7 +129,8 @@ def levels(net: ProSR) -> str:
             layers = sum(isinstance(part, DenseLayer) for part in level.modules())
             place = f"×{scale // 2}" if depth else "x"
             cost = 2e-3 * (macs[depth + 1] - macs[depth])
-            text = f"{layers} dense layers on pixels of {place};\n{cost:.0f} kFLOP per pixel of x"
+            name = "dense layer" if layers == 1 else "dense layers"
+            text = f"{layers} {name} on pixels of {place};\n{cost:.0f} kFLOP per pixel of x"
             axes.text(2.5, y + 0.35, text, va="center")
             axes.text(-2.4, y + 0.35, f"×{scale}", va="center", ha="right", weight="bold")
         axes.set_xlim(-3.2, 8.5)
@@ -149,7 +150,7 @@ def curriculum(recipe: Recipe) -> str:
                 stage.alpha_of(scale) if scale in stage.scales else np.nan for stage in stages
             ]
             axes.plot(steps, alphas, line, color=COLOURS[scale], label=f"×{scale}", linewidth=2)
-        axes.set_xlabel("step of recipes/prosr-xs.toml")
+        axes.set_xlabel("step of recipes/paper/prosr-l.toml")
         axes.set_ylabel("α, how much of a level is in")
         figure.legend(loc="outside upper center", ncols=3)
         return svg(figure)
@@ -161,7 +162,7 @@ def main() -> None:
     for name, draw in {"how-sum": eq_2, "how-features": features, "how-tiles": tiles}.items():
         Image.fromarray(draw(net)).save(DOCS / f"{name}.png", optimize=True)
     (DOCS / "how-levels.svg").write_text(levels(net), encoding="utf-8")
-    recipe = load_recipe(DOCS.parent / "recipes" / "prosr-xs.toml")
+    recipe = load_recipe(DOCS.parent / "recipes" / "paper" / "prosr-l.toml")
     (DOCS / "curriculum.svg").write_text(curriculum(recipe), encoding="utf-8")
 
 
