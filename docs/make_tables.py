@@ -82,6 +82,7 @@ def scores() -> str:
 SENTENCES = {
     "bicubic": "Interpolation, as viewers and editors enlarge",
     "progansr-xs": "Invents plausible texture, as much as `--strength` says; not for proof",
+    "progansr-xs-real": "The same for photographs as people have them: crisp instead of soft",
     "prosr-xs": "Closest to the original where the input is clean: PNG, or JPEG of high quality",
     "prosr-xs-1": "The former `prosr-xs`, which `progansr-xs` was trained from; slower",
     "prosr-xs-real": "For photographs as people have them: JPEG, messengers, old scans",
@@ -146,17 +147,35 @@ def degraded_inputs(weights: str | None = None) -> str:
         for row in read_results(RESULTS / "degraded" / "scores.json")
         if weights in (None, row.weights)
     ]
+    return _by_degradation(measured, lambda row: row.psnr, ".2f", seconds_per_megapixel)
+
+
+def degraded_distances() -> str:
+    """SqueezeNet's distance of networks on degraded inputs."""
+    measured = [row for row in read_results(RESULTS / "degraded" / "scores.json") if row.also]
+    return _by_degradation(measured, lambda row: row.also["squeezenet"], ".3f")
+
+
+def _by_degradation(
+    measured: Sequence[ScoreRow],
+    score: Callable[[ScoreRow], float],
+    digits: str,
+    seconds: Callable[[Sequence[ScoreRow]], str] | None = None,
+) -> str:
+    """A table for each set and scale, with a line for each network, by its PSNR with JPEG 75."""
     titles, tables = list(NAMED), []
     for name, scale in product(sorted_sets(measured), SCALES):
         some = [row for row in measured if (row.set, row.scale) == (name, scale)]
         lines = []
         for model in dict.fromkeys(row.model for row in some):
             ours = [row for row in some if row.model == model]
-            psnr = {row.protocol.partition("+")[2] or "none": row.psnr for row in ours}
-            cells = [f"{psnr[title]:.2f}" if title in psnr else NOTHING for title in titles]
-            lines.append((psnr.get("jpeg-75", 0.0), [model, *cells, seconds_per_megapixel(ours)]))
+            found = {row.protocol.partition("+")[2] or "none": row for row in ours}
+            cells = [f"{score(found[t]):{digits}}" if t in found else NOTHING for t in titles]
+            last = [seconds(ours)] if seconds else []
+            order = found["jpeg-75"].psnr if "jpeg-75" in found else 0.0
+            lines.append((order, [model, *cells, *last]))
         if lines:
-            head = [f"{name} ×{scale}", *titles, "s/MP"]
+            head = [f"{name} ×{scale}", *titles, *(["s/MP"] if seconds else [])]
             tables.append(markdown(head, [line for _, line in sorted(lines)]))
     return "\n\n".join(tables)
 
@@ -292,6 +311,7 @@ PLACES: tuple[tuple[Path, str, Callable[[], str]], ...] = (
     (ROOT / "docs" / "scores.md", "scores", scores),
     (ROOT / "docs" / "baselines.md", "table-4", comparison),
     (ROOT / "docs" / "real.md", "degraded", degraded_inputs),
+    (ROOT / "docs" / "real.md", "distances", degraded_distances),
     (ROOT / "docs" / "real.md", "default", default_network),
     (ROOT / "docs" / "ablation.md", "tables", tables_1_to_3),
     (ROOT / "docs" / "gan.md", "scores", perceptual),

@@ -202,7 +202,7 @@ def test_models_are_found_by_name_and_by_path(tmp_path: Path) -> None:
     for found in (find(tmp_path / "mine.safetensors"), find_weights(tmp_path / "mine.safetensors")):
         assert found.name == "mine"
     xs = {"prosr-xs", "prosr-xs-1", "prosr-xs-real"}
-    assert set(bundled_models()) == {"bicubic", "progansr-xs"} | xs
+    assert set(bundled_models()) == {"bicubic", "progansr-xs", "progansr-xs-real"} | xs
     for name in bundled_models():
         assert find(name).sha256 == find_weights(name).sha256
 

@@ -16,7 +16,7 @@ _SERVER, _WORKER = 250_000_000, 350_000_000
 Without load, 60 and 75 MB were measured for the server and its inspector."""
 
 EXPRESS, PREVIEWER = "express", "previewer"
-MODELS = ("auto", "prosr-xs", "prosr-xs-real", "progansr-xs", "bicubic")
+MODELS = ("auto", "prosr-xs", "prosr-xs-real", "progansr-xs", "progansr-xs-real", "bicubic")
 
 _CORES = 4
 """Cores of a worker. More of them speed up one picture less than several pictures side by side."""

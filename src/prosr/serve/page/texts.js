@@ -69,6 +69,7 @@ export const texts = {
     "prosr-xs": "prosr-xs keeps to what the picture shows. It invents nothing.",
     "prosr-xs-real": "prosr-xs-real removes what JPEG, messengers and noise left in a picture.",
     "progansr-xs": "progansr-xs is sharper. It invents texture, as much as you choose.",
+    "progansr-xs-real": "progansr-xs-real is the same for JPEG and noisy pictures.",
     bicubic: "bicubic is the usual enlargement without a network, to compare with.",
   },
 };
