@@ -64,7 +64,8 @@ LIMITS_GAN_REAL = """\
   invents plausible texture. This lowers PSNR on purpose; `--strength` below 1 reduces it.
 - It has no back-projection: downscaled again, a result differs from its input by the artefacts
   that were removed. Mean colours differ by less than a level on every set above.
-- It was trained for a few hours only. For clean inputs `progansr-xs` is closer to the original.
+- At full strength it draws a faint weave on even surfaces, such as skies and walls, and short
+  strokes in dark noise. It was trained for a few hours only.
 - Do not use it to find out what a face, a number plate or a document shows.
 """
 
