@@ -112,10 +112,10 @@ class Workshop:
 
     def enlarge(self, task: Message) -> Message:
         """Enlarge a picture beside itself, as `prosr upscale` does."""
-        start, options = perf_counter(), task["options"]
+        start, options, request = perf_counter(), task["options"], _request(task["options"])
         wanted = find_format(options["format"]) if options["format"] else None
         upscaler, choice = self._upscaler(options, Path(task["name"]))
-        jobs = find([task["name"]], request := _request(options), None, wanted)
+        jobs = find([task["name"]], request, None, wanted)
         (outcome,) = run(upscaler, jobs, request, starting=lambda job: self._report)
         if outcome.error:
             raise outcome.error
