@@ -80,12 +80,12 @@ def scores() -> str:
 
 
 SENTENCES = {
-    "bicubic": "Interpolation, as viewers and editors enlarge",
-    "progansr-xs": "Invents plausible texture, as much as `--strength` says; not for proof",
-    "progansr-xs-real": "The same for photographs as people have them: crisp instead of soft",
+    "bicubic": "Interpolation, as in viewers and editors",
+    "progansr-xs": "Crisp, for clean inputs: invents texture, as much as `--strength` says",
+    "progansr-xs-real": "Crisp, for everyday photographs: invents texture, which is no evidence",
     "prosr-xs": "Closest to the original where the input is clean: PNG, or JPEG of high quality",
     "prosr-xs-1": "The former `prosr-xs`, which `progansr-xs` was trained from; slower",
-    "prosr-xs-real": "For photographs as people have them: JPEG, messengers, old scans",
+    "prosr-xs-real": "Closest to the original for everyday photographs: JPEG, messengers, scans",
 }
 """What each bundled model is for."""
 
