@@ -1,4 +1,4 @@
-"""Make ten difficult pictures, as people have them, and show what networks make of them.
+"""Make ten difficult pictures, such as users have, and show what networks make of them.
 
 python docs/make_difficult.py FOLDER [MODEL...]
 

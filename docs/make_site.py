@@ -38,7 +38,7 @@ What this page lists stays as it is until the next minor version.
 ```python
 import prosr
 
-upscaler = prosr.load("prosr-xs")
+upscaler = prosr.load()
 larger = upscaler.upscale(picture, scale=4)
 ```
 
