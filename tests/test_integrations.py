@@ -11,13 +11,14 @@ import torch
 import prosr
 from prosr.checkpoints.finding import find
 from prosr.integrations.comfyui import NODE_CLASS_MAPPINGS, NODE_DISPLAY_NAME_MAPPINGS
+from prosr.models import bundled_models
 from prosr.scales import SCALES, Scale
 
 
 def test_the_node_offers_models_scales_and_strength() -> None:
     (node,) = NODE_CLASS_MAPPINGS.values()
     inputs = node.INPUT_TYPES()["required"]
-    assert "progansr-xs" in inputs["model"][0]
+    assert inputs["model"][0] == ["auto", *bundled_models()]
     assert inputs["scale"][0] == list(SCALES)
     assert NODE_CLASS_MAPPINGS.keys() == NODE_DISPLAY_NAME_MAPPINGS.keys()
 

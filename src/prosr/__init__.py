@@ -1,7 +1,7 @@
 """ProSR: enlarge photographs 2, 4 and 8 times, and train the networks that do it.
 
 import prosr
-prosr.load("prosr-xs").upscale("photo.jpg", scale=4)
+prosr.load().upscale("photo.jpg", scale=4)
 """
 
 from __future__ import annotations

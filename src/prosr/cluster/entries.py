@@ -30,7 +30,7 @@ class BatchOptions:
     source: str
     target: str
     size: Request | float = 4
-    model: str = "prosr-xs"
+    model: str = "auto"
     file_format: str | None = None
     engine: str = "openvino"
     ensemble: bool = False

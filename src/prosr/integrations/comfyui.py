@@ -23,12 +23,12 @@ class UpscaleNode:
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
-        """What ComfyUI offers for each input: the bundled models, a scale and a strength."""
+        """What ComfyUI offers for each input: a model, a scale and a strength."""
         strength = {"default": 1.0, "min": 0.0, "max": 1.0, "step": 0.05}
         return {
             "required": {
                 "image": ("IMAGE",),
-                "model": (bundled_models(), {"default": "prosr-xs"}),
+                "model": (["auto", *bundled_models()], {}),
                 "scale": (list(SCALES), {"default": 4}),
                 "strength": ("FLOAT", strength | {"tooltip": "texture that a GAN invents"}),
             }

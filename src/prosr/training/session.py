@@ -103,7 +103,7 @@ def prepare(job: TrainingJob, progress: Callable[[int, int], None]) -> Session:
         "trained on": sorted({folder.name for folder in job.data}),
         "pictures": len(pictures),
         "precision": precision,
-        "machine": f"{here.cores} cores of {here.cpu}",
+        "machine": f"{here.cores} core{'s' * (here.cores > 1)} of {here.cpu}",
     }
     run = open_run(job.folder, recipe, card, fabric.device, job.start_from)
     lines = "\n".join(f"{one.path.name} {one.height} {one.width}" for one in pictures)

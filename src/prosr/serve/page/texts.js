@@ -68,8 +68,8 @@ export const texts = {
     auto: "auto takes the model that suits each picture: prosr-xs-real for JPEG, prosr-xs for clean ones.",
     "prosr-xs": "prosr-xs keeps to what the picture shows. It invents nothing.",
     "prosr-xs-real": "prosr-xs-real removes what JPEG, messengers and noise left in a picture.",
-    "progansr-xs": "progansr-xs is sharper. It invents texture, as much as you choose.",
-    "progansr-xs-real": "progansr-xs-real is the same for JPEG and noisy pictures.",
+    "progansr-xs": "progansr-xs is for clean pictures, and sharper than prosr-xs. It invents texture, as much as you choose.",
+    "progansr-xs-real": "progansr-xs-real is for JPEG and noisy pictures, and sharper than prosr-xs-real. It invents texture, as much as you choose.",
     bicubic: "bicubic is the usual enlargement without a network, to compare with.",
   },
 };
