@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 import pyvips
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw
 from skimage import data
 
 import prosr
@@ -19,6 +20,7 @@ from prosr.errors import ConfigError, ImageError
 from prosr.images.compression import blockiness, has_blocks, lossy
 from prosr.inference import auto
 from prosr.inference.choosing import CLEAN, CLEAN_FROM, ROBUST, choose
+from prosr.models import find_weights
 
 Pixels = NDArray[np.uint8]
 
@@ -50,7 +52,7 @@ def test_a_jpeg_states_its_quality(tmp_path: Path, quality: int) -> None:
 def test_the_best_jpeg_counts_as_clean(tmp_path: Path) -> None:
     path = tmp_path / "a.jpg"
     Image.fromarray(photograph()).save(path, quality=CLEAN_FROM + 1)
-    assert choose(path) == (CLEAN, "not compressed")
+    assert choose(path) == (CLEAN, f"JPEG {CLEAN_FROM + 1}")
     Image.fromarray(again(photograph(), 50)).save(path, quality=CLEAN_FROM + 1)
     assert choose(path) == (ROBUST, "blocks of JPEG")
 
@@ -88,6 +90,43 @@ def test_small_and_flat_pictures_have_no_blocks() -> None:
     assert blockiness(np.full((64, 64), 7.0)) == 0
 
 
+def drawn() -> Image.Image:
+    """Lines of text, whose distance is a multiple of 8."""
+    page = Image.new("L", (256, 256), 255)
+    for y in range(0, 256, 16):
+        ImageDraw.Draw(page).text((3, y), "The quick brown fox jumps over the lazy dog", fill=20)
+    return page
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        drawn,
+        lambda: Image.fromarray(photograph()).convert("1"),
+        lambda: Image.fromarray(photograph()).resize((512, 512), Image.Resampling.BICUBIC),
+        lambda: Image.fromarray(photograph()).resize((1024, 1024), Image.Resampling.NEAREST),
+    ],
+    ids=["text", "dithered", "enlarged", "repeated"],
+)
+def test_drawings_and_enlarged_pictures_are_not_taken_for_jpeg(
+    tmp_path: Path, make: Callable[[], Image.Image]
+) -> None:
+    make().save(tmp_path / "a.png")
+    assert choose(tmp_path / "a.png") == (CLEAN, "not compressed")
+
+
+@pytest.mark.parametrize("name", ["a.webp", "b.avif", "c.png"])
+def test_a_pil_image_gets_the_network_of_its_file(tmp_path: Path, name: str) -> None:
+    pixels = again(photograph(), 40)
+    picture = Image.fromarray(pixels)
+    if name == "c.png":
+        picture = Image.fromarray(pixels[..., 1].astype(np.uint16) * 257)
+    picture.save(tmp_path / name)
+    with Image.open(tmp_path / name) as image:
+        assert choose(image) == choose(tmp_path / name)
+        assert choose(image)[0] == ROBUST
+
+
 def test_damaged_and_foreign_files_are_chosen_for_without_an_error(tmp_path: Path) -> None:
     for name, content in (
         ("a.jpg", b"\xff\xd8\xff\xdb\0\4"),
@@ -106,6 +145,13 @@ def test_without_a_second_network_auto_is_the_first(monkeypatch: pytest.MonkeyPa
     assert prosr.load().name == CLEAN
 
 
+def test_auto_is_no_network() -> None:
+    with pytest.raises(ConfigError, match="name progansr-xs or"):
+        prosr.load(strength=0.5)
+    with pytest.raises(ConfigError, match="auto takes a network for each picture"):
+        find_weights("auto")
+
+
 def test_each_picture_gets_its_network(tmp_path: Path) -> None:
     small = photograph()[60:100, 60:100]
     paths = [tmp_path / name for name in ("a.jpg", "b.png")]
@@ -114,10 +160,8 @@ def test_each_picture_gets_its_network(tmp_path: Path) -> None:
     upscaler = prosr.load("auto")
     outcomes = [list(jobs.run(upscaler, jobs.find([str(tmp_path)], 2), 2)) for _ in range(2)]
     assert [[one.status for one in some] for some in outcomes] == [["made"] * 2, ["skipped"] * 2]
-    assert str(upscaler.work).splitlines()[:2] == [
-        f"{ROBUST} for 2 (JPEG 75)",
-        f"{CLEAN} for 2 (not compressed)",
-    ]
+    choices = [f"{ROBUST}, JPEG 75", f"{CLEAN}, not compressed"]
+    assert [one.choice for one in outcomes[0]] == choices
     assert upscaler.work.pixels == 2 * 80 * 80
     texts = [one.job.target.read_bytes() for one in outcomes[0]]
     assert [ROBUST.encode() in text for text in texts] == [True, False]

@@ -103,12 +103,15 @@ def test_the_degradation_of_the_inputs_stands_beside_every_number(
     sets: list[str],
 ) -> None:
     output = tmp_path / "scores.json"
-    words = ["--degradation", "none", "jpeg-50", "--output", str(output)]
-    assert prosr(monkeypatch, "evaluate", "bicubic", "--set", sets[0], "--scale", "2", *words) == 0
+    common = ["evaluate", "bicubic", "--set", sets[0], "--scale", "2", "--output", str(output)]
+    assert prosr(monkeypatch, *common, "--degradation", "none", "jpeg-50") == 0
     assert "inputs degraded by jpeg-50" in " ".join(capsys.readouterr().out.split())
     rows = {row.protocol: row.psnr for row in read_results(output)}
     assert rows.keys() == {"paper", "paper+jpeg-50"}
     assert rows["paper+jpeg-50"] < rows["paper"]
+    # As the results file names it.
+    assert prosr(monkeypatch, *common, "--protocol", "paper+jpeg-50") == 0
+    assert {row.protocol: row.psnr for row in read_results(output)} == rows
 
 
 @pytest.mark.parametrize(
@@ -118,6 +121,9 @@ def test_the_degradation_of_the_inputs_stands_beside_every_number(
         (["bicubic", "--scale", "5"], "bicubic does not enlarge by 5, only by 2, 3, 4, 8"),
         (["bicubic", "--scale", "2", "--protocol", "Paper"], "did you mean 'paper'?"),
         (["bicubic", "--degradation", "jpeg75"], "did you mean 'jpeg-75'?"),
+        (["bicubic", "--degradation", ""], "no degradation is called ''"),
+        (["bicubic", "--protocol", "paper+jpeg-75", "--degradation", "blur"], "two degradations"),
+        (["auto"], "auto takes a network for each picture"),
         (["bicubic", "--set", "nowhere"], "nowhere is not a folder"),
     ],
 )

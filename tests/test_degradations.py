@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import io
-from typing import get_args
+import re
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -26,6 +27,7 @@ from prosr.data.degradations import (
 )
 from prosr.data.pipelines import Degradation, Kind, _three_way_noise
 from prosr.errors import ConfigError
+from prosr.layouts import validated
 from prosr.resample import imresize_double, make_input
 
 Pixels = NDArray[np.uint8]
@@ -111,6 +113,22 @@ DIGESTS = {
 def test_an_unknown_degradation_is_named() -> None:
     with pytest.raises(ConfigError, match=r"no degradation is called 'jpg-75'; did you mean"):
         degraded(scene(8, 8), "jpg-75")
+
+
+@pytest.mark.parametrize(
+    ("table", "says"),
+    [
+        ({"kind": "real", "quality": [95, 30]}, "quality: the lower end comes first"),
+        ({"quality": [30, 40]}, 'quality: has no effect with kind = "bicubic"'),
+        ({"kind": "realesrgan", "webp": 0.5}, "webp: has no effect"),
+        ({"kind": "bicubic", "clean": 0.5}, "clean: has no effect"),
+        ("real", "must be a table, with keys of kind, clean, quality, webp"),
+    ],
+)
+def test_a_table_without_its_effect_is_refused(table: Any, says: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(says)):
+        validated(Degradation, table)
+    assert validated(Degradation, Degradation(kind="real").model_dump()).kind == "real"
 
 
 def test_kernels_sum_to_one() -> None:

@@ -35,8 +35,10 @@ class Settings(Frozen):
     @model_validator(mode="before")
     @classmethod
     def _knows_every_key(cls, value: object) -> object:
+        if not isinstance(value, Mapping | cls):
+            raise ValueError(f"must be a table, with keys of {', '.join(cls.model_fields)}")
         # Before the other checks: a misspelt key also makes its right spelling "missing".
-        for key, own in value.items() if isinstance(value, dict) else ():
+        for key, own in value.items() if isinstance(value, Mapping) else ():
             if key not in cls.model_fields:
                 shown = str(key)[:60]
                 raise ValueError(f"unknown key {shown!r}{suggestion(shown, cls.model_fields)}")

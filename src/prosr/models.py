@@ -305,6 +305,8 @@ def _find(name: str | Path) -> WeightsFile:
         return WeightsFile("bicubic", None, {}, {"kind": "bicubic"}, {}, "")
     if str(name) in bundled_models():
         return read_weights(_BUNDLED / f"{name}.safetensors")
+    if str(name) == "auto":
+        raise ConfigError("auto takes a network for each picture; name one, such as prosr-xs-real")
     # Only for the error message: importing the presets is slow.
     from prosr.config import PRESETS
 

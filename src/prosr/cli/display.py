@@ -82,7 +82,8 @@ class BatchDisplay:
             if listed > _LISTED and not told:
                 more += 1
             elif not self._quiet:
-                note = _describe(outcome.estimate) if outcome.estimate else outcome.reason
+                said = _describe(outcome.estimate) if outcome.estimate else outcome.reason
+                note = "; ".join(filter(None, (outcome.choice, said)))
                 line = f"{outcome.status:8} {shown(outcome.job.target)}"
                 typer.echo(f"{line} ({note})" if note else line)
                 for note in outcome.notes:
@@ -101,6 +102,8 @@ class BatchDisplay:
         planned = [outcome.estimate for outcome in self.outcomes if outcome.estimate]
         parts = [f"{counts['planned']} planned" if planned else f"{counts['made']} made"]
         parts += [f"{counts['skipped']} skipped", f"{counts['failed']} failed"]
+        choices = Counter(one.choice.partition(",")[0] for one in self.outcomes if one.choice)
+        parts += [f"{model} for {count}" for model, count in choices.items()] * (len(choices) > 1)
         if left := self._files - len(self.outcomes):
             parts.append(f"{left} not started")
         if planned:

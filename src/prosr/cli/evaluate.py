@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 # fmt: off
 Models = Annotated[list[str], typer.Argument(metavar="MODEL", help="Model names, 'bicubic', or weights files; GANs at a strength as progansr-xs@0.7.")]
 ProtocolName = Annotated[str, typer.Option(metavar="NAME", help="How to score: paper, released or ntire.")]
-Degradations = Annotated[list[str] | None, typer.Option("--degradation", metavar="NAME...", help="Degrade the inputs first: jpeg-90, jpeg-75, jpeg-50, blur, noise, real-1, real-2, real-3.")]
+Degradations = Annotated[list[str] | None, typer.Option("--degradation", metavar="NAME...", help="Degrade the inputs first: jpeg-90, jpeg-75, jpeg-50, blur, noise, real-1, real-2, real-3; none keeps them.")]
 Also = Annotated[list[str] | None, typer.Option(metavar="NAME...", help="More scores, lower is better: colour, niqe, squeezenet=FILE, lpips, dists.")]
 Output = Annotated[Path | None, typer.Option(metavar="FILE", help="Results file (JSON) to add the scores to.")]
 Published = Annotated[bool, typer.Option("--published", metavar="", help="Show published scores as well.")]
@@ -44,13 +44,13 @@ def evaluate(
 
     prosr evaluate prosr-xs bicubic --set Set5 Set14 --scale 2 4
     """
-    import prosr
     from prosr.cli.tables import open_bars, print_tables, score_tables
     from prosr.data.benchmarks import open_benchmark
     from prosr.evaluation.perceptual import find_scorers
     from prosr.evaluation.protocol import find_protocol
     from prosr.evaluation.results import save_results
     from prosr.evaluation.scoring import SCORING_MEMORY, score_all
+    from prosr.inference.loading import load
     from prosr.lab.published import PUBLISHED
     from prosr.scales import choose_scales
 
@@ -58,8 +58,8 @@ def evaluate(
     rules = [find_protocol(f"{protocol}+{name}") for name in degradations or ["none"]]
     benchmarks = [open_benchmark(folder) for folder in dict.fromkeys(sets)]
     scorers = find_scorers(also or [])
-    load = partial(prosr.load, max_memory=SCORING_MEMORY, engine=engine, ensemble=ensemble)
-    upscalers = name_models({model: load(model) for model in models})
+    opened = partial(load, max_memory=SCORING_MEMORY, engine=engine, ensemble=ensemble)
+    upscalers = name_models({model: opened(model) for model in models})
     wanted = {
         name: choose_scales(name, sorted({*upscaler.scales, 3}), scales or upscaler.scales)
         for name, upscaler in upscalers.items()

@@ -34,7 +34,7 @@ def write_sheet(
     """
     if len(jobs) > 1 or jobs[0].kind == "clip":
         raise ConfigError("preview shows one place of one picture; name one picture")
-    picture, upscaler = Picture(jobs[0].source), upscaler.suited(jobs[0].source)
+    picture, (upscaler, _) = Picture(jobs[0].source), upscaler.suited(jobs[0].source)
     target = Path(out or jobs[0].target.with_name(f"{jobs[0].target.stem}_preview.png"))
     check_output(target, ".png", over)
     sides = picture.height, picture.width

@@ -92,7 +92,7 @@ class Enlarger:
         except ProSRError as error:
             shown = str(error).replace(str(target), self._target.shown(entry.result))
             raise ImageError(shown.replace(str(source), entry.source)) from error
-        known |= {"model_hash": upscaler.suited(source).sha256}
+        known |= {"model_hash": upscaler.suited(source)[0].sha256}
         known |= {"size": target.stat().st_size, "pixels": upscaler.work.pixels - before}
         if outcome.status == "made":
             self._target.put(entry.result, target)

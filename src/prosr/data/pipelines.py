@@ -8,10 +8,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from prosr.data.degradations import (
     Method,
@@ -50,6 +50,16 @@ class Degradation(Settings):
     clean: float = Field(default=0.0, ge=0, le=1)
     quality: tuple[Quality, Quality] = (30, 95)
     webp: float = Field(default=0.0, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _has_an_effect(self) -> Self:
+        if self.quality[0] > self.quality[1]:
+            raise ValueError("quality: the lower end comes first")
+        unused = {"bicubic": ("clean", "quality", "webp"), "jpeg": (), "real": ()}
+        for key in unused.get(self.kind, ("quality", "webp")):
+            if getattr(self, key) != type(self).model_fields[key].default:
+                raise ValueError(f'{key}: has no effect with kind = "{self.kind}"')
+        return self
 
     @property
     def margin(self) -> int:

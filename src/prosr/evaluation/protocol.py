@@ -71,12 +71,15 @@ PROTOCOLS: dict[str, Protocol] = {
 
 def find_protocol(name: str) -> Protocol:
     """The protocol "paper", or "paper+jpeg-75" on degraded inputs; `ConfigError` if unknown."""
-    base, _, degradation = name.removesuffix("+none").partition("+")
+    base, *degradations = name.split("+")
     if base not in PROTOCOLS:
         raise ConfigError(f"no protocol is called {base!r}{suggestion(base, PROTOCOLS)}")
-    if not degradation:
+    named = [one for one in degradations if one != "none"]
+    if len(named) > 1:
+        raise ConfigError(f"{name} has two degradations; name one, in --protocol or --degradation")
+    if not named:
         return PROTOCOLS[base]
-    changes = {"name": name, "degradation": check_degradation(degradation)}
+    changes = {"name": f"{base}+{named[0]}", "degradation": check_degradation(named[0])}
     return PROTOCOLS[base].model_copy(update=changes)
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from prosr.errors import ConfigError
 from prosr.inference.choosing import CLEAN, ROBUST, choose
 from prosr.inference.loading import load as load_network
-from prosr.inference.upscaler import Upscaler, Work
+from prosr.inference.upscaler import Upscaler
 from prosr.models import bundled_models
 
 
@@ -28,44 +27,31 @@ def load(
     package with only one of the two networks it takes that one. The rest is as in
     `prosr.inference.loading.load`.
     """
-    options = partial(load_network, max_memory=max_memory, engine=engine, ensemble=ensemble)
-    open_network = partial(options, strength=strength)
+    open_network = partial(load_network, max_memory=max_memory, engine=engine, ensemble=ensemble)
     if name_or_path != "auto":
-        return open_network(name_or_path)
+        return open_network(name_or_path, strength=strength)
+    if strength != 1:
+        raise ConfigError("auto takes no strength; name progansr-xs or progansr-xs-real")
     bundled = bundled_models()
     return Choosing(open_network) if ROBUST in bundled else open_network(CLEAN)
-
-
-@dataclass
-class ChosenWork(Work):
-    """The work of several networks, and how often each was chosen for which reason."""
-
-    chosen: Counter[tuple[str, str]] = field(default_factory=Counter)
-
-    def __str__(self) -> str:
-        lines = [f"{model} for {n} ({why})" for (model, why), n in self.chosen.most_common(6)]
-        return "\n".join([*lines, super().__str__()])
 
 
 class Choosing(Upscaler):
     """An upscaler whose network suits each picture: `choose` says which, and why.
 
     `open_network` returns the upscaler of a network by its name. The one for degraded pictures is
-    opened at once, the other when it is first needed. `work` counts the choices.
+    opened at once, the other when it is first needed.
     """
-
-    work: ChosenWork
 
     def __init__(self, open_network: Callable[[str], Upscaler]) -> None:
         first = open_network(ROBUST)
         super().__init__(first.engine, "auto", "")
         self._open, self._opened = open_network, {ROBUST: first}
-        self.work = first.work = ChosenWork(first.engine)
+        first.work = self.work
 
-    def suited(self, image: object) -> Upscaler:
+    def suited(self, image: object) -> tuple[Upscaler, str]:
         model, reason = choose(image)
-        self.work.chosen[model, reason] += 1
         if model not in self._opened:
             self._opened[model] = self._open(model)
             self._opened[model].work = self.work
-        return self._opened[model]
+        return self._opened[model], f"{model}, {reason}"

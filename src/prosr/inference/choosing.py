@@ -10,15 +10,18 @@ from typing import Any
 import numpy as np
 
 from prosr.images.compression import has_blocks, lossy, table_quality
-from prosr.images.formats import is_picture
 from prosr.inference.inputs import plain_array
-from prosr.inference.pil import is_pil
+from prosr.inference.pil import is_pil, samples
+from prosr.video import is_clip
 
 CLEAN, ROBUST = "prosr-xs", "prosr-xs-real"
 """The networks for clean and for degraded pictures."""
 
 CLEAN_FROM = 97
 """Quality of a JPEG from which it counts as clean, unless it has blocks."""
+
+_LOSSY = {"AVIF": "AVIF", "HEIF": "HEIC", "WEBP": "WebP"}
+"""Formats of PIL images that are hardly ever without loss."""
 
 
 def choose(image: Any) -> tuple[str, str]:
@@ -31,22 +34,23 @@ def choose(image: Any) -> tuple[str, str]:
     try:
         if isinstance(image, str | os.PathLike):
             pixels = path = Path(image)
-            kind, quality = lossy(path)
-            if not kind and not is_picture(path):
-                return ROBUST, "a clip"
+            kind, quality = ("a clip", math.nan) if is_clip(path) else lossy(path)
         elif is_pil(image):
             if tables := getattr(image, "quantization", None):
                 kind, quality = "JPEG", table_quality(np.array(tables[min(tables)]))
-            pixels = np.asarray(image.convert("RGB"))
+            else:
+                kind = _LOSSY.get(image.format, "")
+            pixels = samples(image, dict(image.info))
     # `upscale` reports errors of the file. PIL's plugins raise undocumented exceptions.
     except Exception:
         return ROBUST, "not readable"
+    named = f"{kind} {quality:.0f}" if quality > 0 else kind
     if kind and not quality >= CLEAN_FROM:
-        return ROBUST, f"{kind} {quality:.0f}" if quality > 0 else kind
+        return ROBUST, named
     if isinstance(image, np.ndarray):
         pixels = plain_array(image)
     blocks = isinstance(pixels, Path | np.ndarray) and has_blocks(pixels)
-    return (ROBUST, "blocks of JPEG") if blocks else (CLEAN, "not compressed")
+    return (ROBUST, "blocks of JPEG") if blocks else (CLEAN, named or "not compressed")
 
 
 def network_for(model: str, path: Path | None = None) -> tuple[str, str]:

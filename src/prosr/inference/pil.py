@@ -43,7 +43,7 @@ def upscale_pil(
     info = {k: v for k, v in image.info.items() if k in ("icc_profile", "exif", "xmp", "dpi")}
     try:
         image.load()
-        array = _samples(image, info)
+        array = samples(image, info)
     except ConfigError:
         raise
     # For damaged content PIL's plugins raise more than they document.
@@ -73,7 +73,7 @@ def upscale_pil(
     return enlarged
 
 
-def _samples(image: PilImage, info: dict[str, Any]) -> NDArray[Any]:
+def samples(image: PilImage, info: dict[str, Any]) -> NDArray[Any]:
     """The image's samples, without a transparent colour. Drops a profile that no longer applies."""
     if image.mode == "CMYK":
         return cmyk_array_to_rgb(np.asarray(image), info.pop("icc_profile", None))

@@ -135,7 +135,7 @@ class Upscaler:
         Raises `ConfigError` for an invalid request, `ImageError` for a file that
         cannot be read or written, and `InferenceError` if the network fails.
         """
-        request, one = requested(scale, size), self.suited(image)
+        request, (one, _) = requested(scale, size), self.suited(image)
         if isinstance(image, str | os.PathLike):
             path, target = Path(image), target_of(Path(image), request, output)
             picture, canvas, route = prepare(
@@ -165,9 +165,9 @@ class Upscaler:
             f"cannot enlarge a {type(image).__name__}; give a path, a PIL image or a numpy array"
         )
 
-    def suited(self, image: object) -> Upscaler:
-        """The upscaler for a picture or clip: itself, unless it chooses."""
-        return self
+    def suited(self, image: object) -> tuple[Upscaler, str]:
+        """The upscaler for a picture or clip: itself, unless it chooses; then why, in words."""
+        return self, ""
 
     def mark(self, scale: Request | float) -> str:
         """The mark that identifies this upscaler's results for a request."""

@@ -25,14 +25,15 @@ from prosr.sizes import Request
 class Outcome:
     """Outcome of a job.
 
-    `notes` are one line each about what the result lacks, or what may be wrong in it. `estimate` is
-    for a planned job, `error` is a bug of prosr.
+    `notes` are one line each about what the result lacks, or what may be wrong in it. `choice` is
+    the network that "auto" took, and why; `estimate` is for a planned job, `error` a bug of prosr.
     """
 
     job: Job
     status: Literal["made", "planned", "skipped", "failed"]
     reason: str = ""
     notes: tuple[str, ...] = ()
+    choice: str = ""
     estimate: Estimate | None = None
     error: Exception | None = field(default=None, compare=False)
 
@@ -79,14 +80,14 @@ def run(
         if job.refusal:
             raise ImageError(job.refusal)
         check_target(job.source, job.target)
-        one = upscaler.suited(job.source)
+        one, choice = upscaler.suited(job.source)
         mark = one.mark(scale)
         there = os.path.lexists(job.target) and not overwrite
         if there and is_done(job.source, job.target, mark, scale):
             return Outcome(job, "skipped", "done already")
         progress = starting(job)
         if dry_run:
-            return Outcome(job, "planned", estimate=_estimate(one, job, scale))
+            return Outcome(job, "planned", choice=choice, estimate=_estimate(one, job, scale))
         try:
             notes = _enlarge(one, job, scale, overwrite or there, progress)
         except TargetExistsError:
@@ -94,7 +95,7 @@ def run(
                 return Outcome(job, "skipped", "another process has made it")
             raise
         changed = f"replaced: the {job.kind} has changed" if there else ""
-        return Outcome(job, "made", changed, tuple(notes))
+        return Outcome(job, "made", changed, tuple(notes), choice)
 
     # A result's name belongs to the first job that makes it, so a failed one takes no name.
     owners: dict[Path, Job] = {}

@@ -114,6 +114,10 @@ def prepare(job: TrainingJob, progress: Callable[[int, int], None]) -> Session:
         notes.append("the training pictures differ from those of this run's earlier steps")
     if before.precision not in ("", precision):
         notes.append(f"the run's earlier steps were in {before.precision}")
+    if fabric.device.type != "cpu" and not is_plain:
+        notes.append("inputs are degraded on the CPU; --workers shares that among its cores")
+    elif fabric.device.type == "cpu" and precision == "bf16" and not bf16_is_faster():
+        notes.append("bf16 is slow on this processor; --set precision=fp32 trains faster")
     notes.append(f"{len(pictures)} pictures, {len(problems)} unreadable")
     processes = f"{fabric.world_size} × " if fabric.world_size > 1 else ""
     notes.append(f"{processes}{fabric.device.type}, {precision}, {torch.get_num_threads()} threads")
