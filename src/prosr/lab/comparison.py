@@ -14,7 +14,7 @@ from prosr.data.benchmarks import Benchmark, open_benchmark
 from prosr.errors import ConfigError, InferenceError, ProSRError
 from prosr.evaluation.protocol import find_protocol
 from prosr.evaluation.results import save_results
-from prosr.evaluation.scoring import SCORING_MEMORY, check_names, score
+from prosr.evaluation.scoring import SCORING_MEMORY, ScoringStoppedError, check_names, score
 from prosr.lab.budget import Stop, measure_budget, read_budgets, settled_steps
 from prosr.lab.outcome import (
     SCORES,
@@ -184,11 +184,11 @@ def _train_and_score(
         place = f"seed {seed} ({number} of {len(comparison.runs)})"
         steps = f"{job.recipe.steps} steps of {job.recipe.model}"
         note(f"training {cell}, {place}: {steps}")
-        record = _train(comparison, cell, seed, job, watch, stop)
+        record = _train(comparison, cell, job, watch, stop)
         if record is None:
             return False
         save_run(comparison.output, record)
-    return _score(comparison, record, job.folder, note, stop)
+    return _score(comparison, record, note, stop)
 
 
 def describe(comparison: Comparison) -> list[str]:
@@ -253,12 +253,7 @@ def _finished(comparison: Comparison, cell: str, seed: int) -> RunRecord | None:
 
 
 def _train(
-    comparison: Comparison,
-    cell: str,
-    seed: int,
-    job: TrainingJob,
-    watch: Watch,
-    stop: Stop,
+    comparison: Comparison, cell: str, job: TrainingJob, watch: Watch, stop: Stop
 ) -> RunRecord | None:
     """Train a run to its end and return its record, or None if it was stopped."""
     with watch(job) as (session, observer):
@@ -275,7 +270,7 @@ def _train(
     net = build(job.recipe.net)
     return RunRecord(
         cell=cell,
-        seed=seed,
+        seed=job.recipe.seed,
         recipe=job.recipe,
         seconds=round(seconds, 3),
         skipped=run.progress.skipped,
@@ -309,35 +304,21 @@ def _missing(comparison: Comparison, record: RunRecord) -> list[tuple[Benchmark,
     ]
 
 
-class _Stopped(Exception):
-    """Scoring was stopped between two pictures."""
-
-
-def _score(comparison: Comparison, record: RunRecord, folder: Path, note: Note, stop: Stop) -> bool:
+def _score(comparison: Comparison, record: RunRecord, note: Note, stop: Stop) -> bool:
     """Add missing scores of a run's final averaged weights; return False if it was stopped."""
     missing = _missing(comparison, record)
     if not missing:
         return True
     note(f"scoring {record.name} on {', '.join({b.name: 0 for b, _ in missing})}")
-    upscaler = prosr.load(folder / LAST, max_memory=SCORING_MEMORY, engine="torch")
+    last = comparison.place(record.cell, record.seed) / LAST
+    upscaler = prosr.load(last, max_memory=SCORING_MEMORY, engine="torch")
     protocol = find_protocol(PROTOCOL)
-
-    def stop_between_pictures() -> None:
-        if stop():
-            raise _Stopped
-
     for benchmark, scale in missing:
+        if stop():
+            return False
         try:
-            stop_between_pictures()
-            row = score(
-                upscaler,
-                benchmark,
-                scale,
-                protocol,
-                name=record.name,
-                progress=stop_between_pictures,
-            )
-        except _Stopped:
+            row = score(upscaler, benchmark, scale, protocol, name=record.name, progress=stop)
+        except ScoringStoppedError:
             return False
         save_results(comparison.output / SCORES, [row])
         note(f"  {benchmark.name} ×{scale}: {row.psnr:.2f} dB")
