@@ -22,6 +22,7 @@ from prosr.lab.outcome import (
     RunRecord,
     ValidationPoint,
     read_outcome,
+    run_name,
     save_run,
 )
 from prosr.lab.plan import ComparisonPlan
@@ -93,7 +94,7 @@ class Comparison:
 
     def place(self, cell: str, seed: int) -> Path:
         """The folder of a run."""
-        return self.folder / cell / f"seed-{seed}"
+        return self.folder / run_name(cell, seed)
 
 
 def open_comparison(
@@ -150,8 +151,8 @@ def compare(
     for number, (cell, seed) in enumerate(comparison.runs, 1):
         if stop():
             return False
-        name, first = f"{cell}/seed-{seed}", comparison.plan.start_from(cell)
-        if f"{first}/seed-{seed}" in failed:
+        name, first = run_name(cell, seed), comparison.plan.start_from(cell)
+        if first and run_name(first, seed) in failed:
             failed.append(name)
             continue
         job = comparison.job(cell, seed, steps_of[cell])
@@ -200,7 +201,7 @@ def describe(comparison: Comparison) -> list[str]:
         recipe = comparison.plan.recipe_of(cell, steps or 1, seed)
         scales = ", ".join(f"×{scale}" for scale in recipe.scales)
         length = f"{steps} steps" if steps else f"{comparison.plan.minutes:g} min"
-        state = "done" if f"{cell}/seed-{seed}" in done else "to do"
+        state = "done" if run_name(cell, seed) in done else "to do"
         kind = recipe.schedule.kind
         lines.append(f"{cell}, seed {seed}: {recipe.model}, {kind} {scales}, {length}, {state}")
     to_do = len(comparison.runs) - len(done)
