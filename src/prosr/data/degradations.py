@@ -15,17 +15,16 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from prosr.data.decoded import Pixels
 from prosr.errors import ConfigError, suggestion
 from prosr.images.compression import webp_again
+from prosr.images.samples import LUMA
 from prosr.resample import keys_cubic, mirrored_indices, to_uint8
 
 Picture = NDArray[np.float64]
-Pixels = NDArray[np.uint8]
 Rng = np.random.Generator
 Size = tuple[int, int]
 Method = Literal["area", "linear", "cubic"]
-
-LUMA = np.array([0.299, 0.587, 0.114])
 
 
 def gaussian_kernel(

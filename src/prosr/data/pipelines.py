@@ -13,10 +13,10 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
+from prosr.data.decoded import Pixels
 from prosr.data.degradations import (
     Method,
     Picture,
-    Pixels,
     Rng,
     Size,
     add_noise,
