@@ -1,9 +1,10 @@
-"""Memory of this process and of the system: limits, measurements, and reuse of freed memory."""
+"""Memory and cores of this process: limits, measurements, and reuse of freed memory."""
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import os
 import re
 import sys
 from functools import cache
@@ -20,6 +21,12 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _KEPT_BLOCK = 2**30
 _MOST = 2.0**60
 """A number of bytes that no machine has, but that engines can still calculate with."""
+
+
+def core_count() -> int:
+    """The number of cores that this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)  # missing on macOS and Windows
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 @cache
