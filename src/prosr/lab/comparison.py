@@ -12,7 +12,6 @@ import prosr
 from prosr.checkpoints.finding import find
 from prosr.data.benchmarks import Benchmark, open_benchmark
 from prosr.errors import ConfigError, InferenceError, ProSRError
-from prosr.evaluation.protocol import find_protocol
 from prosr.evaluation.results import save_results
 from prosr.evaluation.scoring import SCORING_MEMORY, ScoringStoppedError, check_names, score
 from prosr.lab.budget import Stop, measure_budget, read_budgets, settled_steps
@@ -30,10 +29,9 @@ from prosr.nets.build import build
 from prosr.scales import Scale
 from prosr.training.loop import Observer, train
 from prosr.training.objectives import DivergedError
-from prosr.training.session import Session, TrainingJob
+from prosr.training.session import PROTOCOL, Session, TrainingJob
 
-PROTOCOL, LAST = "paper", "last.safetensors"
-
+LAST = "last.safetensors"
 
 Note = Callable[[str], None]
 """Gets a line for each event."""
@@ -71,7 +69,7 @@ class Comparison:
                 raise ConfigError(f"cells.{cell}: none of its sets is among {names}")
         scales = sorted({scale for recipe in cells.values() for scale in recipe.scales})
         for one in (self.validation, *self.sets):
-            one.check(scales, find_protocol(PROTOCOL).smallest)
+            one.check(scales, PROTOCOL.smallest)
 
     @property
     def runs(self) -> list[tuple[str, int]]:
@@ -313,12 +311,11 @@ def _score(comparison: Comparison, record: RunRecord, note: Note, stop: Stop) ->
     note(f"scoring {record.name} on {', '.join({b.name: 0 for b, _ in missing})}")
     last = comparison.place(record.cell, record.seed) / LAST
     upscaler = prosr.load(last, max_memory=SCORING_MEMORY, engine="torch")
-    protocol = find_protocol(PROTOCOL)
     for benchmark, scale in missing:
         if stop():
             return False
         try:
-            row = score(upscaler, benchmark, scale, protocol, name=record.name, progress=stop)
+            row = score(upscaler, benchmark, scale, PROTOCOL, name=record.name, progress=stop)
         except ScoringStoppedError:
             return False
         save_results(comparison.output / SCORES, [row])
