@@ -15,10 +15,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from prosr.data.degradations import LUMA, NAMED, degraded, jpeg
+from prosr.data.degradations import NAMED, degraded, jpeg
 from prosr.images.compression import blockiness
 from prosr.images.formats import is_picture
 from prosr.images.reading import read_rgb
+from prosr.images.samples import LUMA
 from prosr.resample import make_input, to_uint8
 
 MOST = 900

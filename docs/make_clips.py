@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 import struct
 import tempfile
-from collections.abc import Callable
 from fractions import Fraction
 from io import BytesIO
 from itertools import count
@@ -27,6 +26,7 @@ from PIL import Image
 import prosr
 from prosr.files import write_text
 from prosr.jobs import Job, run
+from prosr.lab.tables import markdown
 
 PAGE = Path(__file__).with_name("clips.md")
 TABLE = re.compile(r"(?<=<!-- table -->\n\n).*(?=\n<!-- end of table -->)", re.S)
@@ -206,13 +206,12 @@ def table() -> str:
                 isolated = refused and what.startswith("subtitles")
                 rows.setdefault(what, []).append("refused" if isolated else noted)
     heads = [" to ".join(word.upper() for word in pair.split()) for pair in CONVERSIONS]
-    lines = [["", *heads], ["---"] * (len(heads) + 1), *([key, *row] for key, row in rows.items())]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return markdown(["", *heads], [[key, *row] for key, row in rows.items()]) + "\n"
 
 
-def page(make: Callable[[], str] = table) -> str:
+def page() -> str:
     """The page with a new table."""
-    return TABLE.sub(lambda _: make(), PAGE.read_text(encoding="utf-8"))
+    return TABLE.sub(lambda _: table(), PAGE.read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":

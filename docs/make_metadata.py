@@ -21,6 +21,7 @@ import prosr
 from prosr.errors import ImageError
 from prosr.files import write_text
 from prosr.images.reading import Picture
+from prosr.lab.tables import markdown
 
 PAGE = Path(__file__).with_name("metadata.md")
 HEIC = Path(__file__).parents[1] / "tests" / "data" / "turned.heic"
@@ -134,16 +135,12 @@ def enlarged(path: Path, target: Path) -> tuple[Path | None, list[str]]:
     return target, notes
 
 
-def tables(folder: Path) -> Iterator[str]:
-    """The lines of both tables. Raises `AssertionError` if a loss is not said."""
+def tables(folder: Path) -> str:
+    """Both tables. Raises `AssertionError` if a loss is not said."""
     found = [(name, path, contents(path)) for name, path in inputs(folder)]
     everything = list(dict.fromkeys(what for _, _, there in found for what in sorted(there)))
-    yield (
-        "| input | metadata that prosr reads | "
-        + " | ".join(f"to {name}" for name in OUTPUTS)
-        + " |"
-    )
-    yield "|---" * (len(OUTPUTS) + 2) + "|"
+    heads = [f"to {name}" for name in OUTPUTS]
+    metadata, pixels = list[list[str]](), list[list[str]]()
     for name, path, there in found:
         cells = []
         for suffix in OUTPUTS.values():
@@ -153,16 +150,15 @@ def tables(folder: Path) -> Iterator[str]:
             assert all(any(what in line for line in said) for what in lost), (name, suffix, lost)
             cells.append("all" if not lost else "not " + ", ".join(lost))
         listed = ", ".join(what for what in everything if what in there)
-        yield f"| {name} | {listed} | " + " | ".join(cells) + " |"
-    yield ""
-    yield "| pixels | " + " | ".join(f"to {name}" for name in OUTPUTS) + " |"
-    yield "|---" * (len(OUTPUTS) + 1) + "|"
+        metadata.append([name, listed, *cells])
     for what, path in depths(folder):
         cells = []
         for suffix in OUTPUTS.values():
             target, said = enlarged(path, folder / f"pixels.{suffix}")
             cells.append(kept(what, Picture(target), said) if target else "refused")
-        yield f"| {what} | " + " | ".join(cells) + " |"
+        pixels.append([what, *cells])
+    first = markdown(["input", "metadata that prosr reads", *heads], metadata)
+    return f"{first}\n\n{markdown(['pixels', *heads], pixels)}"
 
 
 def kept(what: str, picture: Picture, said: list[str]) -> str:
@@ -182,13 +178,9 @@ def page() -> str:
     _, end, after = rest.partition("<!-- end of tables -->\n")
     assert start and end
     with tempfile.TemporaryDirectory() as folder:
-        lines = "\n".join(tables(Path(folder)))
-    return f"{before}{start}\n{lines}\n\n{end}{after}"
-
-
-def main() -> None:
-    write_text(PAGE, page())
+        made = tables(Path(folder))
+    return f"{before}{start}\n{made}\n\n{end}{after}"
 
 
 if __name__ == "__main__":
-    main()
+    write_text(PAGE, page())

@@ -13,31 +13,25 @@ from pathlib import Path
 from statistics import fmean
 
 import numpy as np
-from PIL import Image
 
 import prosr
+from prosr.data.benchmarks import open_benchmark
 from prosr.data.degradations import jpeg
-from prosr.evaluation.metrics import crop_border, psnr, rgb_to_y
-from prosr.images.formats import is_picture
+from prosr.evaluation.protocol import bounded_psnr, find_protocol
 from prosr.inference.choosing import CLEAN, ROBUST
-from prosr.resample import make_input, to_uint8
+from prosr.resample import to_uint8
 
 QUALITIES, SCALE = (92, 94, 95, 96, 97, 98, 99, 100), 4
 
 
 def score(folder: Path, model: str, quality: int) -> float:
     """Mean PSNR in dB over the pictures of a folder."""
-    upscaler, found = prosr.load(model), []
-    for path in sorted(filter(is_picture, folder.iterdir())):
-        y = np.asarray(Image.open(path).convert("RGB"))
-        height, width = (side // SCALE * SCALE for side in y.shape[:2])
-        y = y[:height, :width]
-        x = to_uint8(jpeg(make_input(y, SCALE).astype(np.float64), quality))
-        estimate = np.asarray(upscaler.upscale(x, scale=SCALE))
-        ours, truth = (
-            crop_border(rgb_to_y(picture, data_range=255), SCALE) for picture in (estimate, y)
-        )
-        found.append(psnr(ours, truth, data_range=255))
+    upscaler, protocol, found = prosr.load(model), find_protocol("paper"), []
+    for pair in open_benchmark(folder).pairs(SCALE):
+        x = to_uint8(jpeg(pair.x.astype(np.float64), quality))
+        y_hat = upscaler.upscale(x, scale=SCALE)
+        a, b = (protocol.prepare(picture, SCALE) for picture in (y_hat, pair.y))
+        found.append(bounded_psnr(a, b))
     return fmean(found)
 
 

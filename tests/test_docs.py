@@ -6,16 +6,20 @@ import re
 import shlex
 import sys
 from collections.abc import Callable
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+import make_cards
+import make_difficult
+import make_figure as figures
+import make_plots
+import make_tables
 import numpy as np
 import pytest
 from PIL import Image
 from typer.main import get_command
 
+import prosr
 from prosr import cli
 from prosr.checkpoints.export import export
 from prosr.checkpoints.finding import find
@@ -57,17 +61,6 @@ def parse(words: tuple[str, ...]) -> None:
     group.main(args=list(words), prog_name="prosr", standalone_mode=False)
 
 
-def script(name: str) -> ModuleType:
-    """Load one of the scripts in docs/."""
-    spec = spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working folder with the pictures that the examples speak of, very small."""
@@ -80,7 +73,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_difficult_pictures_are_ten_small_jpegs(tmp_path: Path) -> None:
-    for path in (paths := script("make_difficult").save(tmp_path)):
+    for path in (paths := make_difficult.save(tmp_path)):
         picture = Image.open(path)
         assert (picture.format, picture.size) == ("JPEG", (128, 128))
         assert np.asarray(picture).std() > 10
@@ -162,9 +155,8 @@ def test_every_link_leads_to_a_file(path: Path) -> None:
 
 
 def test_the_documents_show_the_tables_that_the_results_give() -> None:
-    tables = script("make_tables")
-    assert len(tables.PLACES) > 1
-    for path, name, table in tables.PLACES:
+    assert len(make_tables.PLACES) > 1
+    for path, name, table in make_tables.PLACES:
         text = path.read_text("utf-8")
         marks = rf"<!-- begin {name} -->\n(.*?)<!-- end {name} -->"
         shown = re.search(marks, text, re.DOTALL)
@@ -173,31 +165,25 @@ def test_the_documents_show_the_tables_that_the_results_give() -> None:
 
 
 def test_every_bundled_network_has_the_card_that_its_header_and_the_results_give() -> None:
-    cards = script("make_cards")
-    rows = cards.known()
+    rows = make_cards.known()
     assert {row.key: row for row in known_results()} == {row.key: row for row in rows}
-    for path in sorted(cards.WEIGHTS.glob("*.safetensors")):
+    for path in sorted(make_cards.WEIGHTS.glob("*.safetensors")):
         weights = find(path)
         own = [row for row in rows if row.weights == weights.sha256]
-        expected = cards.card(weights, own)
+        expected = make_cards.card(weights, own)
         assert path.with_suffix(".md").read_text("utf-8") == expected
 
 
-@pytest.fixture
-def figures() -> ModuleType:
-    return script("make_figure")
-
-
-def test_the_sample_is_what_its_script_makes(figures: ModuleType) -> None:
+def test_the_sample_is_what_its_script_makes() -> None:
     with Image.open(ROOT / "docs" / "sample.png") as picture:
         assert np.array_equal(np.asarray(picture), figures.sample())
 
 
 def test_a_figure_has_a_row_for_each_crop_and_a_column_for_each_kind(
-    figures: ModuleType, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    load: Callable[[str], Any] = figures.prosr.load
-    monkeypatch.setattr(figures.prosr, "load", lambda *_, **__: load("bicubic"), raising=False)
+    load: Callable[[str], Any] = prosr.load
+    monkeypatch.setattr(prosr, "load", lambda *_, **__: load("bicubic"), raising=False)
     pixels = figures.draw(figures.Figure(4, ("bicubic", "prosr-xs"), figures.CROPS[:1]))
     side, gap = figures.SIDE * figures.ZOOM, figures.GAP
     assert pixels.dtype == np.uint8
@@ -205,10 +191,10 @@ def test_a_figure_has_a_row_for_each_crop_and_a_column_for_each_kind(
 
 
 def test_the_pair_shows_one_place_of_the_photograph_before_and_after(
-    figures: ModuleType, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    load: Callable[[str], Any] = figures.prosr.load
-    monkeypatch.setattr(figures.prosr, "load", lambda *_, **__: load("bicubic"), raising=False)
+    load: Callable[[str], Any] = prosr.load
+    monkeypatch.setattr(prosr, "load", lambda *_, **__: load("bicubic"), raising=False)
     pixels = figures.pair()
     with Image.open(ROOT / "docs" / "before-after.jpg") as picture:
         assert picture.size == pixels.shape[1::-1]
@@ -218,8 +204,8 @@ def test_the_pair_shows_one_place_of_the_photograph_before_and_after(
     assert np.abs(mine - before).mean() < 3
 
 
-@pytest.mark.parametrize("name", script("make_figure").FIGURES)
-def test_the_figures_in_the_documents_are_whole(figures: ModuleType, name: str) -> None:
+@pytest.mark.parametrize("name", figures.FIGURES)
+def test_the_figures_in_the_documents_are_whole(name: str) -> None:
     figure, side, gap = figures.FIGURES[name], figures.SIDE * figures.ZOOM, figures.GAP
     columns, rows = len(figure.columns), len(figure.crops)
     expected = (columns * (side + gap) - gap, figures.LABEL + rows * (gap + side))
@@ -234,14 +220,14 @@ def test_the_plot_of_engines_has_every_case_and_engine() -> None:
         for case in ("case 1", "case 2")
         for subject in ("engine a", "engine b")
     ]
-    drawn = script("make_plots").engines(rows)
+    drawn = make_plots.engines(rows)
     # Text is drawn as paths, with the text itself in a comment.
     assert all(f"<!-- {name} -->" in drawn for name in ("case 1", "case 2", "engine a", "engine b"))
 
 
-@pytest.mark.parametrize("name", script("make_plots").PLOTS)
+@pytest.mark.parametrize("name", make_plots.PLOTS)
 def test_the_plots_show_the_results(name: str) -> None:
-    drawn = script("make_plots").PLOTS[name]()
+    drawn = make_plots.PLOTS[name]()
     assert (ROOT / "docs" / name).read_text("utf-8") == drawn, "run `make docs`"
 
 
@@ -249,7 +235,7 @@ def test_a_table_replaces_what_stands_between_its_markers(tmp_path: Path) -> Non
     path = tmp_path / "README.md"
     path.write_text("a\n<!-- begin scores -->\nold\n<!-- end scores -->\nb\n", encoding="utf-8")
     for _ in range(2):
-        script("make_tables").update_table(path, "scores", r"| ×2 \1 |")
+        make_tables.update_table(path, "scores", r"| ×2 \1 |")
         text = path.read_text(encoding="utf-8")
         assert text == "a\n<!-- begin scores -->\n| ×2 \\1 |\n<!-- end scores -->\nb\n"
 
@@ -258,4 +244,4 @@ def test_a_table_replaces_what_stands_between_its_markers(tmp_path: Path) -> Non
 def test_a_file_without_markers_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "a.md").write_text(text)
     with pytest.raises(ConfigError, match=r"a\.md has 0 places for a table; it needs one"):
-        script("make_tables").update_table(tmp_path / "a.md", "t", "table")
+        make_tables.update_table(tmp_path / "a.md", "t", "table")

@@ -75,30 +75,30 @@ def root(tmp_path: Path) -> Path:
 def test_the_limits_of_a_group_and_those_above_it_count(root: Path) -> None:
     group(root / "all" / "mine", "max", 100, 0, version=2)
     group(root / "all", 1000, 300, 50, version=2)
-    assert memory._left_by_cgroups(root, root / "v2") == [750]
+    assert list(memory._left_by_cgroups(root, root / "v2")) == [750]
     group(root / "all" / "mine", 600, 100, 0, version=2)
-    assert memory._left_by_cgroups(root, root / "v2") == [500, 750]
+    assert list(memory._left_by_cgroups(root, root / "v2")) == [500, 750]
 
 
 def test_the_limits_of_version_1_count(root: Path) -> None:
     group(root / "memory" / "all" / "mine", 900, 200, 30, version=1)
     group(root / "memory", 2**63 - 4096, 5000, 0, version=1)
-    assert memory._left_by_cgroups(root, root / "v1") == [730, 2**63 - 4096 - 5000]
+    assert list(memory._left_by_cgroups(root, root / "v1")) == [730, 2**63 - 4096 - 5000]
 
 
 def test_a_container_sees_its_limits_at_the_mount(root: Path) -> None:
     group(root, 1000, 300, 0, version=2)
-    assert memory._left_by_cgroups(root, root / "v2") == [700]
+    assert list(memory._left_by_cgroups(root, root / "v2")) == [700]
 
 
 def test_a_group_without_statistics_has_its_limit_still(root: Path) -> None:
     group(root, 1000, 300, 0, version=2)
     (root / "memory.stat").unlink()
-    assert memory._left_by_cgroups(root, root / "v2") == [700]
+    assert list(memory._left_by_cgroups(root, root / "v2")) == [700]
 
 
 def test_systems_without_groups_have_no_limit(tmp_path: Path) -> None:
-    assert memory._left_by_cgroups(tmp_path, tmp_path / "none") == []
+    assert list(memory._left_by_cgroups(tmp_path, tmp_path / "none")) == []
 
 
 def test_the_lowest_limit_decides(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -174,15 +174,15 @@ class Adversarial(Settings):
 
     Weights of the loss; terms with weight 0 are not computed. From Eq. 4: `gan`, and `perceptual`
     for pooling layers 2 and 4. `gan` may be one weight for each of ×2, ×4 and ×8. With `squared`,
-    perceptual terms are mean squares instead of root mean squares. From Eq. 5: `pixel`. Not in the paper: `distance`, for
-    `prosr.nets.features.feature_distance` with the weights `layers`, and `grid`, for
-    `prosr.training.losses.grid_loss`.
+    perceptual terms are mean squares instead of root mean squares. From Eq. 5: `pixel`. Not in the
+    paper: `distance`, for `prosr.nets.features.feature_distance` with the weights `layers`, and
+    `grid`, for `prosr.training.losses.grid_loss`.
 
     With `views`, each step resizes both pictures and permutes their channels at random before
     the feature network, so that their features also agree for other networks. In every
     `every`-th step the discriminator learns `turns` times, each time from an equal part of
-    the batch. In each step the generator learns once. The run ends when the discriminator has been useless for
-    `collapse_after` steps of one scale in a row. A sheet of samples is drawn every
+    the batch. In each step the generator learns once. The run ends when the discriminator has been
+    useless for `collapse_after` steps of one scale in a row. A sheet of samples is drawn every
     `sheet_every` steps.
     """
 

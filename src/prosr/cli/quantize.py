@@ -35,8 +35,8 @@ def quantize(model: Model, data: Data, scales: Scales = None) -> None:
     found = find_model(model)
     for scale in choose_scales(found.name, found.scales, scales or ()):
         with status_line() as tell:
-            verdict = try_int8(found, scale, benchmarks, default_memory(), tell)
+            trial = try_int8(found, scale, benchmarks, default_memory(), tell)
         typer.echo(
-            f"{found.name} ×{scale}: int8 is {verdict.speed:.2f} times as fast and loses "
-            f"{verdict.loss:.3f} dB: {'kept' if verdict.kept else 'not kept'}"
+            f"{found.name} ×{scale}: int8 is {trial.speed:.2f} times as fast and loses "
+            f"{trial.loss:.3f} dB: {'kept' if trial.kept else 'not kept'}"
         )

@@ -74,6 +74,7 @@ def _table(
 ) -> Table:
     from prosr.evaluation.niqe import fitted_to
     from prosr.evaluation.protocol import find_protocol
+    from prosr.lab.published import PROTOCOL
     from prosr.lab.tables import NOTHING, psnr_by_set, sorted_sets, values_of, worst_first
 
     title = f"protocol {find_protocol(protocol).describe()}"
@@ -85,7 +86,7 @@ def _table(
     sources, scales = {}, {scale for scale, _ in psnr}
     for one in published:
         known = {name: db for name, db in one.psnr.items() if name in sets}
-        if known and one.scale in scales and one.protocol == protocol:
+        if known and one.scale in scales and protocol == PROTOCOL:
             psnr[one.scale, f"{one.model} †"] = known
             sources[one.scale, f"{one.model} †"] = one.source
     order = worst_first(psnr)

@@ -15,17 +15,16 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from prosr.data.decoded import Pixels
 from prosr.errors import ConfigError, suggestion
 from prosr.images.compression import webp_again
-from prosr.resample import mirrored_indices, to_uint8
+from prosr.images.samples import LUMA
+from prosr.resample import keys_cubic, mirrored_indices, to_uint8
 
 Picture = NDArray[np.float64]
-Pixels = NDArray[np.uint8]
 Rng = np.random.Generator
 Size = tuple[int, int]
 Method = Literal["area", "linear", "cubic"]
-
-LUMA = np.array([0.299, 0.587, 0.114])
 
 
 def gaussian_kernel(
@@ -96,22 +95,13 @@ def _taps(length: int, size: int, method: Method, antialias: bool) -> Picture:
         # The part of each pixel that the averaged interval covers.
         "area": np.clip((0.5 - np.abs(t)) * stretch + 0.5, 0, min(1.0, stretch)),
         "linear": np.maximum(1 - np.abs(t), 0),
-        "cubic": _cubic(np.abs(t), -0.5 if antialias else -0.75),
+        "cubic": keys_cubic(t, -0.5 if antialias else -0.75),
     }[method]
     taps = np.zeros((size, length))
-    source = index.astype(np.intp) % (2 * length)
-    mirrored = np.minimum(source, 2 * length - 1 - source)
+    mirrored = mirrored_indices(length, 0, length)[index.astype(np.intp) % (2 * length)]
     np.add.at(taps, (np.arange(size)[:, None], mirrored), weights)
     taps /= taps.sum(axis=1, keepdims=True)
     return taps
-
-
-def _cubic(t: Picture, a: float) -> Picture:
-    """The cubic convolution kernel with this a at the distances t."""
-    t2, t3 = t**2, t**3
-    inner = (a + 2) * t3 - (a + 3) * t2 + 1
-    outer = a * t3 - 5 * a * t2 + 8 * a * t - 4 * a
-    return inner * (t <= 1) + outer * ((t > 1) & (t <= 2))
 
 
 def add_noise(x: Picture, normal: float, poisson: float, gray: bool, rng: Rng) -> Picture:

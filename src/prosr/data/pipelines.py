@@ -13,10 +13,10 @@ from typing import Annotated, Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
+from prosr.data.decoded import Pixels
 from prosr.data.degradations import (
     Method,
     Picture,
-    Pixels,
     Rng,
     Size,
     add_noise,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import subprocess
 import sys
 from functools import lru_cache
 from pathlib import Path
 
+from prosr.inference.memory import core_count
 from prosr.layouts import Frozen
 
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -31,9 +31,7 @@ class Machine(Frozen):
 
 def machine() -> Machine:
     """The machine that this process runs on."""
-    affinity = getattr(os, "sched_getaffinity", None)  # missing on macOS and Windows
-    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    torch = sys.modules.get("torch")
+    cores, torch = core_count(), sys.modules.get("torch")
     return Machine(
         cpu=_cpu(),
         cores=cores,

@@ -33,6 +33,10 @@ SCORING_MEMORY = 8_000_000_000
 """Bytes for scores and timings: the receptive fields of EDSR and SRDenseNet need over 2 GB."""
 
 
+class ScoringStoppedError(Exception):
+    """Scoring was stopped after a picture."""
+
+
 def score(
     upscaler: Upscaler,
     benchmark: Benchmark,
@@ -42,15 +46,16 @@ def score(
     name: str | None = None,
     psnr_only: bool = False,
     also: Mapping[str, Scorer] | None = None,
-    progress: Callable[[], None] = lambda: None,
+    progress: Callable[[], object] = lambda: None,
 ) -> ScoreRow:
     """Upscale and score all pictures of a set.
 
     `name` is the row's model, by default the upscaler's name. `psnr_only` skips SSIM and
-    consistency. `also` has further scorers by name. `progress` is called after each picture.
-    Only upscaling is timed, after a small picture to warm up. Pictures of one colour are left out
-    with a warning: an exact estimate of one has infinite PSNR. Raises what reading and
-    upscaling raise, and `DataError` naming a picture that is too small for the protocol.
+    consistency. `also` has further scorers by name. `progress` is called after each picture; if it
+    returns true, `ScoringStoppedError` is raised. Only upscaling is timed, after a small picture to
+    warm up. Pictures of one colour are left out with a warning: an exact estimate of one has
+    infinite PSNR. Raises what reading and upscaling raise, and `DataError` naming a picture that is
+    too small for the protocol.
     """
     also = also or {}
     # The first call of a process also loads kernels.
@@ -66,7 +71,8 @@ def score(
         picture = _score_picture(upscaler, benchmark.name, pair, scale, protocol, psnr_only, also)
         pictures.append(picture)
         pixels += pair.y.shape[0] * pair.y.shape[1]
-        progress()
+        if progress():
+            raise ScoringStoppedError
     if not pictures:
         raise DataError(f"every picture of {benchmark.name} has one colour; add photographs")
     return ScoreRow(

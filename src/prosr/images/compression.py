@@ -15,6 +15,7 @@ from prosr.errors import ImageError
 from prosr.images.encoding import webp_pixels
 from prosr.images.loading import open_file
 from prosr.images.reading import Picture
+from prosr.images.samples import LUMA
 
 SEEN = 900
 """Largest side of the part of a picture that is looked at, in its middle."""
@@ -28,8 +29,6 @@ _EDGE = 32
 
 _STANDARD_MEAN = 57.625
 """Mean of libjpeg's luminance table at quality 50."""
-
-_LUMA = np.array([0.299, 0.587, 0.114])
 
 
 def lossy(path: Path) -> tuple[str, float]:
@@ -82,7 +81,7 @@ def has_blocks(picture: Path | NDArray[Any]) -> bool:
     top, left = (max(side - SEEN, 0) // 2 for side in samples.shape[:2])
     part = samples[top : top + SEEN, left : left + SEEN].astype(np.float64)
     full = 1 if samples.dtype.kind == "f" else np.iinfo(samples.dtype).max
-    luma = part[..., :3] @ _LUMA if samples.shape[2] > 2 else part[..., 0]
+    luma = part[..., :3] @ LUMA if samples.shape[2] > 2 else part[..., 0]
     threshold = BLOCKS_FROM + SMALL_MORE / math.sqrt(luma.size)
     return luma.size > 0 and blockiness(luma * (255 / full)) > threshold
 

@@ -9,6 +9,9 @@ from numpy.typing import DTypeLike, NDArray
 
 SAMPLE_TYPES = tuple(map(np.dtype, ("uint8", "uint16", "float32", "float64")))
 
+LUMA = np.array([0.299, 0.587, 0.114])
+"""Shares of R, G and B in luminance (BT.601)."""
+
 
 def to_unit(samples: NDArray[Any]) -> NDArray[np.float32]:
     """Map the full range of an integer type to [0, 1]; keep the values of floats."""

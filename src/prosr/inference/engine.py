@@ -14,7 +14,7 @@ from typing import ClassVar
 import numpy as np
 
 from prosr.errors import CheckpointError, ConfigError
-from prosr.inference.memory import release_freed_memory, reuse_freed_memory
+from prosr.inference.memory import core_count, release_freed_memory, reuse_freed_memory
 from prosr.inference.tiling import Block
 
 _ROUNDING = 10
@@ -121,10 +121,7 @@ class Engine(ABC):
 def thread_count() -> int:
     """Threads for an engine: `OMP_NUM_THREADS`, or as many as this process has cores."""
     chosen = os.environ.get("OMP_NUM_THREADS", "")
-    if chosen.isdecimal() and int(chosen) > 0:
-        return int(chosen)
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
+    return int(chosen) if chosen.isdecimal() and int(chosen) > 0 else core_count()
 
 
 def parse_metadata(metadata: Mapping[str, str], path: Path) -> ScaleCost:

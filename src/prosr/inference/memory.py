@@ -1,11 +1,13 @@
-"""Memory of this process and of the system: limits, measurements, and reuse of freed memory."""
+"""Memory and cores of this process: limits, measurements, and reuse of freed memory."""
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import os
 import re
 import sys
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -16,10 +18,20 @@ from prosr.errors import ConfigError
 LEAST = 512_000_000
 """Lower bound of the default for `max_memory`, in bytes."""
 
+_GROUP_2 = ("memory.max", "memory.current", "inactive_file")
+_GROUP_1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+"""Where control groups of version 2 and 1 state their limit, their use and what is cached."""
+
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _KEPT_BLOCK = 2**30
 _MOST = 2.0**60
 """A number of bytes that no machine has, but that engines can still calculate with."""
+
+
+def core_count() -> int:
+    """The number of cores that this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)  # missing on macOS and Windows
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 @cache
@@ -62,33 +74,24 @@ def default_memory() -> int:
 
 def _left_by_cgroups(
     root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")
-) -> list[int]:
+) -> Iterator[int]:
     """Bytes that the limits of this process's control groups leave, version 2 and version 1."""
     try:
         groups = own.read_text(encoding="utf-8").splitlines()
     except OSError:
-        return []
-    left = []
+        return
     for line in groups:
         _, controllers, place = line.split(":", 2)
         if controllers and "memory" not in controllers.split(","):
             continue
-        base = root / "memory" if controllers else root
-        names = _CGROUP_FILES[1 if controllers else 0]
+        base, names = (root / "memory", _GROUP_1) if controllers else (root, _GROUP_2)
         folder = base / place.lstrip("/")
         # In a container the group's own path may not exist below its mount.
         for group in (folder, *folder.parents):
             if (size := _left_in(group, *names)) is not None:
-                left.append(size)
+                yield size
             if group == base:
                 break
-    return left
-
-
-_CGROUP_FILES = (
-    ("memory.max", "memory.current", "inactive_file"),
-    ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
-)
 
 
 def _left_in(group: Path, limit: str, usage: str, cached: str) -> int | None:

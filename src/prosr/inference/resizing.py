@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from prosr.errors import ConfigError
 from prosr.images.loading import refusal
-from prosr.images.samples import to_unit
+from prosr.images.samples import LUMA, to_unit
 from prosr.inference.alpha import FILL_RADIUS, fill_transparent
 from prosr.inference.engine import Engine
 from prosr.inference.ensemble import Ensemble
@@ -33,10 +33,6 @@ float32; memory rose up to threefold."""
 _SHARE, _HELD = 0.3, 100
 """Without a network, or with two passes, tiles take this share of the memory: the second pass needs
 the rest. A pixel of the enlarged tile takes this number of bytes."""
-
-_LUMA = np.array((0.299, 0.587, 0.114), np.float32)
-"""BT.601 weights that convert the network's RGB result for a gray picture back to gray."""
-
 
 _SEEN, _SOLID = 1 / 256, 1 - 1e-5
 """Between these, the alpha of a reduced pixel weights its colours."""
@@ -161,7 +157,8 @@ def compute(network: Enlarge, x: Block, route: Route, tile: Tile, name: str) -> 
             colour = x[:, :colours]
             y = network(np.repeat(colour, 3, 1) if colours == 1 else colour, each)
             if colours == 1:
-                y = np.einsum("nchw,c->nhw", y, _LUMA)[:, None]
+                # The network's result is RGB, also for a gray picture.
+                y = np.einsum("nchw,c->nhw", y, LUMA.astype(np.float32))[:, None]
             if x.shape[1] > colours:
                 y = np.concatenate((y, phi(x[:, colours:], each)), axis=1)
             x = np.clip(y, 0, 1) if route.resamples or each != scale else y

@@ -12,9 +12,8 @@ import prosr
 from prosr.checkpoints.finding import find
 from prosr.data.benchmarks import Benchmark, open_benchmark
 from prosr.errors import ConfigError, InferenceError, ProSRError
-from prosr.evaluation.protocol import find_protocol
 from prosr.evaluation.results import save_results
-from prosr.evaluation.scoring import SCORING_MEMORY, check_names, score
+from prosr.evaluation.scoring import SCORING_MEMORY, ScoringStoppedError, check_names, score
 from prosr.lab.budget import Stop, measure_budget, read_budgets, settled_steps
 from prosr.lab.outcome import (
     SCORES,
@@ -22,6 +21,7 @@ from prosr.lab.outcome import (
     RunRecord,
     ValidationPoint,
     read_outcome,
+    run_name,
     save_run,
 )
 from prosr.lab.plan import ComparisonPlan
@@ -29,10 +29,9 @@ from prosr.nets.build import build
 from prosr.scales import Scale
 from prosr.training.loop import Observer, train
 from prosr.training.objectives import DivergedError
-from prosr.training.session import Session, TrainingJob
+from prosr.training.session import PROTOCOL, Session, TrainingJob
 
-PROTOCOL, LAST = "paper", "last.safetensors"
-
+LAST = "last.safetensors"
 
 Note = Callable[[str], None]
 """Gets a line for each event."""
@@ -70,7 +69,7 @@ class Comparison:
                 raise ConfigError(f"cells.{cell}: none of its sets is among {names}")
         scales = sorted({scale for recipe in cells.values() for scale in recipe.scales})
         for one in (self.validation, *self.sets):
-            one.check(scales, find_protocol(PROTOCOL).smallest)
+            one.check(scales, PROTOCOL.smallest)
 
     @property
     def runs(self) -> list[tuple[str, int]]:
@@ -93,7 +92,7 @@ class Comparison:
 
     def place(self, cell: str, seed: int) -> Path:
         """The folder of a run."""
-        return self.folder / cell / f"seed-{seed}"
+        return self.folder / run_name(cell, seed)
 
 
 def open_comparison(
@@ -150,8 +149,8 @@ def compare(
     for number, (cell, seed) in enumerate(comparison.runs, 1):
         if stop():
             return False
-        name, first = f"{cell}/seed-{seed}", comparison.plan.start_from(cell)
-        if f"{first}/seed-{seed}" in failed:
+        name, first = run_name(cell, seed), comparison.plan.start_from(cell)
+        if first and run_name(first, seed) in failed:
             failed.append(name)
             continue
         job = comparison.job(cell, seed, steps_of[cell])
@@ -184,11 +183,11 @@ def _train_and_score(
         place = f"seed {seed} ({number} of {len(comparison.runs)})"
         steps = f"{job.recipe.steps} steps of {job.recipe.model}"
         note(f"training {cell}, {place}: {steps}")
-        record = _train(comparison, cell, seed, job, watch, stop)
+        record = _train(comparison, cell, job, watch, stop)
         if record is None:
             return False
         save_run(comparison.output, record)
-    return _score(comparison, record, job.folder, note, stop)
+    return _score(comparison, record, note, stop)
 
 
 def describe(comparison: Comparison) -> list[str]:
@@ -200,7 +199,7 @@ def describe(comparison: Comparison) -> list[str]:
         recipe = comparison.plan.recipe_of(cell, steps or 1, seed)
         scales = ", ".join(f"×{scale}" for scale in recipe.scales)
         length = f"{steps} steps" if steps else f"{comparison.plan.minutes:g} min"
-        state = "done" if f"{cell}/seed-{seed}" in done else "to do"
+        state = "done" if run_name(cell, seed) in done else "to do"
         kind = recipe.schedule.kind
         lines.append(f"{cell}, seed {seed}: {recipe.model}, {kind} {scales}, {length}, {state}")
     to_do = len(comparison.runs) - len(done)
@@ -253,12 +252,7 @@ def _finished(comparison: Comparison, cell: str, seed: int) -> RunRecord | None:
 
 
 def _train(
-    comparison: Comparison,
-    cell: str,
-    seed: int,
-    job: TrainingJob,
-    watch: Watch,
-    stop: Stop,
+    comparison: Comparison, cell: str, job: TrainingJob, watch: Watch, stop: Stop
 ) -> RunRecord | None:
     """Train a run to its end and return its record, or None if it was stopped."""
     with watch(job) as (session, observer):
@@ -275,7 +269,7 @@ def _train(
     net = build(job.recipe.net)
     return RunRecord(
         cell=cell,
-        seed=seed,
+        seed=job.recipe.seed,
         recipe=job.recipe,
         seconds=round(seconds, 3),
         skipped=run.progress.skipped,
@@ -309,35 +303,20 @@ def _missing(comparison: Comparison, record: RunRecord) -> list[tuple[Benchmark,
     ]
 
 
-class _Stopped(Exception):
-    """Scoring was stopped between two pictures."""
-
-
-def _score(comparison: Comparison, record: RunRecord, folder: Path, note: Note, stop: Stop) -> bool:
+def _score(comparison: Comparison, record: RunRecord, note: Note, stop: Stop) -> bool:
     """Add missing scores of a run's final averaged weights; return False if it was stopped."""
     missing = _missing(comparison, record)
     if not missing:
         return True
     note(f"scoring {record.name} on {', '.join({b.name: 0 for b, _ in missing})}")
-    upscaler = prosr.load(folder / LAST, max_memory=SCORING_MEMORY, engine="torch")
-    protocol = find_protocol(PROTOCOL)
-
-    def stop_between_pictures() -> None:
-        if stop():
-            raise _Stopped
-
+    last = comparison.place(record.cell, record.seed) / LAST
+    upscaler = prosr.load(last, max_memory=SCORING_MEMORY, engine="torch")
     for benchmark, scale in missing:
+        if stop():
+            return False
         try:
-            stop_between_pictures()
-            row = score(
-                upscaler,
-                benchmark,
-                scale,
-                protocol,
-                name=record.name,
-                progress=stop_between_pictures,
-            )
-        except _Stopped:
+            row = score(upscaler, benchmark, scale, PROTOCOL, name=record.name, progress=stop)
+        except ScoringStoppedError:
             return False
         save_results(comparison.output / SCORES, [row])
         note(f"  {benchmark.name} ×{scale}: {row.psnr:.2f} dB")

@@ -61,11 +61,6 @@ class EngineCase:
         within = "" if self.max_memory == USUAL_MEMORY else f", {self.max_memory / 1e9:g} GB"
         return f"{self.model} ×{self.scale}, {self.width}×{self.height}{within}"
 
-    @property
-    def untrained(self) -> bool:
-        """Whether the model is a preset without weights."""
-        return self.model in PRESETS and self.model not in bundled_models()
-
 
 def parse_picture(text: str) -> tuple[int, int]:
     """Height and width of a size such as "4000x3000", where the width comes first."""
@@ -168,7 +163,7 @@ def _engine(case: EngineCase, name: str, folder: Path) -> Engine:
         from prosr.inference.engines.torch import TorchEngine, best_device
 
         return TorchEngine(_network(case), case.max_memory, best_device())
-    if not case.untrained:
+    if case.model not in PRESETS or case.model in bundled_models():
         return open_engine(find_model(case.model), case.max_memory, name)
     from prosr.checkpoints.graphs import write_graphs
 

@@ -17,6 +17,11 @@ from prosr.layouts import Frozen
 RUNS, SCORES = "runs.json", "scores.json"
 
 
+def run_name(cell: str, seed: int) -> str:
+    """The name of a run: its folder, and its model in scores."""
+    return f"{cell}/seed-{seed}"
+
+
 class ValidationPoint(Frozen):
     """One validation: PSNR in dB of each open scale after `seconds` of training."""
 
@@ -46,8 +51,7 @@ class RunRecord(Frozen):
 
     @property
     def name(self) -> str:
-        """The model's name in the run's scores."""
-        return f"{self.cell}/seed-{self.seed}"
+        return run_name(self.cell, self.seed)
 
 
 _RUNS = TypeAdapter(tuple[RunRecord, ...])
@@ -76,7 +80,7 @@ class ComparisonOutcome:
 
     def of(self, cell: str, seed: int, scale: int) -> dict[str, ScoreRow]:
         """One run's scores at a scale, by set."""
-        name = f"{cell}/seed-{seed}"
+        name = run_name(cell, seed)
         return {row.set: row for row in self.rows if row.model == name and row.scale == scale}
 
     def psnr(self, cell: str, scale: int, sets: Sequence[str]) -> dict[int, float]:

@@ -112,22 +112,12 @@ def _draw_curve(axes: Axes, curve: Curve) -> None:
 
 
 def _draw_points(axes: Axes, points: Sequence[PlotPoint], group: str, number: int) -> None:
-    colour = list(COLOURS.values())[number % len(COLOURS)]
-    axes.scatter(
-        [point.cost for point in points],
-        [point.psnr for point in points],
-        marker=MARKERS[number % len(MARKERS)],
-        color=colour,
-        label=group,
-    )
+    colour, marker = list(COLOURS.values())[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
+    costs, scores = [point.cost for point in points], [point.psnr for point in points]
+    axes.scatter(costs, scores, marker=marker, color=colour, label=group)
     for point in points:
-        axes.annotate(
-            point.name,
-            (point.cost, point.psnr),
-            xytext=(4, 4),
-            textcoords="offset points",
-            fontsize=9,
-        )
+        place = point.cost, point.psnr
+        axes.annotate(point.name, place, (4, 4), textcoords="offset points", fontsize=9)
 
 
 def svg(figure: Figure) -> str:

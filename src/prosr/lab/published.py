@@ -28,7 +28,6 @@ class PublishedScores:
     psnr: dict[str, float]
     source: str
     ssim: dict[str, float]
-    protocol: str = PROTOCOL
 
 
 _Scores = tuple[float | None, ...]

@@ -43,7 +43,7 @@ _ROUNDS = 5
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Int8Trial:
     """8 bits against the engine's own precision: speed-up, loss in dB, and whether it is kept."""
 
     speed: float
@@ -57,7 +57,7 @@ def try_int8(
     benchmarks: Sequence[Benchmark],
     max_memory: int,
     progress: Callable[[str], None],
-) -> Verdict:
+) -> Int8Trial:
     """Quantize a model's graph for OpenVINO and keep it in the user's cache if it is better.
 
     It is better if it is faster and loses at most `LOSS` on the luminance of pictures that were not
@@ -100,7 +100,7 @@ def try_int8(
                 trial.with_suffix(suffix).replace(place.with_suffix(suffix))
         else:
             place.with_suffix(".bin").unlink(missing_ok=True)
-    return Verdict(speed, loss, kept)
+    return Int8Trial(speed, loss, kept)
 
 
 def _quantize(graph: Path, inputs: Sequence[Block], new: Path) -> None:

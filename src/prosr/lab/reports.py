@@ -111,15 +111,10 @@ def _table_3(rows: Sequence[Table3Row]) -> str:
 
 def findings_table(findings: Sequence[Finding]) -> str:
     """Claims, gains and verdicts, with the rule as caption."""
-    lines = [
-        [
-            one.claim,
-            "" if one.printed is None else f"*{one.printed:+.2f}*",
-            shown(one.gain, sign=True),
-            one.verdict,
-        ]
-        for one in findings
-    ]
+    lines = []
+    for one in findings:
+        printed = "" if one.printed is None else f"*{one.printed:+.2f}*"
+        lines.append([one.claim, printed, shown(one.gain, sign=True), one.verdict])
     caption = (
         "Gains in dB, mean ± standard deviation (seeds). A finding holds if the 95 % interval "
         "of the mean (Student's t) lies above zero, does not hold if it lies below, and is "

@@ -23,12 +23,12 @@ PHI_RADIUS = 2
 Float = TypeVar("Float", np.float32, np.float64)
 
 
-def keys_cubic(t: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Keys' cubic convolution kernel with a = −0.5, support [−2, 2]."""
+def keys_cubic(t: NDArray[np.float64], a: float = -0.5) -> NDArray[np.float64]:
+    """Keys' cubic convolution kernel, support [−2, 2]."""
     t = np.abs(t)
     t2, t3 = t**2, t**3
-    inner = 1.5 * t3 - 2.5 * t2 + 1
-    outer = -0.5 * t3 + 2.5 * t2 - 4 * t + 2
+    inner = (a + 2) * t3 - (a + 3) * t2 + 1
+    outer = a * t3 - 5 * a * t2 + 8 * a * t - 4 * a
     return inner * (t <= 1) + outer * ((t > 1) & (t <= 2))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tomllib
 from pathlib import Path
 from typing import Annotated, NamedTuple
@@ -10,6 +9,7 @@ from typing import Annotated, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
 
 from prosr.errors import ConfigError
+from prosr.inference.memory import core_count
 
 _SERVER, _WORKER = 250_000_000, 350_000_000
 """Bytes for the server with its inspector, and for a worker that enlarges in tiles of useful size.
@@ -68,9 +68,7 @@ def read_limits(path: Path | None) -> Limits:
 
 def plan_workers(max_memory: int) -> Plan:
     """Divide memory and cores. Raises `ConfigError` if the memory is too little for one worker."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    left = max_memory - _SERVER
+    cores, left = core_count(), max_memory - _SERVER
     most = left // _WORKER
     if most < 1:
         least = f"{(_SERVER + _WORKER) / 1e9:.1f} GB"

@@ -17,13 +17,7 @@ from prosr.data.patches import Batch
 from prosr.layouts import SRGANDiscriminatorConfig
 from prosr.resample.tensors import upscale
 from prosr.training.losses import discriminator_loss, generator_loss
-from prosr.training.objectives import (
-    Learner,
-    StepResult,
-    all_mean,
-    restoring_buffers,
-    to_unit,
-)
+from prosr.training.objectives import Learner, StepResult, all_mean, restoring_buffers, to_unit
 
 MARGINS = (0.02, 0.98)
 """Range of D(r) − D(r̂) in which the discriminator is useful to the generator.

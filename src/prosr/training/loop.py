@@ -15,7 +15,7 @@ from lightning_fabric import Fabric
 
 from prosr.data.patches import Batch, prepared
 from prosr.errors import DataError, ImageError, ProSRError
-from prosr.evaluation.scoring import score
+from prosr.evaluation.scoring import ScoringStoppedError, score
 from prosr.inference.engines.torch import TorchEngine
 from prosr.inference.memory import default_memory
 from prosr.inference.upscaler import Upscaler
@@ -53,10 +53,6 @@ class Observer(Protocol):
 
     def validated(self, step: int, psnr: dict[Scale, float], best: bool) -> None:
         """The averaged weights were scored: PSNR in dB for each open scale."""
-
-
-class _PutOffError(Exception):
-    """A validation ends early and is repeated when the run resumes."""
 
 
 def train(
@@ -207,19 +203,15 @@ def _validate(session: Session, log: RunLog | None, observer: Observer, interrup
     run, benchmark, step = session.run, session.job.validation, session.run.progress.step
     if log is None or benchmark is None or step == 0:
         return
-
-    def tick() -> None:
-        if interrupted():
-            raise _PutOffError
-
     due = run.finished or step % run.recipe.validate_every == 0
     if due and run.progress.validated != step:
         run.save()
         engine = TorchEngine(run.average, default_memory())
         upscaler = Upscaler(engine, run.recipe.model, sha256="")
         protocol = PROTOCOL if run.recipe.degradation.kind == "bicubic" else DEGRADED
-        scored = partial(score, protocol=protocol, psnr_only=True, progress=tick)
-        with suppress(_PutOffError):
+        scored = partial(score, protocol=protocol, psnr_only=True, progress=interrupted)
+        # A validation that ends early is repeated when the run resumes.
+        with suppress(ScoringStoppedError):
             psnr = {scale: scored(upscaler, benchmark, scale).psnr for scale in run.scales}
             best, run.progress.validated = run.keep_if_best(psnr), step
             numbers = {f"psnr_x{scale}": value for scale, value in psnr.items()}

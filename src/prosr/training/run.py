@@ -262,17 +262,16 @@ def _restore(run: Run) -> None:
             "folder"
         )
     for part, (net, optimizer) in run.parts().items():
-        own = {
-            n.removeprefix(f"{part}."): v for n, v in tensors.items() if n.startswith(f"{part}.")
-        }
         source = f"{run.folder / STATE} ({part})"
-        fit(net, own, source)
+        fit(net, _starting_with(f"{part}.", tensors), source)
         if optimizer:
-            moments = {
-                n.partition("/")[2]: v for n, v in tensors.items() if n.startswith(f"{part}/")
-            }
-            _restore_moments(optimizer, net, moments, source)
+            _restore_moments(optimizer, net, _starting_with(f"{part}/", tensors), source)
     run.progress = old
+
+
+def _starting_with(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors whose names have this prefix, by the rest of their names."""
+    return {n.removeprefix(prefix): v for n, v in tensors.items() if n.startswith(prefix)}
 
 
 def _restore_moments(

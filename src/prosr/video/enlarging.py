@@ -34,13 +34,7 @@ from prosr.inference.resizing import fitted
 from prosr.inference.upscaler import Progress, Upscaler
 from prosr.scales import SCALES
 from prosr.sizes import Request, requested
-from prosr.video.clips import (
-    Clip,
-    address,
-    explaining,
-    from_rgb,
-    open_clip,
-)
+from prosr.video.clips import Clip, address, explaining, from_rgb, open_clip
 from prosr.video.fitting import check_streams, trouble
 from prosr.video.streams import join, light_options, losses
 

@@ -94,19 +94,18 @@ class OpenVinoEngine(Engine):
         trials: Mapping[int, Path] | None = None,
     ) -> None:
         cost = cache(lambda scale: read_graph(model.graphs[scale])[1])
-        self._graphs: dict[int, Path] = {}
-        for scale, path in model.graphs.items():
-            int8 = int8_path(model, scale)
-            quantized = precision == "auto" and os.path.exists(int8)
-            self._graphs[scale] = (trials or {}).get(scale) or (int8 if quantized else path)
+        self._graphs = dict(model.graphs)
+        if precision == "auto":
+            int8 = {scale: int8_path(model, scale) for scale in model.graphs}
+            self._graphs |= {scale: path for scale, path in int8.items() if os.path.exists(path)}
+        self._graphs |= trials or {}
         # All graphs of a network have the same value.
         may_round = precision != "fp32" and cost(min(model.graphs)).may_round
         self._native = "bf16" if may_round and bf16_is_faster() else "fp32"
         self.precision = self._native
         self._compiled: OrderedDict[tuple[int, ...], Any] = OrderedDict()
         self._active: Any = None
-        memory = _MEMORY[self._native]
-        super().__init__(model.graphs, cost, model.size, max_memory, memory)
+        super().__init__(model.graphs, cost, model.size, max_memory, _MEMORY[self._native])
 
     def run(self, x: Block, scale: int) -> Block:
         compiled = self._compile(scale, *x.shape[2:])
