@@ -59,7 +59,7 @@ class Figure:
 
 
 CROPS = (Crop("astronaut", 72, 168), Crop("chelsea", 56, 112), Crop("coffee", 216, 320))
-GAN = ("bicubic", "prosr-xs-1", "progansr-xs 0.7", "progansr-xs")
+GAN = ("bicubic", "prosr-xs", "progansr-xs 0.7", "progansr-xs")
 FIGURES = {
     "enlarged.png": Figure(4, ("bicubic", "prosr-xs"), CROPS),
     "gan-x4.png": Figure(4, GAN, (*CROPS, Crop("rocket", 200, 280))),

@@ -84,7 +84,6 @@ SENTENCES = {
     "progansr-xs": "Crisp, for clean inputs: invents texture, as much as `--strength` says",
     "progansr-xs-real": "Crisp, for everyday photographs: invents texture, which is no evidence",
     "prosr-xs": "Closest to the original where the input is clean: PNG, or JPEG of high quality",
-    "prosr-xs-1": "The former `prosr-xs`, which `progansr-xs` was trained from; slower",
     "prosr-xs-real": "Closest to the original for everyday photographs: JPEG, messengers, scans",
 }
 """What each bundled model is for."""

@@ -48,7 +48,7 @@ def test_a_machine_that_is_busy_most_of_the_time_gives_the_same_seconds(
 def test_unequal_steps_count_by_their_median(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(budget, "measure", lambda *_: {"step": Timing((1.0, 2.0, 3.0) * 13)})
     monkeypatch.setattr(budget, "make_step", lambda work: None)
-    gan = load_recipe(RECIPES / "progansr-xs-views.toml", [])
+    gan = load_recipe(RECIPES / "progansr-xs.toml", [])
     assert budget._seconds_per_step(StepWork(gan, 2)) == 2.0
 
 

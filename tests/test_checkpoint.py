@@ -201,8 +201,8 @@ def test_models_are_found_by_name_and_by_path(tmp_path: Path) -> None:
     save_weights(tmp_path / "mine.safetensors", build(TINY), {})
     for found in (find(tmp_path / "mine.safetensors"), find_weights(tmp_path / "mine.safetensors")):
         assert found.name == "mine"
-    xs = {"prosr-xs", "prosr-xs-1", "prosr-xs-real"}
-    assert set(bundled_models()) == {"bicubic", "progansr-xs", "progansr-xs-real"} | xs
+    networks = {name + kind for name in ("prosr-xs", "progansr-xs") for kind in ("", "-real")}
+    assert set(bundled_models()) == {"bicubic"} | networks
     for name in bundled_models():
         assert find(name).sha256 == find_weights(name).sha256
 

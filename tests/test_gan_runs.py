@@ -129,7 +129,7 @@ def test_the_bundled_network_keeps_colours_and_agrees_with_its_input(scale: int)
     y_hat = np.asarray(prosr.load("progansr-xs", engine="torch").upscale(x, scale))
     assert np.abs(y_hat.mean(axis=(0, 1)) - x.mean(axis=(0, 1))).max() < 1
     assert psnr(imresize_uint8(y_hat, scale), x, data_range=255) > 40
-    plain = np.asarray(prosr.load("prosr-xs-1", engine="torch").upscale(x, scale))
+    plain = np.asarray(prosr.load("prosr-xs", engine="torch").upscale(x, scale))
     weaker = prosr.load("progansr-xs", strength=0.3, engine="torch")
     distance = [
         np.abs(np.asarray(some).astype(float) - plain).mean()

@@ -150,5 +150,5 @@ def test_folded_convolutions_give_what_the_layers_as_drawn_give(
 
 
 def test_a_narrow_growth_is_not_folded() -> None:
-    units = [one for one in find("prosr-xs-1").net.modules() if isinstance(one, DCU)]
+    units = [one for one in build(PRESETS["prosr-s"]).modules() if isinstance(one, DCU)]
     assert units and not any(unit.folds for unit in units)

@@ -42,7 +42,7 @@ def pair(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("strength", [0.1, 0.5, 0.7, 0.93])
 def test_parameters_are_interpolated_as_torch_does(strength: float) -> None:
-    start, end = (find(name).net.state_dict() for name in ("prosr-xs-1", "progansr-xs"))
+    start, end = (find(name).net.state_dict() for name in ("prosr-xs", "progansr-xs"))
     state = {name: torch.lerp(start[name], value, strength) for name, value in end.items()}
     expected = weights_hash(state)
     for found in (find_weights(f"progansr-xs@{strength}"), find("progansr-xs", strength)):
@@ -50,7 +50,7 @@ def test_parameters_are_interpolated_as_torch_does(strength: float) -> None:
 
 
 def test_strength_0_is_the_partner() -> None:
-    partner, given = find_model("prosr-xs-1"), find_model("progansr-xs@0")
+    partner, given = find_model("prosr-xs"), find_model("progansr-xs@0")
     assert given == partner
 
 

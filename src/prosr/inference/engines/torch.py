@@ -14,7 +14,7 @@ from prosr.nets.network import Network
 
 _MEMORY = MemoryModel(reserved=430_000_000, weights=1, activations=2.2, results=0)
 """The factor of the activations covers copies in kernels (up to 1.5, prosr-s-2018 with its odd
-widths) and fragmentation (2.1, prosr-xs-1); x86-64, PyTorch 2.13, glibc."""
+widths) and fragmentation (2.1, an earlier prosr-xs); x86-64, PyTorch 2.13, glibc."""
 
 
 class TorchEngine(Engine):
