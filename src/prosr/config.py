@@ -236,12 +236,12 @@ _Beta = Annotated[float, Field(ge=0, lt=1)]
 class Recipe(Settings):
     """How a network is trained. Defaults are the paper's values where it gives them.
 
-    `layout` replaces fields of the preset `model`. `patch` is the side of x in pixels for
-    ×2, ×4 and ×8. The learning rate rises over `warmup` steps; with `decay = "cosine"` it
-    then falls to zero at the last step. `betas` are Adam's. `muon` is the rate of Muon for kernels
-    between features, which changes in proportion; without it, Adam trains all parameters. `clip`
-    bounds the norm of the gradient. `ema` is the decay of the averaged weights, which are scored and exported.
-    With `adversarial`, the objective is Eq. 4, not Eq. 5. `degradation` says what x went through.
+    `layout` replaces fields of the preset `model`. `patch` is the side of x in pixels for ×2, ×4 and
+    ×8. The learning rate rises over `warmup` steps; with `decay = "cosine"` it then falls to zero at
+    the last step. `betas` are Adam's. `muon` is the rate of Muon for kernels between features, which
+    changes in proportion; without it, Adam trains all parameters. `clip` bounds the norm of the
+    gradient. `ema` is the decay of the averaged weights, which are scored and exported. With
+    `adversarial`, the objective is Eq. 4, not Eq. 5. `degradation` says what x went through.
     """
 
     model: str

@@ -74,12 +74,10 @@ def find_protocol(name: str) -> Protocol:
     base, *degradations = name.split("+")
     if base not in PROTOCOLS:
         raise ConfigError(f"no protocol is called {base!r}{suggestion(base, PROTOCOLS)}")
-    named = [one for one in degradations if one != "none"]
+    named = [check_degradation(one) for one in degradations if one != "none"]
     if len(named) > 1:
         raise ConfigError(f"{name} has two degradations; name one, in --protocol or --degradation")
-    if not named:
-        return PROTOCOLS[base]
-    changes = {"name": f"{base}+{named[0]}", "degradation": check_degradation(named[0])}
+    changes = {"name": f"{base}+{named[0]}", "degradation": named[0]} if named else {}
     return PROTOCOLS[base].model_copy(update=changes)
 
 
