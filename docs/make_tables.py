@@ -115,7 +115,7 @@ def model_table() -> str:
         "with [clean](results/scores.json) and with [JPEG](results/degraded/scores.json) inputs; "
         "more is better. The distance compares features of a network instead of pixels "
         "([`squeezenet`](docs/gan.md#score)); less is better. s/MP: seconds for a megapixel of the "
-        "result on [2 cores of an AMD EPYC](results/speed/bundled.md)."
+        "result on [2 cores of an AMD EPYC](results/speed/bundled.md) without bfloat16."
     )
     return f"{markdown(head, lines)}\n\n{caption}"
 

@@ -4,7 +4,6 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from prosr.checkpoints.finding import find
 from prosr.config import PRESETS
 from prosr.errors import ConfigError
 from prosr.layouts import Padding, ProSRConfig

@@ -40,8 +40,8 @@ def reuse_freed_memory() -> None:
 
     Every layer of every tile allocates and frees blocks of many megabytes. If they return to the
     system, it zeroes their pages one by one at the next allocation: half of the time of
-    an earlier `prosr-xs` ×4 on tiles of 384×384. The setting applies to the whole process, from the first
-    call on. Systems without glibc ignore it.
+    an earlier `prosr-xs` ×4 on tiles of 384×384. The setting applies to the whole process, from the
+    first call on. Systems without glibc ignore it.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

@@ -27,8 +27,8 @@ Source = Callable[[], NDArray[Any]]
 
 _ENOUGH, _HALOS = 256, 20
 """Side of the largest tile, in pixels and in receptive radii. Larger tiles overlap less but are
-hardly faster: in 2 GB an earlier `prosr-xs` took 2 to 18 % longer in bfloat16 (AMX) and up to 4 % less in
-float32; memory rose up to threefold."""
+hardly faster: in 2 GB an earlier `prosr-xs` took 2 to 18 % longer in bfloat16 (AMX) and up to 4 %
+less in float32; memory rose up to threefold."""
 
 _SHARE, _HELD = 0.3, 100
 """Without a network, or with two passes, tiles take this share of the memory: the second pass needs

@@ -107,8 +107,9 @@ def _quantize(graph: Path, inputs: Sequence[Block], new: Path) -> None:
     """Write `graph` to `new` (.xml) with 8-bit convolutions, calibrated on `inputs`.
 
     The first and the last convolution stay in float32: they cost little and process the picture's
-    own values. With them in 8 bits, an earlier prosr-xs lost twice as much. All other operations, including
-    φ_s, also stay in float32. Kernels computed from parameters become constants, as NNCF needs.
+    own values. With them in 8 bits, an earlier prosr-xs lost twice as much. All other operations,
+    including φ_s, also stay in float32. Kernels computed from parameters become constants, as NNCF
+    needs.
     """
     import nncf
 

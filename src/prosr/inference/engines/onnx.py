@@ -20,8 +20,8 @@ from prosr.inference.tiling import Block
 from prosr.models import Model
 
 _MEMORY = MemoryModel(reserved=180_000_000, weights=2, activations=2.6, results=3)
-"""Measured per input pixel: 2.4 to 2.6 times the float32 activations for earlier `prosr-xs`, 2.8 times
-for `progansr-xs` (ONNX Runtime 1.32, x86-64)."""
+"""Measured per input pixel with earlier networks: 2.4 to 2.6 times the float32 activations for
+`prosr-xs`, 2.8 times for `progansr-xs` (ONNX Runtime 1.32, x86-64)."""
 
 _PROVIDERS: dict[str, dict[str, str]] = {
     "CUDAExecutionProvider": {"use_tf32": "0"},

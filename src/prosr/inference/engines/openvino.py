@@ -46,9 +46,9 @@ _MEMORY = {
     "fp32": MemoryModel(reserved=180_000_000, weights=1 + _SHAPES, activations=1.2, results=3),
     "bf16": MemoryModel(reserved=180_000_000, weights=1 + _SHAPES, activations=0.65, results=2.5),
 }
-"""Measured with an earlier `prosr-xs` on tiles of 400×400: 1.26, 1.25 and 1.23 times the float32 activations
-at ×2, ×4 and ×8; 0.67, 0.72 and 0.78 times in bfloat16; 110 MB resident before the first tile
-(OpenVINO 2026.4, x86-64)."""
+"""Measured with an earlier `prosr-xs` on tiles of 400×400: 1.26, 1.25 and 1.23 times the float32
+activations at ×2, ×4 and ×8; 0.67, 0.72 and 0.78 times in bfloat16; 110 MB resident before the
+first tile (OpenVINO 2026.4, x86-64)."""
 
 _SIDE, _TIMES, _GAIN = 256, 8, 1.2
 """Size of the timed matrix products, their number, and the speed-up that bfloat16 must reach."""
