@@ -39,8 +39,8 @@ def choose(image: Any) -> tuple[str, str]:
             if tables := getattr(image, "quantization", None):
                 kind, quality = "JPEG", table_quality(np.array(tables[min(tables)]))
             else:
-                kind = _LOSSY.get(image.format, "")
-            pixels = samples(image, dict(image.info))
+                kind = _LOSSY.get(image.format or "", "")
+            pixels = samples(image, {str(key): value for key, value in image.info.items()})
     # `upscale` reports errors of the file. PIL's plugins raise undocumented exceptions.
     except Exception:
         return ROBUST, "not readable"
