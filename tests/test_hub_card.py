@@ -31,7 +31,7 @@ def test_the_hub_reads_its_metadata_and_scores(repository: Path) -> None:
     scores = {
         (one.dataset_name, one.metric_type): one.metric_value for one in card.data.eval_results
     }
-    assert scores["Set5 ×2", "psnr"] == 37.54
+    assert scores["Set5 ×2", "psnr"] == 37.56
     assert "## Limits" in card.text
     assert f"#{find_weights('prosr-xs').sha256[:12]}" in card.text
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from prosr.images.compression import has_blocks, lossy, table_quality
+from prosr.images.formats import is_picture
 from prosr.inference.inputs import plain_array
 from prosr.inference.pil import is_pil, samples
-from prosr.video import is_clip
 
 CLEAN, ROBUST = "prosr-xs", "prosr-xs-real"
 """The networks for clean and for degraded pictures."""
@@ -34,7 +34,9 @@ def choose(image: Any) -> tuple[str, str]:
     try:
         if isinstance(image, str | os.PathLike):
             pixels = path = Path(image)
-            kind, quality = ("a clip", math.nan) if is_clip(path) else lossy(path)
+            kind, quality = lossy(path)
+            if not kind and not is_picture(path):
+                return ROBUST, path.suffix.lower() or "no suffix"
         elif is_pil(image):
             if tables := getattr(image, "quantization", None):
                 kind, quality = "JPEG", table_quality(np.array(tables[min(tables)]))
