@@ -18,6 +18,7 @@ from prosr.models import find_weights
 
 WEIGHTS = Path(__file__).parents[1] / "src" / "prosr" / "weights"
 
+
 def share_constants(path: Path) -> None:
     """Keep one of equal constants, of which the exporter writes hundreds."""
     model = onnx.load(path, load_external_data=False)
