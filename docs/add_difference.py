@@ -1,10 +1,10 @@
-"""Write weights to start a training from: a network, and what another has learnt beyond a third.
+"""Write weights to start a training from: one network plus the difference of two others.
 
 python docs/add_difference.py NETWORK AFTER BEFORE MODEL RESULT.safetensors
 
 The parameters are NETWORK + (AFTER − BEFORE), all of one shape, in the layout of the preset MODEL.
 The partner of the result is NETWORK. `progansr-xs` started from prosr-xs + (progansr-xs-real −
-prosr-xs-real), which knows some texture, and is as consistent with clean inputs as prosr-xs.
+prosr-xs-real).
 """
 
 from __future__ import annotations

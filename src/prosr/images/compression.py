@@ -87,10 +87,11 @@ def has_blocks(picture: Path | NDArray[Any]) -> bool:
 
 
 def blockiness(luma: NDArray[np.float64]) -> float:
-    """Excess of steps at block borders over other steps, in levels; the lesser of both axes.
+    """How much steps at block borders exceed all others, in levels; the lesser of both axes.
 
-    A step counts as far as it exceeds those beside it, away from edges. The grid may begin
-    anywhere; its steps exceed those of each other eighth. 0 for pictures of less than 24 pixels.
+    A step is compared with its two neighbours; steps at edges are left out. Of the eight places
+    that a grid of 8 pixels can have, the strongest is compared with the second strongest. 0 for
+    pictures of less than 24 pixels.
     """
     excess = []
     for lines in (luma, luma.T):

@@ -166,7 +166,7 @@ class Upscaler:
         )
 
     def suited(self, image: object) -> tuple[Upscaler, str]:
-        """The upscaler for a picture or clip: itself, unless it chooses; then why, in words."""
+        """The upscaler for a picture or clip, and the reason if it was chosen; here itself."""
         return self, ""
 
     def mark(self, scale: Request | float) -> str:

@@ -24,7 +24,7 @@ Float = TypeVar("Float", np.float32, np.float64)
 
 
 def keys_cubic(t: NDArray[np.float64], a: float = -0.5) -> NDArray[np.float64]:
-    """Keys' cubic convolution kernel, support [−2, 2]."""
+    """Keys' cubic convolution kernel with parameter `a`, support [−2, 2]."""
     t = np.abs(t)
     t2, t3 = t**2, t**3
     inner = (a + 2) * t3 - (a + 3) * t2 + 1
