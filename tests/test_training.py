@@ -157,7 +157,9 @@ def test_a_degraded_training_is_validated_on_degraded_inputs(
     for kind in ("bicubic", "jpeg"):
         changes = {"steps": 1, "learning_rate": 1e-12, "degradation": {"kind": kind}}
         recipe = validated(Recipe, RECIPE.model_dump() | changes)
-        scores[kind] = go(session(pictures, tmp_path / kind, recipe)).scores[1][2]
+        watched = go(session(pictures, tmp_path / kind, recipe))
+        scores[kind] = watched.scores[1][2]
+        assert watched.protocol == {"bicubic": "paper", "jpeg": "paper+jpeg-75"}[kind]
     assert scores["jpeg"] < scores["bicubic"] - 0.01
 
 

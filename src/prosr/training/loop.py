@@ -51,8 +51,8 @@ class Observer(Protocol):
     def skipped(self, step: int, reason: str) -> None:
         """A step diverged and was skipped."""
 
-    def validated(self, step: int, psnr: dict[Scale, float], best: bool) -> None:
-        """The averaged weights were scored: PSNR in dB for each open scale."""
+    def validated(self, step: int, name: str, psnr: dict[Scale, float], best: bool) -> None:
+        """The averaged weights were scored by protocol `name`: PSNR in dB for each open scale."""
 
 
 def train(
@@ -216,6 +216,6 @@ def _validate(session: Session, log: RunLog | None, observer: Observer, interrup
             best, run.progress.validated = run.keep_if_best(psnr), step
             numbers = {f"psnr_x{scale}": value for scale, value in psnr.items()}
             log.write("validation", step, {"seconds": run.progress.seconds} | numbers)
-            observer.validated(step, psnr, best)
+            observer.validated(step, protocol.name, psnr, best)
     if run.adversary and (run.finished or step % run.adversary.settings.sheet_every == 0):
         log.draw("samples", step, draw_samples(run, benchmark, run.scales[-1]))
