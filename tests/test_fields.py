@@ -232,6 +232,26 @@ def test_segments_that_are_lost_are_said(tmp_path: Path, segment: bytes, lost: s
     assert Picture(path).metadata.lost == {lost}
 
 
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [
+        ("a.gif", b"\x21\xff\x0bC2PA_GIF\1\0\0\0"),
+        ("a.webp", b"C2PA\x10\0\0\0\0\0\0\x10jumb" + bytes(8)),
+    ],
+)
+def test_credentials_that_are_lost_are_said(tmp_path: Path, name: str, part: bytes) -> None:
+    path = tmp_path / name
+    Image.effect_noise((60, 40), 90).save(path)
+    assert Picture(path).metadata.lost == set()
+    data = path.read_bytes()
+    if name == "a.webp":
+        data = data[:4] + (len(data) + len(part) - 8).to_bytes(4, "little") + data[8:] + part
+    else:
+        data = data[:-1] + part + data[-1:]
+    path.write_bytes(data)
+    assert Picture(path).metadata.lost == {"content credentials (C2PA)"}
+
+
 def test_sizes_beside_exif_are_those_of_the_result() -> None:
     exif = Exif({0: {}, INTEROP_IFD: tag(0x1001, SHORT, 60) | tag(0x1002, SHORT, 40)})
     after, lost = enlarged_exif(exif, TWICE)

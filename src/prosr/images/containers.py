@@ -77,14 +77,15 @@ def collect(image: pyvips.Image, path: Path, file_format: str, orientation: int)
             # The container turns the pixels, whatever XMP says.
             xmp = re.sub(rb"(tiff:Orientation(?:=.|>))[2-8]", rb"\g<1>1", found.xmp)
             found = replace(found, xmp=xmp)
+        if file_format in ("GIF", "WebP") and re.search(rb"C2PA(_GIF|.{8}jumb)", data, re.S):
+            found = found.losing(fields.CREDENTIALS)
         if exif or file_format == "TIFF":
             tags = read_exif(BytesIO(exif.removeprefix(PREFIX)) if exif else file)
             found = replace(found, exif=tags).losing(
                 "some EXIF, which is damaged" if tags.damaged else ""
             )
-    main = found.exif.directory(0)
-    if file_format == "TIFF" and _IPTC_TAG in main:
-        found = replace(found, iptc=main[_IPTC_TAG].data)
+    if file_format == "TIFF" and (iptc := found.exif.directory(0).get(_IPTC_TAG)):
+        found = replace(found, iptc=iptc.data)
     return settled(found)
 
 
