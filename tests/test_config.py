@@ -112,6 +112,7 @@ def test_mistakes_are_named(tmp_path: Path, text: str, overrides: list[str], mes
         ({"adversarial": {"layout": {"gian": 1}}}, "layout: unknown key 'gian'; .*'gain'"),
         ({"adversarial": {"layout": {"features": [8]}}}, "layers and features need one entry"),
         ({"adversarial": {"layout": {"features": [8], "layers": [1]}}}, "has fewer scales"),
+        ({"norm": 2}, "norm: has no effect with adversarial"),
         ({"adversarial": {"gna": 1}}, "adversarial: unknown key 'gna'; did you mean 'gan'"),
         ({"adversarial": {"gan": 0, "perceptual": [0, 0]}}, "every term of the loss has weight 0"),
     ],

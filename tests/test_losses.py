@@ -22,6 +22,16 @@ def test_eq5_is_the_mean_absolute_difference() -> None:
     torch.testing.assert_close(pixel_loss(y_hat, y), torch.tensor(1.2 / 6))
 
 
+def test_norm_2_is_the_mean_of_root_mean_squares() -> None:
+    y = torch.zeros(2, 3, 4, 4)
+    y_hat = torch.stack([torch.full((3, 4, 4), 0.5), torch.zeros(3, 4, 4)])
+    y_hat[1, 0, 0, :3] = 1  # a mean square of 3 / 48
+    torch.testing.assert_close(pixel_loss(y_hat, y, 2), torch.tensor((0.5 + 0.25) / 2))
+    torch.testing.assert_close(
+        pyramid_loss([y_hat, y_hat.repeat(1, 1, 2, 2)], y.repeat(1, 1, 2, 2), 2), torch.tensor(0.75)
+    )
+
+
 def test_eq7_is_the_sum_over_the_pyramids_estimates() -> None:
     y = torch.rand(2, 3, 16, 16)
     estimates = [torch.rand(2, 3, side, side) for side in (4, 8, 16)]

@@ -6,6 +6,7 @@ import platform
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -14,7 +15,6 @@ from prosr.errors import ConfigError
 from prosr.inference import memory
 from prosr.inference.memory import (
     LEAST,
-    available_memory,
     default_memory,
     parse_size,
 )
@@ -43,14 +43,21 @@ def test_other_texts_are_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("available", "default"),
-    [(10 * 10**9, 5 * 10**9), (10**9, LEAST), (0, LEAST)],
+    ("free", "left", "default"),
+    [
+        (10 * 10**9, [], 5 * 10**9),
+        (10 * 10**9, [10**15, 4 * 10**9], 2 * 10**9),
+        (3 * 10**9, [4 * 10**9], 15 * 10**8),
+        (10**9, [], LEAST),
+        (10**10, [-5], LEAST),
+    ],
 )
-def test_the_default_is_half_of_the_available_memory(
-    monkeypatch: pytest.MonkeyPatch, available: int, default: int
+def test_the_default_is_half_of_the_free_memory(
+    monkeypatch: pytest.MonkeyPatch, free: int, left: list[int], default: int
 ) -> None:
     assert LEAST == 512_000_000
-    monkeypatch.setattr(memory, "available_memory", lambda: available)
+    monkeypatch.setattr(memory, "_left_by_cgroups", lambda: left)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=free))
     assert default_memory() == default
 
 
@@ -99,15 +106,6 @@ def test_a_group_without_statistics_has_its_limit_still(root: Path) -> None:
 
 def test_systems_without_groups_have_no_limit(tmp_path: Path) -> None:
     assert list(memory._left_by_cgroups(tmp_path, tmp_path / "none")) == []
-
-
-def test_the_lowest_limit_decides(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "_left_by_cgroups", lambda: [10**15, 10**6])
-    assert available_memory() == 10**6
-    monkeypatch.setattr(memory, "_left_by_cgroups", lambda: [-5])
-    assert available_memory() == 0
-    monkeypatch.setattr(memory, "_left_by_cgroups", list)
-    assert 0 < available_memory() <= psutil.virtual_memory().total
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other systems keep nothing")

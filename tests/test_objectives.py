@@ -42,12 +42,12 @@ def batch() -> Batch:
     return Batch(0, 4, x, y, ("a.png", "b.png"))
 
 
-def step(net: nn.Module, batch: Batch, alpha: float = 1.0) -> StepResult:
+def step(net: nn.Module, batch: Batch, alpha: float = 1.0, norm: int = 1) -> StepResult:
     optimizer = torch.optim.Adam(net.parameters(), 1e-3)
     module, wrapped = FABRIC.setup(net, optimizer)
     if isinstance(net, LaplacianPyramid):
         module.mark_forward_method("estimates")
-    return pixel_step(Learner(FABRIC, module, wrapped), batch, alpha)
+    return pixel_step(Learner(FABRIC, module, wrapped), batch, alpha, norm)
 
 
 def unit(pixels: NDArray[np.uint8]) -> Tensor:
@@ -59,6 +59,12 @@ def test_a_prosr_is_trained_on_eq5(alpha: float) -> None:
     net, pairs = made("table1-curriculum"), batch()
     loss = pixel_loss(net(unit(pairs.x), 4, alpha), unit(pairs.y))
     assert step(net, pairs, alpha).loss == pytest.approx(255 * loss.item())
+
+
+def test_a_prosr_is_trained_on_the_recipes_norm() -> None:
+    net, pairs = made("table1-curriculum"), batch()
+    loss = pixel_loss(net(unit(pairs.x), 4), unit(pairs.y), 2)
+    assert step(net, pairs, norm=2).loss == pytest.approx(255 * loss.item())
 
 
 @pytest.mark.parametrize("alpha", [1.0, 0.3])

@@ -163,6 +163,14 @@ def test_a_degraded_training_is_validated_on_degraded_inputs(
     assert scores["jpeg"] < scores["bicubic"] - 0.01
 
 
+def test_the_recipes_norm_is_that_of_the_loss(pictures: Path, tmp_path: Path) -> None:
+    losses = []
+    for norm in (1, 2):
+        recipe = validated(Recipe, RECIPE.model_dump() | {"steps": 1, "norm": norm})
+        losses += go(session(pictures, tmp_path / str(norm), recipe)).losses
+    assert losses[0] < losses[1]  # a mean is at most the root of the mean of squares
+
+
 def test_an_interrupted_validation_is_repeated_when_the_run_resumes(
     pictures: Path, tmp_path: Path
 ) -> None:

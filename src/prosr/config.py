@@ -240,8 +240,8 @@ class Recipe(Settings):
     ×8. The learning rate rises over `warmup` steps; with `decay = "cosine"` it then falls to zero at
     the last step. `betas` are Adam's. `muon` is the rate of Muon for kernels between features, which
     changes in proportion; without it, Adam trains all parameters. `clip` bounds the norm of the
-    gradient. `ema` is the decay of the averaged weights, which are scored and exported. With
-    `adversarial`, the objective is Eq. 4, not Eq. 5. `degradation` says what x went through.
+    gradient. `ema` is the decay of the averaged weights, which are scored and exported. `norm` is
+    that of Eq. 5. With `adversarial`, the objective is Eq. 4. `degradation` says what x went through.
     """
 
     model: str
@@ -257,6 +257,7 @@ class Recipe(Settings):
     decay: Literal["none", "cosine"] = "none"
     clip: float | None = Field(default=None, gt=0)
     ema: float = Field(default=0.999, ge=0, lt=1)
+    norm: Literal[1, 2] = 1
     adversarial: Adversarial | None = None
     degradation: Degradation = Degradation()
     precision: Literal["auto", "fp32", "bf16"] = "auto"
@@ -295,6 +296,8 @@ class Recipe(Settings):
                     f'"simultaneous", or "single" and scale = {net.scales[-1]}'
                 )
         if self.adversarial is not None:
+            if self.norm != 1:
+                raise ValueError("norm: has no effect with adversarial")
             self._adversary_fits(self.adversarial, net)
         return self
 

@@ -58,18 +58,13 @@ def release_freed_memory() -> None:
         ctypes.CDLL(None).malloc_trim(0)
 
 
-def available_memory() -> int:
-    """Bytes that this process can allocate without swapping or being killed.
+def default_memory() -> int:
+    """The default for `max_memory`: half of the free memory, and at least 512 MB.
 
-    The system's available memory, or the remainder of a container's limit.
+    Free is what the system or a container's limit leaves, whichever is less.
     """
     free = int(psutil.virtual_memory().available)
-    return max(0, min([free, *_left_by_cgroups()]))
-
-
-def default_memory() -> int:
-    """The default for `max_memory`: half of the available memory, and at least 512 MB."""
-    return max(LEAST, available_memory() // 2)
+    return max(LEAST, min([free, *_left_by_cgroups()]) // 2)
 
 
 def _left_by_cgroups(

@@ -158,7 +158,7 @@ def make_stepper(run: Run, fabric: Fabric) -> Callable[[Batch, float], StepResul
     learner, pretrained = Learner(fabric, net, optimizer, run.recipe.clip), run.progress.pretrained
     if run.adversary is None:
         return lambda batch, alpha: pixel_step(
-            learner, batch, 1.0 if batch.scale in pretrained else alpha
+            learner, batch, 1.0 if batch.scale in pretrained else alpha, run.recipe.norm
         )
     adversary = run.adversary
     judge, its_optimizer = fabric.setup(adversary.net, adversary.optimizer)

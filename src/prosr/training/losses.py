@@ -56,24 +56,25 @@ def generator_loss(
     return torch.stack([*terms.values()]).sum(), terms
 
 
-def pixel_loss(y_hat: Tensor, y: Tensor) -> Tensor:
+def pixel_loss(y_hat: Tensor, y: Tensor, norm: int = 1) -> Tensor:
     """Eq. 5: L = ‖R_s(x) + φ_s(x) − y‖₁, as the mean over pixels and channels.
 
-    Eq. 6 sums it over the open scales: each training step adds the term of one scale.
+    Eq. 6 sums it over the open scales: each training step adds the term of one scale. With `norm`
+    2, which is not the paper's, L is the root mean square of each picture, a mean over the batch.
     """
-    return F.l1_loss(y_hat, y)
+    return F.l1_loss(y_hat, y) if norm == 1 else _root_mean_square((y_hat - y).flatten(1))
 
 
-def pyramid_loss(y_hats: Sequence[Tensor], y: Tensor) -> Tensor:
+def pyramid_loss(y_hats: Sequence[Tensor], y: Tensor, norm: int = 1) -> Tensor:
     """Eq. 7: L = Σ_{s'<s} ‖ŷ_{s'} − ψ_{s'}(y)‖₁ + ‖ŷ_s − y‖₁, each norm a mean as in Eq. 5.
 
     `y_hats` are the estimates for 2, 4, … up to s. Each is twice as large as the one before,
     and the last as large as y. ψ_{s'} reduces y to the size of ŷ_{s'}.
     """
     *lower, y_hat = y_hats
-    loss = pixel_loss(y_hat, y)
+    loss = pixel_loss(y_hat, y, norm)
     for y_hat in lower:
-        loss = loss + pixel_loss(y_hat, downscale(y, y.shape[-1] // y_hat.shape[-1]))
+        loss = loss + pixel_loss(y_hat, downscale(y, y.shape[-1] // y_hat.shape[-1]), norm)
     return loss
 
 

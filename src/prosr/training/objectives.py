@@ -70,7 +70,7 @@ class Learner:
         return StepResult(batch.scale, mean, norm)
 
 
-def pixel_step(learner: Learner, batch: Batch, alpha: float) -> StepResult:
+def pixel_step(learner: Learner, batch: Batch, alpha: float, norm: int = 1) -> StepResult:
     """Take one gradient step on Eq. 5, or on Eq. 7 if the network is a Laplacian pyramid.
 
     Fabric must have `estimates` of the pyramid marked as a method that computes a forward pass.
@@ -81,9 +81,9 @@ def pixel_step(learner: Learner, batch: Batch, alpha: float) -> StepResult:
     with restoring_buffers(learner.net):
         if isinstance(learner.net.module, LaplacianPyramid):
             pyramid = cast(LaplacianPyramid, learner.net)
-            loss = pyramid_loss(pyramid.estimates(x, batch.scale, alpha), y)
+            loss = pyramid_loss(pyramid.estimates(x, batch.scale, alpha), y, norm)
         else:
-            loss = pixel_loss(learner.net(x, batch.scale, alpha), y)
+            loss = pixel_loss(learner.net(x, batch.scale, alpha), y, norm)
         result = learner.descend(batch, loss)
     return replace(result, loss=255 * result.loss)
 
