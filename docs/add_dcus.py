@@ -15,20 +15,22 @@ import torch
 
 from prosr.checkpoints.finding import find
 from prosr.checkpoints.weights import save_weights
-from prosr.layouts import replaced
+from prosr.layouts import ProSRConfig, replaced
 from prosr.nets.build import build
 
 if __name__ == "__main__":
     network, wanted, path = find(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
     torch.manual_seed(0)
-    was = network.net.layout.dcus[0]
+    layout = network.net.layout
+    assert isinstance(layout, ProSRConfig)
+    was = layout.dcus[0]
     new = wanted - len(was)
     # Behind which old DCU each new one lies.
     behind = [int((i + 0.5) * len(was) / new) for i in range(new)]
     places = [i for i in range(len(was)) for _ in range(1 + behind.count(i))]
     first = [places.index(i) for i in range(len(was))]
     layers = tuple(was[i] if at in first else 1 for at, i in enumerate(places))
-    net = build(replaced(network.net.layout, {"dcus": (layers, *network.net.layout.dcus[1:])}))
+    net = build(replaced(layout, {"dcus": (layers, *layout.dcus[1:])}))
     old, weights = network.net.state_dict(), net.state_dict()
     for name in weights:
         parts = name.split(".")

@@ -58,6 +58,9 @@ LIMITS_REAL = """\
 """
 
 LIMITS_GAN_REAL = """\
+- Its parameters are 0.85 of those that training gave and 0.15 of those of `prosr-xs-real`. On
+  Kodak's pictures with JPEG 75, this is 0.27 dB nearer to the originals, and 1 % further from them
+  by SqueezeNet.
 - It was trained on pictures that were downscaled by bicubic and then degraded, most of them by
   JPEG of quality 30 to 95. It removes such artefacts.
 - It was trained against a discriminator. Where the input leaves several possibilities, it
