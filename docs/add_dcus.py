@@ -1,9 +1,10 @@
-"""Write a deeper network that computes the same: its first level gets DCUs with zero compression.
+"""Write a deeper network that computes the same, to train on from.
 
 python docs/add_dcus.py NETWORK DCUS RESULT.safetensors
 
-DCUS is the number of DCUs of the first level afterwards. The new ones have one layer each and lie
-evenly between the old ones. Their CONV(3,3) are random, so that training can use them at once.
+The first level gets as many DCUs as DCUS says. The new ones have one layer each and lie evenly
+between the old ones. Their compressions are zero, so they change no result yet. Their other
+kernels are random.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ if __name__ == "__main__":
     assert isinstance(layout, ProSRConfig)
     was = layout.dcus[0]
     new = wanted - len(was)
+    if new < 1:
+        raise SystemExit(f"{network.name} has {len(was)} DCUs already; ask for more")
     # Behind which old DCU each new one lies.
     behind = [int((i + 0.5) * len(was) / new) for i in range(new)]
     places = [i for i in range(len(was)) for _ in range(1 + behind.count(i))]
@@ -39,7 +42,7 @@ if __name__ == "__main__":
         elif (at := int(parts[3])) in first:
             parts[3] = str(first.index(at))
             weights[name] = old[".".join(parts)]
-        elif ".compress" in name:
+        elif ".compression." in name:
             weights[name] = torch.zeros_like(weights[name])
     net.load_state_dict(weights)
     save_weights(path, net, {"started from": f"{network.name}, with {wanted} DCUs"})

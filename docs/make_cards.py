@@ -92,7 +92,9 @@ SCHEDULES = {
 def objective(about: dict[str, Any]) -> str:
     """The training objective, for a table's cell."""
     if not about["recipe"].get("adversarial"):
-        return f"mean absolute difference (Eq. 5), {SCHEDULES[about['recipe']['schedule']['kind']]}"
+        norm = about["recipe"].get("norm", 1)
+        named = {1: "mean absolute difference (Eq. 5)", 2: "root mean square of each patch"}[norm]
+        return f"{named}, {SCHEDULES[about['recipe']['schedule']['kind']]}"
     first = f", from {about['partner']['model']}" if "partner" in about else ""
     terms = about["recipe"]["adversarial"]
     chosen = {

@@ -61,7 +61,7 @@ class Recorder:
     def skipped(self, step: int, reason: str) -> None:
         raise AssertionError(reason)
 
-    def validated(self, step: int, name: str, psnr: dict[Scale, float], best: bool) -> None:
+    def validated(self, step: int, protocol: str, psnr: dict[Scale, float], best: bool) -> None:
         """Tests read validations from the log."""
 
     def stop(self) -> bool:

@@ -13,11 +13,7 @@ import pytest
 
 from prosr.errors import ConfigError
 from prosr.inference import memory
-from prosr.inference.memory import (
-    LEAST,
-    default_memory,
-    parse_size,
-)
+from prosr.inference.memory import LEAST, default_memory, parse_size
 
 
 @pytest.mark.parametrize(

@@ -42,9 +42,9 @@ class Silent:
     def skipped(self, step: int, reason: str) -> None:
         self.reasons.append(reason)
 
-    def validated(self, step: int, name: str, psnr: dict[Scale, float], best: bool) -> None:
+    def validated(self, step: int, protocol: str, psnr: dict[Scale, float], best: bool) -> None:
         self.scores[step] = psnr
-        self.protocol = name
+        self.protocol = protocol
 
 
 def make_pictures(folder: Path) -> Path:

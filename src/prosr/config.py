@@ -241,7 +241,8 @@ class Recipe(Settings):
     the last step. `betas` are Adam's. `muon` is the rate of Muon for kernels between features, which
     changes in proportion; without it, Adam trains all parameters. `clip` bounds the norm of the
     gradient. `ema` is the decay of the averaged weights, which are scored and exported. `norm` is
-    that of Eq. 5. With `adversarial`, the objective is Eq. 4. `degradation` says what x went through.
+    1 as in Eq. 5, or 2 for its root mean square. With `adversarial`, the objective is Eq. 4.
+    `degradation` says what x went through.
     """
 
     model: str

@@ -80,11 +80,11 @@ class TrainingDisplay(Progress):
         """Print why a step was skipped."""
         self.note(f"skipped: {reason}")
 
-    def validated(self, step: int, name: str, psnr: dict[Scale, float], best: bool) -> None:
+    def validated(self, step: int, protocol: str, psnr: dict[Scale, float], best: bool) -> None:
         """Print the scores of a validation."""
         scores = "  ".join(f"×{scale} {value:.3f}" for scale, value in psnr.items())
         mark = "  (best so far)" if best else ""
-        self.note(f"step {step}: validation, protocol {name}: {scores} dB{mark}")
+        self.note(f"step {step}: validation, protocol {protocol}: {scores} dB{mark}")
 
 
 @contextmanager

@@ -51,8 +51,8 @@ class Observer(Protocol):
     def skipped(self, step: int, reason: str) -> None:
         """A step diverged and was skipped."""
 
-    def validated(self, step: int, name: str, psnr: dict[Scale, float], best: bool) -> None:
-        """The averaged weights were scored by protocol `name`: PSNR in dB for each open scale."""
+    def validated(self, step: int, protocol: str, psnr: dict[Scale, float], best: bool) -> None:
+        """The averaged weights were scored by `protocol`: PSNR in dB for each open scale."""
 
 
 def train(

@@ -70,8 +70,8 @@ class Learner:
         return StepResult(batch.scale, mean, norm)
 
 
-def pixel_step(learner: Learner, batch: Batch, alpha: float, norm: int = 1) -> StepResult:
-    """Take one gradient step on Eq. 5, or on Eq. 7 if the network is a Laplacian pyramid.
+def pixel_step(learner: Learner, batch: Batch, alpha: float, norm: int) -> StepResult:
+    """Take a gradient step on Eq. 5, or on Eq. 7 for a Laplacian pyramid, with the recipe's `norm`.
 
     Fabric must have `estimates` of the pyramid marked as a method that computes a forward pass.
 
